@@ -1,0 +1,36 @@
+/*
+ * json.h
+ *	  The JSON form of batches, one line per event and one per outcome, made
+ *	  from the serialized bytes: what docs/protocol.md specifies.
+ */
+#ifndef CDC_JSON_H
+#define CDC_JSON_H
+
+#include "cdc/v1/cdc.pb-c.h"
+
+/* The schemas that a reader has seen, by fingerprint. Lives in the memory
+ * context that is current when it is made. */
+typedef struct CdcSchemas CdcSchemas;
+
+extern CdcSchemas *cdc_schemas_create(void);
+
+/* Checks the hash and keeps the schema; ERROR on damage. */
+extern void cdc_schemas_add(CdcSchemas *schemas, const Cdc__V1__SchemaVersion *version);
+
+/* NULL when that fingerprint has not been seen. */
+extern const Cdc__V1__Table *cdc_schemas_find(CdcSchemas *schemas, uint64 fingerprint);
+
+/* Receives one line, in the database's encoding, without a newline. The text
+ * is gone after the call. */
+typedef void (*CdcJsonEmit) (void *arg, const char *line, int len);
+
+/*
+ * Renders one serialized Batch (without its length prefix). Its schemas are
+ * added to `schemas` first. Damage or an unknown fingerprint is an ERROR
+ * (data_corrupted) that names it. Allocates in the current memory context and
+ * frees nothing.
+ */
+extern void cdc_json_batch(CdcSchemas *schemas, const void *batch, size_t len,
+						   CdcJsonEmit emit, void *arg);
+
+#endif							/* CDC_JSON_H */
