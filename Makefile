@@ -13,7 +13,8 @@ DATA = cdc--$(EXTVERSION).sql
 OBJS = \
 	src/cdc.o src/plugin.o src/slotfuncs.o src/schemafuncs.o src/inspectfuncs.o \
 	src/options.o src/batch.o src/tablecache.o src/settings.o \
-	src/event.o src/delta.o src/row.o src/table.o src/typcodec.o src/fingerprint.o src/json.o \
+	src/event.o src/delta.o src/row.o src/table.o src/typcodec.o src/fingerprint.o \
+	src/metadata.o src/guard.o src/json.o \
 	src/wire.o \
 	src/cdc/v1/cdc.pb-c.o
 

@@ -6,10 +6,10 @@
 #ifndef CDC_TABLE_H
 #define CDC_TABLE_H
 
-#include "fmgr.h"
-#include "lib/stringinfo.h"
+#include "access/attnum.h"
 #include "utils/rel.h"
 
+#include "fingerprint.h"
 #include "typcodec.h"
 
 /* A column that is sent. Columns that are dropped, or have no value in the
@@ -17,7 +17,6 @@
 typedef struct CdcColumn
 {
 	AttrNumber	attnum;			/* also the field number */
-	bool		key;			/* stands in key and new_key */
 	bool		attbyval;
 	int16		attlen;
 	CdcCodec	codec;			/* how a value is written */
@@ -28,11 +27,12 @@ typedef struct CdcTable
 {
 	Oid			relid;
 	char		replident;		/* pg_class.relreplident */
-	bool		has_key;		/* some column is part of the key */
-	bool		may_raise;		/* some output function may raise an ERROR */
+	bool		may_raise;		/* some encoder may raise an ERROR */
 	bool		needs_settings; /* some output function reads settings */
-	int			ncolumns;
-	CdcColumn  *columns;		/* in attnum order */
+	int			nkeys;
+	CdcColumn  *keys;			/* the key, in attnum order */
+	int			nrest;
+	CdcColumn  *rest;			/* all other columns, in attnum order */
 	uint64		fingerprint;
 	int			descriptor_len;
 	char	   *descriptor;		/* the serialized cdc.v1.Table */
@@ -45,11 +45,8 @@ typedef struct CdcTable
  */
 extern CdcTable *cdc_table_resolve(Relation rel);
 
-/* Whether changes of this relation are ever sent: not those of catalogs,
- * materialized views, or the extension's own tables. */
+/* Whether changes of this relation are ever sent: only plain tables and
+ * partitions, and none of those that belong to the extension. */
 extern bool cdc_table_is_sent(Relation rel);
-
-/* First 8 bytes, big endian, of SHA-256 over `len` bytes. */
-extern uint64 cdc_fingerprint(const void *data, size_t len);
 
 #endif							/* CDC_TABLE_H */

@@ -1,0 +1,256 @@
+/*
+ * batch.c
+ *	  Collects events, writes batches.
+ */
+#include "postgres.h"
+
+#include "replication/output_plugin.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#include "batch.h"
+#include "event.h"
+#include "json.h"
+#include "wire.h"
+
+/* A buffer that a large event has blown up is given back to the system. */
+#define KEEP_BUFFER (1024 * 1024)
+
+/* A message to the client, and the StringInfo it is made in, end at 1 GB. In
+ * JSON a byte may take six. */
+#define MAX_EVENT (1000 * 1024 * 1024)
+#define MAX_EVENT_JSON (128 * 1024 * 1024)
+
+struct CdcBatch
+{
+	LogicalDecodingContext *ctx;
+	const CdcOptions *options;
+	MemoryContext cxt;
+	MemoryContext json_cxt;		/* reset after every batch */
+	const char *source;
+	int			source_len;
+	bool		source_sent;
+
+	uint64		number;			/* of batches, from 1 */
+	const CdcTransaction *transaction;
+	uint32		part;
+	uint64		event_count;	/* since cdc_batch_begin() */
+	StringInfoData head;		/* fields 1 to 5 */
+	StringInfoData schemas;		/* field 6 */
+	StringInfoData events;		/* field 7 */
+};
+
+CdcBatch *
+cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
+				 const char *source, int source_len, MemoryContext parent)
+{
+	CdcBatch   *batch = MemoryContextAllocZero(parent, sizeof(CdcBatch));
+	MemoryContext oldcxt;
+
+	batch->ctx = ctx;
+	batch->options = options;
+	batch->cxt = AllocSetContextCreate(parent, "cdc batch", ALLOCSET_DEFAULT_SIZES);
+	batch->json_cxt = AllocSetContextCreate(batch->cxt, "cdc json", ALLOCSET_DEFAULT_SIZES);
+	batch->source = source;
+	batch->source_len = source_len;
+	batch->number = 1;
+	oldcxt = MemoryContextSwitchTo(batch->cxt);
+	initStringInfo(&batch->head);
+	initStringInfo(&batch->schemas);
+	initStringInfo(&batch->events);
+	MemoryContextSwitchTo(oldcxt);
+	return batch;
+}
+
+int
+cdc_batch_max_event(const CdcBatch *batch)
+{
+	return batch->options->json ? MAX_EVENT_JSON : MAX_EVENT;
+}
+
+/* Empties a buffer. */
+static void
+clear(StringInfo buffer)
+{
+	if (buffer->maxlen > KEEP_BUFFER)
+	{
+		char	   *data = buffer->data;
+		MemoryContext oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(data));
+
+		initStringInfo(buffer);
+		MemoryContextSwitchTo(oldcxt);
+		pfree(data);
+	}
+	buffer->len = 0;
+}
+
+void
+cdc_batch_begin(CdcBatch *batch, const CdcTransaction *transaction)
+{
+	batch->transaction = transaction;
+	batch->part = 0;
+	batch->event_count = 0;
+	clear(&batch->schemas);
+	clear(&batch->events);
+}
+
+StringInfo
+cdc_batch_events(CdcBatch *batch)
+{
+	return &batch->events;
+}
+
+bool
+cdc_batch_is_empty(const CdcBatch *batch)
+{
+	return batch->event_count == 0;
+}
+
+static void
+write_transaction(StringInfo out, const CdcTransaction *t)
+{
+	int			body = cdc_msg_begin(out, CDC_BATCH_TRANSACTION);
+	/* microseconds since 1970, from those since 2000 */
+	int64		time = t->commit_time +
+		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+	cdc_field_uint_opt(out, CDC_TRANSACTION_XID, t->xid);
+	cdc_field_fixed64_opt(out, CDC_TRANSACTION_FIRST_LSN, t->first_lsn);
+	cdc_field_fixed64_opt(out, CDC_TRANSACTION_COMMIT_LSN, t->commit_lsn);
+	cdc_field_fixed64_opt(out, CDC_TRANSACTION_COMMIT_TIME, (uint64) time);
+	cdc_field_string_opt(out, CDC_TRANSACTION_ORIGIN, t->origin);
+	cdc_metadata_write(out, CDC_TRANSACTION_METADATA, t->metadata);
+	cdc_msg_end(out, body);
+}
+
+/* JSON lines are written one behind, since only the last one of a transaction
+ * is its last write. */
+typedef struct JsonOutput
+{
+	LogicalDecodingContext *ctx;
+	StringInfoData line;
+	bool		any;
+} JsonOutput;
+
+static void
+write_line(JsonOutput *output, bool last)
+{
+	if (!output->any)
+		return;
+	OutputPluginPrepareWrite(output->ctx, last);
+	appendBinaryStringInfo(output->ctx->out, output->line.data, output->line.len);
+	OutputPluginWrite(output->ctx, last);
+}
+
+static void
+take_line(void *arg, const char *line, int len)
+{
+	JsonOutput *output = arg;
+
+	write_line(output, false);
+	resetStringInfo(&output->line);
+	appendBinaryStringInfo(&output->line, line, len);
+	output->any = true;
+}
+
+static void
+write_json(CdcBatch *batch, bool last)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(batch->json_cxt);
+	JsonOutput	output = {batch->ctx};
+	StringInfoData bytes;
+
+	initStringInfo(&output.line);
+	initStringInfo(&bytes);
+	appendBinaryStringInfo(&bytes, batch->head.data, batch->head.len);
+	appendBinaryStringInfo(&bytes, batch->schemas.data, batch->schemas.len);
+	appendBinaryStringInfo(&bytes, batch->events.data, batch->events.len);
+	cdc_json_batch(cdc_schemas_create(), bytes.data, bytes.len, take_line, &output);
+	write_line(&output, last);
+	MemoryContextSwitchTo(oldcxt);
+	MemoryContextReset(batch->json_cxt);
+}
+
+static void
+write_protobuf(CdcBatch *batch, bool last)
+{
+	bool		with_source = !batch->source_sent || batch->options->schemas_batch;
+	int			len = batch->head.len + batch->schemas.len + batch->events.len +
+		(with_source ? batch->source_len : 0);
+	StringInfo	out;
+
+	OutputPluginPrepareWrite(batch->ctx, last);
+	out = batch->ctx->out;
+	cdc_put_varint(out, (uint64) len);
+	appendBinaryStringInfo(out, batch->head.data, batch->head.len);
+	appendBinaryStringInfo(out, batch->schemas.data, batch->schemas.len);
+	appendBinaryStringInfo(out, batch->events.data, batch->events.len);
+	if (with_source)
+		appendBinaryStringInfo(out, batch->source, batch->source_len);
+	OutputPluginWrite(batch->ctx, last);
+	batch->source_sent = true;
+}
+
+static void
+write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
+{
+	StringInfo	head = &batch->head;
+	bool		last = batch->transaction == NULL || outcome != CDC__V1__OUTCOME__OUTCOME_OPEN;
+
+	resetStringInfo(head);
+	if (batch->transaction != NULL)
+		write_transaction(head, batch->transaction);
+	cdc_field_uint_opt(head, CDC_BATCH_PART, batch->part);
+	cdc_field_uint_opt(head, CDC_BATCH_OUTCOME, outcome);
+	cdc_field_fixed64_opt(head, CDC_BATCH_END_LSN, end_lsn);
+	if (outcome != CDC__V1__OUTCOME__OUTCOME_OPEN)
+		cdc_field_uint_opt(head, CDC_BATCH_EVENT_COUNT, batch->event_count);
+
+	if (batch->options->json)
+		write_json(batch, last);
+	else
+		write_protobuf(batch, last);
+	clear(&batch->schemas);
+	clear(&batch->events);
+	batch->part++;
+	batch->number++;
+}
+
+static void
+add_schema(CdcBatch *batch, CdcTableEntry *entry)
+{
+	/* JSON lines are made from one batch at a time. */
+	bool		every_batch = batch->options->schemas_batch || batch->options->json;
+	const CdcTable *table = entry->table;
+	int			body;
+
+	if (entry->sent && entry->sent_fingerprint == table->fingerprint &&
+		(!every_batch || entry->sent_batch == batch->number))
+		return;
+	body = cdc_msg_begin(&batch->schemas, CDC_BATCH_SCHEMAS);
+	cdc_field_fixed64(&batch->schemas, CDC_SCHEMA_VERSION_FINGERPRINT, table->fingerprint);
+	cdc_field_bytes(&batch->schemas, CDC_SCHEMA_VERSION_TABLE,
+					table->descriptor, table->descriptor_len);
+	cdc_msg_end(&batch->schemas, body);
+	entry->sent = true;
+	entry->sent_fingerprint = table->fingerprint;
+	entry->sent_batch = batch->number;
+}
+
+void
+cdc_batch_added(CdcBatch *batch, CdcTableEntry *entry)
+{
+	batch->event_count++;
+	if (entry != NULL)
+		add_schema(batch, entry);
+	if (batch->events.len + batch->schemas.len >= batch->options->batch_bytes &&
+		batch->transaction != NULL)
+		write_batch(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
+}
+
+void
+cdc_batch_end(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
+{
+	write_batch(batch, outcome, end_lsn);
+	batch->transaction = NULL;
+}

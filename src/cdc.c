@@ -1,0 +1,16 @@
+/*
+ * cdc.c
+ *	  What makes the library a PostgreSQL module.
+ */
+#include "postgres.h"
+
+#include "compat.h"
+#include "utils/guc.h"
+
+CDC_MODULE_MAGIC("cdc", CDC_VERSION);
+
+void
+_PG_init(void)
+{
+	MarkGUCPrefixReserved("cdc");
+}

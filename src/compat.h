@@ -1,0 +1,85 @@
+/*
+ * compat.h
+ *	  The differences between PostgreSQL 15 and 20devel that matter here; the
+ *	  rest of the code is spelled for the newest server.
+ *
+ * The only file with PG_VERSION_NUM in it.
+ */
+#ifndef CDC_COMPAT_H
+#define CDC_COMPAT_H
+
+#include "fmgr.h"
+#include "replication/logical.h"
+#include "replication/message.h"
+#include "replication/output_plugin.h"
+#include "replication/reorderbuffer.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM < 150000
+#error "cdc needs PostgreSQL 15 or later"
+#endif
+
+/* Entry points of a module: declared by the server from 16 on. */
+extern PGDLLEXPORT void _PG_init(void);
+extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
+
+#if PG_VERSION_NUM >= 180000
+#define CDC_MODULE_MAGIC(nm, ver)	PG_MODULE_MAGIC_EXT(.name = nm, .version = ver)
+#else
+#define CDC_MODULE_MAGIC(nm, ver)	PG_MODULE_MAGIC
+#endif
+
+/* Tuples of a change: HeapTuple from 17 on. */
+#if PG_VERSION_NUM >= 170000
+#define cdc_new_tuple(change)	((change)->data.tp.newtuple)
+#define cdc_old_tuple(change)	((change)->data.tp.oldtuple)
+#else
+#define cdc_new_tuple(change) \
+	((change)->data.tp.newtuple ? &(change)->data.tp.newtuple->tuple : (HeapTuple) NULL)
+#define cdc_old_tuple(change) \
+	((change)->data.tp.oldtuple ? &(change)->data.tp.oldtuple->tuple : (HeapTuple) NULL)
+#endif
+
+/* Time of commit: in a named union before 19. */
+#if PG_VERSION_NUM >= 190000
+#define cdc_commit_time(txn)	((txn)->commit_time)
+#else
+#define cdc_commit_time(txn)	((txn)->xact_time.commit_time)
+#endif
+
+#if PG_VERSION_NUM < 190000
+#define InvalidReplOriginId		InvalidRepOriginId
+#endif
+
+/* Core reports progress for every 100 changes from 16 on; before, the plugin
+ * must do it for the changes that it skips. */
+#if PG_VERSION_NUM >= 160000
+#define CDC_CORE_REPORTS_PROGRESS	true
+#else
+#define CDC_CORE_REPORTS_PROGRESS	false
+#endif
+
+/* Argument of syscache callbacks. */
+#if PG_VERSION_NUM >= 190000
+typedef SysCacheIdentifier CdcSysCacheId;
+#else
+typedef int CdcSysCacheId;
+#endif
+
+/* A deferrable primary key is none: its old values are not logged. */
+#if PG_VERSION_NUM >= 180000
+#define cdc_primary_key_index(rel)	RelationGetPrimaryKeyIndex((rel), false)
+#else
+#define cdc_primary_key_index(rel)	RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/* Virtual generated columns (18) have no value in the tuple. */
+#ifndef ATTRIBUTE_GENERATED_VIRTUAL
+#define ATTRIBUTE_GENERATED_VIRTUAL	'v'
+#endif
+
+#endif							/* CDC_COMPAT_H */

@@ -1,0 +1,60 @@
+/*
+ * delta.c
+ *	  Compares the images of a row before and after an UPDATE.
+ */
+#include "postgres.h"
+
+#include "access/tupmacs.h"
+#include "delta.h"
+
+/* Two varlenas: equal headers are the common case and need no detoasting. */
+static bool
+varlena_same(Datum before, Datum after)
+{
+	struct varlena *a = (struct varlena *) DatumGetPointer(before);
+	struct varlena *b = (struct varlena *) DatumGetPointer(after);
+
+	if (VARATT_IS_EXTENDED(a) || VARATT_IS_EXTENDED(b))
+	{
+		a = PG_DETOAST_DATUM_PACKED(before);
+		b = PG_DETOAST_DATUM_PACKED(after);
+	}
+	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
+		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
+}
+
+static bool
+value_same(const CdcColumn *column, Datum before, Datum after)
+{
+	if (column->attbyval)
+		return before == after;
+	switch (column->attlen)
+	{
+		case -1:
+			return cdc_value_not_logged(column, after) || varlena_same(before, after);
+		case -2:
+			return strcmp(DatumGetCString(before), DatumGetCString(after)) == 0;
+		default:
+			return memcmp(DatumGetPointer(before), DatumGetPointer(after),
+						  column->attlen) == 0;
+	}
+}
+
+bool
+cdc_delta(const CdcColumn *columns, int ncolumns,
+		  const CdcRow *before, const CdcRow *after, bool *changed)
+{
+	bool		any = false;
+
+	for (int i = 0; i < ncolumns; i++)
+	{
+		int			at = columns[i].attnum - 1;
+
+		if (before->isnull[at] || after->isnull[at])
+			changed[at] = before->isnull[at] != after->isnull[at];
+		else
+			changed[at] = !value_same(&columns[i], before->values[at], after->values[at]);
+		any |= changed[at];
+	}
+	return any;
+}

@@ -1,0 +1,12 @@
+/*
+ * fingerprint.h
+ *	  The address of a schema.
+ */
+#ifndef CDC_FINGERPRINT_H
+#define CDC_FINGERPRINT_H
+
+/* First 8 bytes, big endian, of SHA-256 over `len` bytes. Needs a resource
+ * owner, thus a transaction. */
+extern uint64 cdc_fingerprint(const void *data, size_t len);
+
+#endif							/* CDC_FINGERPRINT_H */

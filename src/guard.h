@@ -1,0 +1,19 @@
+/*
+ * guard.h
+ *	  Runs code that may raise an ERROR, and survives it: a value that can not
+ *	  be written must not stop the slot.
+ */
+#ifndef CDC_GUARD_H
+#define CDC_GUARD_H
+
+#include "utils/elog.h"
+
+/*
+ * Calls fn(arg) inside a subtransaction. Returns NULL when all went well,
+ * otherwise the error, in the current memory context. Cancellation, shutdown,
+ * concurrent aborts and lack of memory are raised all the same. Needs a
+ * transaction; costs about a microsecond.
+ */
+extern ErrorData *cdc_guarded(void (*fn) (void *arg), void *arg);
+
+#endif							/* CDC_GUARD_H */

@@ -1,0 +1,169 @@
+/*
+ * options.c
+ *	  Parses the plugin's options: one row of a table for each.
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+
+#include "options.h"
+
+#define MAX_BATCH_BYTES (16 * 1024 * 1024)
+
+typedef struct OptionDef
+{
+	const char *name;
+	const char *allowed;		/* for error messages */
+	/* Stores the value; false when it is malformed. */
+	bool		(*parse) (CdcOptions *options, const char *value);
+} OptionDef;
+
+/* One of two words. */
+static bool
+parse_word(bool *result, const char *value, const char *no, const char *yes)
+{
+	if (strcmp(value, no) != 0 && strcmp(value, yes) != 0)
+		return false;
+	*result = strcmp(value, yes) == 0;
+	return true;
+}
+
+static bool
+parse_proto_version(CdcOptions *options, const char *value)
+{
+	options->proto_version = 1;
+	return strcmp(value, "1") == 0;
+}
+
+static bool
+parse_batch_bytes(CdcOptions *options, const char *value)
+{
+	return parse_int(value, &options->batch_bytes, GUC_UNIT_BYTE, NULL) &&
+		options->batch_bytes >= 1 && options->batch_bytes <= MAX_BATCH_BYTES;
+}
+
+static bool
+parse_schemas(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->schemas_batch, value, "once", "batch");
+}
+
+static bool
+parse_old(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->old_full, value, "changed", "full");
+}
+
+static bool
+parse_format(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->json, value, "protobuf", "json");
+}
+
+static bool
+parse_rewrites(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->rewrites, value, "off", "on");
+}
+
+static bool
+parse_on_error(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->stop_on_error, value, "dead_letter", "stop");
+}
+
+static bool
+parse_messages(CdcOptions *options, const char *value)
+{
+	char	   *rest = pstrdup(value);
+	char	   *prefix;
+
+	options->all_messages = strcmp(value, "*") == 0;
+	while (!options->all_messages && (prefix = strsep(&rest, ",")) != NULL)
+	{
+		if (*prefix == '\0')
+			return false;
+		options->messages = lappend(options->messages, prefix);
+	}
+	return true;
+}
+
+static const OptionDef option_defs[] =
+{
+	{"proto_version", "1", parse_proto_version},
+	{"batch_bytes", "1 to 16777216 bytes, units B, kB, MB", parse_batch_bytes},
+	{"schemas", "once, batch", parse_schemas},
+	{"old", "changed, full", parse_old},
+	{"format", "protobuf, json", parse_format},
+	{"messages", "*, or prefixes separated by commas", parse_messages},
+	{"rewrites", "on, off", parse_rewrites},
+	{"on_error", "dead_letter, stop", parse_on_error},
+};
+
+static char *
+option_names(void)
+{
+	StringInfoData names;
+
+	initStringInfo(&names);
+	for (int i = 0; i < lengthof(option_defs); i++)
+		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", option_defs[i].name);
+	return names.data;
+}
+
+void
+cdc_options_parse(CdcOptions *options, List *given)
+{
+	bool		seen[lengthof(option_defs)] = {false};
+	ListCell   *lc;
+
+	memset(options, 0, sizeof(*options));
+	options->proto_version = 1;
+	options->batch_bytes = 64 * 1024;
+	options->rewrites = true;
+
+	foreach(lc, given)
+	{
+		DefElem    *elem = lfirst_node(DefElem, lc);
+		const char *value = elem->arg == NULL ? NULL : strVal(elem->arg);
+		int			i = 0;
+
+		while (i < lengthof(option_defs) && strcmp(elem->defname, option_defs[i].name) != 0)
+			i++;
+		if (i == lengthof(option_defs))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("unrecognized cdc option: \"%s\"", elem->defname),
+					 errhint("Options are: %s.", option_names())));
+		if (seen[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("cdc option \"%s\" is given more than once", elem->defname)));
+		seen[i] = true;
+		if (value == NULL || !option_defs[i].parse(options, value))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 value == NULL ?
+					 errmsg("cdc option \"%s\" needs a value", elem->defname) :
+					 errmsg("invalid value for cdc option \"%s\": \"%s\"", elem->defname, value),
+					 errhint("Allowed are: %s.", option_defs[i].allowed)));
+	}
+}
+
+bool
+cdc_options_want_message(const CdcOptions *options, const char *prefix)
+{
+	ListCell   *lc;
+
+	if (options->all_messages)
+		return true;
+	foreach(lc, options->messages)
+	{
+		if (strcmp(lfirst(lc), prefix) == 0)
+			return true;
+	}
+	return false;
+}

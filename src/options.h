@@ -1,0 +1,31 @@
+/*
+ * options.h
+ *	  The options that a client gives with START_REPLICATION or to the SQL
+ *	  functions.
+ */
+#ifndef CDC_OPTIONS_H
+#define CDC_OPTIONS_H
+
+#include "nodes/pg_list.h"
+
+typedef struct CdcOptions
+{
+	int			proto_version;	/* of the wire format: 1 */
+	int			batch_bytes;	/* a batch is closed when its events take more */
+	bool		schemas_batch;	/* every batch carries all schemas it needs */
+	bool		old_full;		/* under FULL, UPDATE sends the whole old row */
+	bool		json;			/* format = 'json' */
+	bool		rewrites;		/* send the rows of table rewrites */
+	bool		stop_on_error;	/* on_error = 'stop' */
+	bool		all_messages;	/* messages = '*' */
+	List	   *messages;		/* prefixes (char *) to send */
+} CdcOptions;
+
+/* The defaults, then what the list of DefElems says. An unknown, repeated or
+ * malformed option is an ERROR that lists what is allowed. */
+extern void cdc_options_parse(CdcOptions *options, List *given);
+
+/* Whether logical messages with this prefix are sent. */
+extern bool cdc_options_want_message(const CdcOptions *options, const char *prefix);
+
+#endif							/* CDC_OPTIONS_H */

@@ -1,0 +1,62 @@
+/*
+ * row.c
+ *	  Writes rows.
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+
+#include "row.h"
+#include "wire.h"
+
+bool
+cdc_row_write(StringInfo out, uint32 field, const CdcColumn *columns, int ncolumns,
+			  const CdcRow *row, const bool *only, AttrNumber *failing)
+{
+	int			start = out->len;
+	int			body;
+	bool		not_logged = false;
+
+	if (ncolumns == 0)
+		return false;
+	body = cdc_msg_begin(out, field);
+	for (int i = 0; i < ncolumns; i++)
+	{
+		const CdcColumn *column = &columns[i];
+		int			at = column->attnum - 1;
+
+		if (row->isnull[at] || (only != NULL && !only[at]))
+			continue;
+		if (unlikely(cdc_value_not_logged(column, row->values[at])))
+		{
+			not_logged = true;
+			continue;
+		}
+		*failing = column->attnum;
+		column->codec.encode(out, &column->codec, row->values[at]);
+	}
+	*failing = 0;
+	if (out->len == body)
+		out->len = start;
+	else
+		cdc_msg_end(out, body);
+	return not_logged;
+}
+
+Size
+cdc_row_toasted_size(HeapTuple tuple, TupleDesc tupdesc, const CdcRow *row)
+{
+	Size		size = 0;
+
+	if (tuple == NULL || !HeapTupleHasExternal(tuple))
+		return 0;
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		if (!row->isnull[i] && TupleDescAttr(tupdesc, i)->attlen == -1 &&
+			VARATT_IS_EXTERNAL(DatumGetPointer(row->values[i])) &&
+			!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(row->values[i])))
+			size += toast_raw_datum_size(row->values[i]);
+	}
+	return size;
+}

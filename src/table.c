@@ -1,0 +1,245 @@
+/*
+ * table.c
+ *	  Resolves a relation: its columns, key, encoders and serialized Table.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/tupdesc_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_type.h"
+#include "commands/extension.h"
+#include "nodes/bitmapset.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+
+#include "compat.h"
+#include "guard.h"
+#include "table.h"
+#include "wire.h"
+
+bool
+cdc_table_is_sent(Relation rel)
+{
+	char	   *nspname;
+
+	if (rel->rd_rel->relkind != RELKIND_RELATION)
+		return false;
+	/* The extension's tables are all in its own schema. */
+	nspname = get_namespace_name(RelationGetNamespace(rel));
+	if (nspname == NULL || strcmp(nspname, "cdc") != 0)
+		return true;
+	return getExtensionOfObject(RelationRelationId, RelationGetRelid(rel)) !=
+		get_extension_oid("cdc", true);
+}
+
+/* Appends an identifier, quoted only where its characters need it: what
+ * follows a dot may be any keyword. */
+static void
+append_identifier(StringInfo out, const char *name)
+{
+	bool		plain = (name[0] >= 'a' && name[0] <= 'z') || name[0] == '_';
+
+	for (const char *p = name; *p != '\0' && plain; p++)
+		plain = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_';
+	if (plain)
+	{
+		appendStringInfoString(out, name);
+		return;
+	}
+	appendStringInfoChar(out, '"');
+	for (const char *p = name; *p != '\0'; p++)
+	{
+		if (*p == '"')
+			appendStringInfoChar(out, '"');
+		appendStringInfoChar(out, *p);
+	}
+	appendStringInfoChar(out, '"');
+}
+
+/*
+ * The declared type: schema.name, modifiers, [] for arrays. Unlike
+ * format_type() it never depends on the search_path and qualifies all types.
+ */
+static char *
+type_name(Oid typid, int32 typmod)
+{
+	Oid			elem = get_element_type(typid);
+	HeapTuple	tup;
+	Form_pg_type type;
+	StringInfoData out;
+
+	initStringInfo(&out);
+	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(OidIsValid(elem) ? elem : typid));
+	if (!HeapTupleIsValid(tup))
+		return pstrdup("???");
+	type = (Form_pg_type) GETSTRUCT(tup);
+	append_identifier(&out, get_namespace_name(type->typnamespace));
+	appendStringInfoChar(&out, '.');
+	append_identifier(&out, NameStr(type->typname));
+	if (typmod >= 0 && OidIsValid(type->typmodout))
+	{
+		char	   *mod = DatumGetCString(OidFunctionCall1(type->typmodout,
+														   Int32GetDatum(typmod)));
+		char	   *close = strchr(mod, ')');
+
+		/* "(3) with time zone": the name has the rest already */
+		if (close != NULL)
+			close[1] = '\0';
+		appendStringInfoString(&out, mod);
+	}
+	else if (typmod >= 0)
+		appendStringInfo(&out, "(%d)", typmod);
+	ReleaseSysCache(tup);
+	if (OidIsValid(elem))
+		appendStringInfoString(&out, "[]");
+	return out.data;
+}
+
+/*
+ * The columns of the key, as attnums. Under FULL and NOTHING the server needs
+ * none, and the primary key serves.
+ */
+static Bitmapset *
+key_columns(Relation rel)
+{
+	char		replident = rel->rd_rel->relreplident;
+	Oid			index;
+	HeapTuple	tup;
+	Form_pg_index form;
+	Bitmapset  *key = NULL;
+
+	if (replident == REPLICA_IDENTITY_FULL || replident == REPLICA_IDENTITY_NOTHING)
+	{
+		(void) RelationGetIndexList(rel);	/* finds the primary key */
+		index = cdc_primary_key_index(rel);
+	}
+	else
+		index = RelationGetReplicaIndex(rel);
+	if (!OidIsValid(index))
+		return NULL;
+	tup = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	if (!HeapTupleIsValid(tup))
+		return NULL;
+	form = (Form_pg_index) GETSTRUCT(tup);
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		AttrNumber	attnum = form->indkey.values[i];
+
+		if (attnum > 0)
+			key = bms_add_member(key, attnum);
+	}
+	ReleaseSysCache(tup);
+	return key;
+}
+
+static const struct
+{
+	char		relreplident;
+	Cdc__V1__ReplicaIdentity identity;
+}			identities[] =
+{
+	{REPLICA_IDENTITY_DEFAULT, CDC__V1__REPLICA_IDENTITY__REPLICA_IDENTITY_DEFAULT},
+	{REPLICA_IDENTITY_NOTHING, CDC__V1__REPLICA_IDENTITY__REPLICA_IDENTITY_NOTHING},
+	{REPLICA_IDENTITY_FULL, CDC__V1__REPLICA_IDENTITY__REPLICA_IDENTITY_FULL},
+	{REPLICA_IDENTITY_INDEX, CDC__V1__REPLICA_IDENTITY__REPLICA_IDENTITY_INDEX},
+};
+
+/* What encode_missing() needs. */
+typedef struct MissingValue
+{
+	const CdcColumn *column;
+	Datum		value;
+	StringInfoData row;
+} MissingValue;
+
+static void
+encode_missing(void *arg)
+{
+	MissingValue *missing = arg;
+	const CdcCodec *codec = &missing->column->codec;
+
+	codec->encode(&missing->row, codec, missing->value);
+}
+
+/* The value of rows that are older than the column, as a row of its own. One
+ * that can not be written is left out: such rows can not be written either. */
+static void
+describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupdesc)
+{
+	AttrMissing *stored;
+	MissingValue missing = {column};
+
+	if (tupdesc->constr == NULL || tupdesc->constr->missing == NULL)
+		return;
+	stored = &tupdesc->constr->missing[column->attnum - 1];
+	if (!stored->am_present)
+		return;
+	missing.value = stored->am_value;
+	initStringInfo(&missing.row);
+	if (!column->codec.may_raise)
+		encode_missing(&missing);
+	else if (cdc_guarded(encode_missing, &missing) != NULL)
+		return;
+	desc->missing.data = (uint8_t *) missing.row.data;
+	desc->missing.len = missing.row.len;
+}
+
+CdcTable *
+cdc_table_resolve(Relation rel)
+{
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+	Bitmapset  *key = key_columns(rel);
+	CdcTable   *table = palloc0(sizeof(CdcTable));
+	Cdc__V1__Table desc = CDC__V1__TABLE__INIT;
+	Cdc__V1__Column *columns = palloc0(sizeof(Cdc__V1__Column) * Max(tupdesc->natts, 1));
+
+	table->relid = RelationGetRelid(rel);
+	table->replident = rel->rd_rel->relreplident;
+	table->keys = palloc(sizeof(CdcColumn) * Max(bms_num_members(key), 1));
+	table->rest = palloc(sizeof(CdcColumn) * Max(tupdesc->natts, 1));
+
+	desc.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(rel)));
+	desc.name = cdc_utf8(RelationGetRelationName(rel));
+	desc.columns = palloc(sizeof(Cdc__V1__Column *) * Max(tupdesc->natts, 1));
+	for (int i = 0; i < lengthof(identities); i++)
+		if (identities[i].relreplident == table->replident)
+			desc.replica_identity = identities[i].identity;
+
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		Cdc__V1__Column *d = &columns[desc.n_columns];
+		bool		is_key = bms_is_member(att->attnum, key);
+		CdcColumn  *column;
+
+		if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+			continue;
+		column = is_key ? &table->keys[table->nkeys++] : &table->rest[table->nrest++];
+		column->attnum = att->attnum;
+		column->attbyval = att->attbyval;
+		column->attlen = att->attlen;
+		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
+		table->may_raise |= column->codec.may_raise;
+		table->needs_settings |= column->codec.needs_settings;
+
+		cdc__v1__column__init(d);
+		d->number = att->attnum;
+		d->name = cdc_utf8(NameStr(att->attname));
+		d->type = column->codec.type;
+		d->pg_type = cdc_utf8(type_name(att->atttypid, att->atttypmod));
+		d->key = is_key;
+		d->not_null = att->attnotnull;
+		d->generated = att->attgenerated != '\0';
+		describe_missing(d, column, tupdesc);
+		desc.columns[desc.n_columns++] = d;
+	}
+
+	table->descriptor_len = cdc__v1__table__get_packed_size(&desc);
+	table->descriptor = palloc(table->descriptor_len);
+	cdc__v1__table__pack(&desc, (uint8_t *) table->descriptor);
+	table->fingerprint = cdc_fingerprint(table->descriptor, table->descriptor_len);
+	return table;
+}

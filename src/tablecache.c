@@ -1,0 +1,170 @@
+/*
+ * tablecache.c
+ *	  Keeps resolved relations by OID, marks them when catalogs change.
+ */
+#include "postgres.h"
+
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "settings.h"
+#include "tablecache.h"
+
+/* About 4 kB for a table of 10 columns. */
+#define MAX_ENTRIES 4096
+
+struct CdcTableCache
+{
+	MemoryContext cxt;
+	HTAB	   *entries;
+	dlist_head	lru;			/* the least recently used first */
+	CdcTableEntry *last;		/* the entry that the last call returned */
+};
+
+/* Callbacks can not be unregistered: they are registered once for the process
+ * and find the cache of the running decoding context here. */
+static CdcTableCache *current_cache = NULL;
+
+static void
+forget_cache(void *arg)
+{
+	current_cache = NULL;
+}
+
+static void
+mark(CdcTableEntry *entry)
+{
+	entry->valid = false;
+	entry->outdated = true;
+}
+
+static void
+invalidate_relation(Datum arg, Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	CdcTableEntry *entry;
+
+	if (current_cache == NULL)
+		return;
+	if (OidIsValid(relid))
+	{
+		entry = hash_search(current_cache->entries, &relid, HASH_FIND, NULL);
+		if (entry != NULL)
+			mark(entry);
+		return;
+	}
+	hash_seq_init(&status, current_cache->entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		mark(entry);
+}
+
+/* Names of types and schemas are part of a Table. */
+static void
+invalidate_names(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
+{
+	invalidate_relation((Datum) 0, InvalidOid);
+}
+
+CdcTableCache *
+cdc_tablecache_create(MemoryContext parent)
+{
+	static bool registered = false;
+	MemoryContextCallback *callback;
+	CdcTableCache *cache;
+	HASHCTL		ctl = {0};
+
+	cache = MemoryContextAllocZero(parent, sizeof(CdcTableCache));
+	cache->cxt = AllocSetContextCreate(parent, "cdc table cache", ALLOCSET_DEFAULT_SIZES);
+	dlist_init(&cache->lru);
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(CdcTableEntry);
+	ctl.hcxt = cache->cxt;
+	cache->entries = hash_create("cdc table cache", 128, &ctl,
+								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	if (!registered)
+	{
+		CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
+		CacheRegisterSyscacheCallback(TYPEOID, invalidate_names, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_names, (Datum) 0);
+		registered = true;
+	}
+	callback = MemoryContextAllocZero(parent, sizeof(MemoryContextCallback));
+	callback->func = forget_cache;
+	MemoryContextRegisterResetCallback(parent, callback);
+	current_cache = cache;
+	return cache;
+}
+
+static CdcTableEntry *
+new_entry(CdcTableCache *cache, Oid relid)
+{
+	CdcTableEntry *entry;
+
+	if (hash_get_num_entries(cache->entries) >= MAX_ENTRIES)
+	{
+		entry = dlist_container(CdcTableEntry, lru, dlist_pop_head_node(&cache->lru));
+		MemoryContextDelete(entry->cxt);
+		hash_search(cache->entries, &entry->relid, HASH_REMOVE, NULL);
+	}
+	entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
+	entry->valid = false;
+	entry->table = NULL;
+	entry->sent = false;
+	entry->sent_fingerprint = 0;
+	entry->sent_batch = 0;
+	entry->cxt = AllocSetContextCreate(cache->cxt, "cdc table", ALLOCSET_SMALL_SIZES);
+	dlist_push_tail(&cache->lru, &entry->lru);
+	return entry;
+}
+
+/* Catalogs may change meanwhile: then the entry serves for this once. After an
+ * ERROR it stays invalid. */
+static void
+resolve(CdcTableEntry *entry, Oid relid, Relation rel)
+{
+	MemoryContext oldcxt;
+	CdcTable   *table = NULL;
+	Relation	target = rel;
+
+	MemoryContextReset(entry->cxt);
+	entry->table = NULL;
+	entry->outdated = false;
+	cdc_fix_settings();
+	if (relid != RelationGetRelid(rel))
+		target = RelationIdGetRelation(relid);
+	if (!RelationIsValid(target))
+		elog(ERROR, "could not open relation with OID %u", relid);
+	if (cdc_table_is_sent(target))
+	{
+		oldcxt = MemoryContextSwitchTo(entry->cxt);
+		table = cdc_table_resolve(target);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	if (target != rel)
+		RelationClose(target);
+	entry->table = table;
+	entry->valid = !entry->outdated;
+}
+
+CdcTableEntry *
+cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
+{
+	CdcTableEntry *entry = cache->last;
+
+	if (likely(entry != NULL && entry->relid == relid && entry->valid))
+		return entry;
+	/* not while its fields change, and not when resolving it fails */
+	cache->last = NULL;
+	entry = hash_search(cache->entries, &relid, HASH_FIND, NULL);
+	if (entry == NULL)
+		entry = new_entry(cache, relid);
+	if (!entry->valid)
+		resolve(entry, relid, rel);
+	dlist_delete(&entry->lru);
+	dlist_push_tail(&cache->lru, &entry->lru);
+	cache->last = entry;
+	return entry;
+}

@@ -1,0 +1,44 @@
+/*
+ * typcodec.h
+ *	  How the values of a type are written: resolved once for a column, then
+ *	  called for every value.
+ */
+#ifndef CDC_TYPCODEC_H
+#define CDC_TYPCODEC_H
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+
+#include "cdc/v1/cdc.pb-c.h"
+
+typedef struct CdcCodec CdcCodec;
+
+/* Appends tag and value. The value is not NULL and its bytes are at hand (not
+ * a TOAST pointer to disk). May allocate in the current memory context. */
+typedef void (*CdcEncoder) (StringInfo out, const CdcCodec *codec, Datum value);
+
+struct CdcCodec
+{
+	CdcEncoder	encode;
+	int			taglen;			/* 1 to 3 */
+	char		tag[4];
+	Cdc__V1__Type type;
+	bool		may_raise;		/* a value can make `encode` raise an ERROR */
+	bool		needs_settings; /* the output depends on settings */
+	FmgrInfo	output;			/* for encoders that go through text */
+};
+
+/* Resolves a type for a field number of 1 to 3600. What the codec points to
+ * lives in the current memory context. Reads catalogs. */
+extern void cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid);
+
+/*
+ * A name or other text in the server's encoding as UTF-8. What is no text in
+ * that encoding, or has no counterpart, becomes \xHH, byte by byte, so that the
+ * result always is valid and nothing is raised. Returns `text` itself where it
+ * needs no change. Reads catalogs, unless the text is ASCII or the encoding
+ * UTF-8 or SQL_ASCII.
+ */
+extern char *cdc_utf8(const char *text);
+
+#endif							/* CDC_TYPCODEC_H */
