@@ -22,11 +22,15 @@ die() { printf 'cdc: error: %s\n' "$*" >&2; exit 1; }
 
 jobs_count() { nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }
 
+# prints PATTERN COMMAND...: whether the output has a line that matches. (In a
+# pipe to grep -q, the command could fail by writing to a closed pipe.)
+prints() { grep -q "$1" <<<"$("${@:2}" 2>/dev/null)"; }
+
 # --- what has to be installed -------------------------------------------
 
 is_debian() { command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; }
 installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-available() { apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'; }
+available() { prints '^  Candidate: [^(]' apt-cache policy "$1"; }
 
 # How root's commands are run: directly, by sudo, or (returns 1) not at all.
 as_root()
@@ -74,8 +78,11 @@ apt_install()
 		trap "exit 143" TERM HUP
 		mkdir -p "${conf%/*}"
 		echo "create_main_cluster = false" > "$conf"
+		log=$(mktemp)
 		apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
-			-o Dpkg::Options::=--force-confold --no-install-recommends install "$@"
+			-o Dpkg::Options::=--force-confold --no-install-recommends install "$@" >"$log" 2>&1 ||
+			{ rc=$?; tail -40 "$log" >&2; rm -f "$log"; exit $rc; }
+		rm -f "$log"
 	' apt_install "$@" </dev/null
 }
 
@@ -204,7 +211,7 @@ $(sed 's/^/    /' <<<"$list")"
 	as_root true || die "installing packages needs root or sudo; as root:
     apt-get install --no-install-recommends ${wanted[*]}"
 	apt_update
-	apt_install "${wanted[@]}" >&2 || die "apt-get install failed"
+	apt_install "${wanted[@]}" || die "apt-get install failed"
 }
 
 # --- the private copy ----------------------------------------------------
@@ -266,7 +273,7 @@ enter()
 	for v in CC CFLAGS COPT BENCH_SCALE SANITIZE; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
-	if LC_ALL=C.UTF-8 locale charmap 2>/dev/null | grep -q UTF-8; then
+	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then
 		keep+=(LC_ALL=C.UTF-8)
 	else
 		keep+=(LC_ALL=C)
@@ -358,7 +365,7 @@ start_server()
 		echo "timezone = 'UTC'"
 		# Only newer minor releases have the setting, and the others refuse to
 		# start with it.
-		! "$BINDIR/postgres" --describe-config | grep -q '^output_plugin_libraries' ||
+		! prints '^output_plugin_libraries' "$BINDIR/postgres" --describe-config ||
 			echo "output_plugin_libraries = $plugins"
 		for setting; do echo "${setting%%=*} = '${setting#*=}'"; done
 	} >>"$data/postgresql.conf"

@@ -34,8 +34,9 @@ generate()		# generate NAME COMMAND...
 
 generate descriptor protoc -Iproto --include_source_info --descriptor_set_out="$out/descriptor/set" $PROTO
 generate C protoc-c -Iproto --c_out="$out/C" $PROTO
+known=$(protoc --help)
 for language in cpp csharp java kotlin objc php pyi python ruby; do
-	if protoc --help | grep -q -- "--${language}_out="; then
+	if [[ $known == *"--${language}_out="* ]]; then
 		generate $language protoc -Iproto --${language}_out="$out/$language" $PROTO
 	fi
 done
