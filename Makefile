@@ -61,7 +61,7 @@ include $(PGXS)
 PROTO = proto/cdc/v1/cdc.proto
 src/cdc/v1/cdc.pb-c.c: $(srcdir)/$(PROTO)
 	@$(MKDIR_P) src/cdc/v1
-	protoc-c -I$(srcdir)/proto --c_out=src $(srcdir)/$(PROTO)
+	protoc -I$(srcdir)/proto --c_out=src $(srcdir)/$(PROTO)
 src/cdc/v1/cdc.pb-c.h: src/cdc/v1/cdc.pb-c.c ;
 $(OBJS): src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h)
 

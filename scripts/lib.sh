@@ -108,7 +108,7 @@ lacking()
 {
 	local c dir
 
-	for c in gcc make protoc protoc-c perl; do
+	for c in gcc make protoc protoc-gen-c perl; do
 		command -v "$c" >/dev/null || echo "$c"
 	done
 	echo '#include <protobuf-c/protobuf-c.h>' | ${CC:-cc} -E - >/dev/null 2>&1 ||

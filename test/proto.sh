@@ -33,7 +33,7 @@ generate()		# generate NAME COMMAND...
 }
 
 generate descriptor protoc -Iproto --include_source_info --descriptor_set_out="$out/descriptor/set" $PROTO
-generate C protoc-c -Iproto --c_out="$out/C" $PROTO
+generate C protoc -Iproto --c_out="$out/C" $PROTO
 known=$(protoc --help)
 for language in cpp csharp java kotlin objc php pyi python ruby; do
 	if [[ $known == *"--${language}_out="* ]]; then
