@@ -2,6 +2,7 @@
 #
 #   make PG_CONFIG=/path/to/pg_config && sudo make install
 #   make check          everything, on servers of its own (scripts/check)
+#   make demo           a stream to look at (scripts/demo)
 #   make installcheck   the regression tests, against your running server
 
 EXTENSION = cdc
@@ -23,12 +24,82 @@ PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers 
 SHLIB_LINK = -lprotobuf-c
 EXTRA_CLEAN = src/cdc
 
+# The regression tests, one file a theme, and what runs beside one another.
+REGRESS := $(sort $(notdir $(basename $(wildcard sql/*.sql))))
+ISOLATION := $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
+ISOLATION_OPTS = --inputdir=test
+
+# What has a server of its own, or needs none. These work without pg_config
+# (they install what is missing), so the goals that need it are left out.
+SCRIPTED = check demo bench sanitize matrix dist META.json
+ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
+
+check:
+	+scripts/check
+demo:
+	+scripts/demo
+bench:
+	+bench/run
+sanitize:
+	+SANITIZE=1 scripts/check
+matrix:
+	+scripts/matrix
+
+META.json: META.json.in cdc.control
+	sed 's/@VERSION@/$(EXTVERSION)/g' META.json.in > $@
+dist: META.json
+	git archive --format=zip --prefix=cdc-$(EXTVERSION)/ --add-file=META.json -o cdc-$(EXTVERSION).zip HEAD
+
+.PHONY: $(filter-out META.json,$(SCRIPTED))
+
+else
+
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 PROTO = proto/cdc/v1/cdc.proto
 src/cdc/v1/cdc.pb-c.c: $(srcdir)/$(PROTO)
-	protoc-c -I$(srcdir)/proto --c_out=src $(srcdir)/$(PROTO)
+	@$(MKDIR_P) src/cdc/v1
+	protoc -I$(srcdir)/proto --c_out=src $(srcdir)/$(PROTO)
 src/cdc/v1/cdc.pb-c.h: src/cdc/v1/cdc.pb-c.c ;
 $(OBJS): src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h)
+
+# Single kinds of tests, against the server that libpq's environment points
+# to, with this tree installed in it; scripts/check runs all of them.
+regress:
+	+$(MAKE) installcheck ISOLATION=
+isolation:
+	+$(MAKE) installcheck REGRESS=
+
+PGTAP_TESTS = $(sort $(wildcard test/pgtap/*.sql))
+PGTAP_DB = cdc_pgtap
+PSQL = PATH='$(bindir)':"$$PATH" psql -XAtq -v ON_ERROR_STOP=1
+pgtap:
+	PGOPTIONS='-c client_min_messages=warning' $(PSQL) -d postgres -c 'DROP DATABASE IF EXISTS $(PGTAP_DB)' -c 'CREATE DATABASE $(PGTAP_DB)'
+	$(PSQL) -d $(PGTAP_DB) -c 'CREATE EXTENSION pgtap' -c 'CREATE EXTENSION cdc'
+	PATH='$(bindir)':"$$PATH" $(PROVE) $(PROVE_FLAGS) --ext .sql \
+		--exec "psql -XAtq -v ON_ERROR_STOP=1 -d $(PGTAP_DB) -f" $(PGTAP_TESTS)
+
+# These start their servers themselves.
+PROVE_TESTS = $(sort $(wildcard test/tap/*.pl))
+tap:
+	$(prove_installcheck)
+
+unit:
+	$(MAKE) -C test/unit PG_CONFIG='$(PG_CONFIG)' check
+layering:
+	test/layering.sh
+proto:
+	test/proto.sh
+golden replay:
+	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/$@/run.sh $(TESTS)
+
+clean: clean-rest
+clean-rest:
+	rm -rf META.json cdc-*.zip tmp_check output_iso
+	if [ -e test/unit/Makefile ]; then $(MAKE) -C test/unit PG_CONFIG='$(PG_CONFIG)' clean; fi
+
+.PHONY: regress isolation pgtap tap unit layering proto golden replay clean-rest
+
+endif

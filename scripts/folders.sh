@@ -1,0 +1,106 @@
+# Debian systems in folders, for scripts/fresh and scripts/matrix; to be
+# sourced by bash, as root, on a Debian with debootstrap.
+#
+# make_folder SUITE DIR [PACKAGE]...   a minimal system of that suite
+# in_folder DIR COMMAND...             runs a command in it as root; what it
+#                                      leaves running ends with it
+#
+# The mirrors are those of this machine's own apt.
+
+set -euo pipefail
+
+KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
+
+say() { printf 'cdc: %s\n' "$*"; }
+die() { printf 'cdc: error: %s\n' "$*" >&2; exit 1; }
+
+[ "$(id -u)" = 0 ] || die "this needs root (debootstrap and chroot do)"
+command -v debootstrap >/dev/null || die "debootstrap is not installed (apt-get install debootstrap)"
+
+# This machine's mirrors: the main one, or with an argument the security one.
+mirror()
+{
+	local pattern='^[^ ]*/debian/?$'
+
+	[ -z "${1-}" ] || pattern='debian-security/?$'
+	{
+		sed -n 's/^URIs:[ \t]*//p' /etc/apt/sources.list.d/*.sources 2>/dev/null
+		sed -nE 's/^deb (\[[^]]*\] )?([^ ]+) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || :
+	} | tr ' ' '\n' | grep -m1 -E "$pattern" || :
+}
+
+make_folder()
+{
+	local suite=$1 dir=$2 base=$1 script main security source
+
+	shift 2
+	main=$(mirror) security=$(mirror security)
+	[ -n "$main" ] || main=http://deb.debian.org/debian
+	[ -n "$security" ] || security=${main%/}-security
+	[ "$suite" != experimental ] || base=sid
+	script=/usr/share/debootstrap/scripts/$base
+	[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
+
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	LC_ALL=C debootstrap --variant=minbase --keyring="$KEYRING" \
+		--include="$(IFS=,; echo "ca-certificates${*:+,$*}")" \
+		"$base" "$dir" "$main" "$script" >"$dir.log" 2>&1 || { tail -20 "$dir.log" >&2; die "debootstrap failed"; }
+
+	# Nothing that is installed there starts by itself.
+	printf '#!/bin/sh\nexit 101\n' >"$dir/usr/sbin/policy-rc.d"
+	chmod 755 "$dir/usr/sbin/policy-rc.d"
+	cp /etc/resolv.conf /etc/hosts "$dir/etc/" 2>/dev/null || :
+	# This machine's way to the mirrors (proxies), where it has one.
+	for source in $(grep -lE 'Acquire::' /etc/apt/apt.conf /etc/apt/apt.conf.d/* 2>/dev/null || :); do
+		cp "$source" "$dir/etc/apt/apt.conf.d/$(basename "$source")"
+	done
+	cat >"$dir/etc/apt/apt.conf.d/90folder" <<-'EOT'
+		Acquire::Check-Valid-Until "false";
+		Acquire::Languages "none";
+	EOT
+	cat >"$dir/etc/dpkg/dpkg.cfg.d/90folder" <<-'EOT'
+		force-unsafe-io
+		path-exclude=/usr/share/doc/*
+		path-exclude=/usr/share/man/*
+		path-exclude=/usr/share/locale/*
+	EOT
+
+	rm -f "$dir"/etc/apt/sources.list "$dir"/etc/apt/sources.list.d/*
+	{
+		echo "deb [signed-by=$KEYRING] $main $base main"
+		case $suite in
+			sid) ;;
+			# From experimental only PostgreSQL itself, by the pin below.
+			experimental) echo "deb [signed-by=$KEYRING] $main experimental main" ;;
+			# Minor releases of PostgreSQL come as security updates.
+			*) echo "deb [signed-by=$KEYRING] $security $suite-security main" ;;
+		esac
+	} >"$dir/etc/apt/sources.list"
+	if [ "$suite" = experimental ]; then
+		printf 'Package: src:postgresql-*\nPin: release a=experimental\nPin-Priority: 990\n' \
+			>"$dir/etc/apt/preferences.d/postgresql"
+	fi
+}
+
+in_folder()
+{
+	local dir=$1
+
+	shift
+	unshare --mount --pid --ipc --fork --kill-child bash -c '
+		set -e
+		dir=$1; shift
+		mount --make-rprivate /
+		mount -t proc proc "$dir/proc"
+		mkdir -p "$dir/dev/shm" "$dir/dev/pts"
+		mount -t tmpfs -o mode=1777 shm "$dir/dev/shm"
+		if [ -d "${ARCHIVES-}" ]; then mount --bind "$ARCHIVES" "$dir/var/cache/apt/archives"; fi
+		exec chroot "$dir" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+			HOME=/root TERM=dumb "$@"
+	' in_folder "$dir" "$@" </dev/null
+}
+
+# The packages downloaded by in_folder are kept in DIR, so that the next
+# folder of the suite does not download them again.
+keep_archives() { export ARCHIVES=$1; mkdir -p "$ARCHIVES/partial"; }

@@ -1,0 +1,427 @@
+# Shared by the scripts in this directory; to be sourced by bash.
+#
+# enter NAME GROUP... -- ARGS
+#     installs what is missing, copies the tree into a private directory,
+#     gives up root, and starts scripts/NAME again in there; the second time
+#     it returns, and the rest of the script runs with
+#         WORK       the private directory, removed at the end
+#         SRC        the copy of the tree, which is also the working directory
+#         PG_MAJOR   the server's major version
+#         PG_CONFIG  of a private installation, in which `make install` ends
+# build_extension, start_server, stop_servers, finish: see below.
+#
+# Nothing is written to the checkout or to the directories of an installed
+# PostgreSQL, no server runs as root or listens on a network port.
+
+set -euo pipefail
+
+OLDEST_MAJOR=15
+
+say() { printf 'cdc: %s\n' "$*"; }
+die() { printf 'cdc: error: %s\n' "$*" >&2; exit 1; }
+
+jobs_count() { nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2; }
+
+# prints PATTERN COMMAND...: whether the output has a line that matches. (In a
+# pipe to grep -q, the command could fail by writing to a closed pipe.)
+prints() { grep -q "$1" <<<"$("${@:2}" 2>/dev/null)"; }
+
+# --- what has to be installed -------------------------------------------
+
+is_debian() { command -v dpkg-query >/dev/null && command -v apt-get >/dev/null; }
+installed() { [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
+available() { prints '^  Candidate: [^(]' apt-cache policy "$1"; }
+
+# How root's commands are run: directly, by sudo, or (returns 1) not at all.
+as_root()
+{
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
+		sudo "$@"
+	else
+		return 1
+	fi
+}
+
+UPDATED=
+apt_update()
+{
+	[ -z "$UPDATED" ] || return 0
+	UPDATED=yes
+	say "apt-get update"
+	as_root apt-get -qq -o DPkg::Lock::Timeout=300 update ||
+		die "apt-get update failed (it needs root, or sudo)"
+}
+
+# Installs packages without making Debian's database cluster "main": what is
+# started here has servers of its own, and a server that nobody asked for
+# should not be left behind. createcluster.conf is afterwards as it was, or as
+# the package brings it.
+apt_install()
+{
+	as_root bash -c '
+		conf=/etc/postgresql-common/createcluster.conf
+		default=/usr/share/postgresql-common/createcluster.conf
+		kept=
+		restore()
+		{
+			if [ -n "$kept" ]; then mv -f "$kept" "$conf"
+			elif [ -e "$default" ]; then cp "$default" "$conf"
+			else rm -f "$conf"; rmdir "${conf%/*}" 2>/dev/null || :
+			fi
+		}
+		export DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1
+		if [ -e "$conf" ]; then kept=$(mktemp "$conf.XXXXXX"); cp -p "$conf" "$kept"; fi
+		trap restore EXIT
+		trap "exit 130" INT
+		trap "exit 143" TERM HUP
+		mkdir -p "${conf%/*}"
+		echo "create_main_cluster = false" > "$conf"
+		log=$(mktemp)
+		apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 \
+			-o Dpkg::Options::=--force-confold --no-install-recommends install "$@" >"$log" 2>&1 ||
+			{ rc=$?; tail -40 "$log" >&2; rm -f "$log"; exit $rc; }
+		rm -f "$log"
+	' apt_install "$@" </dev/null
+}
+
+# The names of the packages of the groups given, for PG_MAJOR.
+packages()
+{
+	local group
+
+	for group; do
+		case $group in
+			server) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR" ;;
+			build) echo "gcc libc6-dev make libprotobuf-c-dev protobuf-c-compiler protobuf-compiler" ;;
+			test) echo "perl libipc-run-perl python3 python3-protobuf python3-psycopg2" ;;
+			pgtap) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-pgtap" ;;
+			clang) echo "clang llvm" ;;
+			sanitize) ;;
+		esac
+	done
+}
+
+# On other systems than Debian: what is not there, one line each.
+lacking()
+{
+	local c dir
+
+	for c in gcc make protoc protoc-gen-c perl; do
+		command -v "$c" >/dev/null || echo "$c"
+	done
+	echo '#include <protobuf-c/protobuf-c.h>' | ${CC:-cc} -E - >/dev/null 2>&1 ||
+		echo "protobuf-c with its headers"
+	if [ -z "${PG_CONFIG-}" ] || [ ! -e "$("$PG_CONFIG" --pgxs)" ]; then
+		echo "PostgreSQL $OLDEST_MAJOR or newer with its server headers (PG_CONFIG=/path/to/pg_config)"
+	fi
+	case " $* " in *" test "*)
+		perl -MIPC::Run -e 1 2>/dev/null || echo "the Perl module IPC::Run"
+		python3 -c 'import google.protobuf' 2>/dev/null || echo "the Python module protobuf"
+		python3 -c 'import psycopg2' 2>/dev/null || echo "the Python module psycopg2" ;;
+	esac
+}
+
+major_of() { "$1" --version | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p'; }
+
+# The newest major that is installed ($1: a file that must be there), or empty.
+newest_installed()
+{
+	local dir
+
+	for dir in /usr/lib/postgresql/*/; do
+		dir=${dir%/}
+		[ -e "$dir/$1" ] && [ "${dir##*/}" -ge $OLDEST_MAJOR ] && echo "${dir##*/}"
+	done 2>/dev/null | sort -n | tail -1
+}
+
+# The newest major that apt can install, or empty.
+newest_available()
+{
+	local p
+
+	for p in $(apt-cache pkgnames postgresql-server-dev- | grep -E '^postgresql-server-dev-[0-9]+$' |
+				sort -t- -k4 -rn); do
+		if [ "${p##*-}" -ge $OLDEST_MAJOR ] && available "$p"; then
+			echo "${p##*-}"
+			return
+		fi
+	done
+}
+
+# Sets PG_MAJOR, and OWN_SERVER when PG_CONFIG names a server that is not
+# from a Debian package.
+choose_server()
+{
+	if [ -n "${PG_CONFIG-}" ]; then
+		PG_CONFIG=$(command -v "$PG_CONFIG") || die "PG_CONFIG does not name a program"
+		PG_MAJOR=$(major_of "$PG_CONFIG")
+		case $("$PG_CONFIG" --bindir) in
+			/usr/lib/postgresql/*) is_debian || OWN_SERVER=yes ;;
+			*) OWN_SERVER=yes ;;
+		esac
+	elif is_debian; then
+		: "${PG_MAJOR:=$(newest_installed lib/pgxs/src/makefiles/pgxs.mk)}"
+		: "${PG_MAJOR:=$(newest_installed bin/postgres)}"
+		: "${PG_MAJOR:=$(newest_available)}"
+		if [ -z "$PG_MAJOR" ]; then
+			apt_update
+			PG_MAJOR=$(newest_available)
+		fi
+		[ -n "$PG_MAJOR" ] || die "apt knows no PostgreSQL $OLDEST_MAJOR or newer (package postgresql-server-dev-NN)"
+		PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config
+	else
+		PG_CONFIG=$(command -v pg_config || :)
+		[ -z "$PG_CONFIG" ] || PG_MAJOR=$(major_of "$PG_CONFIG")
+	fi
+	[ "${PG_MAJOR:-$OLDEST_MAJOR}" -ge $OLDEST_MAJOR ] || die "PostgreSQL $PG_MAJOR is too old: $OLDEST_MAJOR is needed"
+}
+
+# Sees to it that the groups' packages are there.
+ensure_packages()
+{
+	local p missing=() wanted=() list
+
+	if ! is_debian; then
+		list=$(lacking "$@")
+		[ -z "$list" ] || die "this is not Debian; please install:
+$(sed 's/^/    /' <<<"$list")"
+		return
+	fi
+	for p in $(packages "$@"); do
+		installed "$p" || missing+=("$p")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+
+	# pgTAP is the one package that may not exist for a new major.
+	case " ${missing[*]} " in *"-pgtap "*)
+		available "postgresql-$PG_MAJOR-pgtap" || [ "$(id -u)" != 0 ] || apt_update ;;
+	esac
+	for p in "${missing[@]}"; do
+		case $p in
+			*-pgtap) { [ -e "/usr/share/postgresql/$PG_MAJOR/extension/pgtap.control" ] || ! available "$p"; } ||
+				wanted+=("$p") ;;
+			*) wanted+=("$p") ;;
+		esac
+	done
+	[ ${#wanted[@]} -gt 0 ] || return 0
+
+	say "installing ${wanted[*]}"
+	as_root true || die "installing packages needs root or sudo; as root:
+    apt-get install --no-install-recommends ${wanted[*]}"
+	apt_update
+	apt_install "${wanted[@]}" || die "apt-get install failed"
+}
+
+# --- the private copy ----------------------------------------------------
+
+# Writes the tree (what git has or would add; without git, everything) to
+# standard output as a tar archive.
+archive_tree()
+{
+	local root=$1
+
+	cd "$root"
+	if git -c safe.directory='*' rev-parse --git-dir >/dev/null 2>&1; then
+		git -c safe.directory='*' ls-files -z --cached --others --exclude-standard |
+			while IFS= read -r -d '' f; do
+				if [ -e "$f" ] || [ -L "$f" ]; then printf '%s\0' "$f"; fi
+			done | tar --no-recursion --null -T - -cf -
+	else
+		tar --exclude=./.git -cf - .
+	fi
+}
+
+enter()
+{
+	local name=$1 root user groups=()
+
+	shift
+	while [ "$1" != -- ]; do groups+=("$1"); shift; done
+	shift
+	if [ -n "${CDC_WORK-}" ]; then
+		inside
+		return
+	fi
+
+	root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+	choose_server
+	ensure_packages "${groups[@]}"
+	[ -e "$("$PG_CONFIG" --pgxs)" ] || die "$PG_CONFIG names no server headers ($("$PG_CONFIG" --pgxs) is missing)"
+
+	user=$(id -un)
+	if [ "$user" = root ]; then
+		user=postgres
+		id "$user" >/dev/null 2>&1 || user=nobody
+	fi
+	# In /tmp whatever TMPDIR says: the path of a Unix socket is short.
+	CDC_WORK=$(mktemp -d /tmp/cdc-XXXXXX)
+	trap 'rm -rf "$CDC_WORK"' EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	mkdir "$CDC_WORK/src" "$CDC_WORK/tmp" "$CDC_WORK/logs"
+	(archive_tree "$root") | tar --no-same-owner -xf - -C "$CDC_WORK/src"
+	[ "$(id -un)" = "$user" ] || chown -R "$user:" "$CDC_WORK"
+
+	# Debian's packages first: a python3 of the user's does not see their modules.
+	! is_debian || PATH=/usr/bin:/bin:$PATH
+	local keep=("PATH=$PATH" "HOME=$CDC_WORK/tmp" "TMPDIR=$CDC_WORK/tmp" "TERM=${TERM-dumb}"
+		"CDC_WORK=$CDC_WORK" "CDC_ROOT=$root" "PG_CONFIG=$PG_CONFIG" "PG_MAJOR=$PG_MAJOR" "USER=$user")
+	# what whoever runs a script may set for it
+	local v
+	for v in CC CFLAGS COPT BENCH_SCALE SANITIZE; do
+		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
+	done
+	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then
+		keep+=(LC_ALL=C.UTF-8)
+	else
+		keep+=(LC_ALL=C)
+	fi
+	cd "$CDC_WORK/src"
+	if [ "$(id -un)" = "$user" ]; then
+		exec env -i "${keep[@]}" bash "scripts/$name" "$@"
+	else
+		exec setpriv --reuid="$user" --regid="$(id -g "$user")" --init-groups \
+			env -i "${keep[@]}" bash "scripts/$name" "$@"
+	fi
+}
+
+# The second start: in the copy, without root.
+inside()
+{
+	WORK=$CDC_WORK
+	SRC=$WORK/src
+	unset CDC_WORK			# scripts started from here set up their own
+	trap finish EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM HUP
+	shadow_installation
+}
+
+# Copies the programs of the installed PostgreSQL and links the rest. The
+# server, and pg_config too, find their directories from where the program
+# is, so that an extension installed here is seen by servers started here,
+# and by nobody else.
+shadow_installation()
+{
+	local system=$PG_CONFIG dir shadow=$WORK/pg bindir
+
+	bindir=$("$system" --bindir)
+	mkdir -p "$shadow$bindir"
+	cp -L "$bindir"/* "$shadow$bindir/"
+	for dir in "$("$system" --pkglibdir)" "$("$system" --sharedir)"; do
+		mkdir -p "$shadow$dir"
+		cp -rsn "$dir/." "$shadow$dir/"
+	done
+	for dir in "$("$system" --includedir)" "$("$system" --pkgincludedir)" \
+			"$("$system" --includedir-server)" "$("$system" --libdir)"; do
+		if [ ! -e "$dir" ] || [ "$(readlink -f "$shadow$dir")" = "$(readlink -f "$dir")" ]; then
+			continue
+		elif [ -e "$shadow$dir" ]; then
+			cp -rsn "$dir/." "$shadow$dir/"
+		else
+			mkdir -p "$(dirname "$shadow$dir")"
+			ln -s "$dir" "$shadow$dir"
+		fi
+	done
+	export PG_CONFIG=$shadow$bindir/pg_config
+	BINDIR=$shadow$bindir
+	PATH=$BINDIR:$PATH
+	[ "$("$PG_CONFIG" --bindir)" = "$BINDIR" ] || die "this PostgreSQL cannot be moved to another directory"
+}
+
+# Compiles and installs into the private installation. Arguments go to make.
+build_extension()
+{
+	local llvm=() clang
+
+	# Bitcode only where the compiler for it is installed.
+	clang=$(sed -n 's/^CLANG[ \t]*=[ \t]*//p' "$(dirname "$("$PG_CONFIG" --pgxs)")/../Makefile.global")
+	[ -x "$clang" ] || llvm=(with_llvm=no)
+	make -C "$SRC" -j"$(jobs_count)" PG_CONFIG="$PG_CONFIG" ${llvm[@]+"${llvm[@]}"} "$@" all &&
+		make -C "$SRC" -s PG_CONFIG="$PG_CONFIG" ${llvm[@]+"${llvm[@]}"} "$@" install
+}
+
+# --- servers -------------------------------------------------------------
+
+# start_server NAME [SETTING=VALUE]...: makes and starts a cluster with its
+# socket in WORK, and points libpq's environment to it.
+start_server()
+{
+	local name=$1 data=$WORK/$1 setting plugins="'pgoutput, test_decoding, cdc'"
+
+	shift
+	"$BINDIR/initdb" -D "$data" -A trust -U postgres --no-locale -E UTF8 --no-sync \
+		>"$WORK/logs/$name.initdb.log" 2>&1 || { cat "$WORK/logs/$name.initdb.log" >&2; return 1; }
+	{
+		echo "listen_addresses = ''"
+		echo "unix_socket_directories = '$WORK'"
+		echo "wal_level = logical"
+		echo "max_wal_senders = 20"
+		echo "max_replication_slots = 20"
+		echo "max_prepared_transactions = 10"
+		echo "fsync = off"
+		echo "timezone = 'UTC'"
+		# Only newer minor releases have the setting, and the others refuse to
+		# start with it.
+		! prints '^output_plugin_libraries' "$BINDIR/postgres" --describe-config ||
+			echo "output_plugin_libraries = $plugins"
+		for setting; do echo "${setting%%=*} = '${setting#*=}'"; done
+	} >>"$data/postgresql.conf"
+	"$BINDIR/pg_ctl" -D "$data" -l "$WORK/logs/$name.log" -w -t 60 start >/dev/null ||
+		{ cat "$WORK/logs/$name.log" >&2; return 1; }
+	export PGHOST=$WORK PGPORT=5432 PGUSER=postgres PGDATABASE=postgres
+}
+
+# Stops every server whose data directory is in WORK, those of a test that
+# was interrupted too.
+stop_servers()
+{
+	local file pid i
+
+	while IFS= read -r file; do
+		pid=$(head -1 "$file" 2>/dev/null) || continue
+		[ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null || continue
+		for i in $(seq 100); do
+			kill -0 "$pid" 2>/dev/null || break
+			sleep 0.1
+		done
+		kill -KILL "$pid" 2>/dev/null || :
+	done < <(find "$WORK" -name postmaster.pid 2>/dev/null)
+}
+
+# Runs a command so that a signal to this script ends it at once, with
+# everything that it started.
+CHILD=
+run()
+{
+	local rc=0
+
+	set -m
+	"$@" </dev/null &
+	CHILD=$!
+	set +m
+	wait "$CHILD" || rc=$?
+	CHILD=
+	return $rc
+}
+
+# At the end: nothing is left running, and nothing is left behind unless
+# KEEP_LOGS is set.
+KEEP_LOGS=
+finish()
+{
+	local rc=$?
+
+	trap '' INT TERM HUP
+	[ -z "$CHILD" ] || kill -TERM -- "-$CHILD" 2>/dev/null || :
+	stop_servers
+	cd /
+	if [ -n "$KEEP_LOGS" ]; then
+		find "$WORK" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
+	else
+		rm -rf "$WORK"
+	fi
+	exit $rc
+}
