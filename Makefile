@@ -15,7 +15,8 @@ OBJS = \
 	src/cdc.o src/plugin.o src/slotfuncs.o src/schemafuncs.o src/inspectfuncs.o \
 	src/options.o src/batch.o src/tablecache.o src/settings.o \
 	src/event.o src/delta.o src/row.o src/table.o src/typcodec.o src/fingerprint.o \
-	src/metadata.o src/guard.o src/json.o \
+	src/metadata.o src/guard.o \
+	src/proto.o src/json.o src/jsonvalue.o src/jsoncompact.o \
 	src/wire.o \
 	src/cdc/v1/cdc.pb-c.o
 
@@ -25,7 +26,7 @@ SHLIB_LINK = -lprotobuf-c
 EXTRA_CLEAN = src/cdc
 
 # The regression tests, one file a theme, and what runs beside one another.
-REGRESS := $(sort $(notdir $(basename $(wildcard sql/*.sql))))
+REGRESS := setup $(filter-out setup,$(sort $(notdir $(basename $(wildcard sql/*.sql)))))
 ISOLATION := $(sort $(notdir $(basename $(wildcard test/specs/*.spec))))
 ISOLATION_OPTS = --inputdir=test
 

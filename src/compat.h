@@ -77,6 +77,15 @@ typedef int CdcSysCacheId;
 #define cdc_primary_key_index(rel)	RelationGetPrimaryKeyIndex(rel)
 #endif
 
+/* Whether to flush the WAL after a logical message: an argument from 17 on. */
+#if PG_VERSION_NUM >= 170000
+#define cdc_log_message(prefix, data, len) \
+	LogLogicalMessage((prefix), (data), (len), true, false)
+#else
+#define cdc_log_message(prefix, data, len) \
+	LogLogicalMessage((prefix), (data), (len), true)
+#endif
+
 /* Virtual generated columns (18) have no value in the tuple. */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL	'v'

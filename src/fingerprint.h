@@ -5,6 +5,9 @@
 #ifndef CDC_FINGERPRINT_H
 #define CDC_FINGERPRINT_H
 
+/* How it is printed, as a format of printf. */
+#define CDC_FINGERPRINT_FORMAT "%016" INT64_MODIFIER "x"
+
 /* First 8 bytes, big endian, of SHA-256 over `len` bytes. Needs a resource
  * owner, thus a transaction. */
 extern uint64 cdc_fingerprint(const void *data, size_t len);

@@ -6,6 +6,8 @@
 #ifndef CDC_JSON_H
 #define CDC_JSON_H
 
+#include "lib/stringinfo.h"
+
 #include "cdc/v1/cdc.pb-c.h"
 
 /* The schemas that a reader has seen, by fingerprint. Lives in the memory
@@ -20,6 +22,10 @@ extern void cdc_schemas_add(CdcSchemas *schemas, const Cdc__V1__SchemaVersion *v
 /* NULL when that fingerprint has not been seen. */
 extern const Cdc__V1__Table *cdc_schemas_find(CdcSchemas *schemas, uint64 fingerprint);
 
+/* Unpacks a serialized Table into the current memory context; NULL when it is
+ * damaged. */
+extern Cdc__V1__Table *cdc_table_unpack(const void *data, size_t len);
+
 /* Receives one line, in the database's encoding, without a newline. The text
  * is gone after the call. */
 typedef void (*CdcJsonEmit) (void *arg, const char *line, int len);
@@ -28,9 +34,12 @@ typedef void (*CdcJsonEmit) (void *arg, const char *line, int len);
  * Renders one serialized Batch (without its length prefix). Its schemas are
  * added to `schemas` first. Damage or an unknown fingerprint is an ERROR
  * (data_corrupted) that names it. Allocates in the current memory context and
- * frees nothing.
+ * frees nothing. Needs a transaction if the batch has schemas.
  */
 extern void cdc_json_batch(CdcSchemas *schemas, const void *batch, size_t len,
 						   CdcJsonEmit emit, void *arg);
+
+/* A Table as a JSON object, in UTF-8. */
+extern void cdc_json_table(StringInfo out, const Cdc__V1__Table *table);
 
 #endif							/* CDC_JSON_H */

@@ -35,10 +35,8 @@ cdc_table_is_sent(Relation rel)
 		get_extension_oid("cdc", true);
 }
 
-/* Appends an identifier, quoted only where its characters need it: what
- * follows a dot may be any keyword. */
-static void
-append_identifier(StringInfo out, const char *name)
+void
+cdc_append_identifier(StringInfo out, const char *name)
 {
 	bool		plain = (name[0] >= 'a' && name[0] <= 'z') || name[0] == '_';
 
@@ -76,9 +74,9 @@ type_name(Oid typid, int32 typmod)
 	if (!HeapTupleIsValid(tup))
 		return pstrdup("???");
 	type = (Form_pg_type) GETSTRUCT(tup);
-	append_identifier(&out, get_namespace_name(type->typnamespace));
+	cdc_append_identifier(&out, get_namespace_name(type->typnamespace));
 	appendStringInfoChar(&out, '.');
-	append_identifier(&out, NameStr(type->typname));
+	cdc_append_identifier(&out, NameStr(type->typname));
 	if (typmod >= 0 && OidIsValid(type->typmodout))
 	{
 		char	   *mod = DatumGetCString(OidFunctionCall1(type->typmodout,

@@ -49,4 +49,9 @@ extern CdcTable *cdc_table_resolve(Relation rel);
  * partitions, and none of those that belong to the extension. */
 extern bool cdc_table_is_sent(Relation rel);
 
+/* Appends an identifier in double quotes if it has other characters than
+ * lower-case letters, digits and underscores. Keywords are not quoted: beside
+ * a dot any of them may stand. */
+extern void cdc_append_identifier(StringInfo out, const char *name);
+
 #endif							/* CDC_TABLE_H */

@@ -1,0 +1,162 @@
+-- The SQL surface of cdc. Everything runs with the caller's privileges and is
+-- granted to nobody: an administrator grants what a role needs.
+\echo Use "CREATE EXTENSION cdc" to load this file. \quit
+
+COMMENT ON SCHEMA cdc IS
+  'Change data capture: slots, reading and describing streams of Protobuf ChangeEvents';
+
+-- Slots
+
+CREATE FUNCTION create_slot(INOUT slot_name name, temporary boolean DEFAULT false, OUT lsn pg_lsn)
+RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_create_slot';
+REVOKE ALL ON FUNCTION create_slot(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION create_slot(name, boolean) IS
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction, and survives its ROLLBACK. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin.';
+
+CREATE FUNCTION drop_slot(slot_name name, force boolean DEFAULT false)
+RETURNS void LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  slot record;
+BEGIN
+  SELECT s.plugin, s.database, s.active_pid INTO slot
+  FROM pg_replication_slots s WHERE s.slot_name = drop_slot.slot_name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('replication slot "%s" does not exist', slot_name);
+  END IF;
+  IF slot.plugin IS DISTINCT FROM 'cdc' OR slot.database <> current_database() THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('replication slot "%s" is not a cdc slot of this database', slot_name),
+      HINT = 'The view cdc.slots lists those that are.';
+  END IF;
+  IF slot.active_pid IS NOT NULL AND NOT force THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_in_use',
+      MESSAGE = format('replication slot "%s" is in use by process %s', slot_name, slot.active_pid),
+      HINT = format('cdc.drop_slot(%L, force => true) ends its connection first.', slot_name);
+  END IF;
+  IF slot.active_pid IS NOT NULL THEN
+    PERFORM pg_terminate_backend(slot.active_pid, 10000);
+  END IF;
+  PERFORM pg_drop_replication_slot(slot_name);
+END $$;
+REVOKE ALL ON FUNCTION drop_slot(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION drop_slot(name, boolean) IS
+  'Drops a cdc slot of this database; what was not read from it is lost. force ends the connection that uses it (waiting up to 10 seconds), which needs the right to do so; without it a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
+
+CREATE VIEW slots AS
+SELECT s.slot_name, s.active, s.active_pid, s.temporary,
+       j->>'wal_status' AS wal_status,
+       coalesce(j->>'invalidation_reason',
+                CASE WHEN s.wal_status = 'lost' THEN 'wal_removed'
+                     WHEN (j->>'conflicting')::boolean THEN 'conflicting' END) AS invalidation,
+       s.restart_lsn, s.confirmed_flush_lsn,
+       pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
+       pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint AS retained_bytes,
+       s.safe_wal_size, s.two_phase,
+       t.total_txns, t.total_bytes, t.spill_txns, t.spill_count, t.spill_bytes,
+       t.stream_txns, t.stream_count, t.stream_bytes
+FROM pg_catalog.pg_replication_slots s
+CROSS JOIN LATERAL pg_catalog.to_jsonb(s) j
+CROSS JOIN (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
+                        THEN pg_catalog.pg_last_wal_replay_lsn()
+                        ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
+LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
+WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
+REVOKE ALL ON slots FROM PUBLIC;
+COMMENT ON VIEW slots IS
+  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. The rest as in pg_replication_slots and pg_stat_replication_slots.';
+
+-- Reading
+
+CREATE FUNCTION decode_json(data bytea)
+RETURNS SETOF json LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_decode_json';
+REVOKE ALL ON FUNCTION decode_json(bytea) FROM PUBLIC;
+COMMENT ON FUNCTION decode_json(bytea) IS
+  'The JSON form of a stream, one line for each event and each outcome, exactly as format = ''json'' gives it. data: delimited batches, a file of pg_recvlogical, or a serialized cdc.v1.Stream. NULL gives no rows. ERROR XX001 where the bytes are damaged or a schema is missing, which is named.';
+
+CREATE FUNCTION decode(data bytea, OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
+  OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
+  OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
+RETURNS SETOF record LANGUAGE sql STRICT IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT e->>'position', (e->>'xid')::xid, (e->>'commit_time')::timestamptz, e->>'op',
+         e->>'relation', e->>'fingerprint', e->'key', e->'new_key', e->'old', e->'new',
+         e->'metadata', e
+  FROM cdc.decode_json(data) line, LATERAL (SELECT line::jsonb) x(e)
+  WHERE e ? 'position'
+$$;
+REVOKE ALL ON FUNCTION decode(bytea) FROM PUBLIC;
+COMMENT ON FUNCTION decode(bytea) IS
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. NULL gives no rows.';
+
+CREATE FUNCTION peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
+  options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
+  OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
+  OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
+RETURNS SETOF record LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT d.* FROM pg_logical_slot_peek_binary_changes(slot_name, upto_lsn, upto_nchanges,
+    VARIADIC ARRAY['schemas', 'batch'] || options) c, cdc.decode(c.data) d
+$$;
+REVOKE ALL ON FUNCTION peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION peek(name, pg_lsn, integer, text[]) IS
+  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn. Needs REPLICATION.';
+
+CREATE FUNCTION read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
+  options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
+  OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
+  OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
+RETURNS SETOF record LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT d.* FROM pg_logical_slot_get_binary_changes(slot_name, upto_lsn, upto_nchanges,
+    VARIADIC ARRAY['schemas', 'batch'] || options) c, cdc.decode(c.data) d
+$$;
+REVOKE ALL ON FUNCTION read(name, pg_lsn, integer, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION read(name, pg_lsn, integer, text[]) IS
+  'As cdc.peek(), and consumes what it returns: the slot moves on when the statement ends, also if the transaction is rolled back later.';
+
+-- Schemas
+
+CREATE FUNCTION fingerprint(relation regclass)
+RETURNS text LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_fingerprint_sql';
+REVOKE ALL ON FUNCTION fingerprint(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION fingerprint(regclass) IS
+  'Address of the table''s schema as it is now, 16 hexadecimal digits: the first 8 bytes of the SHA-256 of its serialized cdc.v1.Table. NULL gives NULL. ERROR 42809 for what is no table.';
+
+CREATE FUNCTION table_schema(relation regclass)
+RETURNS jsonb LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_table_schema';
+REVOKE ALL ON FUNCTION table_schema(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION table_schema(regclass) IS
+  'The table''s cdc.v1.Table as it is now. missing: the value of rows older than the column. NULL gives NULL. ERROR 42809 for what is no table.';
+
+CREATE FUNCTION proto(relation regclass)
+RETURNS text LANGUAGE c STRICT STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_proto';
+REVOKE ALL ON FUNCTION proto(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION proto(regclass) IS
+  'A .proto file with a message for the table''s rows as they are now: field number = attnum, dropped ones reserved. Names that are no identifiers, or that protoc could not tell apart, get their attnum. NULL gives NULL. ERROR 42809 for what is no table.';
+
+-- Metadata of transactions
+
+CREATE FUNCTION set_metadata(key text, value text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_set_metadata';
+REVOKE ALL ON FUNCTION set_metadata(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION set_metadata(text, text) IS
+  'Attaches an entry to the current transaction, which consumers get with its changes; setting a key again replaces its value, ROLLBACK TO SAVEPOINT takes it back. At most 64 entries and 4096 bytes (keys and values, UTF-8) for a transaction: a single larger one is ERROR 54000, the rest beyond is left out. ERROR 22004 for NULL, 22023 for an empty key. A transaction without changes sends none.';
+
+CREATE FUNCTION set_traceparent(traceparent text)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_set_traceparent';
+REVOKE ALL ON FUNCTION set_traceparent(text) FROM PUBLIC;
+COMMENT ON FUNCTION set_traceparent(text) IS
+  'cdc.set_metadata(''traceparent'', ...) for a W3C Trace Context value, whose form is checked (ERROR 22023; 22004 for NULL).';

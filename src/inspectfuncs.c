@@ -1,0 +1,67 @@
+/*
+ * inspectfuncs.c
+ *	  SQL functions that read streams.
+ */
+#include "postgres.h"
+
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+#include "compat.h"
+#include "json.h"
+#include "wire.h"
+
+PG_FUNCTION_INFO_V1(cdc_decode_json);
+
+static void
+put_line(void *arg, const char *line, int len)
+{
+	ReturnSetInfo *rsinfo = arg;
+	Datum		value = PointerGetDatum(cstring_to_text_with_len(line, len));
+	bool		isnull = false;
+
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
+}
+
+/*
+ * Reads delimited batches, also as pg_recvlogical writes them, with a newline
+ * after each, or as a Stream, with that newline before each. A newline is no
+ * length: no batch has 10 bytes, since its transaction, or the position of a
+ * message, takes more.
+ */
+Datum
+cdc_decode_json(PG_FUNCTION_ARGS)
+{
+	bytea	   *data = PG_GETARG_BYTEA_PP(0);
+	CdcCursor	cursor = cdc_cursor(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+	CdcSchemas *schemas;
+	MemoryContext batch_cxt;
+	MemoryContext oldcxt;
+	uint64		len;
+
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	schemas = cdc_schemas_create();
+	batch_cxt = AllocSetContextCreate(CurrentMemoryContext, "cdc decode",
+									  ALLOCSET_DEFAULT_SIZES);
+	while (cursor.p < cursor.end)
+	{
+		size_t		at = cursor.p - (char *) VARDATA_ANY(data);
+
+		if (*cursor.p == '\n')
+		{
+			cursor.p++;
+			continue;
+		}
+		if (!cdc_read_varint(&cursor, &len) || len > (uint64) (cursor.end - cursor.p))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("cdc data is damaged: batch at byte %zu is cut off", at)));
+		oldcxt = MemoryContextSwitchTo(batch_cxt);
+		cdc_json_batch(schemas, cursor.p, len, put_line, fcinfo->resultinfo);
+		MemoryContextSwitchTo(oldcxt);
+		MemoryContextReset(batch_cxt);
+		cursor.p += len;
+	}
+	return (Datum) 0;
+}

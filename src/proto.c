@@ -1,0 +1,213 @@
+/*
+ * proto.c
+ *	  Writes .proto files: names that protoc takes, types, reserved numbers.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "common/string.h"
+
+#include "fingerprint.h"
+#include "proto.h"
+#include "table.h"
+
+/* Types of fields; those with a dot are messages of cdc.proto. */
+static const char *const field_types[] =
+{
+	[CDC__V1__TYPE__TYPE_BOOL] = "bool",
+	[CDC__V1__TYPE__TYPE_INT32] = "sint32",
+	[CDC__V1__TYPE__TYPE_INT64] = "sint64",
+	[CDC__V1__TYPE__TYPE_UINT32] = "uint32",
+	[CDC__V1__TYPE__TYPE_FLOAT] = "float",
+	[CDC__V1__TYPE__TYPE_DOUBLE] = "double",
+	[CDC__V1__TYPE__TYPE_NUMERIC] = "string",
+	[CDC__V1__TYPE__TYPE_TEXT] = "string",
+	[CDC__V1__TYPE__TYPE_JSON] = "string",
+	[CDC__V1__TYPE__TYPE_BYTES] = "bytes",
+	[CDC__V1__TYPE__TYPE_UUID] = "bytes",
+	[CDC__V1__TYPE__TYPE_TIMESTAMP] = "sfixed64",
+	[CDC__V1__TYPE__TYPE_TIMESTAMPTZ] = "sfixed64",
+	[CDC__V1__TYPE__TYPE_DATE] = "sint32",
+	[CDC__V1__TYPE__TYPE_TIME] = "int64",
+	[CDC__V1__TYPE__TYPE_TIMETZ] = ".cdc.v1.TimeTz",
+	[CDC__V1__TYPE__TYPE_INTERVAL] = ".cdc.v1.Interval",
+	[CDC__V1__TYPE__TYPE_OTHER] = "string",
+};
+
+static bool
+is_word(char c)
+{
+	return !IS_HIGHBIT_SET(c) && (isalnum((unsigned char) c) || c == '_');
+}
+
+/* The name with everything that no identifier has replaced by underscores. */
+static char *
+sanitize(const char *name, bool *changed)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	*changed = *name == '\0' || isdigit((unsigned char) *name);
+	if (*changed)
+		appendStringInfoChar(&out, '_');
+	for (; *name != '\0'; name++)
+	{
+		*changed |= !is_word(*name);
+		appendStringInfoChar(&out, is_word(*name) ? *name : '_');
+	}
+	return out.data;
+}
+
+/* How protoc compares names: its JSON names differ only in what this drops. */
+static char *
+folded(const char *name)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	for (; *name != '\0'; name++)
+		if (*name != '_')
+			appendStringInfoChar(&out, (char) tolower((unsigned char) *name));
+	return out.data;
+}
+
+/*
+ * Names of the fields: the columns' own; what is no identifier, or collides
+ * with another one, gets its attnum. That again may collide, so it is repeated.
+ */
+static char **
+field_names(const Cdc__V1__Table *table)
+{
+	int			n = (int) table->n_columns;
+	char	  **names = palloc(sizeof(char *) * Max(n, 1));
+	char	  **folds = palloc(sizeof(char *) * Max(n, 1));
+	bool	   *suffix = palloc(sizeof(bool) * Max(n, 1));
+	bool		again = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		names[i] = sanitize(table->columns[i]->name, &suffix[i]);
+		again |= suffix[i];
+	}
+	do
+	{
+		for (int i = 0; i < n; i++)
+		{
+			if (suffix[i])
+				names[i] = psprintf("%s_%u", names[i], table->columns[i]->number);
+			folds[i] = folded(names[i]);
+			suffix[i] = false;
+		}
+		again = false;
+		for (int i = 0; i < n; i++)
+		{
+			for (int j = 0; j < i; j++)
+			{
+				if (strcmp(folds[i], folds[j]) == 0)
+					suffix[i] = suffix[j] = again = true;
+			}
+		}
+	} while (again);
+	return names;
+}
+
+/* OrderItem for order_item; what is no letter or digit separates words. */
+static char *
+message_name(const char *name)
+{
+	StringInfoData out;
+	bool		upper = true;
+
+	initStringInfo(&out);
+	for (; *name != '\0'; name++)
+	{
+		if (*name == '_' || !is_word(*name))
+			upper = true;
+		else
+		{
+			appendStringInfoChar(&out, upper ? (char) toupper((unsigned char) *name) : *name);
+			upper = false;
+		}
+	}
+	if (!isalpha((unsigned char) out.data[0]))
+		return psprintf("Table%s", out.data);
+	return out.data;
+}
+
+/* Text in a comment: one line. */
+static void
+append_comment_text(StringInfo out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		appendStringInfoChar(out, (unsigned char) *text < 0x20 || *text == 0x7F ? ' ' : *text);
+}
+
+static void
+write_reserved(StringInfo out, const Cdc__V1__Table *table, int natts)
+{
+	size_t		next = 0;
+	const char *separator = "  reserved ";
+
+	for (uint32 number = 1; number <= natts; number++)
+	{
+		if (next < table->n_columns && table->columns[next]->number == number)
+			next++;
+		else
+		{
+			appendStringInfo(out, "%s%u", separator, number);
+			separator = ", ";
+		}
+	}
+	if (*separator == ',')
+		appendStringInfoString(out, ";\n");
+}
+
+static void
+write_field(StringInfo out, const Cdc__V1__Column *column, const char *name)
+{
+	appendStringInfoString(out, "  // ");
+	if (strcmp(name, column->name) != 0)
+	{
+		StringInfoData quoted;
+
+		initStringInfo(&quoted);
+		cdc_append_identifier(&quoted, column->name);
+		append_comment_text(out, quoted.data);
+		appendStringInfoString(out, ": ");
+	}
+	append_comment_text(out, column->pg_type);
+	appendStringInfo(out, "%s%s%s\n", column->not_null ? ", not null" : "",
+					 column->key ? ", key" : "", column->generated ? ", generated" : "");
+	appendStringInfo(out, "  optional %s %s = %u;\n", field_types[column->type], name,
+					 column->number);
+}
+
+void
+cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, uint64 fingerprint, int natts)
+{
+	char	  **names = field_names(table);
+	StringInfoData relation;
+	bool		imports = false;
+	bool		changed;
+
+	for (size_t i = 0; i < table->n_columns; i++)
+		imports |= field_types[table->columns[i]->type][0] == '.';
+	initStringInfo(&relation);
+	cdc_append_identifier(&relation, table->schema);
+	appendStringInfoChar(&relation, '.');
+	cdc_append_identifier(&relation, table->name);
+
+	appendStringInfoString(out, "// Rows of ");
+	append_comment_text(out, relation.data);
+	appendStringInfo(out, ", schema " CDC_FINGERPRINT_FORMAT ".\n", fingerprint);
+	appendStringInfo(out, "syntax = \"proto3\";\n\npackage cdc.rows.%s;\n\n",
+					 sanitize(table->schema, &changed));
+	if (imports)
+		appendStringInfoString(out, "import \"cdc/v1/cdc.proto\";\n\n");
+	appendStringInfo(out, "message %s {\n", message_name(table->name));
+	write_reserved(out, table, natts);
+	for (size_t i = 0; i < table->n_columns; i++)
+		write_field(out, table->columns[i], names[i]);
+	appendStringInfoString(out, "}\n");
+}
