@@ -19,14 +19,14 @@ DELETE FROM n;
 SELECT changes('cdc_regress_identity');
 
 -- A deferrable primary key is none.
-CREATE TABLE deferrable (a int PRIMARY KEY DEFERRABLE, b text);
-INSERT INTO deferrable VALUES (1, 'x');
-UPDATE deferrable SET a = 2;
-DELETE FROM deferrable;
-ALTER TABLE deferrable REPLICA IDENTITY FULL;
-INSERT INTO deferrable VALUES (1, 'x');
-UPDATE deferrable SET a = 2;
-DELETE FROM deferrable;
+CREATE TABLE late (a int PRIMARY KEY DEFERRABLE, b text);
+INSERT INTO late VALUES (1, 'x');
+UPDATE late SET a = 2;
+DELETE FROM late;
+ALTER TABLE late REPLICA IDENTITY FULL;
+INSERT INTO late VALUES (1, 'x');
+UPDATE late SET a = 2;
+DELETE FROM late;
 SELECT changes('cdc_regress_identity');
 
 -- USING INDEX
@@ -93,4 +93,4 @@ COMMIT;
 SELECT changes('cdc_regress_identity');
 
 SELECT cdc.drop_slot('cdc_regress_identity');
-DROP TABLE d, n, deferrable, i, f, g, o, switching;
+DROP TABLE d, n, late, i, f, g, o, switching;

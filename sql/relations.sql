@@ -21,7 +21,7 @@ INSERT INTO t VALUES (3, 'b');
 REFRESH MATERIALIZED VIEW CONCURRENTLY mv;
 SELECT changes('cdc_regress_relations');
 
--- nor catalogs, also those of users
+-- nor catalogs and sequences; a user's table that decoding may read is a table
 CREATE TABLE my_catalog (a int PRIMARY KEY) WITH (user_catalog_table = true);
 INSERT INTO my_catalog VALUES (1);
 COMMENT ON TABLE t IS 'comment';

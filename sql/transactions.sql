@@ -46,7 +46,7 @@ SELECT 1 FROM pg_logical_emit_message(true, 'one', 'inside');
 SELECT 1 FROM pg_logical_emit_message(true, 'two', '\x00ff'::bytea);
 SELECT 1 FROM pg_logical_emit_message(true, '', '');
 COMMIT;
-SELECT data::json - 'position' FROM (SELECT data::jsonb AS data FROM pg_logical_slot_peek_changes('cdc_regress_transactions', NULL, NULL, 'format', 'json')) x(data);
+SELECT count(*) FROM pg_logical_slot_peek_changes('cdc_regress_transactions', NULL, NULL, 'format', 'json');
 SELECT count(*) FROM pg_logical_slot_peek_changes('cdc_regress_transactions', NULL, NULL, 'format', 'json', 'messages', 'none,other');
 SELECT changes('cdc_regress_transactions', 'messages', 'two,one');
 
@@ -70,7 +70,8 @@ SELECT 1 FROM pg_logical_emit_message(true, 'cdc.metadata', '\x12016b1a8120'::by
 SELECT count(*) FROM generate_series(1, 70) g, pg_logical_emit_message(true, 'cdc.metadata', '\x1204'::bytea || convert_to(to_char(g, 'FM0000'), 'UTF8'));
 INSERT INTO t VALUES (101, 'x');
 COMMIT;
-SELECT data::jsonb->'op' AS op, data::jsonb->'metadata' AS metadata
+SELECT data::jsonb->'op' AS op, (SELECT count(*) FROM jsonb_object_keys(data::jsonb->'metadata')) AS entries,
+  left(data::jsonb->>'metadata', 30) AS metadata
 FROM pg_logical_slot_get_changes('cdc_regress_transactions', NULL, NULL, 'format', 'json', 'messages', '*');
 
 -- a large transaction comes in parts; where it is cut changes nothing

@@ -87,7 +87,9 @@ UPDATE failing SET ok = 'old value fails' WHERE id = 2;
 UPDATE failing SET ok = 'now it does not', bad = NULL WHERE id = 2;
 DELETE FROM failing WHERE id = 1;
 COMMIT;
+\set VERBOSITY terse
 SELECT count(*) FROM pg_logical_slot_peek_changes('cdc_regress_types', NULL, NULL, 'on_error', 'stop', 'format', 'json');
+\set VERBOSITY default
 SELECT changes('cdc_regress_types');
 -- also when the key itself fails, and in a default of older rows
 CREATE TABLE failing_key (id broken, t text);
@@ -100,6 +102,8 @@ SELECT changes('cdc_regress_types');
 
 SELECT cdc.drop_slot('cdc_regress_types');
 DROP TABLE numbers, texts, documents, times, others, failing, failing_key;
+SET client_min_messages = warning;
 DROP TYPE broken CASCADE;
+RESET client_min_messages;
 DROP TYPE mood, pair;
 DROP DOMAIN nested, positive;

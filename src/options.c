@@ -141,7 +141,8 @@ cdc_options_parse(CdcOptions *options, List *given)
 		if (seen[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("cdc option \"%s\" is given more than once", elem->defname)));
+					 errmsg("cdc option \"%s\" is given more than once", elem->defname),
+					 errhint("Give it once; allowed are: %s.", option_defs[i].allowed)));
 		seen[i] = true;
 		if (value == NULL || !option_defs[i].parse(options, value))
 			ereport(ERROR,

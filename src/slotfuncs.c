@@ -56,8 +56,7 @@ cdc_create_slot(PG_FUNCTION_ARGS)
 {
 	Oid			types[] = {NAMEOID, BOOLOID};
 	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
-	HeapTuple	tuple;
-	Datum		result;
+	HeapTupleHeader result;
 
 	require_plugin_allowed();
 	SPI_connect();
@@ -66,11 +65,9 @@ cdc_create_slot(PG_FUNCTION_ARGS)
 							  lengthof(args), types, args, NULL, false, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not create replication slot");
-	tuple = SPI_copytuple(SPI_tuptable->vals[0]);
-	result = SPI_datumTransfer(heap_copy_tuple_as_datum(tuple, SPI_tuptable->tupdesc),
-							   false, -1);
+	result = SPI_returntuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
 	SPI_finish();
-	PG_RETURN_DATUM(result);
+	PG_RETURN_HEAPTUPLEHEADER(result);
 }
 
 /* A text argument in UTF-8; NULL is an ERROR. */
