@@ -45,12 +45,14 @@ pb_free(void *arg, void *pointer)
 }
 
 /* protobuf-c allocates in the current memory context. */
-static ProtobufCAllocator allocator = {pb_alloc, pb_free, NULL};
+static const ProtobufCAllocator pb_allocator = {pb_alloc, pb_free, NULL};
+
+#define ALLOCATOR unconstify(ProtobufCAllocator *, &pb_allocator)
 
 Cdc__V1__Table *
 cdc_table_unpack(const void *data, size_t len)
 {
-	return cdc__v1__table__unpack(&allocator, len, data);
+	return cdc__v1__table__unpack(ALLOCATOR, len, data);
 }
 
 CdcSchemas *
@@ -542,7 +544,7 @@ render_outcome(Line *line, const Cdc__V1__Batch *batch)
 void
 cdc_json_batch(CdcSchemas *schemas, const void *data, size_t len, CdcJsonEmit emit, void *arg)
 {
-	Cdc__V1__Batch *batch = cdc__v1__batch__unpack(&allocator, len, data);
+	Cdc__V1__Batch *batch = cdc__v1__batch__unpack(ALLOCATOR, len, data);
 	MemoryContext event_cxt;
 	MemoryContext oldcxt;
 	Line		line = {.emit = emit, .arg = arg};
