@@ -30,7 +30,8 @@ static CdcTableCache *current_cache = NULL;
 static void
 forget_cache(void *arg)
 {
-	current_cache = NULL;
+	if (current_cache == arg)
+		current_cache = NULL;
 }
 
 static void
@@ -93,6 +94,7 @@ cdc_tablecache_create(MemoryContext parent)
 	}
 	callback = MemoryContextAllocZero(parent, sizeof(MemoryContextCallback));
 	callback->func = forget_cache;
+	callback->arg = cache;
 	MemoryContextRegisterResetCallback(parent, callback);
 	current_cache = cache;
 	return cache;
