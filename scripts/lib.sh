@@ -339,7 +339,7 @@ build_extension()
 	# Bitcode only where the compiler for it is installed.
 	clang=$(sed -n 's/^CLANG[ \t]*=[ \t]*//p' "$(dirname "$("$PG_CONFIG" --pgxs)")/../Makefile.global")
 	[ -x "$clang" ] || llvm=(with_llvm=no)
-	make -C "$SRC" -j"$(jobs_count)" PG_CONFIG="$PG_CONFIG" ${llvm[@]+"${llvm[@]}"} "$@" all &&
+	make -s -C "$SRC" -j"$(jobs_count)" PG_CONFIG="$PG_CONFIG" ${llvm[@]+"${llvm[@]}"} "$@" all &&
 		make -C "$SRC" -s PG_CONFIG="$PG_CONFIG" ${llvm[@]+"${llvm[@]}"} "$@" install
 }
 
