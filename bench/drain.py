@@ -47,6 +47,12 @@ def create_slot(sql, name: str, plugin: Plugin) -> None:
     sql.execute("SELECT pg_create_logical_replication_slot(%s, %s)", (name, plugin.library))
 
 
+def end_of_wal(sql) -> str:
+    """A position beyond all that was done: a record that no plugin is told of."""
+    sql.execute("SELECT pg_create_restore_point('bench')")
+    return sql.fetchone()[0]
+
+
 def drop_slot(sql, name: str) -> None:
     sql.execute("SELECT pg_drop_replication_slot(%s)", (name,))
 
@@ -94,7 +100,8 @@ def drain_copy(sql, slot, copy, plugin, endpos, out, memory) -> Drained:
     for name, value in plugin.options.items():
         command += ["-o", f"{name}={value}"]
     begin = time.monotonic()
-    process = subprocess.Popen(command)
+    # decoderbufs talks
+    process = subprocess.Popen(command, env=os.environ | {"PGOPTIONS": "-c client_min_messages=warning"})
     pid = None
     cpu = anonymous = resident = 0
     end = None

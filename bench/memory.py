@@ -8,7 +8,7 @@ import sys
 
 import psycopg2
 
-from drain import create_slot, drain, plugins
+from drain import create_slot, drain, end_of_wal, plugins
 from workloads import MIXED, MIXED_ROWS
 
 MIB = 1024 * 1024
@@ -30,8 +30,9 @@ def main():
     for i, plugin in enumerate(chosen):
         create_slot(sql, f"bench_{i}", plugin)
     sql.execute(MIXED_ROWS, (1, args.rows))
-    sql.execute("SELECT pg_current_wal_lsn(), current_setting('logical_decoding_work_mem')")
-    endpos, work_mem = sql.fetchone()
+    endpos = end_of_wal(sql)
+    sql.execute("SHOW logical_decoding_work_mem")
+    work_mem = sql.fetchone()[0]
 
     print(f"one transaction of {args.rows} rows, logical_decoding_work_mem = {work_mem}")
     print(f"{'':8}{'RssAnon, MiB':>14}{'VmHWM, MiB':>14}{'CPU, s':>10}{'MB out':>10}")

@@ -10,7 +10,7 @@ from statistics import median
 
 import psycopg2
 
-from drain import create_slot, drain, drop_slot, plugins
+from drain import create_slot, drain, drop_slot, end_of_wal, plugins
 from workloads import WORKLOADS
 
 DEFAULT_PLUGINS = "no-op,pgoutput-binary,cdc"
@@ -37,8 +37,9 @@ def measure(sql, workload, chosen, args):
     sql.execute("SELECT pg_current_wal_lsn()")
     begin = sql.fetchone()[0]
     workload.run(sql, size)
-    sql.execute("SELECT pg_current_wal_lsn(), pg_current_wal_lsn() - %s", (begin,))
-    endpos, wal_bytes = sql.fetchone()
+    endpos = end_of_wal(sql)
+    sql.execute("SELECT %s::pg_lsn - %s::pg_lsn", (endpos, begin))
+    wal_bytes = sql.fetchone()[0]
 
     runs = {plugin.name: [] for plugin in chosen}
     for round_number in range(args.rounds):
