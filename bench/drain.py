@@ -100,8 +100,8 @@ def drain_copy(sql, slot, copy, plugin, endpos, out, memory) -> Drained:
     for name, value in plugin.options.items():
         command += ["-o", f"{name}={value}"]
     begin = time.monotonic()
-    # decoderbufs talks
-    process = subprocess.Popen(command, env=os.environ | {"PGOPTIONS": "-c client_min_messages=warning"})
+    said = tempfile.TemporaryFile("w+")  # decoderbufs talks
+    process = subprocess.Popen(command, stderr=said)
     pid = None
     cpu = anonymous = resident = 0
     end = None
@@ -117,7 +117,8 @@ def drain_copy(sql, slot, copy, plugin, endpos, out, memory) -> Drained:
                 anonymous, resident = max(anonymous, seen[0]), max(resident, seen[1])
         time.sleep(INTERVAL)
     if process.returncode != 0:
-        raise RuntimeError(f"pg_recvlogical failed for {plugin.name}")
+        said.seek(0)
+        raise RuntimeError(f"pg_recvlogical failed for {plugin.name}: {said.read()}")
     if cpu == 0:
         raise RuntimeError(f"the walsender of {plugin.name} ended before it was seen: a larger --scale is needed")
     # The walsender may still be on its way out.
