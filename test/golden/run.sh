@@ -1,0 +1,39 @@
+#!/bin/bash
+# Golden files: for each NAME.sql, what the plugin once made of it (NAME.pb)
+# is a cdc.v1.Stream without unknown fields and still decodes to NAME.json, and
+# what it makes of it now does so too, but for the members that are new in
+# every run. Prints TAP.
+#
+#   test/golden/run.sh [NAME...]
+
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+tests=0 failed=0
+
+same()					# DESCRIPTION WANTED FOUND
+{
+	tests=$((tests + 1))
+	if diff -a -U 1 "$2" "$3" >"$work/diff" 2>&1; then
+		echo "ok $tests - $1"
+	else
+		failed=$((failed + 1))
+		echo "not ok $tests - $1"
+		head -40 "$work/diff" | cut -c1-400 | sed 's/^/#   /'
+	fi
+}
+
+decoder_database
+for name in $(names "$@"); do
+	rm -f "$work"/now.* "$work/then.json"
+	decode "$here/$name.pb" >"$work/then.json" 2>&1 || :
+	protoc -I "$here/../../proto" --decode=cdc.v1.Stream cdc/v1/cdc.proto <"$here/$name.pb" 2>&1 |
+		grep -E '^ *[0-9]+[: ]|[Ff]ailed|rror' >"$work/unknown" || :
+	same "$name.pb is a Stream to protoc" /dev/null "$work/unknown"
+	same "$name.pb decodes to $name.json" "$here/$name.json" "$work/then.json"
+	{ PGDATABASE=postgres record "$name" "$work/now.pb" && decode "$work/now.pb"; } >"$work/now.json" 2>&1 || :
+	same "$name.sql gives the same today" \
+		<("$here/normalize.py" <"$here/$name.json") <("$here/normalize.py" <"$work/now.json")
+done
+PGDATABASE=postgres sql -c 'DROP DATABASE golden_decode'
+echo "1..$tests"
+[ $failed = 0 ]
