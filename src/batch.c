@@ -125,15 +125,15 @@ write_transaction(StringInfo out, const CdcTransaction *t)
 
 /* JSON lines are written one behind, since only the last one of a transaction
  * is its last write. */
-typedef struct JsonOutput
+typedef struct LineOutput
 {
 	LogicalDecodingContext *ctx;
 	StringInfoData line;
 	bool		any;
-} JsonOutput;
+} LineOutput;
 
 static void
-write_line(JsonOutput *output, bool last)
+write_line(LineOutput *output, bool last)
 {
 	if (!output->any)
 		return;
@@ -145,7 +145,7 @@ write_line(JsonOutput *output, bool last)
 static void
 take_line(void *arg, const char *line, int len)
 {
-	JsonOutput *output = arg;
+	LineOutput *output = arg;
 
 	write_line(output, false);
 	resetStringInfo(&output->line);
@@ -157,7 +157,7 @@ static void
 write_json(CdcBatch *batch, bool last)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(batch->json_cxt);
-	JsonOutput	output = {batch->ctx};
+	LineOutput	output = {batch->ctx};
 	StringInfoData bytes;
 
 	initStringInfo(&output.line);

@@ -33,6 +33,11 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 #define CDC_MODULE_MAGIC(nm, ver)	PG_MODULE_MAGIC
 #endif
 
+/* Before a declaration; a macro with an argument list before 18. */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn		pg_attribute_noreturn()
+#endif
+
 /* Tuples of a change: HeapTuple from 17 on. */
 #if PG_VERSION_NUM >= 170000
 #define cdc_new_tuple(change)	((change)->data.tp.newtuple)

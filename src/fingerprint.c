@@ -4,8 +4,10 @@
  */
 #include "postgres.h"
 
-#include "fingerprint.h"
 #include "utils/fmgrprotos.h"
+
+#include "compat.h"
+#include "fingerprint.h"
 
 uint64
 cdc_fingerprint(const void *data, size_t len)

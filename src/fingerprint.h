@@ -5,8 +5,10 @@
 #ifndef CDC_FINGERPRINT_H
 #define CDC_FINGERPRINT_H
 
+#include <inttypes.h>
+
 /* How it is printed, as a format of printf. */
-#define CDC_FINGERPRINT_FORMAT "%016" INT64_MODIFIER "x"
+#define CDC_FINGERPRINT_FORMAT "%016" PRIx64
 
 /* First 8 bytes, big endian, of SHA-256 over `len` bytes. Needs a resource
  * owner, thus a transaction. */

@@ -10,10 +10,11 @@
 #include "lib/stringinfo.h"
 
 #include "cdc/v1/cdc.pb-c.h"
+#include "compat.h"
 #include "wire.h"
 
 /* Raises an ERROR: the bytes are not what they claim to be. */
-pg_attribute_noreturn() extern void cdc_json_damaged(const char *what);
+pg_noreturn extern void cdc_json_damaged(const char *what);
 
 /* A JSON string of UTF-8 text, which is checked. */
 extern void cdc_json_string(StringInfo out, const char *text, size_t len);
