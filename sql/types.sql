@@ -74,10 +74,12 @@ RESET datestyle; RESET intervalstyle; RESET timezone; RESET extra_float_digits; 
 
 -- A value that can not be written becomes an event that says so, and the
 -- stream goes on. (The output function of enums fails on other numbers.)
+SET client_min_messages = warning;
 CREATE TYPE broken;
 CREATE FUNCTION broken_in(cstring) RETURNS broken LANGUAGE internal IMMUTABLE STRICT AS 'oidin';
 CREATE FUNCTION broken_out(broken) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'enum_out';
 CREATE TYPE broken (INPUT = broken_in, OUTPUT = broken_out, INTERNALLENGTH = 4, PASSEDBYVALUE);
+RESET client_min_messages;
 CREATE TABLE failing (id int PRIMARY KEY, ok text, bad broken);
 ALTER TABLE failing REPLICA IDENTITY FULL;
 BEGIN;
