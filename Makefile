@@ -14,9 +14,9 @@ DATA = cdc--$(EXTVERSION).sql
 OBJS = \
 	src/cdc.o src/plugin.o src/slotfuncs.o src/schemafuncs.o src/inspectfuncs.o \
 	src/options.o src/batch.o src/tablecache.o src/settings.o \
-	src/event.o src/delta.o src/row.o src/table.o src/typcodec.o src/fingerprint.o \
+	src/event.o src/delta.o src/row.o src/table.o src/typcodec.o src/encode.o src/fingerprint.o \
 	src/metadata.o src/guard.o \
-	src/proto.o src/json.o src/jsonvalue.o src/jsoncompact.o \
+	src/proto.o src/json.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o \
 	src/wire.o \
 	src/cdc/v1/cdc.pb-c.o
 

@@ -12,6 +12,7 @@
 #include "utils/datetime.h"
 #include "utils/memutils.h"
 
+#include "jsonarray.h"
 #include "jsoncompact.h"
 #include "jsonvalue.h"
 
@@ -355,11 +356,22 @@ static void
 render_interval(StringInfo out, const CdcField *f)
 {
 	uint64		parts[3];
+	int64		months;
+	int64		days;
+	int64		time;
 
 	read_varints(f, parts, lengthof(parts));
-	appendStringInfo(out, "{\"months\":" INT64_FORMAT ",\"days\":" INT64_FORMAT
-					 ",\"microseconds\":" INT64_FORMAT "}",
-					 cdc_unzigzag(parts[0]), cdc_unzigzag(parts[1]), cdc_unzigzag(parts[2]));
+	months = cdc_unzigzag(parts[0]);
+	days = cdc_unzigzag(parts[1]);
+	time = cdc_unzigzag(parts[2]);
+	/* PostgreSQL 17 and later */
+	if (months == PG_INT32_MAX && days == PG_INT32_MAX && time == PG_INT64_MAX)
+		appendStringInfoString(out, "\"infinity\"");
+	else if (months == PG_INT32_MIN && days == PG_INT32_MIN && time == PG_INT64_MIN)
+		appendStringInfoString(out, "\"-infinity\"");
+	else
+		appendStringInfo(out, "{\"months\":" INT64_FORMAT ",\"days\":" INT64_FORMAT
+						 ",\"microseconds\":" INT64_FORMAT "}", months, days, time);
 }
 
 static void
@@ -397,14 +409,47 @@ static const struct
 	[CDC__V1__TYPE__TYPE_OTHER] = {CDC_WIRE_LEN, render_string},
 };
 
-void
-cdc_json_value(StringInfo out, const Cdc__V1__Column *column, const CdcField *field)
+/* Text as it is, of types that are no text in rows but in arrays. */
+static bool
+is_text_in_arrays(Cdc__V1__Type type)
 {
-	Cdc__V1__Type type = column->type;
+	switch (type)
+	{
+		case CDC__V1__TYPE__TYPE_TIMESTAMP:
+		case CDC__V1__TYPE__TYPE_TIMESTAMPTZ:
+		case CDC__V1__TYPE__TYPE_DATE:
+		case CDC__V1__TYPE__TYPE_TIME:
+		case CDC__V1__TYPE__TYPE_TIMETZ:
+		case CDC__V1__TYPE__TYPE_INTERVAL:
+			return true;
+		default:
+			return false;
+	}
+}
 
+static void
+render(StringInfo out, Cdc__V1__Type type, const CdcField *field)
+{
 	if ((int) type < 0 || type >= lengthof(renderers) || renderers[type].render == NULL)
 		cdc_json_damaged("column has a type that this version does not know");
 	if (field->type != renderers[type].wire)
 		cdc_json_damaged("field of a row does not have its column's wire type");
 	renderers[type].render(out, field);
+}
+
+void
+cdc_json_element(StringInfo out, Cdc__V1__Type type, const CdcField *field)
+{
+	render(out, is_text_in_arrays(type) ? CDC__V1__TYPE__TYPE_OTHER : type, field);
+}
+
+void
+cdc_json_value(StringInfo out, const Cdc__V1__Column *column, const CdcField *field)
+{
+	if (column->type != CDC__V1__TYPE__TYPE_ARRAY)
+		render(out, column->type, field);
+	else if (field->type != CDC_WIRE_LEN)
+		cdc_json_damaged("field of a row does not have its column's wire type");
+	else
+		cdc_json_array(out, column->element, field);
 }

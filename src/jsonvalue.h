@@ -28,6 +28,9 @@ extern void cdc_json_lsn(StringInfo out, uint64 lsn);
 /* A string: ISO 8601 with the offset of UTC, from microseconds since 1970. */
 extern void cdc_json_unix_time(StringInfo out, int64 microseconds);
 
+/* A value of any type but arrays. */
+extern void cdc_json_element(StringInfo out, Cdc__V1__Type type, const CdcField *field);
+
 /* The value of a column, by its type. */
 extern void cdc_json_value(StringInfo out, const Cdc__V1__Column *column,
 						   const CdcField *field);

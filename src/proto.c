@@ -35,6 +35,29 @@ static const char *const field_types[] =
 	[CDC__V1__TYPE__TYPE_OTHER] = "string",
 };
 
+/* Messages of arrays, by the type of the elements; all others are text. */
+static const char *const array_types[] =
+{
+	[CDC__V1__TYPE__TYPE_BOOL] = ".cdc.v1.BoolArray",
+	[CDC__V1__TYPE__TYPE_INT32] = ".cdc.v1.Int32Array",
+	[CDC__V1__TYPE__TYPE_INT64] = ".cdc.v1.Int64Array",
+	[CDC__V1__TYPE__TYPE_UINT32] = ".cdc.v1.UInt32Array",
+	[CDC__V1__TYPE__TYPE_FLOAT] = ".cdc.v1.FloatArray",
+	[CDC__V1__TYPE__TYPE_DOUBLE] = ".cdc.v1.DoubleArray",
+	[CDC__V1__TYPE__TYPE_BYTES] = ".cdc.v1.BytesArray",
+	[CDC__V1__TYPE__TYPE_UUID] = ".cdc.v1.BytesArray",
+};
+
+static const char *
+field_type(const Cdc__V1__Column *column)
+{
+	if (column->type != CDC__V1__TYPE__TYPE_ARRAY)
+		return field_types[column->type];
+	if (column->element < lengthof(array_types) && array_types[column->element] != NULL)
+		return array_types[column->element];
+	return ".cdc.v1.StringArray";
+}
+
 static bool
 is_word(char c)
 {
@@ -179,7 +202,7 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name)
 	append_comment_text(out, column->pg_type);
 	appendStringInfo(out, "%s%s%s\n", column->not_null ? ", not null" : "",
 					 column->key ? ", key" : "", column->generated ? ", generated" : "");
-	appendStringInfo(out, "  optional %s %s = %u;\n", field_types[column->type], name,
+	appendStringInfo(out, "  optional %s %s = %u;\n", field_type(column), name,
 					 column->number);
 }
 
@@ -192,7 +215,7 @@ cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, uint64 fingerprint,
 	bool		changed;
 
 	for (size_t i = 0; i < table->n_columns; i++)
-		imports |= field_types[table->columns[i]->type][0] == '.';
+		imports |= field_type(table->columns[i])[0] == '.';
 	initStringInfo(&relation);
 	cdc_append_identifier(&relation, table->schema);
 	appendStringInfoChar(&relation, '.');

@@ -64,7 +64,7 @@ cdc_append_identifier(StringInfo out, const char *name)
 static char *
 type_name(Oid typid, int32 typmod)
 {
-	Oid			elem = get_element_type(typid);
+	Oid			elem = cdc_array_element(typid);
 	HeapTuple	tup;
 	Form_pg_type type;
 	StringInfoData out;
@@ -227,6 +227,8 @@ cdc_table_resolve(Relation rel)
 		d->number = att->attnum;
 		d->name = cdc_utf8(NameStr(att->attname));
 		d->type = column->codec.type;
+		if (column->codec.array != NULL)
+			d->element = column->codec.array->element.type;
 		d->pg_type = cdc_utf8(type_name(att->atttypid, att->atttypmod));
 		d->key = is_key;
 		d->not_null = att->attnotnull;

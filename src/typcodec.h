@@ -26,11 +26,35 @@ struct CdcCodec
 	bool		may_raise;		/* a value can make `encode` raise an ERROR */
 	bool		needs_settings; /* the output depends on settings */
 	FmgrInfo	output;			/* for encoders that go through text */
+	struct CdcArrayCodec *array;	/* for arrays; NULL otherwise */
 };
+
+/* The message of arrays of these elements. */
+typedef enum CdcArrayKind
+{
+	CDC_ARRAY_PACKED,			/* numbers and booleans: one packed field */
+	CDC_ARRAY_LEN				/* strings and bytes: a field for each */
+} CdcArrayKind;
+
+/* How the elements of an array are written. */
+typedef struct CdcArrayCodec
+{
+	CdcCodec	element;
+	CdcArrayKind kind;
+	int			zero_len;		/* bytes of a packed zero, for NULL elements */
+	Oid			typid;			/* of the elements */
+	int16		typlen;
+	bool		typbyval;
+	char		typalign;
+} CdcArrayCodec;
 
 /* Resolves a type for a field number of 1 to 3600. What the codec points to
  * lives in the current memory context. Reads catalogs. */
 extern void cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid);
+
+/* The type of the elements if `typid` is an array of them (not so for
+ * int2vector and oidvector, which only look like arrays), else InvalidOid. */
+extern Oid	cdc_array_element(Oid typid);
 
 /*
  * A name or other text in the server's encoding as UTF-8. What is no text in

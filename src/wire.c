@@ -83,22 +83,10 @@ read_fixed(CdcCursor *c, int n, uint64 *v)
 }
 
 bool
-cdc_read_field(CdcCursor *c, CdcField *f)
+cdc_read_value(CdcCursor *c, CdcField *f)
 {
-	uint64		tag;
 	uint64		len;
 
-	if (c->error != NULL || c->p == c->end)
-		return false;
-	if (!cdc_read_varint(c, &tag))
-		return false;
-	if (tag > PG_UINT32_MAX || tag >> 3 == 0)
-	{
-		c->error = "invalid field number";
-		return false;
-	}
-	f->number = (uint32) (tag >> 3);
-	f->type = (CdcWireType) (tag & 7);
 	f->value = 0;
 	f->data = NULL;
 	f->len = 0;
@@ -125,4 +113,23 @@ cdc_read_field(CdcCursor *c, CdcField *f)
 	}
 	c->error = "unknown wire type";
 	return false;
+}
+
+bool
+cdc_read_field(CdcCursor *c, CdcField *f)
+{
+	uint64		tag;
+
+	if (c->error != NULL || c->p == c->end)
+		return false;
+	if (!cdc_read_varint(c, &tag))
+		return false;
+	if (tag > PG_UINT32_MAX || tag >> 3 == 0)
+	{
+		c->error = "invalid field number";
+		return false;
+	}
+	f->number = (uint32) (tag >> 3);
+	f->type = (CdcWireType) (tag & 7);
+	return cdc_read_value(c, f);
 }

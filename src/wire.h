@@ -210,6 +210,10 @@ cdc_cursor(const void *data, size_t len)
 /* Reads a varint of at most 10 bytes; false at the end or on damage. */
 extern bool cdc_read_varint(CdcCursor *c, uint64 *v);
 
+/* Reads a value of type f->type, without a tag, as in packed fields; false on
+ * damage. */
+extern bool cdc_read_value(CdcCursor *c, CdcField *f);
+
 /* Reads the next field; false at the end of the message or on damage (then
  * c->error is set). Groups and field number 0 are damage. */
 extern bool cdc_read_field(CdcCursor *c, CdcField *f);

@@ -1,0 +1,344 @@
+/*
+ * encode.c
+ *	  Writes values.
+ */
+#include "postgres.h"
+
+#include "catalog/namespace.h"
+#include "common/string.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/date.h"
+#include "utils/timestamp.h"
+#include "utils/uuid.h"
+
+#include "compat.h"
+#include "encode.h"
+#include "wire.h"
+
+/* Room for a tag and a short value; writes the tag. */
+static inline char *
+start(StringInfo out, const CdcCodec *codec, int valuelen)
+{
+	char	   *p = cdc_reserve(out, (int) sizeof(codec->tag) + valuelen);
+
+	memcpy(p, codec->tag, sizeof(codec->tag));
+	return p + codec->taglen;
+}
+
+static inline void
+put_varint(StringInfo out, const CdcCodec *codec, uint64 v)
+{
+	char	   *p = start(out, codec, CDC_MAX_VARINT);
+
+	cdc_advance(out, cdc_varint(p, v));
+}
+
+static inline void
+put_fixed64(StringInfo out, const CdcCodec *codec, uint64 v)
+{
+	char	   *p = start(out, codec, 8);
+
+	cdc_advance(out, cdc_fixed64(p, v));
+}
+
+static inline void
+put_bytes(StringInfo out, const CdcCodec *codec, const char *data, int len)
+{
+	char	   *p = start(out, codec, CDC_MAX_VARINT + len);
+
+	p = cdc_varint(p, (uint64) len);
+	memcpy(p, data, len);
+	cdc_advance(out, p + len);
+}
+
+/* Tag and length of a nested message, for cdc_msg_end(). */
+static inline int
+begin_message(StringInfo out, const CdcCodec *codec)
+{
+	char	   *p = start(out, codec, 1);
+
+	cdc_advance(out, p + 1);
+	return out->len;
+}
+
+/* Text in the server's encoding. */
+static inline void
+put_text(StringInfo out, const CdcCodec *codec, const char *text, int len)
+{
+	const char *utf8 = text;
+
+	if (unlikely(GetDatabaseEncoding() != PG_UTF8 && len > 0))
+	{
+		utf8 = (const char *)
+			pg_do_encoding_conversion((unsigned char *) unconstify(char *, text), len,
+									  GetDatabaseEncoding(), PG_UTF8);
+		if (utf8 != text)
+			len = strlen(utf8);
+	}
+	put_bytes(out, codec, utf8, len);
+}
+
+void
+cdc_encode_bool(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_varint(out, codec, DatumGetBool(value) ? 1 : 0);
+}
+
+void
+cdc_encode_int2(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_varint(out, codec, cdc_zigzag(DatumGetInt16(value)));
+}
+
+/* int4, and date: days since 2000-01-01 */
+void
+cdc_encode_int4(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_varint(out, codec, cdc_zigzag(DatumGetInt32(value)));
+}
+
+void
+cdc_encode_int8(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_varint(out, codec, cdc_zigzag(DatumGetInt64(value)));
+}
+
+void
+cdc_encode_uint32(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_varint(out, codec, DatumGetUInt32(value));
+}
+
+/* time: microseconds since midnight */
+void
+cdc_encode_time(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_varint(out, codec, (uint64) DatumGetTimeADT(value));
+}
+
+void
+cdc_encode_float4(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	float4		f = DatumGetFloat4(value);
+	uint32		bits;
+	char	   *p = start(out, codec, 4);
+
+	memcpy(&bits, &f, sizeof(bits));
+	cdc_advance(out, cdc_fixed32(p, bits));
+}
+
+void
+cdc_encode_float8(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	float8		f = DatumGetFloat8(value);
+	uint64		bits;
+
+	memcpy(&bits, &f, sizeof(bits));
+	put_fixed64(out, codec, bits);
+}
+
+/* timestamp, timestamptz: microseconds since 2000-01-01 */
+void
+cdc_encode_timestamp(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_fixed64(out, codec, (uint64) DatumGetTimestamp(value));
+}
+
+void
+cdc_encode_uuid(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	put_bytes(out, codec, (const char *) DatumGetUUIDP(value)->data, UUID_LEN);
+}
+
+/* bytea; and text in a SQL_ASCII database */
+void
+cdc_encode_varlena_bytes(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
+
+	put_bytes(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
+}
+
+/* text, varchar, bpchar, json, and others that are stored as text */
+void
+cdc_encode_varlena_text(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
+
+	put_text(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
+}
+
+/* "char": a byte. One that is not ASCII alone is no text in any encoding, so
+ * it is written as PostgreSQL 16 and later print it, \ooo, on all servers. */
+void
+cdc_encode_char(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	unsigned char c = (unsigned char) DatumGetChar(value);
+	char		octal[5];
+
+	if (IS_HIGHBIT_SET(c))
+	{
+		snprintf(octal, sizeof(octal), "\\%03o", c);
+		put_bytes(out, codec, octal, 4);
+	}
+	else
+		put_bytes(out, codec, (const char *) &c, c == '\0' ? 0 : 1);
+}
+
+/* Everything else: the type's text output. */
+void
+cdc_encode_output(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	char	   *text = OutputFunctionCall(unconstify(FmgrInfo *, &codec->output), value);
+
+	put_text(out, codec, text, strlen(text));
+}
+
+/* time with time zone; PostgreSQL counts seconds west */
+void
+cdc_encode_timetz(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	TimeTzADT  *timetz = DatumGetTimeTzADTP(value);
+	int			body;
+
+	body = begin_message(out, codec);
+	cdc_field_uint_opt(out, 1, (uint64) timetz->time);
+	cdc_field_uint_opt(out, 2, cdc_zigzag(-(int64) timetz->zone));
+	cdc_msg_end(out, body);
+}
+
+void
+cdc_encode_interval(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	Interval   *interval = DatumGetIntervalP(value);
+	int			body;
+
+	body = begin_message(out, codec);
+	cdc_field_uint_opt(out, 1, cdc_zigzag(interval->month));
+	cdc_field_uint_opt(out, 2, cdc_zigzag(interval->day));
+	cdc_field_uint_opt(out, 3, cdc_zigzag(interval->time));
+	cdc_msg_end(out, body);
+}
+
+/* The positions of NULL elements. */
+static void
+put_null_positions(StringInfo out, const bool *nulls, int n)
+{
+	int			body = -1;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			continue;
+		if (body < 0)
+			body = cdc_msg_begin(out, CDC_ARRAY_NULLS);
+		cdc_put_varint(out, i);
+	}
+	if (body >= 0)
+		cdc_msg_end(out, body);
+}
+
+/* One of the *Array messages. */
+void
+cdc_encode_array(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	const CdcArrayCodec *ac = codec->array;
+	ArrayType  *array = DatumGetArrayTypeP(value);
+	int			ndim = ARR_NDIM(array);
+	Datum	   *elems;
+	bool	   *nulls;
+	int			n;
+	int			body;
+	int			values = 0;
+
+	body = begin_message(out, codec);
+	deconstruct_array(array, ac->typid, ac->typlen, ac->typbyval, ac->typalign,
+					  &elems, &nulls, &n);
+	if (ac->kind == CDC_ARRAY_PACKED && n > 0)
+		values = cdc_msg_begin(out, CDC_ARRAY_VALUES);
+	for (int i = 0; i < n; i++)
+	{
+		if (!nulls[i])
+			ac->element.encode(out, &ac->element, elems[i]);
+		else if (ac->kind == CDC_ARRAY_LEN)
+			cdc_field_bytes(out, CDC_ARRAY_VALUES, "", 0);
+		else
+		{
+			char	   *p = cdc_reserve(out, ac->zero_len);
+
+			memset(p, 0, ac->zero_len);
+			cdc_advance(out, p + ac->zero_len);
+		}
+	}
+	if (values > 0)
+		cdc_msg_end(out, values);
+	put_null_positions(out, nulls, n);
+	if (ndim > 1 || (ndim == 1 && ARR_LBOUND(array)[0] != 1))
+	{
+		uint32		bounds[MAXDIM];
+
+		cdc_field_packed(out, CDC_ARRAY_DIMENSIONS, (uint32 *) ARR_DIMS(array), ndim);
+		for (int i = 0; i < ndim; i++)
+			bounds[i] = (uint32) cdc_zigzag(ARR_LBOUND(array)[i]);
+		cdc_field_packed(out, CDC_ARRAY_LOWER_BOUNDS, bounds, ndim);
+	}
+	cdc_msg_end(out, body);
+}
+
+void
+cdc_encode_output_bytes(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	char	   *text = OutputFunctionCall(unconstify(FmgrInfo *, &codec->output), value);
+
+	put_bytes(out, codec, text, strlen(text));
+}
+
+char *
+cdc_utf8(const char *text)
+{
+	int			encoding = GetDatabaseEncoding();
+	int			len = strlen(text);
+	Oid			conversion = InvalidOid;
+	StringInfoData out;
+
+	if (pg_is_ascii(text))
+		return unconstify(char *, text);
+	if ((encoding == PG_UTF8 || encoding == PG_SQL_ASCII) &&
+		pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
+		return unconstify(char *, text);
+
+	if (encoding != PG_UTF8 && encoding != PG_SQL_ASCII)
+		conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+	initStringInfo(&out);
+	while (len > 0)
+	{
+		int			done = 0;
+
+		if (OidIsValid(conversion))
+		{
+			int			room = len * MAX_CONVERSION_GROWTH + 1;
+
+			enlargeStringInfo(&out, room);
+			done = pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8,
+												 (unsigned char *) unconstify(char *, text), len,
+												 (unsigned char *) out.data + out.len, room, true);
+			out.len += strlen(out.data + out.len);
+		}
+		else if (!IS_HIGHBIT_SET(*text))
+		{
+			appendStringInfoChar(&out, *text);
+			done = 1;
+		}
+		if (done == 0)
+		{
+			/* a byte that is no text in any encoding, or has no counterpart */
+			appendStringInfo(&out, "\\x%02X", (unsigned char) *text);
+			done = 1;
+		}
+		text += done;
+		len -= done;
+	}
+	return out.data;
+}

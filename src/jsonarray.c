@@ -1,0 +1,288 @@
+/*
+ * jsonarray.c
+ *	  Reads *Array messages and renders them.
+ */
+#include "postgres.h"
+
+#include <ctype.h>
+
+#include "utils/array.h"
+
+#include "encode.h"
+#include "jsonarray.h"
+
+/* An array as it was read. */
+typedef struct ParsedArray
+{
+	Cdc__V1__Type element;
+	CdcField   *values;
+	bool	   *nulls;
+	int			nvalues;
+	int			allocated;
+	int			ndim;
+	int			dims[MAXDIM];
+	int			nbounds;
+	int			bounds[MAXDIM];
+} ParsedArray;
+
+/* How the elements of a type are encoded; others are text. */
+static const struct
+{
+	Cdc__V1__Type type;
+	CdcWireType wire;
+}			packed[] =
+{
+	{CDC__V1__TYPE__TYPE_BOOL, CDC_WIRE_VARINT},
+	{CDC__V1__TYPE__TYPE_INT32, CDC_WIRE_VARINT},
+	{CDC__V1__TYPE__TYPE_INT64, CDC_WIRE_VARINT},
+	{CDC__V1__TYPE__TYPE_UINT32, CDC_WIRE_VARINT},
+	{CDC__V1__TYPE__TYPE_FLOAT, CDC_WIRE_FIXED32},
+	{CDC__V1__TYPE__TYPE_DOUBLE, CDC_WIRE_FIXED64},
+};
+
+static CdcWireType
+element_wire(Cdc__V1__Type type)
+{
+	for (int i = 0; i < lengthof(packed); i++)
+		if (packed[i].type == type)
+			return packed[i].wire;
+	return CDC_WIRE_LEN;
+}
+
+static void
+add_value(ParsedArray *a, const CdcField *value)
+{
+	if (a->nvalues == a->allocated)
+	{
+		a->allocated *= 2;
+		a->values = repalloc(a->values, sizeof(CdcField) * a->allocated);
+	}
+	a->values[a->nvalues++] = *value;
+}
+
+/* Field 1: one element, or with the packed encoding many. */
+static void
+read_values(ParsedArray *a, const CdcField *field)
+{
+	CdcWireType wire = element_wire(a->element);
+	CdcCursor	cursor;
+	CdcField	value = {1, wire};
+
+	if (field->type == wire)
+	{
+		add_value(a, field);
+		return;
+	}
+	if (field->type != CDC_WIRE_LEN)
+		cdc_json_damaged("elements of an array have the wrong wire type");
+	cursor = cdc_cursor(field->data, field->len);
+	while (cursor.p < cursor.end && cdc_read_value(&cursor, &value))
+		add_value(a, &value);
+	if (cursor.error != NULL)
+		cdc_json_damaged(cursor.error);
+}
+
+/* A packed field of at most `max` varints. */
+static int
+read_packed(const CdcField *field, uint64 *result, int n, int max)
+{
+	CdcCursor	cursor = cdc_cursor(field->data, field->len);
+
+	if (field->type == CDC_WIRE_VARINT && n < max)
+	{
+		result[n] = field->value;
+		return n + 1;
+	}
+	if (field->type != CDC_WIRE_LEN)
+		cdc_json_damaged("array has a field of the wrong wire type");
+	while (cursor.p < cursor.end)
+	{
+		if (n == max)
+			cdc_json_damaged("array has too many dimensions or NULLs");
+		if (!cdc_read_varint(&cursor, &result[n++]))
+			cdc_json_damaged(cursor.error);
+	}
+	return n;
+}
+
+/* Dimensions whose product is the number of elements. */
+static void
+check_dimensions(ParsedArray *a, const uint64 *dims, const uint64 *bounds)
+{
+	uint64		product = 1;
+
+	if (a->ndim == 0 && a->nbounds == 0)
+	{
+		a->ndim = a->nvalues > 0 ? 1 : 0;
+		a->dims[0] = a->nvalues;
+		a->bounds[0] = 1;
+		return;
+	}
+	if (a->ndim != a->nbounds)
+		cdc_json_damaged("array has other numbers of dimensions and lower bounds");
+	for (int i = 0; i < a->ndim; i++)
+	{
+		if (dims[i] == 0 || dims[i] > a->nvalues || bounds[i] > PG_UINT32_MAX)
+			cdc_json_damaged("array has a dimension out of range");
+		product *= dims[i];
+		if (product > a->nvalues)
+			break;
+		a->dims[i] = (int) dims[i];
+		a->bounds[i] = (int) cdc_unzigzag(bounds[i]);
+	}
+	if (product != a->nvalues)
+		cdc_json_damaged("dimensions of an array do not give the number of its elements");
+}
+
+static void
+parse(ParsedArray *a, Cdc__V1__Type element, const CdcField *field)
+{
+	CdcCursor	cursor = cdc_cursor(field->data, field->len);
+	CdcField	part;
+	CdcField	null_fields = {0};
+	uint64		dims[MAXDIM];
+	uint64		bounds[MAXDIM];
+	uint64	   *positions;
+	int			npositions;
+
+	memset(a, 0, sizeof(*a));
+	a->element = element;
+	a->allocated = 16;
+	a->values = palloc(sizeof(CdcField) * a->allocated);
+	while (cdc_read_field(&cursor, &part))
+	{
+		if (part.number == CDC_ARRAY_VALUES)
+			read_values(a, &part);
+		else if (part.number == CDC_ARRAY_NULLS)
+			null_fields = part;
+		else if (part.number == CDC_ARRAY_DIMENSIONS)
+			a->ndim = read_packed(&part, dims, a->ndim, MAXDIM);
+		else if (part.number == CDC_ARRAY_LOWER_BOUNDS)
+			a->nbounds = read_packed(&part, bounds, a->nbounds, MAXDIM);
+	}
+	if (cursor.error != NULL)
+		cdc_json_damaged(cursor.error);
+	check_dimensions(a, dims, bounds);
+
+	a->nulls = palloc0(sizeof(bool) * Max(a->nvalues, 1));
+	if (null_fields.number == 0)
+		return;
+	positions = palloc(sizeof(uint64) * Max(a->nvalues, 1));
+	npositions = read_packed(&null_fields, positions, 0, a->nvalues);
+	for (int i = 0; i < npositions; i++)
+	{
+		if (positions[i] >= a->nvalues)
+			cdc_json_damaged("array has a NULL beyond its end");
+		a->nulls[positions[i]] = true;
+	}
+}
+
+/* What array_out() would quote. */
+static bool
+needs_quotes(const char *text, int len)
+{
+	if (len == 0 || (len == 4 && pg_strncasecmp(text, "NULL", 4) == 0))
+		return true;
+	for (int i = 0; i < len; i++)
+		if ((text[i] != '\0' && strchr("\"\\{},", text[i]) != NULL) || (!IS_HIGHBIT_SET(text[i]) && isspace((unsigned char) text[i])))
+			return true;
+	return false;
+}
+
+/* An element in an array literal: its JSON form without JSON's quoting. */
+static void
+append_literal_element(StringInfo out, Cdc__V1__Type element, const CdcField *value)
+{
+	StringInfoData text;
+	bool		quotes;
+
+	initStringInfo(&text);
+	if (element == CDC__V1__TYPE__TYPE_BOOL)
+		appendStringInfoChar(&text, value->value != 0 ? 't' : 'f');
+	else if (element_wire(element) == CDC_WIRE_LEN && element != CDC__V1__TYPE__TYPE_BYTES &&
+			 element != CDC__V1__TYPE__TYPE_UUID)
+	{
+		if (value->len > 0 && memchr(value->data, '\0', value->len) != NULL)
+			cdc_json_damaged("text has a zero byte");
+		appendBinaryStringInfo(&text, value->data, (int) value->len);
+	}
+	else
+	{
+		cdc_json_element(&text, element, value);
+		/* numbers that JSON does not have, bytes, uuid: take off the quotes */
+		if (text.data[0] == '"')
+		{
+			bool		bytes = text.data[1] == '\\';
+
+			text.data[text.len - 1] = '\0';
+			text.len -= bytes ? 3 : 2;
+			memmove(text.data, text.data + (bytes ? 2 : 1), text.len + 1);
+		}
+	}
+	quotes = needs_quotes(text.data, text.len);
+	if (quotes)
+		appendStringInfoChar(out, '"');
+	for (int i = 0; i < text.len; i++)
+	{
+		if (text.data[i] == '"' || text.data[i] == '\\')
+			appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, text.data[i]);
+	}
+	if (quotes)
+		appendStringInfoChar(out, '"');
+}
+
+/* One dimension, and those below it. `next` is the next element. */
+static void
+append_dimension(StringInfo out, const ParsedArray *a, int dim, int *next, bool literal)
+{
+	appendStringInfoChar(out, literal ? '{' : '[');
+	for (int i = 0; i < a->dims[dim]; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(out, ',');
+		if (dim + 1 < a->ndim)
+			append_dimension(out, a, dim + 1, next, literal);
+		else
+		{
+			int			at = (*next)++;
+
+			if (a->nulls[at])
+				appendStringInfoString(out, literal ? "NULL" : "null");
+			else if (literal)
+				append_literal_element(out, a->element, &a->values[at]);
+			else
+				cdc_json_element(out, a->element, &a->values[at]);
+		}
+	}
+	appendStringInfoChar(out, literal ? '}' : ']');
+}
+
+void
+cdc_json_array(StringInfo out, Cdc__V1__Type element, const CdcField *field)
+{
+	ParsedArray a;
+	int			next = 0;
+	bool		literal = false;
+	StringInfoData text;
+
+	parse(&a, element, field);
+	if (a.ndim == 0)
+	{
+		appendStringInfoString(out, "[]");
+		return;
+	}
+	for (int i = 0; i < a.ndim; i++)
+		literal |= a.bounds[i] != 1;
+	if (!literal)
+	{
+		append_dimension(out, &a, 0, &next, false);
+		return;
+	}
+	initStringInfo(&text);
+	for (int i = 0; i < a.ndim; i++)
+		appendStringInfo(&text, "[%d:%d]", a.bounds[i], a.bounds[i] + a.dims[i] - 1);
+	appendStringInfoChar(&text, '=');
+	append_dimension(&text, &a, 0, &next, true);
+	cdc_json_string(out, text.data, text.len);
+}
