@@ -80,17 +80,17 @@ class Workload:
         self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "ab"]
 
     def program(self, name, *args, **kwargs):
-        done = subprocess.run([os.path.join(self.bindir, name), *args], text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              errors="replace", **kwargs)
+        environment = {**os.environ, "BINDIR": self.bindir, "PGDATABASE": self.databases[0]}
+        environment.update(kwargs.pop("env", {}))
+        path = name if name == "bash" else os.path.join(self.bindir, name)
+        done = subprocess.run([path, *args], text=True, env=environment, errors="replace",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
         if done.returncode != 0:
             raise Failed("%s failed:\n%s" % (name, done.stdout[-3000:]))
         return done.stdout
 
     def psql(self, database, *args):
-        return self.program("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, *args,
-                            env={**os.environ, "BINDIR": self.bindir,
-                                 "PGDATABASE": database})
+        return self.program("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, *args)
 
     def prepare(self):
         preamble = os.path.join(HERE, "workloads", self.name.split("-")[0] + ".pre.sql")
@@ -111,8 +111,11 @@ class Workload:
         return self.psql(self.databases[0], "-c", "SELECT pg_current_wal_insert_lsn()").strip()
 
     def changes(self):
-        script = os.path.join(HERE, "workloads", self.name + ".sql")
-        self.psql(self.databases[0], "-f", script)
+        script = os.path.join(HERE, "workloads", self.name)
+        if os.path.exists(script + ".sh"):
+            self.program("bash", "-e", script + ".sh")
+        else:
+            self.psql(self.databases[0], "-f", script + ".sql")
 
     def receive(self, slot, file, end, options, settings):
         args = ["-d", self.databases[0], "--slot", slot, "--start", "--no-loop", "-f", file,
@@ -121,7 +124,7 @@ class Workload:
             args += ["-o", option]
         session = " ".join("-c %s=%s" % setting for setting in settings.items())
         self.program("pg_recvlogical", *args, timeout=120,
-                     env={**os.environ, "PGOPTIONS": session})
+                     env={"PGOPTIONS": session})
 
     def same_identity(self, one, two):
         """Both streams have the same changes, to the byte."""
@@ -140,10 +143,14 @@ class Workload:
         return len(a)
 
     def same_when_cut(self, reader, batches):
-        """Every event alone, read by somebody who knows nothing else."""
+        """An event alone, read by somebody who knows nothing else. Of a
+        batch with very many, some hundred."""
         for batch in batches:
             pieces = list(stream.cut(reader, batch))
+            every = len(pieces) // 200 + 1
             for i, (event, piece) in enumerate(zip(batch.events, pieces)):
+                if i % every and i < len(pieces) - 1:
+                    continue
                 alone = stream.Reader(cut=True).batch(piece)
                 other = alone.events[0]
                 if len(alone.events) != 1 or other.position != event.position or \

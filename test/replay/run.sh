@@ -21,6 +21,6 @@ protoc -I"$root/proto" --python_out="$out" cdc/v1/cdc.proto
 bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 
 if [ $# = 0 ]; then
-	set -- $(cd "$here/workloads" && ls *.sql | sed -n '/\.pre\.sql$/!s/\.sql$//p') random-1 random-2
+	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2
 fi
 PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$out /usr/bin/env python3 "$here/replay.py" "$bindir" "$out" "$@"
