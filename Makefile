@@ -32,7 +32,7 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo bench sanitize matrix dist META.json
+SCRIPTED = check demo bench sanitize fuzz matrix dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
@@ -43,6 +43,8 @@ bench:
 	+bench/run
 sanitize:
 	+SANITIZE=1 scripts/check
+fuzz:
+	+scripts/fuzz
 matrix:
 	+scripts/matrix
 
@@ -99,7 +101,7 @@ golden replay:
 clean: clean-rest
 clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
-	if [ -e test/unit/Makefile ]; then $(MAKE) -C test/unit PG_CONFIG='$(PG_CONFIG)' clean; fi
+	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
 .PHONY: regress isolation pgtap tap unit layering proto golden replay clean-rest
 

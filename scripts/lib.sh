@@ -86,6 +86,9 @@ apt_install()
 	' apt_install "$@" </dev/null
 }
 
+# Of Debian's package clang.
+clang_version() { apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p'; }
+
 # The names of the packages of the groups given, for PG_MAJOR.
 packages()
 {
@@ -97,8 +100,7 @@ packages()
 			build) echo "gcc libc6-dev make libprotobuf-c-dev protobuf-c-compiler protobuf-compiler" ;;
 			test) echo "perl libipc-run-perl python3 python3-protobuf python3-psycopg2" ;;
 			pgtap) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-pgtap" ;;
-			clang) echo "clang llvm" ;;
-			sanitize) ;;
+			clang) echo "clang libclang-rt-$(clang_version)-dev" ;;
 		esac
 	done
 }
@@ -108,7 +110,7 @@ lacking()
 {
 	local c dir
 
-	for c in gcc make protoc protoc-gen-c perl; do
+	for c in gcc make protoc protoc-gen-c perl $(case " $* " in *" clang "*) echo clang ;; esac); do
 		command -v "$c" >/dev/null || echo "$c"
 	done
 	echo '#include <protobuf-c/protobuf-c.h>' | ${CC:-cc} -E - >/dev/null 2>&1 ||
@@ -270,7 +272,7 @@ enter()
 		"CDC_WORK=$CDC_WORK" "CDC_ROOT=$root" "PG_CONFIG=$PG_CONFIG" "PG_MAJOR=$PG_MAJOR" "USER=$user")
 	# what whoever runs a script may set for it
 	local v
-	for v in CC CFLAGS COPT BENCH_SCALE SANITIZE; do
+	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
 	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then

@@ -50,7 +50,9 @@ names()
 	if [ $# -gt 0 ]; then
 		printf '%s\n' "$@"
 	else
-		for file in "$here"/*.sql; do basename "$file" .sql; done
+		for file in "$here"/*.sql; do
+			[ "$file" = "$here/damage.sql" ] || basename "$file" .sql
+		done
 	fi
 }
 
@@ -92,6 +94,17 @@ decode()
 		printf "SELECT cdc.decode_json(decode('"
 		base64 -w 0 "$1"
 		printf "', 'base64'))"
+	} | sql -f -
+}
+
+# What is wrong with how damaged copies of FILE are met.
+damage()
+{
+	{
+		printf "SET golden.data = '\\\\x"
+		od -An -v -tx1 "$1" | tr -d ' \n'
+		printf "';\n"
+		cat "$here/damage.sql"
 	} | sql -f -
 }
 

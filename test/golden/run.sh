@@ -2,7 +2,7 @@
 # Golden files: for each NAME.sql, what the plugin once made of it (NAME.pb)
 # is a cdc.v1.Stream without unknown fields and still decodes to NAME.json, and
 # what it makes of it now does so too, but for the members that are new in
-# every run. Prints TAP.
+# every run. Damaged copies of NAME.pb are an error, never a crash. Prints TAP.
 #
 #   test/golden/run.sh [NAME...]
 
@@ -30,6 +30,8 @@ for name in $(names "$@"); do
 		grep -E '^ *[0-9]+[: ]|[Ff]ailed|rror' >"$work/unknown" || :
 	same "$name.pb is a Stream to protoc" /dev/null "$work/unknown"
 	same "$name.pb decodes to $name.json" "$here/$name.json" "$work/then.json"
+	damage "$here/$name.pb" >"$work/damage" 2>&1 || :
+	same "damaged copies of $name.pb are told to be" /dev/null "$work/damage"
 	{ PGDATABASE=postgres record "$name" "$work/now.pb" && decode "$work/now.pb"; } >"$work/now.json" 2>&1 || :
 	same "$name.sql gives the same today" \
 		<("$here/normalize.py" <"$here/$name.json") <("$here/normalize.py" <"$work/now.json")

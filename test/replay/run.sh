@@ -1,0 +1,26 @@
+#!/bin/bash
+# Replays workloads: their streams, applied to an empty database by a reader
+# that knows the specification alone, give the source's tables. Usage:
+#
+#   test/replay/run.sh [WORKLOAD...]    all in workloads/, and two random ones
+#   test/replay/run.sh random-7         a random one by its seed
+#
+# libpq's environment says where the server is (PGHOST, PGPORT, PGUSER); the
+# programs are those of PG_CONFIG or of the PATH. Without PGHOST, scripts/check
+# starts a server. CDC_REPLAY_STATEMENTS: length of the random workloads.
+# Output is TAP.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../..
+
+[ -n "${PGHOST-}" ] || exec "$root/scripts/check" replay "$@"
+
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+protoc -I"$root/proto" --python_out="$out" cdc/v1/cdc.proto
+bindir=$("${PG_CONFIG:-pg_config}" --bindir)
+
+if [ $# = 0 ]; then
+	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2
+fi
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$out /usr/bin/env python3 "$here/replay.py" "$bindir" "$out" "$@"
