@@ -47,6 +47,22 @@ INSERT INTO times VALUES
 SELECT changes('cdc_regress_types');
 RESET timezone;
 
+-- Arrays, also of several dimensions and from other numbers than 1; elements
+-- of types that are not plain numbers, bytes or strings are their text.
+CREATE TABLE arrays (id int PRIMARY KEY, b bool[], s int2[], i int[], l int8[], o oid[], r real[], d float8[], n numeric[],
+                     t text[], j jsonb[], y bytea[], u uuid[], z timestamptz[], iv interval[], m mood[], bx box[], iv2 int2vector);
+INSERT INTO arrays VALUES
+  (1, '{t,NULL,f}', '{-1,0,32767}', '{1,NULL,3}', '{9223372036854775807}', '{4294967295}', '{1.5,NaN,NULL}', '{-0,Infinity}', '{1.50,NaN}',
+   '{"a b",NULL,"q\"q",""}', '{"{\"a\": 1}","null"}', '{"\\x00ff",NULL}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}',
+   '{"2020-01-01 10:00+00",infinity}', '{"1 mon 2 days"}', '{sad}', '{(1,1),(0,0)}', '1 2'),
+  (2, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', ''),
+  (3, '[0:1]={t,f}', '{{1,2},{3,4}}', '[2:3][1:2]={{1,NULL},{3,4}}', '{{{1}}}', NULL, '[-1:0]={0.1,NaN}', NULL, '[5:5]={1.50}',
+   '[2:6]={"a b",NULL,"q\"q","","null"}', NULL, '[3:3]={"\\x5c22"}', '[0:0]={a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', NULL, NULL, NULL, NULL, NULL);
+SELECT changes('cdc_regress_types');
+SELECT c->>'name' AS name, c->>'type' AS type, c->>'element' AS element, c->>'pg_type' AS pg_type
+FROM jsonb_array_elements(cdc.table_schema('arrays')->'columns') c;
+SELECT cdc.proto('arrays');
+
 -- Everything else is its text.
 CREATE TYPE pair AS (a int, b text);
 CREATE TABLE others (id int PRIMARY KEY, tz timetz, iv interval, ia int[], ta text[], co pair, ra int4range, mr nummultirange,
@@ -103,7 +119,7 @@ UPDATE failing SET ok = 'x' WHERE id = 3;
 SELECT changes('cdc_regress_types');
 
 SELECT cdc.drop_slot('cdc_regress_types');
-DROP TABLE numbers, texts, documents, times, others, failing, failing_key;
+DROP TABLE arrays, numbers, texts, documents, times, others, failing, failing_key;
 SET client_min_messages = warning;
 DROP TYPE broken CASCADE;
 RESET client_min_messages;

@@ -604,6 +604,13 @@ cdc_json_table(StringInfo out, const Cdc__V1__Table *table)
 		ENUM_NAME(out, cdc__v1__type__descriptor, "TYPE_", c->type, false);
 		appendStringInfoChar(out, '"');
 		member_string(out, "pg_type", c->pg_type);
+		if (c->element != CDC__V1__TYPE__TYPE_UNSPECIFIED)
+		{
+			member(out, "element");
+			appendStringInfoChar(out, '"');
+			ENUM_NAME(out, cdc__v1__type__descriptor, "TYPE_", c->element, false);
+			appendStringInfoChar(out, '"');
+		}
 		for (int f = 0; f < lengthof(flags); f++)
 		{
 			if (!flags[f].set)

@@ -92,6 +92,90 @@ def of_uuid(raw):
     return str(uuid.UUID(bytes=raw))
 
 
+def message(raw, names):
+    """The varint fields of a small message, by number; 0 where absent."""
+    values = dict.fromkeys(names, 0)
+    for number, wire, value, _ in fields(raw):
+        if number not in values or wire != VARINT:
+            raise Damaged("field %d" % number)
+        values[number] = value
+    return [values[number] for number in names]
+
+
+def timetz(raw):
+    us, offset = message(raw, (1, 2))
+    east = zigzag(offset)
+    sign, east = ("-", -east) if east < 0 else ("+", east)
+    return "%s%s%02d:%02d:%02d" % (time(us), sign, east // 3600, east // 60 % 60, east % 60)
+
+
+def interval(raw):
+    months, days, us = (zigzag(value) for value in message(raw, (1, 2, 3)))
+    if (months, days, us) == (0x7FFFFFFF, 0x7FFFFFFF, (1 << 63) - 1):
+        return "infinity"
+    if (months, days, us) == (-0x80000000, -0x80000000, -1 << 63):
+        return "-infinity"
+    return "%d mons %d days %s%d.%06d secs" % (
+        months, days, "-" if us < 0 else "", abs(us) // 1000000, abs(us) % 1000000)
+
+
+# Elements that are packed, with the bytes of one where that is fixed.
+PACKED = {pb.TYPE_BOOL, pb.TYPE_INT32, pb.TYPE_INT64, pb.TYPE_UINT32, pb.TYPE_FLOAT, pb.TYPE_DOUBLE}
+# Those that have the bytes of their type; all others are text.
+BYTES = {pb.TYPE_BYTES, pb.TYPE_UUID}
+
+
+def varints(raw):
+    out, value, shift = [], 0, 0
+    for byte in raw:
+        value |= (byte & 127) << shift
+        shift += 7
+        if byte < 128:
+            out.append(value)
+            value, shift = 0, 0
+    if shift:
+        raise Damaged("truncated varint")
+    return out
+
+
+def elements(element, raw):
+    wire = DECODERS[element][0]
+    if wire == VARINT:
+        return varints(raw)
+    size = {FIXED32: 4, FIXED64: 8}[wire]
+    if len(raw) % size:
+        raise Damaged("packed elements of another size")
+    return [raw[i:i + size] for i in range(0, len(raw), size)]
+
+
+def array(element, raw):
+    """An array literal, every element quoted."""
+    values, nulls, dims, bounds = [], [], [], []
+    for number, wire, value, _ in fields(raw):
+        if wire != LEN:
+            raise Damaged("array has wire type %d" % wire)
+        if number == 1 and element in PACKED:
+            values += elements(element, value)
+        elif number == 1:
+            values.append(value)
+        else:
+            {2: nulls, 3: dims, 4: bounds}[number].extend(varints(value))
+    if not dims:
+        dims, bounds = ([len(values)] if values else []), [2]
+    if len(dims) > 6 or len(dims) != len(bounds) and values or math.prod(dims) != len(values) and values:
+        raise Damaged("array of dimensions %s has %d elements" % (dims, len(values)))
+    decode = DECODERS[element][1] if element in PACKED | BYTES else string
+    texts = ['"' + decode(v).replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values]
+    for position in nulls:
+        texts[position] = "NULL"
+    if not values:
+        return "{}"
+    for size in reversed(dims):
+        texts = ["{" + ",".join(texts[i:i + size]) + "}" for i in range(0, len(texts), size)]
+    ranges = "".join("[%d:%d]" % (zigzag(b), zigzag(b) + d - 1) for b, d in zip(bounds, dims))
+    return ranges + "=" + texts[0]
+
+
 DECODERS = {
     pb.TYPE_BOOL: (VARINT, boolean),
     pb.TYPE_INT32: (VARINT, sint(32)),
@@ -108,6 +192,8 @@ DECODERS = {
     pb.TYPE_TIMESTAMPTZ: (FIXED64, timestamp("+00")),
     pb.TYPE_DATE: (VARINT, date),
     pb.TYPE_TIME: (VARINT, time),
+    pb.TYPE_TIMETZ: (LEN, timetz),
+    pb.TYPE_INTERVAL: (LEN, interval),
     pb.TYPE_OTHER: (LEN, string),
 }
 
@@ -121,7 +207,10 @@ def row(schema, data):
         if column is None or number <= last:
             raise Damaged("field %d in a row of %s" % (number, schema.table.name))
         last = number
-        expected, decode = DECODERS[column.type]
+        if column.type == pb.TYPE_ARRAY:
+            expected, decode = LEN, lambda raw: array(column.element, raw)
+        else:
+            expected, decode = DECODERS[column.type]
         if wire != expected:
             raise Damaged("column %s has wire type %d" % (column.name, wire))
         out[number] = decode(raw)
