@@ -10,7 +10,7 @@ INSERT INTO arrays VALUES
 	(2, '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}'),
 	(3, '[0:1]={t,f}', '{{1,2},{3,4}}', '[2:3][1:2]={{1,NULL},{3,4}}', '{{{1}}}', NULL, '[-1:0]={0.1,NaN}', NULL,
 		'[5:5]={1.50}', '[2:6]={"a b",NULL,"q\"q","","null"}', NULL, '[3:3]={"\\x5c22"}',
-		'[0:0]={a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}');
+		'[0:0]={a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', NULL, NULL, NULL, NULL);
 CREATE TABLE zones (id int PRIMARY KEY, t timetz, i interval);
 INSERT INTO zones VALUES
 	(1, '00:00:00+00', '0'), (2, '24:00:00-15:59:59', '1 year -2 mons 3 days -04:05:06.789'),
