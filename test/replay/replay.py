@@ -167,13 +167,27 @@ class Workload:
         lost = {key for key, relation in replica.relations.items() if relation.lost}
         source = target.connect(self.databases[0])
         n, lines = compare.differences(source, replica.connection, lost)
-        replica.connection.close()
-        source.close()
         if lines:
             raise Failed("\n".join(lines))
+        self.comparison_notices(source, replica)
         ops = ", ".join("%d %s" % (count, pb.Op.Name(op)[3:])
                         for op, count in sorted(replica.counts.items()))
+        replica.connection.close()
+        source.close()
         return "%d tables, %s" % (n - len(lost), ops)
+
+    def comparison_notices(self, source, replica):
+        """A row too many, and one that is missing, must be noticed."""
+        table = next(r for r in replica.relations.values() if not r.lost and r.schema.columns)
+        replica.run("INSERT INTO %s SELECT FROM generate_series(1, 1)" % table.name)
+        if len(compare.differences(source, replica.connection, set())[1]) == 0:
+            raise Failed("the comparison does not notice a row")
+        replica.connection.rollback()
+        met = replica.run("DELETE FROM %s WHERE ctid = (SELECT min(ctid) FROM %s)" %
+                          (table.name, table.name))
+        if met and len(compare.differences(source, replica.connection, set())[1]) == 0:
+            raise Failed("the comparison does not notice a missing row")
+        replica.connection.rollback()
 
     def clean(self):
         for slot in self.slots:
@@ -185,7 +199,7 @@ class Workload:
 class Random(Workload):
     def changes(self):
         import generate
-        generate.run(self.databases[0], int(self.name.split("-")[1]))
+        print("# " + generate.run(self.databases[0], int(self.name.split("-")[1])))
 
 
 def rows(event):

@@ -92,9 +92,6 @@ class Target:
         if relation is not None and relation.schema is event.schema:
             return relation
         self.flush()
-        if relation is not None and self.is_another(relation, event.schema):
-            self.run("DROP TABLE " + relation.name)
-            relation = None
         if relation is None:
             relation = self.create(event.schema)
         else:
@@ -103,13 +100,6 @@ class Target:
             self.alter(relation, event.schema)
         self.index_keys(relation)
         return relation
-
-    @staticmethod
-    def is_another(relation, schema):
-        """Column numbers only grow: one that was not there before, and is
-        not greater than all of them, belongs to another table of that name."""
-        return any(n not in relation.schema.columns and n <= relation.highest
-                   for n in schema.columns)
 
     def create(self, schema):
         relation = Relation(schema)
@@ -144,7 +134,19 @@ class Target:
                 do("ALTER COLUMN %s DROP DEFAULT", name)
             elif column.pg_type != old.columns[n].pg_type:
                 do("ALTER COLUMN %s TYPE %s USING %s::text::%s", name, kind, name, kind)
+        # Numbers only grow, unless another table has taken the name (its rows
+        # were deleted before): then the columns are put in order.
+        if any(n not in old.columns and n <= relation.highest for n in new.columns):
+            self.reorder(relation)
         relation.highest = max([relation.highest, *new.columns])
+
+    def reorder(self, relation):
+        copy = ident(relation.schema.table.schema) + "." + ident("cdc replay copy")
+        self.run("CREATE TABLE %s AS SELECT %s FROM %s" % (copy, ", ".join(
+            relation.column(n) for n in relation.schema.columns), relation.name))
+        self.run("DROP TABLE " + relation.name)
+        self.run("ALTER TABLE %s RENAME TO %s" % (copy, ident(relation.schema.table.name)))
+        relation.index = None
 
     def index_keys(self, relation):
         """Only for speed."""
