@@ -17,7 +17,8 @@ cdc_fingerprint(const void *data, size_t len)
 	uint64		result = 0;
 
 	SET_VARSIZE(input, VARHDRSZ + len);
-	memcpy(VARDATA(input), data, len);
+	if (len > 0)				/* data may be NULL then */
+		memcpy(VARDATA(input), data, len);
 	hash = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(input)));
 	for (int i = 0; i < 8; i++)
 		result = result << 8 | (uint8) VARDATA_ANY(hash)[i];
