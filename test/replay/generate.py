@@ -64,7 +64,7 @@ class Generator:
         self.tables = [Table("r%d" % i) for i in range(TABLES)]
         self.open = set()               # sessions in a transaction
         self.depth = collections.Counter()      # and their savepoints
-        self.actions = [(30, self.insert), (25, self.update), (10, self.delete), (6, self.key),
+        self.actions = [(40, self.insert), (40, self.update), (8, self.delete), (6, self.key),
                         (8, self.savepoint), (14, self.end), (3, self.add), (1, self.drop),
                         (1, self.rename), (2, self.retype), (1, self.truncate), (1, self.identity),
                         (1, self.copy), (1, self.recreate)]
@@ -104,7 +104,7 @@ class Generator:
     def some(self):
         """A condition on the key."""
         n = self.random.randint(0, 400)
-        return "id BETWEEN %d AND %d" % (n, n + self.random.choice([0, 3, 30]))
+        return "id BETWEEN %d AND %d" % (n, n + self.random.choice([0, 3, 30, 99]))
 
     def insert(self, t, session):
         first = self.random.randint(0, 400)

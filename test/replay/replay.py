@@ -12,6 +12,8 @@ import time
 import psycopg2
 
 import compare
+import jsonform
+import overlay
 import stream
 import target
 import values
@@ -126,6 +128,39 @@ class Workload:
         self.program("pg_recvlogical", *args, timeout=120,
                      env={"PGOPTIONS": session})
 
+    def parse(self, file):
+        with open(file, "rb") as f:
+            return stream.read(f.read())
+
+    def peek(self, function, *options):
+        """What waits in the first slot, by one of the SQL functions."""
+        with target.connect(self.databases[0]) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT data FROM %s(%%s, NULL, NULL, VARIADIC %%s)" % function,
+                           (self.slots[0], ["messages", "*", *options]))
+            return [data for data, in cursor]
+
+    def json_form(self, lines, batches):
+        """The server's JSON is what the specification makes of the batches."""
+        ours = list(jsonform.lines(batches))
+        for x, y in zip(lines, ours):
+            if x != y:
+                raise Failed("the server's line and the specification's:\n%s\n%s" % (x, y))
+        if len(lines) != len(ours):
+            raise Failed("%d lines, not %d" % (len(lines), len(ours)))
+        return "%d lines" % len(ours)
+
+    def parse_rows(self, data):
+        return stream.read(b"".join(bytes(d) + b"\n" for d in data))
+
+    def whole_rows(self, batches):
+        """Former rows with old = 'full', and schemas in each batch."""
+        for batch in batches:
+            alone = stream.Reader(cut=True).batch(batch.raw)
+            if [rows(e) for e in alone.events] != [rows(e) for e in batch.events]:
+                raise Failed("a batch with its schemas says something else alone")
+        return "%d former rows" % overlay.check(batches)
+
     def same_identity(self, one, two):
         """Both streams have the same changes, to the byte."""
         a, b = ([e for batch in batches for e in batch.events] for batches in (one, two))
@@ -147,6 +182,8 @@ class Workload:
         batch with very many, some hundred."""
         for batch in batches:
             pieces = list(stream.cut(reader, batch))
+            if not batch.events and stream.Reader(cut=True).batch(pieces[0]).outcome is None:
+                raise Failed("a part without events lost its outcome")
             every = len(pieces) // 200 + 1
             for i, (event, piece) in enumerate(zip(batch.events, pieces)):
                 if i % every and i < len(pieces) - 1:
@@ -233,16 +270,25 @@ class Tap:
 def replay(tap, workload):
     name, slots, files = workload.name, workload.slots, workload.files
     end = tap.check(name + ": runs", workload.work)
+    # JSON is cut into parts as if schemas were sent in every batch
+    options = ["old", "full", "batch_bytes", "5000"]
+    lines = workload.peek("pg_logical_slot_peek_changes", "format", "json", *options)
+    whole = workload.peek("pg_logical_slot_peek_binary_changes", "schemas", "batch", *options)
     tap.check(name + ": read", workload.receive, slots[0], files[0], end, ["messages=*"], {})
     tap.check(name + ": read in small parts, under odd settings", workload.receive,
               slots[1], files[1], end, ["messages=*", "batch_bytes=700"], ODD_SETTINGS)
-    reader, batches = tap.check(name + ": stream as specified", stream.read_file, files[0])
+    reader, batches = tap.check(name + ": stream as specified", workload.parse, files[0])
     _, small = tap.check(name + ": stream in small parts as specified",
-                         stream.read_file, files[1])
+                         workload.parse, files[1])
     tap.check(name + ": the same identities and bytes in both",
               workload.same_identity, batches, small)
     tap.check(name + ": batches cut along their events say the same",
               workload.same_when_cut, reader, batches)
+    _, whole = tap.check(name + ": stream of the SQL functions as specified",
+                         workload.parse_rows, whole)
+    tap.check(name + ": whole former rows are what the stream said before",
+              workload.whole_rows, whole)
+    tap.check(name + ": the JSON form", workload.json_form, lines, whole)
     tap.check(name + ": applied, equal to the source", workload.apply_and_compare, batches)
     workload.clean()
 

@@ -209,10 +209,9 @@ def text(position):
     return "%s/%s/%d" % (lsn(position[0]), lsn(position[1]), position[2])
 
 
-def read_file(path):
+def read(data):
+    """(the reader as it is afterwards, batches) of a file of pg_recvlogical"""
     reader = Reader()
-    with open(path, "rb") as f:
-        data = f.read()
     batches = [reader.batch(b) for b in delimited(data)]
     if reader.xid is not None:
         raise Damaged("the last transaction has no outcome")
@@ -227,6 +226,8 @@ def cut(reader, batch):
     source = b"".join(spans[9]) or b"\x4a" + varint(
         len(reader.source.SerializeToString())) + reader.source.SerializeToString()
     end = b"".join(spans[3] + spans[4] + spans[5])
+    if not spans[7]:
+        yield b"".join(spans[1]) + end + source
     for i, raw in enumerate(spans[7]):
         event = batch.events[i]
         schema = event.schema.raw if event.schema else b""

@@ -135,6 +135,18 @@ DELETE FROM t WHERE id > 204500;
 SELECT cdc.set_metadata('who', 'shapes'), cdc.set_metadata('ärger', 'nein'), cdc.set_metadata('a', 'b');
 COMMIT;
 
+-- two-phase commit: sent with COMMIT PREPARED, at its place
+BEGIN;
+INSERT INTO log VALUES (1, 'prepared');
+UPDATE t SET v = 'prepared' WHERE id = 1;
+PREPARE TRANSACTION 'replay one';
+BEGIN;
+INSERT INTO log VALUES (2, 'gone');
+PREPARE TRANSACTION 'replay two';
+INSERT INTO log VALUES (3, 'between');
+COMMIT PREPARED 'replay one';
+ROLLBACK PREPARED 'replay two';
+
 -- names that need quotes
 CREATE SCHEMA "Odd ""schema""";
 CREATE TABLE "Odd ""schema"""."select * from" ("Id" int PRIMARY KEY, "a.b" text, "ü''" text, " " int);
