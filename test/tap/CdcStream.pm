@@ -11,7 +11,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 our @EXPORT = qw(knows_plugin_list new_node slot end_of_wal receive receive_json
-  decode write_file wait_active is_up eventually);
+  batches
+  fields without_source decode write_file wait_active is_up eventually);
 
 # Whether this server only lets plugins create slots that are listed.
 sub knows_plugin_list
@@ -32,7 +33,7 @@ sub new_node
 	$node->init(
 		allows_streaming => 'logical',
 		extra => [ '--locale=C', @{ $params{initdb} // ['--encoding=UTF8'] } ]);
-	$node->append_conf('postgresql.conf', "timezone = 'UTC'\nmax_wal_size = 4GB\nlog_statement = none\nlog_min_messages = warning\n");
+	$node->append_conf('postgresql.conf', "timezone = 'UTC'\nmax_wal_size = 4GB\nmax_replication_slots = 30\nmax_wal_senders = 20\nmax_connections = 40\nlog_statement = none\nlog_min_messages = warning\n");
 	$node->append_conf('postgresql.conf', 'output_plugin_libraries = '
 		  . ($params{plugins} // "'pgoutput, test_decoding, cdc'"))
 	  if knows_plugin_list();
@@ -75,6 +76,69 @@ sub receive_json
 	my ($node, $slot, %params) = @_;
 	$params{options} = { %{ $params{options} // {} }, format => 'json' };
 	return grep { $params{outcomes} || /^\{"position"/ } split /\n/, receive($node, $slot, %params);
+}
+
+# A varint at the position of a string; moves the position.
+sub varint
+{
+	my ($bytes) = @_;
+	$$bytes =~ /\G([\x80-\xff]{0,9}[\x00-\x7f])/gcs or die 'no varint';
+	my ($value, $shift) = (0, 0);
+	foreach my $byte (unpack 'C*', $1)
+	{
+		$value |= ($byte & 0x7f) << $shift;
+		$shift += 7;
+	}
+	return $value;
+}
+
+# The serialized batches of what receive() gave. Dies on anything that is not
+# a length, a batch, a newline, and so on.
+sub batches
+{
+	my ($bytes) = @_;
+	my @batches;
+
+	pos($bytes) = 0;
+	while (pos($bytes) < length $bytes)
+	{
+		my $length = varint(\$bytes);
+		push @batches, substr $bytes, pos($bytes), $length;
+		pos($bytes) += $length;
+		$bytes =~ /\G\n/gc or die 'no newline after a batch';
+	}
+	return @batches;
+}
+
+# The fields of a serialized message: [number, value, all of its bytes].
+sub fields
+{
+	my ($message) = @_;
+	my @fields;
+
+	pos($message) = 0;
+	while (pos($message) < length $message)
+	{
+		my $start = pos $message;
+		my $tag = varint(\$message);
+		my $value;
+		if (($tag & 7) == 0) { $value = varint(\$message) }
+		else
+		{
+			my $length = { 1 => 8, 5 => 4 }->{ $tag & 7 } // varint(\$message);
+			$value = substr $message, pos($message), $length;
+			pos($message) += $length;
+		}
+		push @fields, [ $tag >> 3, $value, substr($message, $start, pos($message) - $start) ];
+	}
+	return @fields;
+}
+
+# The batches in hexadecimal, without Batch.source, which names the slot.
+sub without_source
+{
+	return map { unpack 'H*', join '', map { $_->[2] } grep { $_->[0] != 9 } fields($_) }
+	  batches(@_);
 }
 
 sub write_file
