@@ -106,6 +106,41 @@ def embedded(raw):
                    for i, part in enumerate(re.split(r'("(?:[^"\\]|\\.)*")', s)))
 
 
+def timetz(raw):
+    s = values.timetz(raw)
+    clock, zone = re.fullmatch(r"(.*)([+-].*)", s).groups()
+    return string(trimmed(clock) + re.sub(r"^(...:..):00$", r"\1", zone))
+
+
+def interval(raw):
+    if values.interval(raw).endswith("infinity"):
+        return string(values.interval(raw))
+    parts = (values.zigzag(part) for part in values.message(raw, (1, 2, 3)))
+    return '{"months":%d,"days":%d,"microseconds":%d}' % tuple(parts)
+
+
+def literal_element(element, raw):
+    """An element as array_out() shows it."""
+    if raw is None:
+        return "NULL"
+    if element in (pb.TYPE_FLOAT, pb.TYPE_DOUBLE):
+        return VALUES[element](raw).strip('"')
+    s = values.element_text(element, raw)
+    if s and s.upper() != "NULL" and not re.search(r'[{}",\\ \t\n\r\v\f]', s):
+        return s
+    return '"' + re.sub(r'(["\\])', r"\\\1", s) + '"'
+
+
+def array(element, raw):
+    elements, dims, bounds = values.parse_array(element, raw)
+    if any(bound != 1 for bound in bounds):
+        return string(values.ranges(dims, bounds) +
+                      values.nested([literal_element(element, e) for e in elements], dims, "{}"))
+    alone = element in values.PACKED | values.BYTES | {pb.TYPE_NUMERIC, pb.TYPE_JSON}
+    render = VALUES[element] if alone else VALUES[pb.TYPE_TEXT]
+    return values.nested(["null" if e is None else render(e) for e in elements], dims, "[]")
+
+
 VALUES = {
     pb.TYPE_BOOL: lambda raw: "true" if raw else "false",
     pb.TYPE_INT32: values.sint(32), pb.TYPE_INT64: values.sint(64),
@@ -117,6 +152,7 @@ VALUES = {
     pb.TYPE_UUID: lambda raw: string(values.of_uuid(raw)),
     pb.TYPE_TIMESTAMP: timestamp(""), pb.TYPE_TIMESTAMPTZ: timestamp("+00:00"),
     pb.TYPE_DATE: lambda raw: string(values.date(raw)), pb.TYPE_TIME: time,
+    pb.TYPE_TIMETZ: timetz, pb.TYPE_INTERVAL: interval,
 }
 
 
@@ -127,7 +163,9 @@ def row(schema, data, nulls=()):
         if c.number in nulls:
             members.append((c.name, "null"))
         elif c.number in by_number:
-            members.append((c.name, VALUES[c.type](by_number[c.number])))
+            raw = by_number[c.number]
+            members.append((c.name, array(c.element, raw) if c.type == pb.TYPE_ARRAY
+                            else VALUES[c.type](raw)))
     return members
 
 

@@ -148,8 +148,8 @@ def elements(element, raw):
     return [raw[i:i + size] for i in range(0, len(raw), size)]
 
 
-def array(element, raw):
-    """An array literal, every element quoted."""
+def parse_array(element, raw):
+    """(elements, None for NULL; dimensions; lower bounds) of an *Array message."""
     values, nulls, dims, bounds = [], [], [], []
     for number, wire, value, _ in fields(raw):
         if wire != LEN:
@@ -160,20 +160,37 @@ def array(element, raw):
             values.append(value)
         else:
             {2: nulls, 3: dims, 4: bounds}[number].extend(varints(value))
-    if not dims:
-        dims, bounds = ([len(values)] if values else []), [2]
-    if len(dims) > 6 or len(dims) != len(bounds) and values or math.prod(dims) != len(values) and values:
+    if not dims and values:
+        dims, bounds = [len(values)], [2]
+    if len(dims) > 6 or len(dims) != len(bounds) or values and math.prod(dims) != len(values):
         raise Damaged("array of dimensions %s has %d elements" % (dims, len(values)))
-    decode = DECODERS[element][1] if element in PACKED | BYTES else string
-    texts = ['"' + decode(v).replace("\\", "\\\\").replace('"', '\\"') + '"' for v in values]
     for position in nulls:
-        texts[position] = "NULL"
-    if not values:
-        return "{}"
+        values[position] = None
+    return values, dims, [zigzag(bound) for bound in bounds]
+
+
+def nested(texts, dims, brackets):
+    """The elements' texts in nested brackets."""
     for size in reversed(dims):
-        texts = ["{" + ",".join(texts[i:i + size]) + "}" for i in range(0, len(texts), size)]
-    ranges = "".join("[%d:%d]" % (zigzag(b), zigzag(b) + d - 1) for b, d in zip(bounds, dims))
-    return ranges + "=" + texts[0]
+        texts = [brackets[0] + ",".join(texts[i:i + size]) + brackets[1]
+                 for i in range(0, len(texts), size)]
+    return texts[0] if dims else brackets
+
+
+def element_text(element, raw):
+    return (DECODERS[element][1] if element in PACKED | BYTES else string)(raw)
+
+
+def ranges(dims, bounds):
+    return "".join("[%d:%d]" % (b, b + d - 1) for b, d in zip(bounds, dims)) + "="
+
+
+def array(element, raw):
+    """An array literal, every element quoted."""
+    values, dims, bounds = parse_array(element, raw)
+    texts = ["NULL" if v is None else '"' + element_text(element, v).replace("\\", "\\\\").replace('"', '\\"') + '"'
+             for v in values]
+    return (ranges(dims, bounds) if dims else "") + nested(texts, dims, "{}")
 
 
 DECODERS = {
