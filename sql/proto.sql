@@ -18,6 +18,9 @@ CREATE TABLE types (b bool, i2 int2, i4 int4, i8 int8, o oid, f4 float4, f8 floa
   c char(2), na name, k "char", x xml, m mood, j json, jb jsonb, y bytea, u uuid, ts timestamp(3), tz timestamptz, d date, ti time,
   tt timetz, iv interval, ia int[], ta text[], nd nested, p pair, r int4range, ip inet, pt point, bt bit(3), mo money);
 SELECT show('types');
+CREATE TABLE arrays (b bool[], i2 int2[], i8 int8[], o oid[], f4 float4[], f8 float8[], n numeric[], v varchar(3)[], j json[], y bytea[],
+  u uuid[], tz timestamptz[], d date[], ti time[], tt timetz[], iv interval[], m mood[], nd nested[], p pair[], r int4range[]);
+SELECT show('arrays');
 
 -- names that are no identifiers
 CREATE TABLE "odd ""Table"" größe
@@ -103,7 +106,7 @@ RESET ALL;
 
 SET client_min_messages = warning;
 DROP SCHEMA "odd schema.with dot" CASCADE;
-DROP TABLE plain, types, "odd ""Table"" größe
+DROP TABLE plain, types, arrays, "odd ""Table"" größe
 second line", message, collisions, "9 lives", "Ж", dropped, no_columns, emptied, by_index, parent, child, wide, same CASCADE;
 DROP VIEW view;
 DROP MATERIALIZED VIEW matview;
