@@ -3,6 +3,8 @@ SELECT slot_name FROM cdc.create_slot('cdc_regress_decode');
 CREATE TABLE t (id int PRIMARY KEY, v text, n numeric, a int[]);
 CREATE TABLE h (id int, v text);
 ALTER TABLE h REPLICA IDENTITY FULL;
+CREATE TABLE every (b bool, i2 int2, i8 int8, o oid, f4 float4, f8 float8, v varchar, j json, jb jsonb, y bytea, u uuid, ts timestamp,
+  tz timestamptz, d date, ti time, tt timetz, iv interval, ba bool[], ta text[], fa float8[], ya bytea[], da date[], m int[], p point);
 BEGIN;
 SELECT cdc.set_metadata('user', 'anna');
 INSERT INTO t VALUES (1, E'one\n', 1.50, '{1,2}'), (2, NULL, NULL, NULL);
@@ -11,10 +13,14 @@ UPDATE t SET id = 3 WHERE id = 2;
 COMMIT;
 INSERT INTO h VALUES (1, 'größe');
 UPDATE h SET v = 'x';
+INSERT INTO every VALUES (true, -1, 1e15, 1, 0.5, -0.25, 'v', '{"a": [1, "x"]}', '[null]', '\x00ff', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+  '2020-01-01', 'infinity', '-infinity', '12:00', '12:00+02', '1 month -2 days 3.5 s', '{t,NULL}', '{a,NULL,"b c"}', '{NaN,0.1}', '{"\\\\x00"}',
+  '{2020-01-01,infinity}', '[0:1][2:3]={{1,2},{NULL,4}}', '(1,2)');
 ALTER TABLE t ADD COLUMN c text DEFAULT 'c';
 DELETE FROM t WHERE id = 3;
 SELECT 'message' FROM pg_logical_emit_message(false, 'p', '\x0a0a'::bytea);
 TRUNCATE t, h;
+ALTER TABLE every ALTER i2 TYPE int4;
 
 -- What the functions return, kept to be decoded.
 CREATE TEMP TABLE batch AS SELECT row_number() OVER () AS n, data
@@ -47,7 +53,8 @@ SELECT count(*) FROM cdc.decode_json(NULL);
 SELECT count(*) FROM cdc.decode_json('\x0a0a');
 
 -- decode: events as rows
-SELECT op, relation, key, new_key, old, new, metadata FROM stream, cdc.decode(stream.data);
+SELECT op, relation, key, new_key, old, new, metadata FROM stream, cdc.decode(stream.data) WHERE relation IS DISTINCT FROM 'public.every';
+SELECT op, jsonb_pretty(new) FROM stream, cdc.decode(stream.data) WHERE relation = 'public.every';
 SELECT count(*) = count(DISTINCT "position") AS positions, bool_and(xid IS NOT NULL = (op <> 'MESSAGE')) AS xids,
        bool_and(commit_time > now() - interval '1 hour') AS times,
        bool_and(fingerprint ~ '^[0-9a-f]{16}$') AS fingerprints, bool_and(event->>'op' = op) AS events
@@ -85,6 +92,7 @@ END $$;
 CREATE FUNCTION outcome(bytes bytea) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM cdc.decode_json(bytes);
+  PERFORM cdc.decode(bytes);
   RETURN 'decoded';
 EXCEPTION WHEN OTHERS THEN
   RETURN SQLSTATE;
@@ -124,5 +132,5 @@ SELECT cdc.decode_json('\x0550015a0178');
 
 SELECT cdc.drop_slot('cdc_regress_decode');
 DROP VIEW stream;
-DROP TABLE t, h, batch, line;
+DROP TABLE t, h, every, batch, line;
 DROP FUNCTION same_lines, outcome;

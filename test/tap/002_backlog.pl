@@ -54,7 +54,7 @@ DROP TABLE app2.t2;
 my $upto = end_of_wal($node);
 my @rows = receive_json($node, 'json_plain', upto => $upto);
 my @expected = (
-	[ qr/"relation":"app.t".*"key":\{"id":1\},"new":\{"a":"before","b":10,"m":"sad","d":"2020-02-01","f":0.1,"i":"1 year 2 days 03:00:00","tz":"2020-02-01T10:00:00\+00:00","y":"\\\\x00ff","p":"\(0.1,0.2\)","r":"app.t"\}/, 'a row as of before the changes' ],
+	[ qr/"relation":"app.t".*"key":\{"id":1\},"new":\{"a":"before","b":10,"m":"sad","d":"2020-02-01","f":0.1,"i":\{"months":12,"days":2,"microseconds":10800000000\},"tz":"2020-02-01T10:00:00\+00:00","y":"\\\\x00ff","p":"\(0.1,0.2\)","r":"app.t"\}/, 'a row as of before the changes' ],
 	[ qr/"relation":"app.gone".*"new":\{"x":"x"\}/, 'a row of a table that is gone' ],
 	[ qr/"relation":"app.t".*"key":\{"id":2\},"new":\{"bb":20\}/, 'a column dropped, another one renamed' ],
 	[ qr/"relation":"app.t".*"key":\{"id":3\},"new":\{"bb":30,"m":"ok","c":"c"\}/, 'a column added' ],

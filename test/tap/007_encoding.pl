@@ -81,7 +81,7 @@ COMMIT;
 	my ($event) = field(7, $batch);
 	my $row = protoc("$package.$message", join('', field(5, $event), field(7, $event)),
 		"$PostgreSQL::Test::Utils::tmp_check/rows.proto");
-	is(scalar(() = $row =~ /"\Q$value\E"/g), 2, "$encoding: values of text and varchar") or diag($row);
+	is(scalar(() = $row =~ /"\Q$value\E"/g), 3, "$encoding: values of text, varchar and text[]") or diag($row);
 	like($row, qr/\{\\"k\\": \\"\Q$value\E\\"\}/, "$encoding: json");
 	like($row, qr/"\Q$name\E"/, "$encoding: an enum's label");
 
@@ -105,12 +105,12 @@ is_up($node, 'the server lives');
 make_database('ascii', 'SQL_ASCII');
 $node->safe_psql('ascii', q{
 CREATE TABLE t (id int PRIMARY KEY, v text, c varchar(10), n numeric);
-DO $$ BEGIN EXECUTE 'CREATE TABLE "odd ' || chr(233) || '" (id int PRIMARY KEY, "' || chr(233) || '" text)'; END $$;
+DO $$ BEGIN EXECUTE 'CREATE TABLE "odd ' || chr(233) || '" (id int PRIMARY KEY, "' || chr(233) || '" text, a text[])'; END $$;
 });
 slot($node, $_, 'ascii') for qw(bytes_ascii json_ascii);
 $node->safe_psql('ascii', q{
 INSERT INTO t VALUES (1, chr(233) || 'x', 'plain', 1.5);
-DO $$ BEGIN EXECUTE 'INSERT INTO "odd ' || chr(233) || '" VALUES (2, chr(255))'; END $$;
+DO $$ BEGIN EXECUTE 'INSERT INTO "odd ' || chr(233) || '" VALUES (2, chr(255), ARRAY[chr(254), NULL])'; END $$;
 SELECT pg_logical_emit_message(false, chr(233), 'x');
 });
 is($node->safe_psql('ascii',
@@ -129,6 +129,7 @@ is(unpack('H*', join '', map { $_->[1] } grep { $_->[0] == 2 } fields(field(7, $
 	'SQL_ASCII: the bytes are as they were');
 my @json = receive_json($node, 'json_ascii', db => 'ascii', options => { messages => '*' });
 like($json[0], qr/"v":"\\\\xe978","c":"\\\\x706c61696e"/, 'SQL_ASCII: as JSON');
+like($json[1], qr/"a":\["\\\\xfe",null\]/, 'SQL_ASCII: an array of text');
 is(scalar @json, 3, 'SQL_ASCII: every event as JSON');
 is_up($node, 'the server lives');
 

@@ -1,0 +1,116 @@
+-- proto: a .proto that protoc takes, whatever tables and columns are called.
+CREATE TABLE plain (id int PRIMARY KEY, name text NOT NULL, twice int GENERATED ALWAYS AS (id * 2) STORED);
+SELECT cdc.proto('plain') LIKE '%' || cdc.fingerprint('plain') || '%' AS names_its_fingerprint;
+
+-- Shows a .proto without what differs between servers.
+CREATE FUNCTION show(relation regclass) RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT line FROM regexp_split_to_table(rtrim(replace(cdc.proto(relation), cdc.fingerprint(relation), '<fingerprint>'), E'\n'), E'\n') line
+$$;
+\t on
+\pset format unaligned
+SELECT show('plain');
+
+-- every type; messages of ours bring an import
+CREATE TYPE mood AS ENUM ('sad');
+CREATE DOMAIN nested AS numeric(5,1);
+CREATE TYPE pair AS (a int, b text);
+CREATE TABLE types (b bool, i2 int2, i4 int4, i8 int8, o oid, f4 float4, f8 float8, n numeric(10,2), t text, v varchar(3),
+  c char(2), na name, k "char", x xml, m mood, j json, jb jsonb, y bytea, u uuid, ts timestamp(3), tz timestamptz, d date, ti time,
+  tt timetz, iv interval, ia int[], ta text[], nd nested, p pair, r int4range, ip inet, pt point, bt bit(3), mo money);
+SELECT show('types');
+CREATE TABLE arrays (b bool[], i2 int2[], i8 int8[], o oid[], f4 float4[], f8 float8[], n numeric[], v varchar(3)[], j json[], y bytea[],
+  u uuid[], tz timestamptz[], d date[], ti time[], tt timetz[], iv interval[], m mood[], nd nested[], p pair[], r int4range[]);
+SELECT show('arrays');
+
+-- names that are no identifiers
+CREATE TABLE "odd ""Table"" größe
+second line" ("with space" int, "größe" int, "quo""te" int, "a'b" int, "new
+line" int, "semi;colon" int, "slash//comment" int, "1st" int, "_" int, "__" int, "ЖЖ" int, "日本" int, "tab	" int);
+SELECT show('"odd ""Table"" größe
+second line"');
+-- names that mean something to protoc
+CREATE TABLE message (optional int, message int, reserved int, package int, string int, "int32" int, "true" int, "import" int,
+  "syntax" int, "enum" int, "oneof" int, "option" int, "extend" int, "to" int, "max" int, "rpc" int, "map" int, "inf" int, "nan" int);
+SELECT show('message');
+-- names that protoc does not tell apart, also after they were changed
+CREATE TABLE collisions (a_b int, ab int, "AB" int, "a b" int, "aB" int, a__b int, "A_b_" int, other int,
+  x_12 int, "x" int, "X" int, x_10 int, "x-" int);
+SELECT show('collisions');
+CREATE TABLE "9 lives" ("a-" int, "a_1" int, "a+" int, "a_3" int);
+SELECT show('"9 lives"');
+CREATE TABLE "Ж" (a int);
+SELECT show('"Ж"');
+CREATE SCHEMA "odd schema.with dot";
+CREATE TABLE "odd schema.with dot".order_item (id int);
+SELECT show('"odd schema.with dot".order_item');
+
+-- dropped columns are reserved, at either end too
+CREATE TABLE dropped (a int, b int, c int, d int, e int);
+ALTER TABLE dropped DROP a, DROP c, DROP e;
+SELECT show('dropped');
+ALTER TABLE dropped ADD e int;
+ALTER TABLE dropped RENAME b TO renamed;
+SELECT show('dropped');
+-- no columns, and none any more
+CREATE TABLE no_columns ();
+SELECT show('no_columns');
+CREATE TABLE emptied (a int);
+ALTER TABLE emptied DROP a;
+SELECT show('emptied');
+
+-- keys as the replica identity has them
+CREATE TABLE by_index (a int NOT NULL, b int NOT NULL, c int PRIMARY KEY);
+CREATE UNIQUE INDEX by_index_ab ON by_index (b, a);
+ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_ab;
+SELECT show('by_index');
+-- inheritance, partitions: each has its own
+CREATE TABLE parent (id int, t text, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+CREATE TABLE leaf (t text, gone int, id int NOT NULL);
+ALTER TABLE leaf DROP gone;
+ALTER TABLE parent ATTACH PARTITION leaf FOR VALUES FROM (0) TO (10);
+SELECT show('parent');
+SELECT show('leaf');
+CREATE TABLE child (c int) INHERITS (plain);
+SELECT show('child');
+
+-- as many columns as a table can have
+DO $$ BEGIN EXECUTE (SELECT 'CREATE TABLE wide (' || string_agg('c' || n || ' int', ', ') || ')' FROM generate_series(1, 1600) n); END $$;
+SELECT count(*) FROM show('wide') line WHERE line LIKE '  optional sint32 c%';
+SELECT line FROM show('wide') WITH ORDINALITY s(line, n) WHERE line LIKE '%= 1600;';
+-- all of the same name, to protoc
+DO $$ BEGIN EXECUTE (SELECT 'CREATE TABLE same (' || string_agg(format('%I int', 'a' || repeat('-', n)), ', ') || ')' FROM generate_series(1, 50) n); END $$;
+SELECT count(DISTINCT lower(replace(line, '_', ''))) FROM show('same') line WHERE line LIKE '  optional%';
+
+-- what is no table
+\set VERBOSITY terse
+CREATE VIEW view AS SELECT 1 AS a;
+CREATE MATERIALIZED VIEW matview AS SELECT 1 AS a;
+CREATE SEQUENCE seq;
+CREATE INDEX idx ON plain (name);
+SELECT cdc.proto('view');
+SELECT cdc.proto('matview');
+SELECT cdc.proto('seq');
+SELECT cdc.proto('idx');
+SELECT cdc.proto('pair');
+SELECT cdc.table_schema('view');
+SELECT cdc.fingerprint('view');
+SELECT cdc.proto(0);
+SELECT cdc.proto('does_not_exist');
+SELECT cdc.proto(NULL) IS NULL, cdc.fingerprint(NULL) IS NULL, cdc.table_schema(NULL) IS NULL;
+
+-- the same whatever the settings
+SELECT cdc.proto('types') AS before \gset
+SET search_path = cdc, public; SET quote_all_identifiers = on; SET lc_messages = 'C'; SET standard_conforming_strings = off;
+SELECT cdc.proto('public.types') = :'before';
+RESET ALL;
+
+SET client_min_messages = warning;
+DROP SCHEMA "odd schema.with dot" CASCADE;
+DROP TABLE plain, types, arrays, "odd ""Table"" größe
+second line", message, collisions, "9 lives", "Ж", dropped, no_columns, emptied, by_index, parent, child, wide, same CASCADE;
+DROP VIEW view;
+DROP MATERIALIZED VIEW matview;
+DROP SEQUENCE seq;
+DROP TYPE mood, pair;
+DROP DOMAIN nested;
+DROP FUNCTION show;

@@ -1,0 +1,69 @@
+-- What roles can do: nothing without a grant, with one what it says, and
+-- never more than PostgreSQL itself lets them.
+SET client_min_messages = warning;
+DROP ROLE IF EXISTS cdc_pgtap_nobody, cdc_pgtap_granted, cdc_pgtap_replication, cdc_pgtap_consumer;
+CREATE ROLE cdc_pgtap_nobody;
+CREATE ROLE cdc_pgtap_granted;
+CREATE ROLE cdc_pgtap_replication REPLICATION;
+CREATE ROLE cdc_pgtap_consumer REPLICATION;
+GRANT USAGE ON SCHEMA cdc TO cdc_pgtap_granted, cdc_pgtap_replication, cdc_pgtap_consumer;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdc TO cdc_pgtap_granted, cdc_pgtap_consumer;
+GRANT SELECT ON ALL TABLES IN SCHEMA cdc TO cdc_pgtap_granted, cdc_pgtap_consumer;
+CREATE TABLE pgtap_table (id int PRIMARY KEY, v text);
+SELECT slot_name AS shared FROM cdc.create_slot('cdc_pgtap_shared') \gset
+SELECT slot_name AS victim FROM cdc.create_slot('cdc_pgtap_victim') \gset
+INSERT INTO pgtap_table VALUES (1, 'x');
+
+-- Runs a statement as a role: 'ok', or the SQLSTATE that it ended with.
+CREATE FUNCTION attempt(role text, statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('role', role, true);
+  EXECUTE statement;
+  PERFORM set_config('role', 'none', true);
+  RETURN 'ok';
+EXCEPTION WHEN OTHERS THEN
+  RETURN SQLSTATE;
+END $$;
+
+SELECT no_plan();
+
+-- {nobody, REPLICATION alone, all grants without REPLICATION, both}
+CREATE TEMP TABLE cases (statement text, nobody text, replication text, granted text, consumer text);
+INSERT INTO cases VALUES
+  ($$SELECT cdc.create_slot('cdc_pgtap_made')$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT cdc.drop_slot('cdc_pgtap_victim')$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT * FROM cdc.slots$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT * FROM cdc.peek('cdc_pgtap_shared')$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT * FROM cdc.read('cdc_pgtap_shared', upto_nchanges => 1)$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT cdc.decode('')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.decode_json('')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.fingerprint('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.table_schema('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.proto('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.set_metadata('k', 'v')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.set_traceparent('00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01')$$, '42501', '42501', 'ok', 'ok');
+
+-- every function is in the table
+SELECT is_empty($$
+  SELECT proname FROM pg_proc WHERE pronamespace = 'cdc'::regnamespace
+    AND NOT EXISTS (SELECT FROM cases WHERE statement ~ format('\mcdc\.%s\(', proname)) $$, 'every function is tried');
+
+SELECT is(attempt('cdc_pgtap_nobody', statement), nobody, 'without any grant: ' || statement) FROM cases;
+SELECT is(attempt('cdc_pgtap_replication', statement), replication, 'REPLICATION and no grant: ' || statement) FROM cases;
+SELECT is(attempt('cdc_pgtap_granted', statement), granted, 'granted, without REPLICATION: ' || statement) FROM cases;
+-- (slots first: they can not be made where something was written)
+SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement ~ 'create_slot';
+SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement !~ 'create_slot';
+
+-- one grant gives one function
+GRANT EXECUTE ON FUNCTION cdc.create_slot(name, boolean) TO cdc_pgtap_replication;
+SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.create_slot('cdc_pgtap_own')$$), 'ok', 'a single grant serves');
+SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.drop_slot('cdc_pgtap_own')$$), '42501', 'for that function alone');
+SELECT is((SELECT count(*) FROM cdc.slots WHERE slot_name = 'cdc_pgtap_own'), 1::bigint, 'the slot is there');
+
+SELECT * FROM finish();
+SELECT cdc.drop_slot(slot_name) FROM cdc.slots WHERE slot_name LIKE 'cdc\_pgtap%';
+DROP TABLE pgtap_table;
+DROP FUNCTION attempt;
+DROP OWNED BY cdc_pgtap_granted, cdc_pgtap_replication, cdc_pgtap_consumer;
+DROP ROLE cdc_pgtap_nobody, cdc_pgtap_granted, cdc_pgtap_replication, cdc_pgtap_consumer;

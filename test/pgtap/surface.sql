@@ -1,0 +1,100 @@
+-- The SQL surface: what there is, who may use it, how it is declared. A new
+-- object fails here until it is entered in the table of expectations.
+BEGIN;
+SELECT no_plan();
+
+CREATE TEMP TABLE expected (name text, args text, result text, lang text, volatility "char", strict bool, parallel "char", returns_set bool);
+INSERT INTO expected VALUES
+  ('create_slot', 'slot_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
+  ('drop_slot', 'slot_name name, force boolean DEFAULT false', 'void', 'plpgsql', 'v', true, 'u', false),
+  ('decode_json', 'data bytea', 'json', 'c', 'i', true, 's', true),
+  ('decode', 'data bytea', 'record', 'sql', 'i', true, 's', true),
+  ('peek', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'sql', 'v', false, 'u', true),
+  ('read', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'sql', 'v', false, 'u', true),
+  ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 's', false),
+  ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 's', false),
+  ('proto', 'relation regclass', 'text', 'c', 's', true, 's', false),
+  ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
+  ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
+
+-- everything of the extension, by its dependencies
+CREATE TEMP VIEW object AS
+  SELECT classid, objid, pg_describe_object(classid, objid, 0) AS description
+  FROM pg_depend
+  WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
+    AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cdc');
+CREATE TEMP VIEW function AS
+  SELECT p.* FROM pg_proc p JOIN object ON classid = 'pg_proc'::regclass AND objid = p.oid;
+CREATE TEMP VIEW relation AS
+  SELECT c.* FROM pg_class c JOIN object ON classid = 'pg_class'::regclass AND objid = c.oid;
+
+SELECT has_extension('cdc');
+SELECT is((SELECT extversion FROM pg_extension WHERE extname = 'cdc'),
+          (SELECT default_version FROM pg_available_extensions WHERE name = 'cdc'), 'the version of the control file');
+SELECT has_schema('cdc');
+SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE extname = 'cdc';
+
+-- what there is
+SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'')', ARRAY['slots'], 'the relations');
+SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
+
+-- how functions are declared
+SELECT is(to_jsonb(ROW((SELECT string_agg(a, ', ' ORDER BY o) FROM unnest(string_to_array(pg_get_function_arguments(f.oid), ', ')) WITH ORDINALITY x(a, o)
+               WHERE a !~ '^OUT '),
+              format_type(prorettype, NULL), lanname::text, provolatile, proisstrict, proparallel, proretset))::text,
+          to_jsonb(ROW(regexp_replace(args, '^slot_name name(?=, temporary)', 'INOUT slot_name name'), result, lang, volatility, strict, parallel, returns_set))::text,
+          'declaration of ' || name)
+FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
+SELECT is(prosecdef, false, proname || ' is SECURITY INVOKER') FROM function ORDER BY proname;
+SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
+SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
+FROM function JOIN pg_language l ON l.oid = prolang WHERE lanname <> 'c' AND lanname <> 'internal' ORDER BY proname;
+SELECT is(proconfig, NULL, proname || ' has no settings') FROM function JOIN pg_language l ON l.oid = prolang WHERE lanname = 'c' ORDER BY proname;
+-- functions that read streams return the same columns
+SELECT is(proargnames[pronargs + 1:], '{position,xid,commit_time,op,relation,fingerprint,key,new_key,old,new,metadata,event}'::text[], 'columns of ' || proname)
+FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
+SELECT is(proallargtypes[pronargs + 1:], '{text,xid,timestamptz,text,text,text,jsonb,jsonb,jsonb,jsonb,jsonb,jsonb}'::regtype[]::oid[], 'their types in ' || proname)
+FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
+SELECT function_returns('cdc', 'create_slot', '{name,boolean}'::name[], 'record');
+
+SELECT columns_are('cdc', 'slots', ARRAY['slot_name', 'active', 'active_pid', 'temporary', 'wal_status', 'invalidation', 'restart_lsn',
+  'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'total_txns', 'total_bytes', 'spill_txns',
+  'spill_count', 'spill_bytes', 'stream_txns', 'stream_count', 'stream_bytes']);
+SELECT col_type_is('cdc', 'slots', c::name, t, 'type of slots.' || c)
+FROM (VALUES ('slot_name', 'name'), ('active', 'boolean'), ('active_pid', 'integer'), ('wal_status', 'text'), ('invalidation', 'text'),
+             ('restart_lsn', 'pg_lsn'), ('confirmed_flush_lsn', 'pg_lsn'), ('lag_bytes', 'bigint'), ('retained_bytes', 'bigint'),
+             ('safe_wal_size', 'bigint'), ('total_bytes', 'bigint')) x(c, t);
+
+-- who may: nobody but the owner
+SELECT is_empty($$
+  SELECT f.oid::regprocedure, a.grantee::regrole, a.privilege_type
+  FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner $$,
+  'no function is granted to anyone, PUBLIC included');
+SELECT is_empty($$
+  SELECT c.oid::regclass, a.grantee::regrole, a.privilege_type
+  FROM relation c, aclexplode(coalesce(relacl, acldefault('r', relowner))) a WHERE a.grantee <> relowner $$,
+  'no relation');
+SELECT is_empty($$
+  SELECT t.oid::regtype, a.privilege_type
+  FROM object JOIN pg_type t ON classid = 'pg_type'::regclass AND objid = t.oid
+       LEFT JOIN relation r ON r.oid = t.typrelid, aclexplode(coalesce(typacl, acldefault('T', typowner))) a
+  WHERE a.grantee <> typowner AND r.oid IS NULL AND t.typelem = 0 $$, 'no type');
+SELECT is_empty($$
+  SELECT n.nspname, a.grantee::regrole, a.privilege_type
+  FROM pg_namespace n, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a WHERE nspname = 'cdc' AND a.grantee <> nspowner $$,
+  'nor the schema');
+
+-- what it is, is said
+SELECT is_empty($$
+  SELECT description FROM object
+  WHERE classid NOT IN ('pg_type'::regclass, 'pg_rewrite'::regclass)
+    AND coalesce(length(obj_description(objid, (SELECT relname FROM pg_class WHERE oid = classid))), 0) < 20 $$,
+  'every object has a comment');
+SELECT ok(length(obj_description(oid, 'pg_extension')) > 20, 'the extension has a comment') FROM pg_extension WHERE extname = 'cdc';
+SELECT is_empty($$
+  SELECT description FROM object WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass, 'pg_rewrite'::regclass) $$,
+  'nothing else is installed');
+
+SELECT * FROM finish();
+ROLLBACK;
