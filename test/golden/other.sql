@@ -14,4 +14,4 @@ INSERT INTO public.other VALUES
 		'<a b="c">d</a>', '''fat'':2 ''rat'':3', 'fat & rat', '$.a[*] ? (@ > 1)', '16/B374D848', 'public.other'),
 	(2, ROW(NULL, ''), NULL, NULL, '192.168.0.1/24', NULL, NULL,
 		NULL, B'1', '-0.01', 'empty', '{}', '(,)',
-		NULL, '', '', '$', '0/0', 'pg_class');
+		NULL, '', '', '$', '16/B374D848', 'pg_class');
