@@ -106,6 +106,22 @@ def embedded(raw):
                    for i, part in enumerate(re.split(r'("(?:[^"\\]|\\.)*")', s)))
 
 
+def timetz(raw):
+    us, offset = values.message(raw, (1, 2))
+    east = values.zigzag(offset)
+    sign, east = ("-", -east) if east < 0 else ("+", east)
+    seconds = ":%02d" % (east % 60) if east % 60 else ""
+    return string("%s%s%02d:%02d%s" % (trimmed(values.time(us)), sign, east // 3600,
+                                       east // 60 % 60, seconds))
+
+
+def interval(raw):
+    if values.interval(raw).endswith("infinity"):
+        return string(values.interval(raw))
+    parts = (values.zigzag(v) for v in values.message(raw, (1, 2, 3)))
+    return '{"months":%d,"days":%d,"microseconds":%d}' % tuple(parts)
+
+
 VALUES = {
     pb.TYPE_BOOL: lambda raw: "true" if raw else "false",
     pb.TYPE_INT32: values.sint(32), pb.TYPE_INT64: values.sint(64),
@@ -117,7 +133,38 @@ VALUES = {
     pb.TYPE_UUID: lambda raw: string(values.of_uuid(raw)),
     pb.TYPE_TIMESTAMP: timestamp(""), pb.TYPE_TIMESTAMPTZ: timestamp("+00:00"),
     pb.TYPE_DATE: lambda raw: string(values.date(raw)), pb.TYPE_TIME: time,
+    pb.TYPE_TIMETZ: timetz, pb.TYPE_INTERVAL: interval,
 }
+
+
+def literal_element(element, raw):
+    """As PostgreSQL prints it in an array."""
+    if element in (pb.TYPE_FLOAT, pb.TYPE_DOUBLE):
+        s = VALUES[element](raw).strip('"')
+    else:
+        s = values.element_text(element, raw)
+    if s and s.upper() != "NULL" and not re.search(r'["\\{}, \t\n\r\v\f]', s):
+        return s
+    return '"%s"' % s.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def array(element, raw):
+    elements, dims, bounds = values.parse_array(element, raw)
+    if not elements:
+        return "[]"
+    if any(b != 1 for b in bounds):
+        texts = ["NULL" if v is None else literal_element(element, v) for v in elements]
+        return string("".join("[%d:%d]" % (b, b + d - 1) for b, d in zip(bounds, dims)) + "=" +
+                      values.nested(dims, texts, "{", "}"))
+    in_row = element in values.ELEMENTS or element in (pb.TYPE_NUMERIC, pb.TYPE_JSON)
+    render = VALUES[element if in_row else pb.TYPE_TEXT]
+    return values.nested(dims, ["null" if v is None else render(v) for v in elements], "[", "]")
+
+
+def value(column, raw):
+    if column.type == pb.TYPE_ARRAY:
+        return array(column.element, raw)
+    return VALUES[column.type](raw)
 
 
 def row(schema, data, nulls=()):
@@ -127,7 +174,7 @@ def row(schema, data, nulls=()):
         if c.number in nulls:
             members.append((c.name, "null"))
         elif c.number in by_number:
-            members.append((c.name, VALUES[c.type](by_number[c.number])))
+            members.append((c.name, value(c, by_number[c.number])))
     return members
 
 

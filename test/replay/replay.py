@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 
 import psycopg2
 
@@ -70,7 +71,8 @@ class Reported(Exception):
     """A failure that was printed."""
 
 
-FAILURES = (Failed, stream.Damaged, psycopg2.Error, UnicodeError, subprocess.TimeoutExpired)
+FAILURES = (Failed, stream.Damaged, psycopg2.Error, ValueError, LookupError,
+            subprocess.TimeoutExpired)
 
 
 class Workload:
@@ -259,7 +261,8 @@ class Tap:
         except FAILURES as e:
             self.failed += 1
             print("not ok %d - %s" % (self.tests, title))
-            print("".join("#   %s\n" % line for line in str(e).splitlines()), end="", flush=True)
+            what = traceback.format_exc() if isinstance(e, (ValueError, LookupError)) else str(e)
+            print("".join("#   %s\n" % line for line in what.splitlines()), end="", flush=True)
             raise Reported from e
         note = result + ", " if isinstance(result, str) else ""
         print("ok %d - %s (%s%.1f s)" % (self.tests, title, note, time.time() - begin),
