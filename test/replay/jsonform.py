@@ -107,38 +107,19 @@ def embedded(raw):
 
 
 def timetz(raw):
-    s = values.timetz(raw)
-    clock, zone = re.fullmatch(r"(.*)([+-].*)", s).groups()
-    return string(trimmed(clock) + re.sub(r"^(...:..):00$", r"\1", zone))
+    us, offset = values.message(raw, (1, 2))
+    east = values.zigzag(offset)
+    sign, east = ("-", -east) if east < 0 else ("+", east)
+    seconds = ":%02d" % (east % 60) if east % 60 else ""
+    return string("%s%s%02d:%02d%s" % (trimmed(values.time(us)), sign, east // 3600,
+                                       east // 60 % 60, seconds))
 
 
 def interval(raw):
     if values.interval(raw).endswith("infinity"):
         return string(values.interval(raw))
-    parts = (values.zigzag(part) for part in values.message(raw, (1, 2, 3)))
+    parts = (values.zigzag(v) for v in values.message(raw, (1, 2, 3)))
     return '{"months":%d,"days":%d,"microseconds":%d}' % tuple(parts)
-
-
-def literal_element(element, raw):
-    """An element as array_out() shows it."""
-    if raw is None:
-        return "NULL"
-    if element in (pb.TYPE_FLOAT, pb.TYPE_DOUBLE):
-        return VALUES[element](raw).strip('"')
-    s = values.element_text(element, raw)
-    if s and s.upper() != "NULL" and not re.search(r'[{}",\\ \t\n\r\v\f]', s):
-        return s
-    return '"' + re.sub(r'(["\\])', r"\\\1", s) + '"'
-
-
-def array(element, raw):
-    elements, dims, bounds = values.parse_array(element, raw)
-    if any(bound != 1 for bound in bounds):
-        return string(values.ranges(dims, bounds) +
-                      values.nested([literal_element(element, e) for e in elements], dims, "{}"))
-    alone = element in values.PACKED | values.BYTES | {pb.TYPE_NUMERIC, pb.TYPE_JSON}
-    render = VALUES[element] if alone else VALUES[pb.TYPE_TEXT]
-    return values.nested(["null" if e is None else render(e) for e in elements], dims, "[]")
 
 
 VALUES = {
@@ -156,6 +137,36 @@ VALUES = {
 }
 
 
+def literal_element(element, raw):
+    """As PostgreSQL prints it in an array."""
+    if element in (pb.TYPE_FLOAT, pb.TYPE_DOUBLE):
+        s = VALUES[element](raw).strip('"')
+    else:
+        s = values.element_text(element, raw)
+    if s and s.upper() != "NULL" and not re.search(r'["\\{}, \t\n\r\v\f]', s):
+        return s
+    return '"%s"' % s.replace("\\", "\\\\").replace('"', '\\"')
+
+
+def array(element, raw):
+    elements, dims, bounds = values.parse_array(element, raw)
+    if not elements:
+        return "[]"
+    if any(b != 1 for b in bounds):
+        texts = ["NULL" if v is None else literal_element(element, v) for v in elements]
+        return string("".join("[%d:%d]" % (b, b + d - 1) for b, d in zip(bounds, dims)) + "=" +
+                      values.nested(dims, texts, "{", "}"))
+    in_row = element in values.ELEMENTS or element in (pb.TYPE_NUMERIC, pb.TYPE_JSON)
+    render = VALUES[element if in_row else pb.TYPE_TEXT]
+    return values.nested(dims, ["null" if v is None else render(v) for v in elements], "[", "]")
+
+
+def value(column, raw):
+    if column.type == pb.TYPE_ARRAY:
+        return array(column.element, raw)
+    return VALUES[column.type](raw)
+
+
 def row(schema, data, nulls=()):
     by_number = {number: raw for number, _, raw, _ in fields(data)}
     members = []
@@ -163,9 +174,7 @@ def row(schema, data, nulls=()):
         if c.number in nulls:
             members.append((c.name, "null"))
         elif c.number in by_number:
-            raw = by_number[c.number]
-            members.append((c.name, array(c.element, raw) if c.type == pb.TYPE_ARRAY
-                            else VALUES[c.type](raw)))
+            members.append((c.name, value(c, by_number[c.number])))
     return members
 
 

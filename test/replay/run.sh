@@ -23,4 +23,8 @@ bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 if [ $# = 0 ]; then
 	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2
 fi
-PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$out /usr/bin/env python3 "$here/replay.py" "$bindir" "$out" "$@"
+
+# The system's first: one of the user's may not see the packaged modules.
+python=/usr/bin/python3
+"$python" -c 'import google.protobuf, psycopg2' 2>/dev/null || python=python3
+PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$out "$python" "$here/replay.py" "$bindir" "$out" "$@"

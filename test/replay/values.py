@@ -5,7 +5,7 @@ import struct
 import uuid
 
 from cdc.v1 import cdc_pb2 as pb
-from stream import FIXED32, FIXED64, LEN, VARINT, Damaged, fields
+from stream import FIXED32, FIXED64, LEN, VARINT, Damaged, fields, read_varint
 
 DAY = 86400 * 1000000
 
@@ -119,27 +119,23 @@ def interval(raw):
         months, days, "-" if us < 0 else "", abs(us) // 1000000, abs(us) % 1000000)
 
 
-# Elements that are packed, with the bytes of one where that is fixed.
-PACKED = {pb.TYPE_BOOL, pb.TYPE_INT32, pb.TYPE_INT64, pb.TYPE_UINT32, pb.TYPE_FLOAT, pb.TYPE_DOUBLE}
-# Those that have the bytes of their type; all others are text.
-BYTES = {pb.TYPE_BYTES, pb.TYPE_UUID}
+# Elements that stand in an array as they do in a row, and the wire type of
+# one. All others are text.
+ELEMENTS = {pb.TYPE_BOOL: VARINT, pb.TYPE_INT32: VARINT, pb.TYPE_INT64: VARINT,
+            pb.TYPE_UINT32: VARINT, pb.TYPE_FLOAT: FIXED32, pb.TYPE_DOUBLE: FIXED64,
+            pb.TYPE_BYTES: LEN, pb.TYPE_UUID: LEN}
 
 
 def varints(raw):
-    out, value, shift = [], 0, 0
-    for byte in raw:
-        value |= (byte & 127) << shift
-        shift += 7
-        if byte < 128:
-            out.append(value)
-            value, shift = 0, 0
-    if shift:
-        raise Damaged("truncated varint")
+    out, at = [], 0
+    while at < len(raw):
+        value, at = read_varint(raw, at)
+        out.append(value)
     return out
 
 
-def elements(element, raw):
-    wire = DECODERS[element][0]
+def unpacked(wire, raw):
+    """Elements of a packed field."""
     if wire == VARINT:
         return varints(raw)
     size = {FIXED32: 4, FIXED64: 8}[wire]
@@ -149,48 +145,53 @@ def elements(element, raw):
 
 
 def parse_array(element, raw):
-    """(elements, None for NULL; dimensions; lower bounds) of an *Array message."""
-    values, nulls, dims, bounds = [], [], [], []
+    """(values with None for NULL, sizes and lower bounds of the dimensions)"""
+    element_wire = ELEMENTS.get(element, LEN)
+    values, numbers = [], {2: [], 3: [], 4: []}
     for number, wire, value, _ in fields(raw):
         if wire != LEN:
             raise Damaged("array has wire type %d" % wire)
-        if number == 1 and element in PACKED:
-            values += elements(element, value)
-        elif number == 1:
+        if number != 1:
+            numbers[number] += varints(value)
+        elif element_wire == LEN:
             values.append(value)
         else:
-            {2: nulls, 3: dims, 4: bounds}[number].extend(varints(value))
+            values += unpacked(element_wire, value)
+    nulls, dims, bounds = numbers[2], numbers[3], [zigzag(b) for b in numbers[4]]
+    if nulls != sorted(set(nulls)) or any(n >= len(values) or values[n] not in (0, b"") and
+                                          any(values[n]) for n in nulls):
+        raise Damaged("NULLs of an array")
+    if bounds == [1] or len(dims) != len(bounds):
+        raise Damaged("dimensions of an array that need not be there, or are incomplete")
     if not dims and values:
-        dims, bounds = [len(values)], [2]
-    if len(dims) > 6 or len(dims) != len(bounds) or values and math.prod(dims) != len(values):
+        dims, bounds = [len(values)], [1]
+    if len(dims) > 6 or math.prod(dims) != len(values) and dims:
         raise Damaged("array of dimensions %s has %d elements" % (dims, len(values)))
-    for position in nulls:
-        values[position] = None
-    return values, dims, [zigzag(bound) for bound in bounds]
+    return [None if i in set(nulls) else v for i, v in enumerate(values)], dims, bounds
 
 
-def nested(texts, dims, brackets):
-    """The elements' texts in nested brackets."""
+def nested(dims, texts, left, right, delimiter=","):
     for size in reversed(dims):
-        texts = [brackets[0] + ",".join(texts[i:i + size]) + brackets[1]
+        texts = [left + delimiter.join(texts[i:i + size]) + right
                  for i in range(0, len(texts), size)]
-    return texts[0] if dims else brackets
+    return texts[0]
 
 
 def element_text(element, raw):
-    return (DECODERS[element][1] if element in PACKED | BYTES else string)(raw)
+    return (DECODERS[element][1] if element in ELEMENTS else string)(raw)
 
 
-def ranges(dims, bounds):
-    return "".join("[%d:%d]" % (b, b + d - 1) for b, d in zip(bounds, dims)) + "="
-
-
-def array(element, raw):
-    """An array literal, every element quoted."""
-    values, dims, bounds = parse_array(element, raw)
-    texts = ["NULL" if v is None else '"' + element_text(element, v).replace("\\", "\\\\").replace('"', '\\"') + '"'
-             for v in values]
-    return (ranges(dims, bounds) if dims else "") + nested(texts, dims, "{}")
+def array(element, delimiter=","):
+    """Decodes to an array literal with every element quoted."""
+    def decode(raw):
+        values, dims, bounds = parse_array(element, raw)
+        if not values:
+            return "{}"
+        texts = ["NULL" if v is None else '"%s"' % element_text(element, v).replace(
+            "\\", "\\\\").replace('"', '\\"') for v in values]
+        ranges = "".join("[%d:%d]" % (b, b + d - 1) for b, d in zip(bounds, dims))
+        return ranges + "=" + nested(dims, texts, "{", "}", delimiter)
+    return decode
 
 
 DECODERS = {
@@ -215,6 +216,13 @@ DECODERS = {
 }
 
 
+def decoder(column):
+    if column.type != pb.TYPE_ARRAY:
+        return DECODERS[column.type]
+    # the only built-in type with another delimiter
+    return LEN, array(column.element, ";" if column.pg_type == "pg_catalog.box[]" else ",")
+
+
 def row(schema, data):
     """{attnum: text} of a row; the fields must ascend."""
     out = {}
@@ -224,10 +232,7 @@ def row(schema, data):
         if column is None or number <= last:
             raise Damaged("field %d in a row of %s" % (number, schema.table.name))
         last = number
-        if column.type == pb.TYPE_ARRAY:
-            expected, decode = LEN, lambda raw: array(column.element, raw)
-        else:
-            expected, decode = DECODERS[column.type]
+        expected, decode = decoder(column)
         if wire != expected:
             raise Damaged("column %s has wire type %d" % (column.name, wire))
         out[number] = decode(raw)

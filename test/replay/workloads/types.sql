@@ -93,11 +93,24 @@ INSERT INTO own VALUES
     ('so "so"', 2147483647, NULL, '', '(,)', '{}', NULL, 'empty', '{}'),
     ('glücklich', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 
+CREATE TABLE more_arrays (id int PRIMARY KEY, u uuid[], o oid[], c "char"[], bx box[], tz timetz[],
+    f4 float4[], i8 int8[], i2 int2[], x xml[], tm time[], n name[], big text[], e text[], by bytea[], fl float8[],
+    vec int2vector, ovec oidvector, doms app.positive[], bits bit(3)[], j json[]);
+ALTER TABLE more_arrays ALTER big SET STORAGE EXTERNAL;
+INSERT INTO more_arrays VALUES
+    (1, '{00000000-0000-0000-0000-000000000000,ffffffff-ffff-ffff-ffff-ffffffffffff}', '{0,4294967295}', '{a,"",NULL,"\\"}',
+     '{(1,1),(0,0);(3,3),(2,2)}', '{"12:00+05:30",NULL}', '{0.1,-0,1e-45,NaN}', '{9223372036854775807,-9223372036854775808}',
+     '{-32768,0,32767}', '{<a/>,<b>x y</b>}', '{24:00,00:00:00.5}', '{"a b",c}', array(SELECT repeat(md5(i::text), 9) FROM generate_series(1, 300) i),
+     '[-1:3]={" x ",nUlL,"","{a,b}","q\"\\"}', '[0:2]={"\\x",NULL,"\\x00ff"}', '[2:6]={1e300,-0,NaN,-Infinity,1e-7}',
+     '1 -2 3', '4294967295 0', '{1,2}', '{101,000}', '{"{\"a\" : [1, 2]}",null}'),
+    (2, '{{NULL,NULL}}', '[5:5]={1}', '{}', '[0:1]={(1,1),(0,0);NULL}', '[2:2]={"00:00+00"}', '{{{{{{1}}}}}}', '[-2147483648:-2147483647]={1,2}',
+     '{NULL}', NULL, '[7:7]={1:2:3}', '{}', NULL, '{NULL,NULL,x}', '{{a,b},{c,d}}', '{{0.1,0.2},{NULL,NULL}}', '', '', NULL, NULL, '[3:3]={"[ ]"}');
+
 -- Old images and deltas of all of them.
 DO $$
 DECLARE t text; c record; sets text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['numbers', 'texts', 'times', 'others', 'arrays', 'own'] LOOP
+  FOREACH t IN ARRAY ARRAY['numbers', 'texts', 'times', 'others', 'arrays', 'more_arrays', 'own'] LOOP
     FOR c IN SELECT attname FROM pg_attribute a WHERE attrelid = t::regclass AND attnum > 1 AND NOT attisdropped LOOP
       -- each column of every second row: takes the value of the row before
       EXECUTE format('UPDATE %1$s u SET %2$I = (SELECT %2$I FROM %1$s p WHERE p.id < u.id ORDER BY p.id DESC LIMIT 1)

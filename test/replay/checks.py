@@ -1,0 +1,118 @@
+"""What must hold of the streams of a workload. Failed says what does not."""
+
+import compare
+import jsonform
+import overlay
+import stream
+import target
+import values
+from cdc.v1 import cdc_pb2 as pb
+from tap import Failed
+
+
+def rows(event):
+    e = event.pb
+    if event.schema is None:
+        return e
+    return [values.row(event.schema, r) for r in (e.key, e.new_key, e.old, e.new)] + \
+        [list(e.nulls), list(e.unavailable), e.op, e.rewrite_start]
+
+
+def parse_file(path):
+    with open(path, "rb") as f:
+        return stream.read(f.read())
+
+
+def parse_rows(data):
+    return stream.read(b"".join(bytes(d) + b"\n" for d in data))
+
+
+def same_identity(one, two):
+    """Both streams have the same changes, to the byte."""
+    a, b = ([e for batch in batches for e in batch.events] for batches in (one, two))
+    for x, y in zip(a, b):
+        if x.position != y.position:
+            raise Failed("%s in one stream, %s in the other" %
+                         (stream.text(x.position), stream.text(y.position)))
+        if x.raw != y.raw:
+            raise Failed("%s differs between streams:\n%s\n%s" %
+                         (stream.text(x.position), x.raw.hex(), y.raw.hex()))
+        if x.schema is not None and x.schema.bytes != y.schema.bytes:
+            raise Failed("%s has two schemas" % stream.text(x.position))
+    if len(a) != len(b):
+        raise Failed("%d events in one stream, %d in the other" % (len(a), len(b)))
+    if len(a) > 200 and len(two) <= len(one):
+        raise Failed("the parts are not smaller")
+    return "%d events" % len(a)
+
+
+def same_when_cut(reader, batches):
+    """An event alone, read by somebody who knows nothing else. Of a
+    batch with very many, some hundred."""
+    for batch in batches:
+        pieces = list(stream.cut(reader, batch))
+        if not batch.events and stream.Reader(cut=True).batch(pieces[0]).outcome is None:
+            raise Failed("a part without events lost its outcome")
+        every = len(pieces) // 200 + 1
+        for i, (event, piece) in enumerate(zip(batch.events, pieces)):
+            if i % every and i < len(pieces) - 1:
+                continue
+            alone = stream.Reader(cut=True).batch(piece)
+            other = alone.events[0]
+            if len(alone.events) != 1 or other.position != event.position or \
+                    rows(other) != rows(event):
+                raise Failed("%s is another when cut" % stream.text(event.position))
+            if (alone.outcome is not None) != (batch.outcome is not None and
+                                               i == len(pieces) - 1):
+                raise Failed("outcome in the wrong piece")
+
+
+def whole_rows(batches):
+    """Former rows with old = 'full', and schemas in each batch."""
+    for batch in batches:
+        alone = stream.Reader(cut=True).batch(batch.raw)
+        if [rows(e) for e in alone.events] != [rows(e) for e in batch.events]:
+            raise Failed("a batch with its schemas says something else alone")
+    return "%d former rows" % overlay.check(batches)
+
+
+def json_form(lines, batches):
+    """The server's JSON is what the specification makes of the batches."""
+    ours = list(jsonform.lines(batches))
+    for x, y in zip(lines, ours):
+        if x != y:
+            raise Failed("the server's line and the specification's:\n%s\n%s" % (x, y))
+    if len(lines) != len(ours):
+        raise Failed("%d lines, not %d" % (len(lines), len(ours)))
+    return "%d lines" % len(ours)
+
+
+def apply_and_compare(batches, databases):
+    replica = target.Target(databases[1])
+    for batch in batches:
+        replica.apply(batch)
+    lost = {key for key, relation in replica.relations.items() if relation.lost}
+    source = target.connect(databases[0])
+    n, lines = compare.differences(source, replica.connection, lost)
+    if lines:
+        raise Failed("\n".join(lines))
+    comparison_notices(source, replica, lost)
+    ops = ", ".join("%d %s" % (count, pb.Op.Name(op)[3:])
+                    for op, count in sorted(replica.counts.items()))
+    replica.connection.close()
+    source.close()
+    return "%d tables, %s" % (n - len(lost), ops)
+
+
+def comparison_notices(source, replica, lost):
+    """A row too many, and one that is missing, must be noticed."""
+    table = next(r for r in replica.relations.values() if not r.lost and r.schema.columns)
+    replica.run("INSERT INTO %s SELECT FROM generate_series(1, 1)" % table.name)
+    if len(compare.differences(source, replica.connection, lost)[1]) == 0:
+        raise Failed("the comparison does not notice a row")
+    replica.connection.rollback()
+    met = replica.run("DELETE FROM %s WHERE ctid = (SELECT min(ctid) FROM %s)" %
+                      (table.name, table.name))
+    if met and len(compare.differences(source, replica.connection, lost)[1]) == 0:
+        raise Failed("the comparison does not notice a missing row")
+    replica.connection.rollback()

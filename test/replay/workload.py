@@ -1,0 +1,120 @@
+"""Workloads: what runs on the source, and how its changes are read."""
+
+import os
+import subprocess
+
+import generate
+import target
+from tap import Failed
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# Gives every table one last event: a column that was altered after the last
+# change is announced with it.
+LAST_EVENTS = """
+DO $$
+DECLARE
+  t record;
+  col name;
+  n bigint;
+BEGIN
+  FOR t IN SELECT c.oid, c.oid::regclass::text AS name FROM pg_class c
+           JOIN pg_namespace n ON n.oid = c.relnamespace
+           WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+             AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+           ORDER BY 1 LOOP
+    EXECUTE format('SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT 1) s', t.name) INTO n;
+    SELECT attname INTO col FROM pg_attribute
+      WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+        AND attidentity <> 'a'
+      ORDER BY attnum LIMIT 1;
+    IF n = 0 THEN
+      EXECUTE format('TRUNCATE ONLY %s CASCADE', t.name);
+    ELSIF col IS NULL THEN
+      EXECUTE format('INSERT INTO %s DEFAULT VALUES', t.name);
+    ELSE
+      EXECUTE format('ALTER TABLE ONLY %s REPLICA IDENTITY FULL', t.name);
+      EXECUTE format('UPDATE ONLY %1$s SET %2$I = %2$I WHERE ctid =
+        (SELECT min(ctid) FROM ONLY %1$s)', t.name, col);
+    END IF;
+  END LOOP;
+END $$;
+"""
+
+
+class Workload:
+    def __init__(self, bindir, directory, name):
+        self.bindir = bindir
+        self.name = name
+        self.databases = ["cdc_replay_%s_%d" % (name.replace("-", "_"), i) for i in (1, 2)]
+        self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "ab"]
+        self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "ab"]
+
+    def program(self, name, *args, **kwargs):
+        environment = {**os.environ, "BINDIR": self.bindir, "PGDATABASE": self.databases[0]}
+        environment.update(kwargs.pop("env", {}))
+        path = name if name == "bash" else os.path.join(self.bindir, name)
+        done = subprocess.run([path, *args], text=True, env=environment, errors="replace",
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **kwargs)
+        if done.returncode != 0:
+            raise Failed("%s failed:\n%s" % (name, done.stdout[-3000:]))
+        return done.stdout
+
+    def psql(self, database, *args):
+        return self.program("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, *args)
+
+    def prepare(self):
+        self.psql("postgres", "-c", "SELECT pg_drop_replication_slot(slot_name) FROM "
+                  "pg_replication_slots WHERE slot_name IN ('%s', '%s')" % tuple(self.slots))
+        preamble = os.path.join(HERE, "workloads", self.name.split("-")[0] + ".pre.sql")
+        for database in self.databases:
+            self.psql("postgres", "-c", "DROP DATABASE IF EXISTS " + database,
+                      "-c", "CREATE DATABASE " + database)
+            if os.path.exists(preamble):
+                self.psql(database, "-f", preamble)
+        self.psql(self.databases[0], "-c", "CREATE EXTENSION cdc")
+        for slot in self.slots:
+            self.psql(self.databases[0], "-c", "SELECT cdc.create_slot('%s')" % slot)
+
+    def work(self):
+        """Returns the LSN up to which there is something to read."""
+        self.prepare()
+        self.changes()
+        self.psql(self.databases[0], "-c", LAST_EVENTS)
+        return self.psql(self.databases[0], "-c", "SELECT pg_current_wal_insert_lsn()").strip()
+
+    def changes(self):
+        script = os.path.join(HERE, "workloads", self.name)
+        if os.path.exists(script + ".sh"):
+            self.program("bash", "-e", script + ".sh")
+        else:
+            self.psql(self.databases[0], "-f", script + ".sql")
+
+    def receive(self, slot, file, end, options, settings):
+        args = ["-d", self.databases[0], "--slot", slot, "--start", "--no-loop", "-f", file,
+                "--endpos", end]
+        for option in options:
+            args += ["-o", option]
+        session = " ".join("-c %s=%s" % setting for setting in settings.items())
+        self.program("pg_recvlogical", *args, timeout=120, env={"PGOPTIONS": session})
+
+    def peek(self, function, *options):
+        """What waits in the first slot, by one of the SQL functions."""
+        connection = target.connect(self.databases[0])
+        cursor = connection.cursor()
+        cursor.execute("SELECT data FROM %s(%%s, NULL, NULL, VARIADIC %%s)" % function,
+                       (self.slots[0], ["messages", "*", *options]))
+        data = [data for data, in cursor]
+        connection.close()
+        return data
+
+    def clean(self):
+        for slot in self.slots:
+            self.psql(self.databases[0], "-c", "SELECT cdc.drop_slot('%s', true)" % slot)
+        for database in self.databases:
+            self.psql("postgres", "-c", "DROP DATABASE " + database)
+
+
+class Random(Workload):
+    def changes(self):
+        print("# " + generate.run(self.databases[0], int(self.name.split("-")[1])))
