@@ -10,6 +10,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
@@ -168,6 +169,24 @@ cdc_encode_varlena_text(StringInfo out, const CdcCodec *codec, Datum value)
 	struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
 
 	put_text(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
+}
+
+/* jsonb: its text is made in place. */
+void
+cdc_encode_jsonb(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	Jsonb	   *jsonb;
+	int			body;
+
+	if (unlikely(GetDatabaseEncoding() != PG_UTF8))
+	{
+		cdc_encode_output(out, codec, value);
+		return;
+	}
+	jsonb = DatumGetJsonbP(value);
+	body = begin_message(out, codec);
+	(void) JsonbToCString(out, &jsonb->root, VARSIZE(jsonb));
+	cdc_msg_end(out, body);
 }
 
 /* "char": a byte. One that is not ASCII alone is no text in any encoding, so

@@ -49,7 +49,7 @@ static const struct
 	{CHAROID, CDC__V1__TYPE__TYPE_TEXT, CDC_WIRE_LEN, cdc_encode_char},
 	{XMLOID, CDC__V1__TYPE__TYPE_TEXT, CDC_WIRE_LEN, cdc_encode_output},
 	{JSONOID, CDC__V1__TYPE__TYPE_JSON, CDC_WIRE_LEN, cdc_encode_varlena_text},
-	{JSONBOID, CDC__V1__TYPE__TYPE_JSON, CDC_WIRE_LEN, cdc_encode_output},
+	{JSONBOID, CDC__V1__TYPE__TYPE_JSON, CDC_WIRE_LEN, cdc_encode_jsonb},
 	{BYTEAOID, CDC__V1__TYPE__TYPE_BYTES, CDC_WIRE_LEN, cdc_encode_varlena_bytes},
 	{UUIDOID, CDC__V1__TYPE__TYPE_UUID, CDC_WIRE_LEN, cdc_encode_uuid},
 	{TIMESTAMPOID, CDC__V1__TYPE__TYPE_TIMESTAMP, CDC_WIRE_FIXED64, cdc_encode_timestamp},
@@ -190,7 +190,8 @@ use_output(CdcCodec *codec, Oid typid)
 		codec->encode = cdc_encode_varlena_text;
 		return;
 	}
-	codec->encode = cdc_encode_output;
+	if (codec->encode != cdc_encode_jsonb)
+		codec->encode = cdc_encode_output;
 	codec->may_raise = output_may_raise(typid);
 	codec->needs_settings = output_needs_settings(typid);
 }
@@ -205,7 +206,7 @@ use_text_rules(CdcCodec *codec)
 	codec->type = CDC__V1__TYPE__TYPE_BYTES;
 	if (codec->encode == cdc_encode_varlena_text)
 		codec->encode = cdc_encode_varlena_bytes;
-	else if (codec->encode == cdc_encode_output)
+	else if (codec->encode == cdc_encode_output || codec->encode == cdc_encode_jsonb)
 		codec->encode = cdc_encode_output_bytes;
 }
 
@@ -270,7 +271,7 @@ cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid)
 
 	if (OidIsValid(element))
 		init_array(codec, element);
-	else if (codec->encode == cdc_encode_output)
+	else if (codec->encode == cdc_encode_output || codec->encode == cdc_encode_jsonb)
 		use_output(codec, base);
 	if (IS_TEXT(codec->type))
 		use_text_rules(codec);
