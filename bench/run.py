@@ -77,6 +77,10 @@ def main():
     known = plugins(connection.server_version)
     chosen = [known[name] for name in args.plugins.split(",")]
     wanted = args.workloads.split(",")
+    known = [w.name for w in WORKLOADS]
+    for name in wanted:
+        if name not in known:
+            raise SystemExit(f"no workload is named {name}; there are {', '.join(known)}")
     sql.execute("CREATE EXTENSION cdc")
     sql.execute("CREATE PUBLICATION bench FOR ALL TABLES")
 
