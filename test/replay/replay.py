@@ -24,8 +24,10 @@ def replay(tap, workload):
     end = tap.check(name + ": runs", workload.work)
     # JSON is cut into parts as if schemas were sent in every batch
     options = ["old", "full", "batch_bytes", "5000"]
-    lines = workload.peek("pg_logical_slot_peek_changes", "format", "json", *options)
-    whole = workload.peek("pg_logical_slot_peek_binary_changes", "schemas", "batch", *options)
+    lines = tap.check(name + ": peeked at as JSON", workload.peek,
+                      "pg_logical_slot_peek_changes", "format", "json", *options)
+    whole = tap.check(name + ": peeked at, with all that a batch needs", workload.peek,
+                      "pg_logical_slot_peek_binary_changes", "schemas", "batch", *options)
     tap.check(name + ": read", workload.receive, slots[0], files[0], end, ["messages=*"], {})
     tap.check(name + ": read in small parts, under odd settings", workload.receive,
               slots[1], files[1], end, ["messages=*", "batch_bytes=700"], ODD_SETTINGS)

@@ -9,6 +9,8 @@ CREATE TABLE nokey (LIKE plain INCLUDING STORAGE);
 ALTER TABLE nokey REPLICA IDENTITY FULL;
 CREATE TABLE key (k text PRIMARY KEY, v text);
 ALTER TABLE key ALTER k SET STORAGE EXTERNAL;
+CREATE TABLE key_two (k text, v text, n int, PRIMARY KEY (k, n));
+ALTER TABLE key_two ALTER k SET STORAGE EXTERNAL;
 CREATE TABLE key_full (LIKE key INCLUDING ALL);
 ALTER TABLE key_full REPLICA IDENTITY FULL;
 
@@ -43,6 +45,13 @@ BEGIN
       DELETE FROM %1$s WHERE k = big(4, 75)$f$, t);
   END LOOP;
 END $$;
+-- a key of which the WAL has one part only
+INSERT INTO key_two SELECT big(i, 75), 'v', i FROM generate_series(1, 4) i;
+UPDATE key_two SET n = -n WHERE n < 3;
+UPDATE key_two SET v = NULL WHERE n > 2;
+ALTER TABLE key_two REPLICA IDENTITY FULL;
+UPDATE key_two SET n = n + 10, v = 'w' WHERE n > 2;
+UPDATE key_two SET n = n - 10 WHERE n < 0;
 -- a row of some megabytes, in a transaction with small ones
 BEGIN;
 INSERT INTO plain VALUES (100, 'before');

@@ -74,6 +74,11 @@ INSERT INTO others VALUES
     ('1/2', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
      NULL, NULL, NULL, NULL, NULL, NULL);
 
+-- in transactions of their own, whose settings must be fixed each time
+INSERT INTO others (id, tr, jp) VALUES ('1/3', '[2020-11-12 13:14:15+00,2021-01-02 00:00:00+00)', '$.x');
+INSERT INTO others (id, tr, p) VALUES ('1/4', '[2020-11-12 13:14:15+00,)', '(0.1,1e-7)');
+UPDATE others SET tr = '[2019-02-03 04:05:06+00,2020-11-12 13:14:15+00)' WHERE id = '1/3';
+
 CREATE TABLE arrays (
     id serial PRIMARY KEY, i int[], t text[], f float8[], b bool[], n numeric(5,1)[], by bytea[],
     ts timestamptz[], d date[], iv interval[], m money[], v varchar(3)[], j jsonb[]);
@@ -118,7 +123,7 @@ BEGIN
     END LOOP;
     EXECUTE format('ALTER TABLE %s REPLICA IDENTITY FULL', t);
     FOR c IN SELECT attname FROM pg_attribute a WHERE attrelid = t::regclass AND attnum > 1 AND NOT attisdropped LOOP
-      EXECUTE format('UPDATE %1$s u SET %2$I = (SELECT %2$I FROM %1$s p WHERE p.id > u.id ORDER BY p.id LIMIT 1)
+      EXECUTE format('UPDATE %1$s u SET %2$I = (SELECT %2$I FROM %1$s p WHERE p.id > u.id ORDER BY p.id OFFSET 1 LIMIT 1)
                       WHERE u.ctid IN (SELECT ctid FROM (SELECT ctid, row_number() OVER (ORDER BY id) n FROM %1$s) s WHERE n %% 3 = 1)', t, c.attname);
     END LOOP;
     EXECUTE format('DELETE FROM %1$s WHERE id = (SELECT id FROM %1$s ORDER BY id DESC LIMIT 1)', t);
