@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use CdcStream;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -87,6 +88,30 @@ foreach my $name (sort keys %settings)
 	local $ENV{PGOPTIONS} = $settings{datestyle};
 	is($node->safe_psql('postgres', 'SHOW datestyle'), 'German, DMY', 'settings reach the server');
 }
+
+# A session that has looked at a table of today, and then asks for its rows of
+# yesterday: nothing that is cached may be used.
+$node->safe_psql('postgres', q{CREATE TABLE c (id int PRIMARY KEY, a int, b text)});
+slot($node, 'session');
+$node->safe_psql('postgres', q{INSERT INTO c VALUES (1, 10, 'x'); ALTER TABLE c DROP COLUMN a; ALTER TABLE c RENAME b TO d});
+my $script = write_file('session.py', <<'PYTHON');
+import sys, psycopg2, psycopg2.extras
+connection = psycopg2.connect(sys.argv[1], connection_factory=psycopg2.extras.LogicalReplicationConnection)
+cursor = connection.cursor()
+cursor.execute('SELECT * FROM c')
+print([column.name for column in cursor.description])
+cursor.start_replication('session', options={'format': 'json'}, decode=True)
+while True:
+    message = cursor.read_message()
+    if message is not None:
+        print(message.payload)
+        break
+PYTHON
+my ($out, $err) = ('', '');
+IPC::Run::run([ 'python3', $script, $node->connstr('postgres') ], '>', \$out, '2>', \$err,
+	IPC::Run::timeout($PostgreSQL::Test::Utils::timeout_default));
+like($out, qr/^\['id', 'd'\]$/m, 'a session that has seen the table as it is') or diag($err);
+like($out, qr/"key":\{"id":1\},"new":\{"a":10,"b":"x"\}/, 'gets the row as it was');
 
 $node->stop;
 done_testing();
