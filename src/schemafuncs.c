@@ -29,7 +29,11 @@ open_table(Oid relid, Relation *rel)
 	int			nestlevel;
 	CdcTable   *table;
 
-	*rel = relation_open(relid, AccessShareLock);
+	*rel = try_relation_open(relid, AccessShareLock);
+	if (*rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
 	if ((*rel)->rd_rel->relkind != RELKIND_RELATION &&
 		(*rel)->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		ereport(ERROR,
