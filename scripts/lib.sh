@@ -272,7 +272,7 @@ enter()
 		"CDC_WORK=$CDC_WORK" "CDC_ROOT=$root" "PG_CONFIG=$PG_CONFIG" "PG_MAJOR=$PG_MAJOR" "USER=$user")
 	# what whoever runs a script may set for it
 	local v
-	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE; do
+	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE CDC_BIG_ROWS CDC_REPLAY_STATEMENTS; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
 	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then
