@@ -95,9 +95,23 @@ SELECT cdc.fingerprint('r') AS before \gset
 ALTER TYPE mood RENAME TO feeling;
 SELECT cdc.fingerprint('r') <> :'before' AS changed;
 ALTER TYPE feeling ADD VALUE 'glad';
+CREATE DOMAIN old_name AS int;
+ALTER TABLE r ADD COLUMN d old_name, ADD COLUMN e feeling[];
+BEGIN;
+INSERT INTO r VALUES ('1', 'glad', 1, '{sad}');
+ALTER DOMAIN old_name RENAME TO new_name;
+INSERT INTO r VALUES ('2', 'glad', 1, '{sad}');
+ALTER TYPE feeling RENAME TO mood;
+INSERT INTO r VALUES ('3', 'glad', 1, '{sad}');
+ALTER TYPE mood RENAME TO feeling;
+COMMIT;
+-- three schemas, the last one named after both changes
+SELECT count(DISTINCT fingerprint) AS schemas, count(*) FROM cdc.peek('cdc_regress_ddl');
+SELECT changes('cdc_regress_ddl');
 INSERT INTO r VALUES ('x', 'glad');
 SELECT changes('cdc_regress_ddl');
 
 SELECT cdc.drop_slot('cdc_regress_ddl');
 DROP TABLE m, r;
 DROP TYPE feeling;
+DROP DOMAIN new_name;

@@ -62,17 +62,19 @@ cdc_append_identifier(StringInfo out, const char *name)
  * format_type() it never depends on the search_path and qualifies all types.
  */
 static char *
-type_name(Oid typid, int32 typmod)
+type_name(CdcTable *table, Oid typid, int32 typmod)
 {
 	Oid			elem = cdc_array_element(typid);
+	Oid			named = OidIsValid(elem) ? elem : typid;
 	HeapTuple	tup;
 	Form_pg_type type;
 	StringInfoData out;
 
 	initStringInfo(&out);
-	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(OidIsValid(elem) ? elem : typid));
+	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(named));
 	if (!HeapTupleIsValid(tup))
 		return pstrdup("???");
+	table->types[table->ntypes++] = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(named));
 	type = (Form_pg_type) GETSTRUCT(tup);
 	cdc_append_identifier(&out, get_namespace_name(type->typnamespace));
 	appendStringInfoChar(&out, '.');
@@ -198,6 +200,7 @@ cdc_table_resolve(Relation rel)
 	table->replident = rel->rd_rel->relreplident;
 	table->keys = palloc(sizeof(CdcColumn) * Max(bms_num_members(key), 1));
 	table->rest = palloc(sizeof(CdcColumn) * Max(tupdesc->natts, 1));
+	table->types = palloc(sizeof(uint32) * Max(tupdesc->natts, 1));
 
 	desc.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(rel)));
 	desc.name = cdc_utf8(RelationGetRelationName(rel));
@@ -229,7 +232,7 @@ cdc_table_resolve(Relation rel)
 		d->type = column->codec.type;
 		if (column->codec.array != NULL)
 			d->element = column->codec.array->element.type;
-		d->pg_type = cdc_utf8(type_name(att->atttypid, att->atttypmod));
+		d->pg_type = cdc_utf8(type_name(table, att->atttypid, att->atttypmod));
 		d->key = is_key;
 		d->not_null = att->attnotnull;
 		d->generated = att->attgenerated != '\0';

@@ -33,6 +33,9 @@ typedef struct CdcTable
 	CdcColumn  *keys;			/* the key, in attnum order */
 	int			nrest;
 	CdcColumn  *rest;			/* all other columns, in attnum order */
+	int			ntypes;
+	uint32	   *types;			/* whose names are in the descriptor: their hash values
+								 * in the system cache TYPEOID */
 	uint64		fingerprint;
 	int			descriptor_len;
 	char	   *descriptor;		/* the serialized cdc.v1.Table */

@@ -61,11 +61,36 @@ invalidate_relation(Datum arg, Oid relid)
 		mark(entry);
 }
 
-/* Names of types and schemas are part of a Table. */
+/* Names of schemas are part of a Table. */
 static void
-invalidate_names(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
+invalidate_schema(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
 	invalidate_relation((Datum) 0, InvalidOid);
+}
+
+/*
+ * And names of types. Creating any table creates a type, so only tables that
+ * have this one are marked; hash value 0 stands for all.
+ */
+static void
+invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
+{
+	HASH_SEQ_STATUS status;
+	CdcTableEntry *entry;
+
+	if (current_cache == NULL)
+		return;
+	hash_seq_init(&status, current_cache->entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		/* one that is being resolved has no table yet */
+		bool		uses = hashvalue == 0 || entry->table == NULL;
+
+		for (int i = 0; !uses && i < entry->table->ntypes; i++)
+			uses = entry->table->types[i] == hashvalue;
+		if (uses)
+			mark(entry);
+	}
 }
 
 CdcTableCache *
@@ -88,8 +113,8 @@ cdc_tablecache_create(MemoryContext parent)
 	if (!registered)
 	{
 		CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
-		CacheRegisterSyscacheCallback(TYPEOID, invalidate_names, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_names, (Datum) 0);
+		CacheRegisterSyscacheCallback(TYPEOID, invalidate_type, (Datum) 0);
+		CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_schema, (Datum) 0);
 		registered = true;
 	}
 	callback = MemoryContextAllocZero(parent, sizeof(MemoryContextCallback));
