@@ -12,7 +12,7 @@ DATA = cdc--$(EXTVERSION).sql
 
 # By layer, see docs/design.md: what is below never includes what is above.
 OBJS = \
-	src/cdc.o src/plugin.o src/slotfuncs.o src/schemafuncs.o src/inspectfuncs.o \
+	src/cdc.o src/plugin.o src/stream.o src/slotfuncs.o src/schemafuncs.o src/inspectfuncs.o \
 	src/options.o src/batch.o src/tablecache.o src/settings.o \
 	src/event.o src/delta.o src/row.o src/table.o src/typcodec.o src/encode.o src/fingerprint.o \
 	src/metadata.o src/guard.o \

@@ -32,12 +32,12 @@ struct CdcBatch
 	bool		source_sent;
 
 	uint64		number;			/* of batches, from 1 */
-	const CdcTransaction *transaction;
-	uint32		part;
-	uint64		event_count;	/* since cdc_batch_begin() */
+	CdcTransaction *transaction;
 	StringInfoData head;		/* fields 1 to 5 */
 	StringInfoData schemas;		/* field 6 */
 	StringInfoData events;		/* field 7 */
+	int			whole;			/* length of the events that are complete */
+	TransactionId rolled_back;	/* field 8, if valid */
 };
 
 CdcBatch *
@@ -85,11 +85,10 @@ clear(StringInfo buffer)
 }
 
 void
-cdc_batch_begin(CdcBatch *batch, const CdcTransaction *transaction)
+cdc_batch_begin(CdcBatch *batch, CdcTransaction *transaction)
 {
 	batch->transaction = transaction;
-	batch->part = 0;
-	batch->event_count = 0;
+	batch->whole = 0;
 	clear(&batch->schemas);
 	clear(&batch->events);
 }
@@ -100,18 +99,12 @@ cdc_batch_events(CdcBatch *batch)
 	return &batch->events;
 }
 
-bool
-cdc_batch_is_empty(const CdcBatch *batch)
-{
-	return batch->event_count == 0;
-}
-
 static void
 write_transaction(StringInfo out, const CdcTransaction *t)
 {
 	int			body = cdc_msg_begin(out, CDC_BATCH_TRANSACTION);
 	/* microseconds since 1970, from those since 2000 */
-	int64		time = t->commit_time +
+	int64		time = t->commit_time == 0 ? 0 : t->commit_time +
 		(int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 	cdc_field_uint_opt(out, CDC_TRANSACTION_XID, t->xid);
@@ -119,7 +112,9 @@ write_transaction(StringInfo out, const CdcTransaction *t)
 	cdc_field_fixed64_opt(out, CDC_TRANSACTION_COMMIT_LSN, t->commit_lsn);
 	cdc_field_fixed64_opt(out, CDC_TRANSACTION_COMMIT_TIME, (uint64) time);
 	cdc_field_string_opt(out, CDC_TRANSACTION_ORIGIN, t->origin);
+	cdc_field_string_opt(out, CDC_TRANSACTION_GID, t->gid);
 	cdc_metadata_write(out, CDC_TRANSACTION_METADATA, t->metadata);
+	cdc_field_fixed64_opt(out, CDC_TRANSACTION_PREPARE_LSN, t->prepare_lsn);
 	cdc_msg_end(out, body);
 }
 
@@ -179,12 +174,18 @@ write_protobuf(CdcBatch *batch, bool last)
 		(with_source ? batch->source_len : 0);
 	StringInfo	out;
 
+	/* tag, length, value */
+	if (TransactionIdIsValid(batch->rolled_back))
+		len += 2 + cdc_varint_size(batch->rolled_back);
+
 	OutputPluginPrepareWrite(batch->ctx, last);
 	out = batch->ctx->out;
 	cdc_put_varint(out, (uint64) len);
 	appendBinaryStringInfo(out, batch->head.data, batch->head.len);
 	appendBinaryStringInfo(out, batch->schemas.data, batch->schemas.len);
 	appendBinaryStringInfo(out, batch->events.data, batch->events.len);
+	if (TransactionIdIsValid(batch->rolled_back))
+		cdc_field_packed(out, CDC_BATCH_ROLLED_BACK_XIDS, &batch->rolled_back, 1);
 	if (with_source)
 		appendBinaryStringInfo(out, batch->source, batch->source_len);
 	OutputPluginWrite(batch->ctx, last);
@@ -195,16 +196,23 @@ static void
 write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 {
 	StringInfo	head = &batch->head;
-	bool		last = batch->transaction == NULL || outcome != CDC__V1__OUTCOME__OUTCOME_OPEN;
+	CdcTransaction *t = batch->transaction;
+	bool		last = t == NULL || outcome != CDC__V1__OUTCOME__OUTCOME_OPEN;
 
+	/* An ERROR that core swallows (the transaction is aborted meanwhile) may
+	 * have left an event half-written. */
+	batch->events.len = batch->whole;
 	resetStringInfo(head);
-	if (batch->transaction != NULL)
-		write_transaction(head, batch->transaction);
-	cdc_field_uint_opt(head, CDC_BATCH_PART, batch->part);
+	if (t != NULL)
+	{
+		write_transaction(head, t);
+		cdc_field_uint_opt(head, CDC_BATCH_PART, t->part);
+		t->part++;
+	}
 	cdc_field_uint_opt(head, CDC_BATCH_OUTCOME, outcome);
 	cdc_field_fixed64_opt(head, CDC_BATCH_END_LSN, end_lsn);
 	if (outcome != CDC__V1__OUTCOME__OUTCOME_OPEN)
-		cdc_field_uint_opt(head, CDC_BATCH_EVENT_COUNT, batch->event_count);
+		cdc_field_uint_opt(head, CDC_BATCH_EVENT_COUNT, t->event_count);
 
 	if (batch->options->json)
 		write_json(batch, last);
@@ -212,7 +220,7 @@ write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 		write_protobuf(batch, last);
 	clear(&batch->schemas);
 	clear(&batch->events);
-	batch->part++;
+	batch->whole = 0;
 	batch->number++;
 }
 
@@ -240,7 +248,9 @@ add_schema(CdcBatch *batch, CdcTableEntry *entry)
 void
 cdc_batch_added(CdcBatch *batch, CdcTableEntry *entry)
 {
-	batch->event_count++;
+	batch->whole = batch->events.len;
+	if (batch->transaction != NULL)
+		batch->transaction->event_count++;
 	if (entry != NULL)
 		add_schema(batch, entry);
 	if (batch->events.len + batch->schemas.len >= batch->options->batch_bytes &&
@@ -249,8 +259,25 @@ cdc_batch_added(CdcBatch *batch, CdcTableEntry *entry)
 }
 
 void
+cdc_batch_pause(CdcBatch *batch)
+{
+	if (batch->whole > 0)
+		write_batch(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
+	batch->transaction = NULL;
+}
+
+void
 cdc_batch_end(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 {
 	write_batch(batch, outcome, end_lsn);
 	batch->transaction = NULL;
+}
+
+void
+cdc_batch_rolled_back(CdcBatch *batch, CdcTransaction *transaction, TransactionId subxid)
+{
+	cdc_batch_begin(batch, transaction);
+	batch->rolled_back = subxid;
+	cdc_batch_end(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
+	batch->rolled_back = InvalidTransactionId;
 }

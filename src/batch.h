@@ -16,15 +16,21 @@
 #include "options.h"
 #include "tablecache.h"
 
-/* The transaction that is being decoded, as far as it is known. */
+/* A transaction that is being decoded, as far as it is known. */
 typedef struct CdcTransaction
 {
 	TransactionId xid;
 	XLogRecPtr	first_lsn;
-	XLogRecPtr	commit_lsn;
-	TimestampTz commit_time;
+	XLogRecPtr	commit_lsn;		/* 0: not known yet */
+	TimestampTz commit_time;	/* of the prepare if that is the outcome; 0: not known */
 	const char *origin;			/* UTF-8; NULL: this server */
+	const char *gid;			/* UTF-8; NULL: no two-phase commit */
+	XLogRecPtr	prepare_lsn;
 	const CdcMetadata *metadata;
+
+	/* kept by the batch; 0 before the first part */
+	uint32		part;			/* number of the next one */
+	uint64		event_count;	/* sent so far */
 } CdcTransaction;
 
 typedef struct CdcBatch CdcBatch;
@@ -37,8 +43,8 @@ extern CdcBatch *cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions 
 /* The most that one event may take, in bytes. */
 extern int	cdc_batch_max_event(const CdcBatch *batch);
 
-/* Begins a transaction, or with NULL something outside of one. */
-extern void cdc_batch_begin(CdcBatch *batch, const CdcTransaction *transaction);
+/* What follows belongs to this transaction, or with NULL to none. */
+extern void cdc_batch_begin(CdcBatch *batch, CdcTransaction *transaction);
 
 /* Where events are to be appended. After an ERROR cut it back to its former
  * length. */
@@ -48,10 +54,14 @@ extern StringInfo cdc_batch_events(CdcBatch *batch);
  * (entry is NULL where it has none). May write a part. */
 extern void cdc_batch_added(CdcBatch *batch, CdcTableEntry *entry);
 
-/* Whether anything was added since cdc_batch_begin(). */
-extern bool cdc_batch_is_empty(const CdcBatch *batch);
+/* Writes what there is as a part of a transaction that goes on later. */
+extern void cdc_batch_pause(CdcBatch *batch);
 
 /* Writes what remains, with the outcome of the transaction. */
 extern void cdc_batch_end(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn);
+
+/* Tells that the events of a subtransaction are void. */
+extern void cdc_batch_rolled_back(CdcBatch *batch, CdcTransaction *transaction,
+								  TransactionId subxid);
 
 #endif							/* CDC_BATCH_H */

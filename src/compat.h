@@ -11,6 +11,7 @@
 #include "fmgr.h"
 #include "replication/logical.h"
 #include "replication/message.h"
+#include "replication/origin.h"
 #include "replication/output_plugin.h"
 #include "replication/reorderbuffer.h"
 #include "utils/relcache.h"
@@ -54,6 +55,16 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 #define cdc_commit_time(txn)	((txn)->commit_time)
 #else
 #define cdc_commit_time(txn)	((txn)->xact_time.commit_time)
+#endif
+
+#if PG_VERSION_NUM >= 190000
+#define cdc_prepare_time(txn)	((txn)->prepare_time)
+#else
+#define cdc_prepare_time(txn)	((txn)->xact_time.prepare_time)
+#endif
+
+#ifndef rbtxn_get_toptxn
+#define rbtxn_get_toptxn(txn)	((txn)->toptxn != NULL ? (txn)->toptxn : (txn))
 #endif
 
 #if PG_VERSION_NUM < 190000

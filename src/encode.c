@@ -314,12 +314,12 @@ cdc_encode_output_bytes(StringInfo out, const CdcCodec *codec, Datum value)
 	put_bytes(out, codec, text, strlen(text));
 }
 
-char *
-cdc_utf8(const char *text)
+/* `conversion` is InvalidOid where there is none. */
+static char *
+to_utf8(const char *text, Oid conversion)
 {
 	int			encoding = GetDatabaseEncoding();
 	int			len = strlen(text);
-	Oid			conversion = InvalidOid;
 	StringInfoData out;
 
 	if (pg_is_ascii(text))
@@ -328,8 +328,6 @@ cdc_utf8(const char *text)
 		pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
 		return unconstify(char *, text);
 
-	if (encoding != PG_UTF8 && encoding != PG_SQL_ASCII)
-		conversion = FindDefaultConversionProc(encoding, PG_UTF8);
 	initStringInfo(&out);
 	while (len > 0)
 	{
@@ -360,4 +358,21 @@ cdc_utf8(const char *text)
 		len -= done;
 	}
 	return out.data;
+}
+
+char *
+cdc_utf8(const char *text)
+{
+	int			encoding = GetDatabaseEncoding();
+	Oid			conversion = InvalidOid;
+
+	if (encoding != PG_UTF8 && encoding != PG_SQL_ASCII && !pg_is_ascii(text))
+		conversion = FindDefaultConversionProc(encoding, PG_UTF8);
+	return to_utf8(text, conversion);
+}
+
+char *
+cdc_utf8_escaped(const char *text)
+{
+	return to_utf8(text, InvalidOid);
 }

@@ -70,8 +70,12 @@ is_unavailable(const CdcColumn *column, const CdcRow *row)
 static void
 write_insert(StringInfo out, CdcChange *c)
 {
+	bool		unavailable;
+
 	write_key(out, CDC_EVENT_KEY, c, c->after);
-	if (write_rest(out, CDC_EVENT_NEW, c, c->after, NULL))
+	unavailable = write_rest(out, CDC_EVENT_NEW, c, c->after, NULL);
+	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, c->head.subxid);
+	if (unavailable)
 		write_attnums(out, CDC_EVENT_UNAVAILABLE, c->table, c->after, is_unavailable, NULL);
 }
 
@@ -122,16 +126,19 @@ write_update(StringInfo out, CdcChange *c)
 	write_attnums(out, CDC_EVENT_NULLS, table, c->after, is_null, only);
 	if (new_key)
 		write_key(out, CDC_EVENT_NEW_KEY, c, c->after);
+	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, c->head.subxid);
 }
 
 static void
 write_delete(StringInfo out, CdcChange *c)
 {
-	if (c->before == NULL)
-		return;
-	write_key(out, CDC_EVENT_KEY, c, c->before);
-	if (c->table->replident == REPLICA_IDENTITY_FULL)
-		(void) write_rest(out, CDC_EVENT_OLD, c, c->before, NULL);
+	if (c->before != NULL)
+	{
+		write_key(out, CDC_EVENT_KEY, c, c->before);
+		if (c->table->replident == REPLICA_IDENTITY_FULL)
+			(void) write_rest(out, CDC_EVENT_OLD, c, c->before, NULL);
+	}
+	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, c->head.subxid);
 }
 
 void
@@ -154,8 +161,10 @@ cdc_event_truncate(StringInfo out, const CdcEventHead *head, const CdcTable *tab
 				   bool cascade, bool restart_identity)
 {
 	int			body = begin_event(out, head, table->fingerprint);
-	int			truncate = cdc_msg_begin(out, CDC_EVENT_TRUNCATE);
+	int			truncate;
 
+	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, head->subxid);
+	truncate = cdc_msg_begin(out, CDC_EVENT_TRUNCATE);
 	cdc_field_uint_opt(out, CDC_TRUNCATE_CASCADE, cascade);
 	cdc_field_uint_opt(out, CDC_TRUNCATE_RESTART_IDENTITY, restart_identity);
 	cdc_msg_end(out, truncate);
@@ -178,9 +187,11 @@ cdc_event_message(StringInfo out, const CdcEventHead *head, bool transactional,
 				  const char *prefix, const char *content, Size len, Size max_len)
 {
 	int			body = begin_event(out, head, 0);
-	int			message = cdc_msg_begin(out, CDC_EVENT_MESSAGE);
+	int			message;
 	bool		fits = len <= max_len;
 
+	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, head->subxid);
+	message = cdc_msg_begin(out, CDC_EVENT_MESSAGE);
 	cdc_field_uint_opt(out, CDC_MESSAGE_TRANSACTIONAL, transactional);
 	cdc_field_string_opt(out, CDC_MESSAGE_PREFIX, prefix);
 	if (fits)
@@ -205,6 +216,7 @@ cdc_event_failure(StringInfo out, CdcChange *c, bool with_key,
 									  c->table->replident != REPLICA_IDENTITY_NOTHING))
 			write_key(out, CDC_EVENT_KEY, c, c->after);
 	}
+	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, c->head.subxid);
 	write_failure(out, sqlstate, message, column);
 	cdc_field_uint_opt(out, CDC_EVENT_REWRITE_START, c->rewrite_start);
 	cdc_msg_end(out, body);

@@ -20,6 +20,7 @@ enum
 	CDC_BATCH_EVENT_COUNT = 5,
 	CDC_BATCH_SCHEMAS = 6,
 	CDC_BATCH_EVENTS = 7,
+	CDC_BATCH_ROLLED_BACK_XIDS = 8,
 	CDC_BATCH_SOURCE = 9,
 
 	CDC_TRANSACTION_XID = 1,
@@ -27,7 +28,9 @@ enum
 	CDC_TRANSACTION_COMMIT_LSN = 3,
 	CDC_TRANSACTION_COMMIT_TIME = 4,
 	CDC_TRANSACTION_ORIGIN = 5,
+	CDC_TRANSACTION_GID = 6,
 	CDC_TRANSACTION_METADATA = 7,
+	CDC_TRANSACTION_PREPARE_LSN = 8,
 	CDC_MAP_KEY = 1,
 	CDC_MAP_VALUE = 2,
 
@@ -47,6 +50,7 @@ enum
 	CDC_EVENT_NEW = 7,
 	CDC_EVENT_NULLS = 8,
 	CDC_EVENT_NEW_KEY = 9,
+	CDC_EVENT_SUBXID = 10,
 	CDC_EVENT_UNAVAILABLE = 11,
 	CDC_EVENT_TRUNCATE = 12,
 	CDC_EVENT_MESSAGE = 13,
@@ -71,6 +75,7 @@ typedef struct CdcEventHead
 	Cdc__V1__Op op;
 	uint64		lsn_offset;
 	uint32		index;
+	TransactionId subxid;		/* invalid: the transaction is not streamed */
 } CdcEventHead;
 
 /* A change of a row. `before` and `after` are NULL where the WAL has none. */

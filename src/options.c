@@ -76,6 +76,18 @@ parse_on_error(CdcOptions *options, const char *value)
 }
 
 static bool
+parse_streaming(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->streaming, value, "off", "on");
+}
+
+static bool
+parse_two_phase(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->two_phase, value, "off", "on");
+}
+
+static bool
 parse_messages(CdcOptions *options, const char *value)
 {
 	char	   *rest = pstrdup(value);
@@ -101,6 +113,8 @@ static const OptionDef option_defs[] =
 	{"messages", "*, or prefixes separated by commas", parse_messages},
 	{"rewrites", "on, off", parse_rewrites},
 	{"on_error", "dead_letter, stop", parse_on_error},
+	{"streaming", "on, off", parse_streaming},
+	{"two_phase", "on, off", parse_two_phase},
 };
 
 static char *
@@ -152,6 +166,12 @@ cdc_options_parse(CdcOptions *options, List *given)
 					 errmsg("invalid value for cdc option \"%s\": \"%s\"", elem->defname, value),
 					 errhint("Allowed are: %s.", option_defs[i].allowed)));
 	}
+	/* A line has no way to say that other lines are void. */
+	if (options->streaming && options->json)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cdc option \"streaming\" does not go with format = 'json'"),
+				 errhint("Leave one of them out.")));
 }
 
 bool

@@ -16,6 +16,8 @@ typedef struct CdcOptions
 	bool		old_full;		/* under FULL, UPDATE sends the whole old row */
 	bool		json;			/* format = 'json' */
 	bool		rewrites;		/* send the rows of table rewrites */
+	bool		streaming;		/* send transactions while they are in progress */
+	bool		two_phase;		/* send transactions when they are prepared */
 	bool		stop_on_error;	/* on_error = 'stop' */
 	bool		all_messages;	/* messages = '*' */
 	List	   *messages;		/* prefixes (char *) to send */

@@ -24,14 +24,9 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-#include "batch.h"
-#include "compat.h"
-#include "event.h"
 #include "guard.h"
-#include "metadata.h"
-#include "options.h"
+#include "session.h"
 #include "settings.h"
-#include "tablecache.h"
 
 /* A row whose out-of-line values take more may exceed the limits of memory:
  * it is written with care. */
@@ -46,30 +41,6 @@ typedef struct Rewrite
 	Oid			relid;
 	Oid			transient;
 } Rewrite;
-
-/* LogicalDecodingContext.output_plugin_private */
-typedef struct CdcState
-{
-	CdcOptions	options;
-	CdcTableCache *tables;
-	CdcBatch   *batch;
-	MemoryContext change_cxt;	/* reset after every change */
-
-	/* of the transaction that is being decoded */
-	MemoryContext txn_cxt;
-	CdcTransaction transaction;
-	CdcMetadata *metadata;
-	XLogRecPtr	last_lsn;		/* of the last change */
-	uint32		index;			/* and its number among those of that LSN */
-	bool		settings_fixed;
-	List	   *rewrites;
-	int			silent;			/* changes since progress was made */
-
-	/* deformed tuples, indexed by attnum - 1 */
-	CdcRow		before;
-	CdcRow		after;
-	bool	   *changed;
-} CdcState;
 
 static CdcRow
 new_row(MemoryContext cxt)
@@ -147,6 +118,9 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 	opt->output_type = state->options.json ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT :
 		OUTPUT_PLUGIN_BINARY_OUTPUT;
 	opt->receive_rewrites = state->options.rewrites;
+	ctx->streaming &= state->options.streaming;
+	if (state->options.two_phase)
+		ctx->twophase_opt_given = true;
 
 	/* Creating a slot decodes nothing. */
 	if (!is_init)
@@ -156,10 +130,10 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 		state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
 		state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change",
 												  ALLOCSET_DEFAULT_SIZES);
-		state->txn_cxt = AllocSetContextCreate(ctx->context, "cdc transaction",
-											   ALLOCSET_SMALL_SIZES);
 		state->metadata = cdc_metadata_create(ctx->context);
-		state->transaction.metadata = state->metadata;
+		state->plain.cxt = AllocSetContextCreate(ctx->context, "cdc transaction",
+												 ALLOCSET_SMALL_SIZES);
+		state->plain.head.metadata = state->metadata;
 		state->before = new_row(ctx->context);
 		state->after = new_row(ctx->context);
 		state->changed = MemoryContextAlloc(ctx->context,
@@ -168,43 +142,72 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 	MemoryContextSwitchTo(oldcxt);
 }
 
+const char *
+cdc_origin_name(ReorderBufferTXN *txn)
+{
+	char	   *name;
+
+	if (txn->origin_id == InvalidReplOriginId ||
+		!replorigin_by_oid(txn->origin_id, true, &name))
+		return NULL;
+	return cdc_utf8(name);
+}
+
+/* Of ordinary and of prepared transactions. */
 static void
 begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcState   *state = ctx->output_plugin_private;
+	CdcTxn	   *plain = &state->plain;
+	MemoryContext oldcxt;
 
-	state->transaction.xid = txn->xid;
-	state->transaction.first_lsn = txn->first_lsn;
-	state->transaction.commit_lsn = txn->final_lsn;
-	state->transaction.commit_time = cdc_commit_time(txn);
-	state->transaction.origin = NULL;
-	state->last_lsn = InvalidXLogRecPtr;
-	state->settings_fixed = false;
-	state->rewrites = NIL;
-	state->silent = 0;
-	MemoryContextReset(state->txn_cxt);
+	MemoryContextReset(plain->cxt);
 	cdc_metadata_clear(state->metadata);
+	plain->head.xid = txn->xid;
+	plain->head.first_lsn = txn->first_lsn;
+	plain->head.commit_lsn = txn->final_lsn;
+	plain->head.commit_time = cdc_commit_time(txn);
+	plain->head.gid = NULL;
+	plain->head.prepare_lsn = InvalidXLogRecPtr;
+	plain->head.part = 0;
+	plain->head.event_count = 0;
+	plain->last_lsn = InvalidXLogRecPtr;
+	plain->rewrites = NIL;
+	state->txn = plain;
+	state->settings_fixed = false;
+	state->silent = 0;
 
-	if (txn->origin_id != InvalidReplOriginId)
-	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(state->txn_cxt);
-		char	   *name;
+	oldcxt = MemoryContextSwitchTo(plain->cxt);
+	plain->head.origin = cdc_origin_name(txn);
+	MemoryContextSwitchTo(oldcxt);
+	cdc_batch_begin(state->batch, &plain->head);
+}
 
-		if (replorigin_by_oid(txn->origin_id, true, &name))
-			state->transaction.origin = cdc_utf8(name);
-		MemoryContextSwitchTo(oldcxt);
-	}
-	cdc_batch_begin(state->batch, &state->transaction);
+static void
+begin_prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+	CdcState   *state = ctx->output_plugin_private;
+	CdcTransaction *head = &state->plain.head;
+	MemoryContext oldcxt;
+
+	begin_cb(ctx, txn);
+	head->commit_lsn = InvalidXLogRecPtr;
+	head->commit_time = cdc_prepare_time(txn);
+	head->prepare_lsn = txn->final_lsn;
+	oldcxt = MemoryContextSwitchTo(state->plain.cxt);
+	head->gid = cdc_utf8_escaped(pstrdup(txn->gid));
+	MemoryContextSwitchTo(oldcxt);
 }
 
 /* Position of the next change; every change of a transaction passes here,
  * whether it is sent or not. */
 static CdcEventHead
-next_event(CdcState *state, Cdc__V1__Op op, XLogRecPtr lsn)
+next_event(CdcTxn *txn, Cdc__V1__Op op, XLogRecPtr lsn, TransactionId subxid)
 {
-	state->index = lsn == state->last_lsn ? state->index + 1 : 0;
-	state->last_lsn = lsn;
-	return (CdcEventHead) {op, lsn - state->transaction.first_lsn, state->index};
+	txn->index = lsn == txn->last_lsn ? txn->index + 1 : 0;
+	txn->last_lsn = lsn;
+	return (CdcEventHead) {op, lsn - txn->head.first_lsn, txn->index,
+		txn->streamed ? subxid : InvalidTransactionId};
 }
 
 /* A change is not sent. Long silence looks to the client as if the connection
@@ -220,23 +223,23 @@ skip_change(LogicalDecodingContext *ctx, CdcState *state)
 
 /* Whether these rows belong to a rewrite that the transaction has not met. */
 static bool
-is_new_rewrite(CdcState *state, Oid relid, Oid transient)
+is_new_rewrite(CdcTxn *txn, Oid relid, Oid transient)
 {
 	MemoryContext oldcxt;
 	Rewrite    *rewrite;
 	ListCell   *lc;
 
-	foreach(lc, state->rewrites)
+	foreach(lc, txn->rewrites)
 	{
 		rewrite = lfirst(lc);
 		if (rewrite->relid == relid && rewrite->transient == transient)
 			return false;
 	}
-	oldcxt = MemoryContextSwitchTo(state->txn_cxt);
+	oldcxt = MemoryContextSwitchTo(txn->cxt);
 	rewrite = palloc(sizeof(Rewrite));
 	rewrite->relid = relid;
 	rewrite->transient = transient;
-	state->rewrites = lcons(rewrite, state->rewrites);
+	txn->rewrites = lcons(rewrite, txn->rewrites);
 	MemoryContextSwitchTo(oldcxt);
 	return true;
 }
@@ -322,12 +325,13 @@ static const Cdc__V1__Op ops[] =
 	[REORDER_BUFFER_CHANGE_DELETE] = CDC__V1__OP__OP_DELETE,
 };
 
-static void
-change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
+void
+cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	   ReorderBufferChange *rbchange)
 {
 	CdcState   *state = ctx->output_plugin_private;
-	CdcEventHead head = next_event(state, ops[rbchange->action], rbchange->lsn);
+	CdcEventHead head = next_event(state->txn, ops[rbchange->action], rbchange->lsn,
+								   rbchange->txn->xid);
 	/* A DDL statement writes the new rows of a table into a transient one. */
 	bool		rewrite = OidIsValid(rel->rd_rel->relrewrite);
 	Oid			relid = rewrite ? rel->rd_rel->relrewrite : RelationGetRelid(rel);
@@ -354,7 +358,7 @@ change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 		if (rewrite)
 		{
 			event.head.op = CDC__V1__OP__OP_REWRITE;
-			event.rewrite_start = is_new_rewrite(state, relid, RelationGetRelid(rel));
+			event.rewrite_start = is_new_rewrite(state->txn, relid, RelationGetRelid(rel));
 		}
 		if (old != NULL)
 		{
@@ -394,12 +398,13 @@ place_in_record(ReorderBufferChange *rbchange, Oid relid)
 	return 0;
 }
 
-static void
-truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
+void
+cdc_truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 		 Relation relations[], ReorderBufferChange *rbchange)
 {
 	CdcState   *state = ctx->output_plugin_private;
-	CdcEventHead head = next_event(state, CDC__V1__OP__OP_TRUNCATE, rbchange->lsn);
+	CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_TRUNCATE, rbchange->lsn,
+								   rbchange->txn->xid);
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
 
 	for (int i = 0; i < nrelations; i++)
@@ -447,8 +452,8 @@ write_message_alone(CdcState *state, XLogRecPtr lsn, const char *prefix,
 
 /* `lsn` is the end of the message's record, which is where the next one may
  * start: the byte before is the message's alone. */
-static void
-message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
+void
+cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 		bool transactional, const char *prefix, Size size, const char *content)
 {
 	CdcState   *state = ctx->output_plugin_private;
@@ -458,7 +463,7 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 
 	if (transactional)
 	{
-		CdcEventHead head = next_event(state, CDC__V1__OP__OP_MESSAGE, lsn - 1);
+		CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_MESSAGE, lsn - 1, txn->xid);
 
 		if (wanted)
 		{
@@ -468,7 +473,9 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 		}
 		else
 		{
-			if (metadata && !cdc_metadata_add(state->metadata, content, size))
+			if (metadata && state->txn->streamed)
+				cdc_stream_add_metadata(state->txn, content, size);
+			else if (metadata && !cdc_metadata_add(state->metadata, content, size))
 				elog(DEBUG1, "cdc: malformed or oversized metadata dropped");
 			skip_change(ctx, state);
 		}
@@ -479,15 +486,29 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 	MemoryContextReset(state->change_cxt);
 }
 
+/* Writes the end of the transaction, or nothing if nothing was sent of it. */
 static void
-commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_lsn)
+end_transaction(LogicalDecodingContext *ctx, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 {
 	CdcState   *state = ctx->output_plugin_private;
-	bool		empty = cdc_batch_is_empty(state->batch);
+	bool		empty = state->plain.head.event_count == 0;
 
 	OutputPluginUpdateProgress(ctx, empty);
 	if (!empty)
-		cdc_batch_end(state->batch, CDC__V1__OUTCOME__OUTCOME_COMMITTED, txn->end_lsn);
+		cdc_batch_end(state->batch, outcome, end_lsn);
+	state->txn = NULL;
+}
+
+static void
+commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_lsn)
+{
+	end_transaction(ctx, CDC__V1__OUTCOME__OUTCOME_COMMITTED, txn->end_lsn);
+}
+
+static void
+prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr prepare_lsn)
+{
+	end_transaction(ctx, CDC__V1__OUTCOME__OUTCOME_PREPARED, txn->end_lsn);
 }
 
 void
@@ -495,8 +516,11 @@ _PG_output_plugin_init(OutputPluginCallbacks *cb)
 {
 	cb->startup_cb = startup_cb;
 	cb->begin_cb = begin_cb;
-	cb->change_cb = change_cb;
-	cb->truncate_cb = truncate_cb;
-	cb->message_cb = message_cb;
+	cb->change_cb = cdc_change_cb;
+	cb->truncate_cb = cdc_truncate_cb;
+	cb->message_cb = cdc_message_cb;
 	cb->commit_cb = commit_cb;
+	cb->begin_prepare_cb = begin_prepare_cb;
+	cb->prepare_cb = prepare_cb;
+	cdc_register_stream_callbacks(cb);
 }

@@ -65,4 +65,8 @@ extern Oid	cdc_array_element(Oid typid);
  */
 extern char *cdc_utf8(const char *text);
 
+/* The same without a conversion, and so without catalogs: in other encodings
+ * than UTF-8 everything but ASCII is \xHH. */
+extern char *cdc_utf8_escaped(const char *text);
+
 #endif							/* CDC_TYPCODEC_H */
