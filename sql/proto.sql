@@ -100,7 +100,7 @@ SELECT cdc.proto(NULL) IS NULL, cdc.fingerprint(NULL) IS NULL, cdc.table_schema(
 
 -- the same whatever the settings
 SELECT cdc.proto('types') AS before \gset
-SET search_path = cdc, public; SET quote_all_identifiers = on; SET lc_messages = 'C'; SET standard_conforming_strings = off;
+SET search_path = cdc, public; SET quote_all_identifiers = on; SET lc_messages = 'C';
 SELECT cdc.proto('public.types') = :'before';
 RESET ALL;
 
