@@ -7,12 +7,13 @@ COMMENT ON SCHEMA cdc IS
 
 -- Slots
 
-CREATE FUNCTION create_slot(INOUT slot_name name, temporary boolean DEFAULT false, OUT lsn pg_lsn)
+CREATE FUNCTION create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
+  two_phase boolean DEFAULT false, OUT lsn pg_lsn)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_create_slot';
-REVOKE ALL ON FUNCTION create_slot(name, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION create_slot(name, boolean) IS
-  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction, and survives its ROLLBACK. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin.';
+REVOKE ALL ON FUNCTION create_slot(name, boolean, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION create_slot(name, boolean, boolean) IS
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction, and survives its ROLLBACK. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin.';
 
 CREATE FUNCTION drop_slot(slot_name name, force boolean DEFAULT false)
 RETURNS void LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE

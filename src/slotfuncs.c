@@ -54,14 +54,14 @@ require_plugin_allowed(void)
 Datum
 cdc_create_slot(PG_FUNCTION_ARGS)
 {
-	Oid			types[] = {NAMEOID, BOOLOID};
-	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
+	Oid			types[] = {NAMEOID, BOOLOID, BOOLOID};
+	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
 	HeapTupleHeader result;
 
 	require_plugin_allowed();
 	SPI_connect();
 	if (SPI_execute_with_args("SELECT slot_name, lsn"
-							  " FROM pg_catalog.pg_create_logical_replication_slot($1, 'cdc', $2)",
+							  " FROM pg_catalog.pg_create_logical_replication_slot($1, 'cdc', $2, $3)",
 							  lengthof(args), types, args, NULL, false, 1) != SPI_OK_SELECT ||
 		SPI_processed != 1)
 		elog(ERROR, "could not create replication slot");

@@ -56,7 +56,7 @@ SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REP
 SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement !~ 'create_slot';
 
 -- one grant gives one function
-GRANT EXECUTE ON FUNCTION cdc.create_slot(name, boolean) TO cdc_pgtap_replication;
+GRANT EXECUTE ON FUNCTION cdc.create_slot(name, boolean, boolean) TO cdc_pgtap_replication;
 SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.create_slot('cdc_pgtap_own')$$), 'ok', 'a single grant serves');
 SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.drop_slot('cdc_pgtap_own')$$), '42501', 'for that function alone');
 SELECT is((SELECT count(*) FROM cdc.slots WHERE slot_name = 'cdc_pgtap_own'), 1::bigint, 'the slot is there');

@@ -5,7 +5,7 @@ SELECT no_plan();
 
 CREATE TEMP TABLE expected (name text, args text, result text, lang text, volatility "char", strict bool, parallel "char", returns_set bool);
 INSERT INTO expected VALUES
-  ('create_slot', 'slot_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
+  ('create_slot', 'slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
   ('drop_slot', 'slot_name name, force boolean DEFAULT false', 'void', 'plpgsql', 'v', true, 'u', false),
   ('decode_json', 'data bytea', 'json', 'c', 'i', true, 's', true),
   ('decode', 'data bytea', 'record', 'sql', 'i', true, 's', true),
@@ -56,7 +56,7 @@ SELECT is(proargnames[pronargs + 1:], '{position,xid,commit_time,op,relation,fin
 FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
 SELECT is(proallargtypes[pronargs + 1:], '{text,xid,timestamptz,text,text,text,jsonb,jsonb,jsonb,jsonb,jsonb,jsonb}'::regtype[]::oid[], 'their types in ' || proname)
 FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
-SELECT function_returns('cdc', 'create_slot', '{name,boolean}'::name[], 'record');
+SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean}'::name[], 'record');
 
 SELECT columns_are('cdc', 'slots', ARRAY['slot_name', 'active', 'active_pid', 'temporary', 'wal_status', 'invalidation', 'restart_lsn',
   'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'total_txns', 'total_bytes', 'spill_txns',

@@ -4,6 +4,7 @@ import compare
 import jsonform
 import overlay
 import stream
+import streamed
 import target
 import values
 from cdc.v1 import cdc_pb2 as pb
@@ -44,6 +45,25 @@ def same_identity(one, two):
     if len(a) > 200 and len(two) <= len(one):
         raise Failed("the parts are not smaller")
     return "%d events" % len(a)
+
+
+def same_when_streamed(path, batches):
+    """What remains of transactions that were sent before they had ended is what
+    the others are, to the byte."""
+    reader, transactions = streamed.read(path)
+    ours = [(e.position, e.raw) for t in transactions for e in t.events]
+    plain = [(e.position, e.raw) for batch in batches for e in batch.events]
+    for x, y in zip(ours, plain):
+        if x != y:
+            raise Failed("%s streamed, %s otherwise:\n%s\n%s" %
+                         (stream.text(x[0]), stream.text(y[0]), x[1].hex(), y[1].hex()))
+    if len(ours) != len(plain):
+        raise Failed("%d events when streamed, not %d" % (len(ours), len(plain)))
+    metadata = [dict(batch.pb.transaction.metadata) for batch in batches
+                if batch.outcome == pb.OUTCOME_COMMITTED]
+    if [t.metadata for t in transactions if t.xid is not None] != metadata:
+        raise Failed("other metadata when streamed")
+    return "%d transactions streamed, %d events void" % (reader.streamed, reader.void)
 
 
 def same_when_cut(reader, batches):

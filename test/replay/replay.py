@@ -36,6 +36,10 @@ def replay(tap, workload):
                          checks.parse_file, files[1])
     tap.check(name + ": the same identities and bytes in both",
               checks.same_identity, batches, small)
+    tap.check(name + ": read while transactions are in progress", workload.receive,
+              slots[2], files[2], end, ["messages=*", "streaming=on"],
+              {"logical_decoding_work_mem": "64kB"})
+    tap.check(name + ": the same when streamed", checks.same_when_streamed, files[2], batches)
     tap.check(name + ": batches cut along their events say the same",
               checks.same_when_cut, reader, batches)
     _, whole = tap.check(name + ": stream of the SQL functions as specified",

@@ -47,8 +47,8 @@ class Workload:
         self.bindir = bindir
         self.name = name
         self.databases = ["cdc_replay_%s_%d" % (name.replace("-", "_"), i) for i in (1, 2)]
-        self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "ab"]
-        self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "ab"]
+        self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "abc"]
+        self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "abc"]
 
     def program(self, name, *args, **kwargs):
         environment = {**os.environ, "BINDIR": self.bindir, "PGDATABASE": self.databases[0]}
@@ -65,7 +65,7 @@ class Workload:
 
     def prepare(self):
         self.psql("postgres", "-c", "SELECT pg_drop_replication_slot(slot_name) FROM "
-                  "pg_replication_slots WHERE slot_name IN ('%s', '%s')" % tuple(self.slots))
+                  "pg_replication_slots WHERE slot_name IN ('%s', '%s', '%s')" % tuple(self.slots))
         preamble = os.path.join(HERE, "workloads", self.name.split("-")[0] + ".pre.sql")
         for database in self.databases:
             self.psql("postgres", "-c", "DROP DATABASE IF EXISTS " + database,

@@ -1,0 +1,100 @@
+"""Reads a stream with transactions in progress, and puts together what is left
+of each when its outcome is known."""
+
+import collections
+
+from cdc.v1 import cdc_pb2 as pb
+from stream import Damaged, Schema, delimited, fields
+
+# An event without subxid, which only streamed transactions have.
+Event = collections.namedtuple("Event", "position raw")
+# metadata as the outcome's batch has it
+Transaction = collections.namedtuple("Transaction", "xid events metadata outcome")
+
+
+class Open:
+    """A transaction without an outcome yet."""
+
+    def __init__(self):
+        self.part = -1
+        self.count = 0
+        self.events = []                # (subxid, lsn, index, bytes)
+
+
+def without_subxid(raw):
+    """(the event's subxid or None, its bytes without it)"""
+    found = [value for number, _, value, _ in fields(raw) if number == 10]
+    rest = b"".join(span for number, _, _, span in fields(raw) if number != 10)
+    return (found[0] if found else None), rest
+
+
+class Reader:
+    def __init__(self):
+        self.open = {}
+        self.schemas = {}
+        self.streamed = 0               # transactions that came before their commit
+        self.void = 0                   # events that were rolled back
+
+    def batch(self, data):
+        """The transaction that ends with this batch, if one does."""
+        batch = pb.Batch.FromString(data)
+        for number, _, value, raw in fields(data):
+            if number == 6:
+                version = pb.SchemaVersion.FromString(value)
+                self.schemas[version.fingerprint] = Schema(version, raw)
+        if not batch.HasField("transaction"):
+            return self.alone(batch, data)
+        t = batch.transaction
+        txn = self.open.setdefault(t.xid, Open())
+        if batch.part == 0:
+            txn.__init__()
+        if batch.part != txn.part + 1:
+            raise Damaged("part %d of %d after part %d" % (batch.part, t.xid, txn.part))
+        txn.part = batch.part
+        if batch.rolled_back_xids:
+            if batch.events:
+                raise Damaged("a batch that rolls back has events")
+            before = len(txn.events)
+            txn.events = [e for e in txn.events if e[0] not in batch.rolled_back_xids]
+            self.void += before - len(txn.events)
+        for event, raw in zip(batch.events, self.raw_events(data)):
+            if event.schema and event.schema not in self.schemas:
+                raise Damaged("schema %016x did not come" % event.schema)
+            subxid, raw = without_subxid(raw)
+            if (subxid is None) != bool(t.commit_lsn or t.prepare_lsn):
+                raise Damaged("subxid %s in an event of transaction %d" % (subxid, t.xid))
+            txn.events.append((subxid, t.first_lsn + event.lsn_offset, event.index, raw))
+        txn.count += len(batch.events)
+        if batch.outcome == pb.OUTCOME_OPEN:
+            if t.metadata and not t.commit_lsn:
+                raise Damaged("metadata before the outcome")
+            return None
+        return self.end(batch, t, self.open.pop(t.xid))
+
+    def end(self, batch, t, txn):
+        if batch.event_count != txn.count:
+            raise Damaged("transaction %d has %d events, not %d" %
+                          (t.xid, txn.count, batch.event_count))
+        self.streamed += any(subxid is not None for subxid, *_ in txn.events)
+        if batch.outcome == pb.OUTCOME_ROLLED_BACK:
+            self.void += len(txn.events)
+            return None
+        events = [Event((t.commit_lsn, lsn, index), raw) for _, lsn, index, raw in txn.events]
+        return Transaction(t.xid, events, dict(t.metadata), batch.outcome)
+
+    def alone(self, batch, data):
+        event, raw = batch.events[0], self.raw_events(data)[0]
+        return Transaction(None, [Event((event.lsn_offset, event.lsn_offset, event.index), raw)],
+                           {}, None)
+
+    @staticmethod
+    def raw_events(data):
+        return [value for number, _, value, _ in fields(data) if number == 7]
+
+
+def read(path):
+    """(the reader as it is afterwards, transactions in the order of their ends)"""
+    reader = Reader()
+    with open(path, "rb") as f:
+        ended = [reader.batch(data) for data in delimited(f.read())]
+    return reader, [t for t in ended if t is not None and t.events]
