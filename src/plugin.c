@@ -28,9 +28,13 @@
 #include "session.h"
 #include "settings.h"
 
-/* A row whose out-of-line values take more may exceed the limits of memory:
- * it is written with care. */
-#define LARGE_ROW (32 * 1024 * 1024)
+/*
+ * A row of more bytes is written with care, since its event may exceed the
+ * limits of memory. A value can be much longer as text than it is stored:
+ * 1e131071 takes 10 bytes, which are 131072 digits. So 32 kB may become 430 MB,
+ * and no smaller row comes near 1 GB.
+ */
+#define LARGE_ROW (32 * 1024)
 
 /* How many changes may pass in silence, where core does not report progress. */
 #define PROGRESS_INTERVAL 100
@@ -249,53 +253,72 @@ typedef struct Attempt
 {
 	StringInfo	out;
 	CdcChange  *change;
-	int			max_len;
 } Attempt;
 
 static void
 write_change(void *arg)
 {
 	Attempt    *attempt = arg;
-	int			start = attempt->out->len;
 
 	cdc_event_change(attempt->out, attempt->change);
-	if (attempt->out->len - start > attempt->max_len)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("row is too large for one event")));
 }
 
 static void
 write_failed_key(void *arg)
 {
 	Attempt    *attempt = arg;
-	int			start = attempt->out->len;
 
 	cdc_event_failure(attempt->out, attempt->change, true, "", "", 0);
-	attempt->out->len = start;
 }
 
-/* A row that can not be written becomes an event that says so. */
+/* Writes, in place of the event that begins at `start`, one that says why there
+ * is none; with the key, if that can be written. */
 static void
-write_carefully(Attempt *attempt, bool stop_on_error)
+write_failure(Attempt *attempt, int start, int max_len,
+			  const char *sqlstate, const char *message, AttrNumber column)
 {
-	CdcChange  *change = attempt->change;
-	int			start = attempt->out->len;
-	ErrorData  *error = cdc_guarded(write_change, attempt);
-	AttrNumber	column = change->failing;
-	bool		key_fails;
-	const char *message;
+	bool		with_key;
 
-	if (error == NULL)
-		return;
 	attempt->out->len = start;
-	if (stop_on_error)
-		ReThrowError(error);
-	key_fails = cdc_guarded(write_failed_key, attempt) != NULL;
+	with_key = cdc_guarded(write_failed_key, attempt) == NULL &&
+		attempt->out->len - start < max_len / 2;
 	attempt->out->len = start;
-	message = error->message_id != NULL ? error->message_id : "unknown error";
-	cdc_event_failure(attempt->out, change, !key_fails,
-					  unpack_sql_state(error->sqlerrcode), message, column);
+	cdc_event_failure(attempt->out, attempt->change, with_key, sqlstate, message, column);
+}
+
+/*
+ * Appends the event of a change. With `careful` an ERROR is caught, and the
+ * change becomes an event that says so; as does one that is too large for a
+ * message, unless errors are to stop the stream.
+ */
+static void
+write_event(CdcState *state, CdcChange *change, bool careful)
+{
+	Attempt		attempt = {cdc_batch_events(state->batch), change};
+	int			start = attempt.out->len;
+	int			max_len = cdc_batch_max_event(state->batch);
+	ErrorData  *error = NULL;
+
+	if (careful)
+		error = cdc_guarded(write_change, &attempt);
+	else
+		write_change(&attempt);
+	if (error != NULL)
+	{
+		if (state->options.stop_on_error)
+			ReThrowError(error);
+		write_failure(&attempt, start, max_len, unpack_sql_state(error->sqlerrcode),
+					  error->message_id != NULL ? error->message_id : "unknown error",
+					  change->failing);
+	}
+	else if (unlikely(attempt.out->len - start > max_len))
+	{
+		if (state->options.stop_on_error)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("row is too large for one event")));
+		write_failure(&attempt, start, max_len, "54000", "row is too large for one event", 0);
+	}
 }
 
 /* Adds the relation, and the column that is being written, to errors. */
@@ -340,8 +363,6 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	CdcTableEntry *entry;
 	CdcChange	event = {head};
-	Attempt		attempt = {cdc_batch_events(state->batch), &event,
-		cdc_batch_max_event(state->batch)};
 	ErrorPlace	place = {rel, &event};
 	ErrorContextCallback callback = {error_context_stack, add_context, &place};
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
@@ -375,12 +396,9 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 			cdc_fix_settings();
 			state->settings_fixed = true;
 		}
-		if (entry->table->may_raise ||
-			cdc_row_toasted_size(old, tupdesc, &state->before) +
-			cdc_row_toasted_size(new, tupdesc, &state->after) > LARGE_ROW)
-			write_carefully(&attempt, state->options.stop_on_error);
-		else
-			write_change(&attempt);
+		write_event(state, &event, entry->table->may_raise ||
+					cdc_row_size(old, entry->table, &state->before) +
+					cdc_row_size(new, entry->table, &state->after) > LARGE_ROW);
 		cdc_batch_added(state->batch, entry);
 	}
 	error_context_stack = callback.previous;

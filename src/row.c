@@ -45,18 +45,22 @@ cdc_row_write(StringInfo out, uint32 field, const CdcColumn *columns, int ncolum
 }
 
 Size
-cdc_row_toasted_size(HeapTuple tuple, TupleDesc tupdesc, const CdcRow *row)
+cdc_row_size(HeapTuple tuple, const CdcTable *table, const CdcRow *row)
 {
-	Size		size = 0;
+	Size		size;
 
-	if (tuple == NULL || !HeapTupleHasExternal(tuple))
+	if (tuple == NULL)
 		return 0;
-	for (int i = 0; i < tupdesc->natts; i++)
+	size = tuple->t_len;
+	for (int i = 0; i < table->nvarlena; i++)
 	{
-		if (!row->isnull[i] && TupleDescAttr(tupdesc, i)->attlen == -1 &&
-			VARATT_IS_EXTERNAL(DatumGetPointer(row->values[i])) &&
-			!VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(row->values[i])))
-			size += toast_raw_datum_size(row->values[i]);
+		int			at = table->varlena[i] - 1;
+		Pointer		value = DatumGetPointer(row->values[at]);
+
+		if (!row->isnull[at] &&
+			(VARATT_IS_COMPRESSED(value) ||
+			 (VARATT_IS_EXTERNAL(value) && !VARATT_IS_EXTERNAL_ONDISK(value))))
+			size += toast_raw_datum_size(row->values[at]);
 	}
 	return size;
 }

@@ -36,8 +36,8 @@ extern bool cdc_row_write(StringInfo out, uint32 field,
 						  const CdcColumn *columns, int ncolumns,
 						  const CdcRow *row, const bool *only, AttrNumber *failing);
 
-/* Sum of the bytes of values that are stored out of line, decompressed: what
- * a row may take at least. 0 for ordinary rows. */
-extern Size cdc_row_toasted_size(HeapTuple tuple, TupleDesc tupdesc, const CdcRow *row);
+/* Bytes of a row with its values decompressed and in line; those that are not
+ * logged do not count. 0 for no tuple. */
+extern Size cdc_row_size(HeapTuple tuple, const CdcTable *table, const CdcRow *row);
 
 #endif							/* CDC_ROW_H */

@@ -200,6 +200,7 @@ cdc_table_resolve(Relation rel)
 	table->replident = rel->rd_rel->relreplident;
 	table->keys = palloc(sizeof(CdcColumn) * Max(bms_num_members(key), 1));
 	table->rest = palloc(sizeof(CdcColumn) * Max(tupdesc->natts, 1));
+	table->varlena = palloc(sizeof(AttrNumber) * Max(tupdesc->natts, 1));
 	table->types = palloc(sizeof(uint32) * Max(tupdesc->natts, 1));
 
 	desc.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(rel)));
@@ -222,6 +223,8 @@ cdc_table_resolve(Relation rel)
 		column->attnum = att->attnum;
 		column->attbyval = att->attbyval;
 		column->attlen = att->attlen;
+		if (att->attlen == -1)
+			table->varlena[table->nvarlena++] = att->attnum;
 		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
 		table->may_raise |= column->codec.may_raise;
 		table->needs_settings |= column->codec.needs_settings;

@@ -33,6 +33,8 @@ typedef struct CdcTable
 	CdcColumn  *keys;			/* the key, in attnum order */
 	int			nrest;
 	CdcColumn  *rest;			/* all other columns, in attnum order */
+	int			nvarlena;
+	AttrNumber *varlena;		/* columns whose values may be compressed or out of line */
 	int			ntypes;
 	uint32	   *types;			/* whose names are in the descriptor: their hash values
 								 * in the system cache TYPEOID */
