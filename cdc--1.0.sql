@@ -79,68 +79,103 @@ REVOKE ALL ON FUNCTION decode_json(bytea) FROM PUBLIC;
 COMMENT ON FUNCTION decode_json(bytea) IS
   'The JSON form of a stream, one line for each event and each outcome, exactly as format = ''json'' gives it. data: delimited batches, a file of pg_recvlogical, or a serialized cdc.v1.Stream. NULL gives no rows. ERROR XX001 where the bytes are damaged or a schema is missing, which is named.';
 
+CREATE FUNCTION jsonb_or_text(value json)
+RETURNS jsonb LANGUAGE plpgsql STRICT IMMUTABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN value::jsonb;
+EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+  RETURN pg_catalog.to_jsonb(value::text);
+END $$;
+REVOKE ALL ON FUNCTION jsonb_or_text(json) FROM PUBLIC;
+COMMENT ON FUNCTION jsonb_or_text(json) IS
+  'The value as jsonb; as a string of its text where jsonb can not hold it (numbers or sizes beyond its limits). NULL gives NULL.';
+
 CREATE FUNCTION decode(data bytea, OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
-RETURNS SETOF record LANGUAGE sql STRICT IMMUTABLE PARALLEL SAFE
+RETURNS SETOF record LANGUAGE sql STRICT IMMUTABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT e->>'position', (e->>'xid')::xid, (e->>'commit_time')::timestamptz, e->>'op',
-         e->>'relation', e->>'fingerprint', e->'key', e->'new_key', e->'old', e->'new',
-         e->'metadata', e
-  FROM cdc.decode_json(data) line, LATERAL (SELECT line::jsonb) x(e)
-  WHERE e ? 'position'
+  SELECT line->>'position', (line->>'xid')::xid, (line->>'commit_time')::timestamptz,
+         line->>'op', line->>'relation', line->>'fingerprint',
+         cdc.jsonb_or_text(line->'key'), cdc.jsonb_or_text(line->'new_key'),
+         cdc.jsonb_or_text(line->'old'), cdc.jsonb_or_text(line->'new'),
+         cdc.jsonb_or_text(line->'metadata'), cdc.jsonb_or_text(line)
+  FROM cdc.decode_json(data) exact,
+       -- json may have escapes that no text can have: \u0000, half a surrogate pair
+       LATERAL (SELECT CASE WHEN exact::text !~ '\\u(0000|[dD][89a-fA-F])' THEN exact
+         ELSE regexp_replace(regexp_replace(exact::text,
+           '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))', '\1\\ufffd', 'g'),
+           '(?<!\\u[dD][89abAB][0-9a-fA-F]{2})(?<!\\)((?:\\\\)*)\\u[dD][c-fC-F][0-9a-fA-F]{2}', '\1\\ufffd', 'g')::json
+         END) shown(line)
+  WHERE line->'position' IS NOT NULL
 $$;
 REVOKE ALL ON FUNCTION decode(bytea) FROM PUBLIC;
 COMMENT ON FUNCTION decode(bytea) IS
-  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. NULL gives no rows.';
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows. Needs EXECUTE on decode_json and jsonb_or_text too.';
 
 CREATE FUNCTION peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
-RETURNS SETOF record LANGUAGE sql VOLATILE PARALLEL UNSAFE
+RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+BEGIN
+  IF 'format' = ANY (options) OR 'schemas' = ANY (options) THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'options "format" and "schemas" can not be given here',
+      HINT = 'pg_logical_slot_peek_changes(slot, NULL, NULL, ''format'', ''json'') gives JSON lines.';
+  END IF;
+  RETURN QUERY
   SELECT d.* FROM pg_logical_slot_peek_binary_changes(slot_name, upto_lsn, upto_nchanges,
-    VARIADIC ARRAY['schemas', 'batch'] || options) c, cdc.decode(c.data) d
-$$;
+    VARIADIC ARRAY['schemas', 'batch'] || options) c, cdc.decode(c.data) d;
+END $$;
 REVOKE ALL ON FUNCTION peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION peek(name, pg_lsn, integer, text[]) IS
-  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn. Needs REPLICATION.';
+  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format and schemas. Needs REPLICATION, and EXECUTE on decode, decode_json and jsonb_or_text.';
 
 CREATE FUNCTION read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
-RETURNS SETOF record LANGUAGE sql VOLATILE PARALLEL UNSAFE
+RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT d.* FROM pg_logical_slot_get_binary_changes(slot_name, upto_lsn, upto_nchanges,
-    VARIADIC ARRAY['schemas', 'batch'] || options) c, cdc.decode(c.data) d
-$$;
+DECLARE
+  -- both calls below end at the same place
+  upto pg_lsn := least(upto_lsn, CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
+                                      ELSE pg_current_wal_flush_lsn() END);
+BEGIN
+  RETURN QUERY SELECT p.* FROM cdc.peek(slot_name, upto, upto_nchanges, options) p;
+  -- only now, with all of it in hand: what failed before can be read again
+  PERFORM FROM pg_logical_slot_get_binary_changes(slot_name, upto, upto_nchanges,
+    VARIADIC ARRAY['schemas', 'batch'] || options);
+END $$;
 REVOKE ALL ON FUNCTION read(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION read(name, pg_lsn, integer, text[]) IS
-  'As cdc.peek(), and consumes what it returns: the slot moves on when the statement ends, also if the transaction is rolled back later.';
+  'As cdc.peek(), and consumes what it returns: the slot moves on once all of it is decoded, also if the transaction is rolled back later. An ERROR leaves the slot where it was. Decodes twice: for looks, not for volumes. Needs what peek() needs.';
 
 -- Schemas
 
 CREATE FUNCTION fingerprint(relation regclass)
-RETURNS text LANGUAGE c STRICT STABLE PARALLEL SAFE
+RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_fingerprint_sql';
 REVOKE ALL ON FUNCTION fingerprint(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION fingerprint(regclass) IS
   'Address of the table''s schema as it is now, 16 hexadecimal digits: the first 8 bytes of the SHA-256 of its serialized cdc.v1.Table. NULL gives NULL. ERROR 42809 for what is no table.';
 
 CREATE FUNCTION table_schema(relation regclass)
-RETURNS jsonb LANGUAGE c STRICT STABLE PARALLEL SAFE
+RETURNS jsonb LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_table_schema';
 REVOKE ALL ON FUNCTION table_schema(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION table_schema(regclass) IS
   'The table''s cdc.v1.Table as it is now. missing: the value of rows older than the column. NULL gives NULL. ERROR 42809 for what is no table.';
 
 CREATE FUNCTION proto(relation regclass)
-RETURNS text LANGUAGE c STRICT STABLE PARALLEL SAFE
+RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_proto';
 REVOKE ALL ON FUNCTION proto(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION proto(regclass) IS

@@ -188,7 +188,7 @@ cdc_event_message(StringInfo out, const CdcEventHead *head, bool transactional,
 {
 	int			body = begin_event(out, head, 0);
 	int			message;
-	bool		fits = len <= max_len;
+	bool		fits = prefix != NULL && len + strlen(prefix) <= max_len;
 
 	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, head->subxid);
 	message = cdc_msg_begin(out, CDC_EVENT_MESSAGE);

@@ -92,8 +92,9 @@ typedef struct CdcChange
 } CdcChange;
 
 /* Each appends one event as field `events` of a Batch. An ERROR leaves the
- * StringInfo with a partial event at its end: the caller cuts it off. Content
- * of a message beyond max_len is replaced by a failure. */
+ * StringInfo with a partial event at its end: the caller cuts it off. A
+ * message beyond max_len, or without a prefix (NULL: it is too long), is
+ * replaced by a failure. */
 extern void cdc_event_change(StringInfo out, CdcChange *change);
 extern void cdc_event_truncate(StringInfo out, const CdcEventHead *head,
 							   const CdcTable *table, bool cascade, bool restart_identity);

@@ -593,7 +593,8 @@ cdc_json_table(StringInfo out, const Cdc__V1__Table *table)
 		{
 			const char *name;
 			bool		set;
-		}			flags[] = {{"key", c->key}, {"not_null", c->not_null}, {"generated", c->generated}};
+		}			flags[] = {{"key", c->key}, {"not_null", c->not_null}, {"generated", c->generated},
+			{"missing_unavailable", c->missing_unavailable}};
 
 		appendStringInfoString(out, i > 0 ? ",{" : "{");
 		member(out, "number");

@@ -11,19 +11,27 @@
 #include "encode.h"
 #include "jsonarray.h"
 
-/* An array as it was read. */
+/* An array as it was read: all but the elements, of which there may be very
+ * many. */
 typedef struct ParsedArray
 {
 	Cdc__V1__Type element;
-	CdcField   *values;
-	bool	   *nulls;
-	int			nvalues;
-	int			allocated;
+	const CdcField *field;
+	int64		nvalues;
+	uint8	   *nulls;			/* a bit for each element; NULL: none is NULL */
 	int			ndim;
 	int			dims[MAXDIM];
 	int			nbounds;
 	int			bounds[MAXDIM];
 } ParsedArray;
+
+/* Walks the elements, which may be in several fields. */
+typedef struct ElementCursor
+{
+	CdcWireType wire;
+	CdcCursor	fields;			/* of the message */
+	CdcCursor	packed;			/* within a packed field */
+} ElementCursor;
 
 /* How the elements of a type are encoded; others are text. */
 static const struct
@@ -49,60 +57,83 @@ element_wire(Cdc__V1__Type type)
 	return CDC_WIRE_LEN;
 }
 
-static void
-add_value(ParsedArray *a, const CdcField *value)
+static ElementCursor
+first_element(Cdc__V1__Type element, const CdcField *field)
 {
-	if (a->nvalues == a->allocated)
-	{
-		a->allocated *= 2;
-		a->values = repalloc(a->values, sizeof(CdcField) * a->allocated);
-	}
-	a->values[a->nvalues++] = *value;
+	return (ElementCursor) {
+		.wire = element_wire(element),
+		.fields = cdc_cursor(field->data, field->len),
+		.packed = cdc_cursor(NULL, 0),
+	};
 }
 
-/* Field 1: one element, or with the packed encoding many. */
-static void
-read_values(ParsedArray *a, const CdcField *field)
+/* The next element; false at the end. Field 1 has one of them, or with the
+ * packed encoding many. */
+static bool
+next_element(ElementCursor *cursor, CdcField *value)
 {
-	CdcWireType wire = element_wire(a->element);
-	CdcCursor	cursor;
-	CdcField	value = {1, wire};
-
-	if (field->type == wire)
+	for (;;)
 	{
-		add_value(a, field);
-		return;
+		if (cursor->packed.p != cursor->packed.end)
+		{
+			value->type = cursor->wire;
+			if (!cdc_read_value(&cursor->packed, value))
+				cdc_json_damaged(cursor->packed.error);
+			return true;
+		}
+		if (!cdc_read_field(&cursor->fields, value))
+		{
+			if (cursor->fields.error != NULL)
+				cdc_json_damaged(cursor->fields.error);
+			return false;
+		}
+		if (value->number != CDC_ARRAY_VALUES)
+			continue;
+		if (value->type == cursor->wire)
+			return true;
+		if (value->type != CDC_WIRE_LEN)
+			cdc_json_damaged("elements of an array have the wrong wire type");
+		cursor->packed = cdc_cursor(value->data, value->len);
 	}
-	if (field->type != CDC_WIRE_LEN)
-		cdc_json_damaged("elements of an array have the wrong wire type");
-	cursor = cdc_cursor(field->data, field->len);
-	while (cursor.p < cursor.end && cdc_read_value(&cursor, &value))
-		add_value(a, &value);
-	if (cursor.error != NULL)
-		cdc_json_damaged(cursor.error);
 }
 
-/* A packed field of at most `max` varints. */
+/* A packed field of at most MAXDIM varints. */
 static int
-read_packed(const CdcField *field, uint64 *result, int n, int max)
+read_dimensions(const CdcField *field, uint64 *result, int n)
 {
 	CdcCursor	cursor = cdc_cursor(field->data, field->len);
 
-	if (field->type == CDC_WIRE_VARINT && n < max)
-	{
-		result[n] = field->value;
-		return n + 1;
-	}
 	if (field->type != CDC_WIRE_LEN)
 		cdc_json_damaged("array has a field of the wrong wire type");
 	while (cursor.p < cursor.end)
 	{
-		if (n == max)
-			cdc_json_damaged("array has too many dimensions or NULLs");
+		if (n == MAXDIM)
+			cdc_json_damaged("array has too many dimensions");
 		if (!cdc_read_varint(&cursor, &result[n++]))
 			cdc_json_damaged(cursor.error);
 	}
 	return n;
+}
+
+/* The positions of NULLs. */
+static void
+read_nulls(ParsedArray *a, const CdcField *field)
+{
+	CdcCursor	cursor = cdc_cursor(field->data, field->len);
+	uint64		position;
+
+	if (field->type != CDC_WIRE_LEN)
+		cdc_json_damaged("array has a field of the wrong wire type");
+	if (a->nulls == NULL)
+		a->nulls = palloc0(a->nvalues / 8 + 1);
+	while (cursor.p < cursor.end)
+	{
+		if (!cdc_read_varint(&cursor, &position))
+			cdc_json_damaged(cursor.error);
+		if (position >= a->nvalues)
+			cdc_json_damaged("array has a NULL beyond its end");
+		a->nulls[position / 8] |= 1 << (position % 8);
+	}
 }
 
 /* Dimensions whose product is the number of elements. */
@@ -114,7 +145,7 @@ check_dimensions(ParsedArray *a, const uint64 *dims, const uint64 *bounds)
 	if (a->ndim == 0 && a->nbounds == 0)
 	{
 		a->ndim = a->nvalues > 0 ? 1 : 0;
-		a->dims[0] = a->nvalues;
+		a->dims[0] = (int) a->nvalues;
 		a->bounds[0] = 1;
 		return;
 	}
@@ -137,44 +168,29 @@ check_dimensions(ParsedArray *a, const uint64 *dims, const uint64 *bounds)
 static void
 parse(ParsedArray *a, Cdc__V1__Type element, const CdcField *field)
 {
+	ElementCursor elements = first_element(element, field);
 	CdcCursor	cursor = cdc_cursor(field->data, field->len);
 	CdcField	part;
-	CdcField	null_fields = {0};
 	uint64		dims[MAXDIM];
 	uint64		bounds[MAXDIM];
-	uint64	   *positions;
-	int			npositions;
 
 	memset(a, 0, sizeof(*a));
 	a->element = element;
-	a->allocated = 16;
-	a->values = palloc(sizeof(CdcField) * a->allocated);
+	a->field = field;
+	while (next_element(&elements, &part))
+		a->nvalues++;
 	while (cdc_read_field(&cursor, &part))
 	{
-		if (part.number == CDC_ARRAY_VALUES)
-			read_values(a, &part);
-		else if (part.number == CDC_ARRAY_NULLS)
-			null_fields = part;
+		if (part.number == CDC_ARRAY_NULLS)
+			read_nulls(a, &part);
 		else if (part.number == CDC_ARRAY_DIMENSIONS)
-			a->ndim = read_packed(&part, dims, a->ndim, MAXDIM);
+			a->ndim = read_dimensions(&part, dims, a->ndim);
 		else if (part.number == CDC_ARRAY_LOWER_BOUNDS)
-			a->nbounds = read_packed(&part, bounds, a->nbounds, MAXDIM);
+			a->nbounds = read_dimensions(&part, bounds, a->nbounds);
 	}
 	if (cursor.error != NULL)
 		cdc_json_damaged(cursor.error);
 	check_dimensions(a, dims, bounds);
-
-	a->nulls = palloc0(sizeof(bool) * Max(a->nvalues, 1));
-	if (null_fields.number == 0)
-		return;
-	positions = palloc(sizeof(uint64) * Max(a->nvalues, 1));
-	npositions = read_packed(&null_fields, positions, 0, a->nvalues);
-	for (int i = 0; i < npositions; i++)
-	{
-		if (positions[i] >= a->nvalues)
-			cdc_json_damaged("array has a NULL beyond its end");
-		a->nulls[positions[i]] = true;
-	}
 }
 
 /* What array_out() would quote. */
@@ -232,9 +248,11 @@ append_literal_element(StringInfo out, Cdc__V1__Type element, const CdcField *va
 		appendStringInfoChar(out, '"');
 }
 
-/* One dimension, and those below it. `next` is the next element. */
+/* One dimension, and those below it. `elements` stands before its first element,
+ * whose number *at is. */
 static void
-append_dimension(StringInfo out, const ParsedArray *a, int dim, int *next, bool literal)
+append_dimension(StringInfo out, const ParsedArray *a, int dim, ElementCursor *elements,
+				 int64 *at, bool literal)
 {
 	appendStringInfoChar(out, literal ? '{' : '[');
 	for (int i = 0; i < a->dims[dim]; i++)
@@ -242,17 +260,19 @@ append_dimension(StringInfo out, const ParsedArray *a, int dim, int *next, bool 
 		if (i > 0)
 			appendStringInfoChar(out, ',');
 		if (dim + 1 < a->ndim)
-			append_dimension(out, a, dim + 1, next, literal);
+			append_dimension(out, a, dim + 1, elements, at, literal);
 		else
 		{
-			int			at = (*next)++;
+			CdcField	value;
 
-			if (a->nulls[at])
+			(void) next_element(elements, &value);
+			if (a->nulls != NULL && (a->nulls[*at / 8] >> (*at % 8) & 1) != 0)
 				appendStringInfoString(out, literal ? "NULL" : "null");
 			else if (literal)
-				append_literal_element(out, a->element, &a->values[at]);
+				append_literal_element(out, a->element, &value);
 			else
-				cdc_json_element(out, a->element, &a->values[at]);
+				cdc_json_element(out, a->element, &value);
+			(*at)++;
 		}
 	}
 	appendStringInfoChar(out, literal ? '}' : ']');
@@ -262,7 +282,8 @@ void
 cdc_json_array(StringInfo out, Cdc__V1__Type element, const CdcField *field)
 {
 	ParsedArray a;
-	int			next = 0;
+	ElementCursor elements = first_element(element, field);
+	int64		at = 0;
 	bool		literal = false;
 	StringInfoData text;
 
@@ -276,13 +297,13 @@ cdc_json_array(StringInfo out, Cdc__V1__Type element, const CdcField *field)
 		literal |= a.bounds[i] != 1;
 	if (!literal)
 	{
-		append_dimension(out, &a, 0, &next, false);
+		append_dimension(out, &a, 0, &elements, &at, false);
 		return;
 	}
 	initStringInfo(&text);
 	for (int i = 0; i < a.ndim; i++)
 		appendStringInfo(&text, "[%d:%d]", a.bounds[i], a.bounds[i] + a.dims[i] - 1);
 	appendStringInfoChar(&text, '=');
-	append_dimension(&text, &a, 0, &next, true);
+	append_dimension(&text, &a, 0, &elements, &at, true);
 	cdc_json_string(out, text.data, text.len);
 }

@@ -122,6 +122,8 @@ cdc_metadata_add(CdcMetadata *metadata, const char *content, Size len)
 		metadata->count++;
 		metadata->entries[at].key = copy_text(metadata->cxt, entry.key);
 	}
+	else
+		pfree(unconstify(char *, metadata->entries[at].value.data));
 	metadata->entries[at].value = copy_text(metadata->cxt, entry.value);
 	metadata->bytes = bytes;
 	return true;

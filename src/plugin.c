@@ -36,6 +36,9 @@
  */
 #define LARGE_ROW (32 * 1024)
 
+/* Bytes of a logical message's prefix, which has no limit of its own. */
+#define MAX_PREFIX (64 * 1024)
+
 /* How many changes may pass in silence, where core does not report progress. */
 #define PROGRESS_INTERVAL 100
 
@@ -445,6 +448,13 @@ cdc_truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 	MemoryContextReset(state->change_cxt);
 }
 
+/* A prefix of a message in UTF-8; NULL when it is unreasonably long. */
+static const char *
+prefix_text(const char *prefix)
+{
+	return strlen(prefix) <= MAX_PREFIX ? cdc_utf8(prefix) : NULL;
+}
+
 /* A message outside of transactions is a batch of its own. */
 static void
 write_message_alone(CdcState *state, XLogRecPtr lsn, const char *prefix,
@@ -459,7 +469,7 @@ write_message_alone(CdcState *state, XLogRecPtr lsn, const char *prefix,
 		StartTransactionCommand();
 	MemoryContextSwitchTo(cxt);
 	cdc_batch_begin(state->batch, NULL);
-	cdc_event_message(cdc_batch_events(state->batch), &head, false, cdc_utf8(prefix),
+	cdc_event_message(cdc_batch_events(state->batch), &head, false, prefix_text(prefix),
 					  content, size, cdc_batch_max_event(state->batch));
 	if (own_transaction)
 		AbortCurrentTransaction();
@@ -485,7 +495,7 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 
 		if (wanted)
 		{
-			cdc_event_message(cdc_batch_events(state->batch), &head, true, cdc_utf8(prefix),
+			cdc_event_message(cdc_batch_events(state->batch), &head, true, prefix_text(prefix),
 							  content, size, cdc_batch_max_event(state->batch));
 			cdc_batch_added(state->batch, NULL);
 		}

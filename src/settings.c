@@ -18,7 +18,7 @@ static const struct
 	{"timezone", "UTC"},
 	{"extra_float_digits", "1"},
 	{"bytea_output", "hex"},
-	{"search_path", "pg_catalog"},
+	{"search_path", "pg_catalog, pg_temp"},
 	{"quote_all_identifiers", "off"},
 	{"lc_monetary", "C"},
 	{"lc_messages", "C"},

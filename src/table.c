@@ -14,16 +14,25 @@
 #include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "compat.h"
 #include "guard.h"
 #include "table.h"
 #include "wire.h"
 
+/* Values of older rows: what a value, and all of a table, may take; and from
+ * where on the server's memory might not suffice. A schema is sent often, and
+ * kept in memory. */
+#define MAX_MISSING (1024 * 1024)
+#define MAX_TABLE_MISSING (16 * 1024 * 1024)
+#define CAREFUL_MISSING (32 * 1024)
+
 bool
 cdc_table_is_sent(Relation rel)
 {
 	char	   *nspname;
+	Oid			extension;
 
 	if (rel->rd_rel->relkind != RELKIND_RELATION)
 		return false;
@@ -31,8 +40,8 @@ cdc_table_is_sent(Relation rel)
 	nspname = get_namespace_name(RelationGetNamespace(rel));
 	if (nspname == NULL || strcmp(nspname, "cdc") != 0)
 		return true;
-	return getExtensionOfObject(RelationRelationId, RelationGetRelid(rel)) !=
-		get_extension_oid("cdc", true);
+	extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(rel));
+	return !OidIsValid(extension) || extension != get_extension_oid("cdc", true);
 }
 
 void
@@ -164,13 +173,16 @@ encode_missing(void *arg)
 	codec->encode(&missing->row, codec, missing->value);
 }
 
-/* The value of rows that are older than the column, as a row of its own. One
- * that can not be written is left out: such rows can not be written either. */
+/*
+ * The value of rows that are older than the column, as a row of its own; or
+ * that it can not be told. *total is what the table's values take so far.
+ */
 static void
-describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupdesc)
+describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupdesc, int *total)
 {
 	AttrMissing *stored;
 	MissingValue missing = {column};
+	bool		careful = column->codec.may_raise;
 
 	if (tupdesc->constr == NULL || tupdesc->constr->missing == NULL)
 		return;
@@ -178,11 +190,20 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 	if (!stored->am_present)
 		return;
 	missing.value = stored->am_value;
+	careful |= column->attlen == -1 &&
+		VARSIZE_ANY(DatumGetPointer(missing.value)) > CAREFUL_MISSING;
 	initStringInfo(&missing.row);
-	if (!column->codec.may_raise)
+	if (!careful)
 		encode_missing(&missing);
 	else if (cdc_guarded(encode_missing, &missing) != NULL)
+		missing.row.len = MAX_MISSING + 1;
+	if (missing.row.len > MAX_MISSING || *total + missing.row.len > MAX_TABLE_MISSING)
+	{
+		desc->missing_unavailable = true;
+		pfree(missing.row.data);
 		return;
+	}
+	*total += missing.row.len;
 	desc->missing.data = (uint8_t *) missing.row.data;
 	desc->missing.len = missing.row.len;
 }
@@ -191,21 +212,33 @@ CdcTable *
 cdc_table_resolve(Relation rel)
 {
 	TupleDesc	tupdesc = RelationGetDescr(rel);
-	Bitmapset  *key = key_columns(rel);
+	int			natts = Max(tupdesc->natts, 1);
 	CdcTable   *table = palloc0(sizeof(CdcTable));
 	Cdc__V1__Table desc = CDC__V1__TABLE__INIT;
-	Cdc__V1__Column *columns = palloc0(sizeof(Cdc__V1__Column) * Max(tupdesc->natts, 1));
+	Cdc__V1__Column *columns;
+	Bitmapset  *key;
+	int			missing_total = 0;
+	/* what is kept goes here, and all else into a context of its own */
+	MemoryContext result_cxt = CurrentMemoryContext;
+	MemoryContext scratch = AllocSetContextCreate(result_cxt, "cdc resolve",
+												  ALLOCSET_DEFAULT_SIZES);
+
+	MemoryContextSwitchTo(scratch);
+	key = key_columns(rel);
+	MemoryContextSwitchTo(result_cxt);
 
 	table->relid = RelationGetRelid(rel);
 	table->replident = rel->rd_rel->relreplident;
 	table->keys = palloc(sizeof(CdcColumn) * Max(bms_num_members(key), 1));
-	table->rest = palloc(sizeof(CdcColumn) * Max(tupdesc->natts, 1));
-	table->varlena = palloc(sizeof(AttrNumber) * Max(tupdesc->natts, 1));
-	table->types = palloc(sizeof(uint32) * Max(tupdesc->natts, 1));
+	table->rest = palloc(sizeof(CdcColumn) * natts);
+	table->varlena = palloc(sizeof(AttrNumber) * natts);
+	table->types = palloc(sizeof(uint32) * natts);
 
+	MemoryContextSwitchTo(scratch);
+	columns = palloc0(sizeof(Cdc__V1__Column) * natts);
 	desc.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(rel)));
 	desc.name = cdc_utf8(RelationGetRelationName(rel));
-	desc.columns = palloc(sizeof(Cdc__V1__Column *) * Max(tupdesc->natts, 1));
+	desc.columns = palloc(sizeof(Cdc__V1__Column *) * natts);
 	for (int i = 0; i < lengthof(identities); i++)
 		if (identities[i].relreplident == table->replident)
 			desc.replica_identity = identities[i].identity;
@@ -225,7 +258,9 @@ cdc_table_resolve(Relation rel)
 		column->attlen = att->attlen;
 		if (att->attlen == -1)
 			table->varlena[table->nvarlena++] = att->attnum;
+		MemoryContextSwitchTo(result_cxt);
 		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
+		MemoryContextSwitchTo(scratch);
 		table->may_raise |= column->codec.may_raise;
 		table->needs_settings |= column->codec.needs_settings;
 
@@ -239,13 +274,15 @@ cdc_table_resolve(Relation rel)
 		d->key = is_key;
 		d->not_null = att->attnotnull;
 		d->generated = att->attgenerated != '\0';
-		describe_missing(d, column, tupdesc);
+		describe_missing(d, column, tupdesc, &missing_total);
 		desc.columns[desc.n_columns++] = d;
 	}
 
 	table->descriptor_len = cdc__v1__table__get_packed_size(&desc);
-	table->descriptor = palloc(table->descriptor_len);
+	table->descriptor = MemoryContextAlloc(result_cxt, table->descriptor_len);
 	cdc__v1__table__pack(&desc, (uint8_t *) table->descriptor);
 	table->fingerprint = cdc_fingerprint(table->descriptor, table->descriptor_len);
+	MemoryContextSwitchTo(result_cxt);
+	MemoryContextDelete(scratch);
 	return table;
 }

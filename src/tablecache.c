@@ -12,14 +12,15 @@
 #include "settings.h"
 #include "tablecache.h"
 
-/* About 4 kB for a table of 10 columns. */
-#define MAX_ENTRIES 4096
+/* What all resolved relations may take. One of 10 columns takes about 4 kB. */
+#define MAX_BYTES (12 * 1024 * 1024)
 
 struct CdcTableCache
 {
 	MemoryContext cxt;
 	HTAB	   *entries;
 	dlist_head	lru;			/* the least recently used first */
+	Size		bytes;			/* of all entries' contexts */
 	CdcTableEntry *last;		/* the entry that the last call returned */
 };
 
@@ -128,23 +129,34 @@ cdc_tablecache_create(MemoryContext parent)
 static CdcTableEntry *
 new_entry(CdcTableCache *cache, Oid relid)
 {
-	CdcTableEntry *entry;
+	CdcTableEntry *entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
 
-	if (hash_get_num_entries(cache->entries) >= MAX_ENTRIES)
-	{
-		entry = dlist_container(CdcTableEntry, lru, dlist_pop_head_node(&cache->lru));
-		MemoryContextDelete(entry->cxt);
-		hash_search(cache->entries, &entry->relid, HASH_REMOVE, NULL);
-	}
-	entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
 	entry->valid = false;
 	entry->table = NULL;
 	entry->sent = false;
 	entry->sent_fingerprint = 0;
 	entry->sent_batch = 0;
 	entry->cxt = AllocSetContextCreate(cache->cxt, "cdc table", ALLOCSET_SMALL_SIZES);
+	entry->bytes = 0;
 	dlist_push_tail(&cache->lru, &entry->lru);
 	return entry;
+}
+
+/* Forgets what was not used for longest, but never this one. */
+static void
+make_room(CdcTableCache *cache, CdcTableEntry *keep)
+{
+	while (cache->bytes > MAX_BYTES)
+	{
+		CdcTableEntry *oldest = dlist_head_element(CdcTableEntry, lru, &cache->lru);
+
+		if (oldest == keep)
+			return;
+		dlist_delete(&oldest->lru);
+		cache->bytes -= oldest->bytes;
+		MemoryContextDelete(oldest->cxt);
+		hash_search(cache->entries, &oldest->relid, HASH_REMOVE, NULL);
+	}
 }
 
 /* Catalogs may change meanwhile: then the entry serves for this once. After an
@@ -188,10 +200,16 @@ cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 	entry = hash_search(cache->entries, &relid, HASH_FIND, NULL);
 	if (entry == NULL)
 		entry = new_entry(cache, relid);
-	if (!entry->valid)
-		resolve(entry, relid, rel);
 	dlist_delete(&entry->lru);
 	dlist_push_tail(&cache->lru, &entry->lru);
+	if (!entry->valid)
+	{
+		resolve(entry, relid, rel);
+		cache->bytes -= entry->bytes;
+		entry->bytes = MemoryContextMemAllocated(entry->cxt, true) + sizeof(CdcTableEntry);
+		cache->bytes += entry->bytes;
+		make_room(cache, entry);
+	}
 	cache->last = entry;
 	return entry;
 }

@@ -4,7 +4,7 @@
  *	  again after they changed.
  *
  * One cache for a decoding context, in whose memory it lives. Memory is
- * bounded: beyond a number of tables the one that was not used for longest is
+ * bounded: beyond a number of bytes the table that was not used for longest is
  * forgotten, which costs resolving it and sending its schema again.
  */
 #ifndef CDC_TABLECACHE_H
@@ -25,6 +25,7 @@ typedef struct CdcTableEntry
 	uint64		sent_fingerprint;	/* the last schema that was sent */
 	uint64		sent_batch;		/* the batch it was sent in */
 	MemoryContext cxt;			/* of table */
+	Size		bytes;			/* of cxt */
 	dlist_node	lru;
 } CdcTableEntry;
 

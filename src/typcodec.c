@@ -231,7 +231,12 @@ init_array(CdcCodec *codec, Oid element)
 
 		array->kind = CDC_ARRAY_LEN;
 		use_output(&array->element, getBaseType(element));
-		array->element.type = type == CDC__V1__TYPE__TYPE_ARRAY ? CDC__V1__TYPE__TYPE_OTHER : type;
+		array->element.type = type;
+		if (type == CDC__V1__TYPE__TYPE_ARRAY)
+		{
+			array->element.type = CDC__V1__TYPE__TYPE_OTHER;
+			use_text_rules(&array->element);
+		}
 		set_tag(&array->element, CDC_ARRAY_VALUES, CDC_WIRE_LEN);
 	}
 	if (array->kind == CDC_ARRAY_PACKED)
