@@ -49,7 +49,7 @@ cdc_row_size(HeapTuple tuple, const CdcTable *table, const CdcRow *row)
 {
 	Size		size;
 
-	if (tuple == NULL)
+	if (tuple == NULL || row == NULL)
 		return 0;
 	size = tuple->t_len;
 	for (int i = 0; i < table->nvarlena; i++)

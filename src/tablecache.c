@@ -21,6 +21,8 @@ struct CdcTableCache
 	HTAB	   *entries;
 	dlist_head	lru;			/* the least recently used first */
 	CdcTableEntry *last;		/* the entry that the last call returned */
+	CdcFilter  *filter;
+	List	   *ancestors;		/* OIDs of partitioned tables that entries depend on */
 };
 
 /* Callbacks can not be unregistered: they are registered once for the process
@@ -49,7 +51,7 @@ invalidate_relation(Datum arg, Oid relid)
 
 	if (current_cache == NULL)
 		return;
-	if (OidIsValid(relid))
+	if (OidIsValid(relid) && !list_member_oid(current_cache->ancestors, relid))
 	{
 		entry = hash_search(current_cache->entries, &relid, HASH_FIND, NULL);
 		if (entry != NULL)
@@ -61,9 +63,9 @@ invalidate_relation(Datum arg, Oid relid)
 		mark(entry);
 }
 
-/* Names of schemas are part of a Table. */
+/* Names of schemas are part of a Table, and any table may be in a publication. */
 static void
-invalidate_schema(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
+invalidate_all(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
 	invalidate_relation((Datum) 0, InvalidOid);
 }
@@ -84,9 +86,9 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
 		/* one that is being resolved has no table yet */
-		bool		uses = hashvalue == 0 || entry->table == NULL;
+		bool		uses = hashvalue == 0 || (entry->table == NULL && !entry->valid);
 
-		for (int i = 0; !uses && i < entry->table->ntypes; i++)
+		for (int i = 0; !uses && entry->table != NULL && i < entry->table->ntypes; i++)
 			uses = entry->table->types[i] == hashvalue;
 		if (uses)
 			mark(entry);
@@ -94,8 +96,11 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 }
 
 CdcTableCache *
-cdc_tablecache_create(MemoryContext parent)
+cdc_tablecache_create(const CdcOptions *options, MemoryContext parent)
 {
+	static const CdcSysCacheId watched[] = {
+		NAMESPACEOID, PUBLICATIONOID, PUBLICATIONRELMAP, PUBLICATIONNAMESPACEMAP
+	};
 	static bool registered = false;
 	MemoryContextCallback *callback;
 	CdcTableCache *cache;
@@ -103,6 +108,7 @@ cdc_tablecache_create(MemoryContext parent)
 
 	cache = MemoryContextAllocZero(parent, sizeof(CdcTableCache));
 	cache->cxt = AllocSetContextCreate(parent, "cdc table cache", ALLOCSET_DEFAULT_SIZES);
+	cache->filter = cdc_filter_create(options, parent);
 	dlist_init(&cache->lru);
 	ctl.keysize = sizeof(Oid);
 	ctl.entrysize = sizeof(CdcTableEntry);
@@ -114,7 +120,8 @@ cdc_tablecache_create(MemoryContext parent)
 	{
 		CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
 		CacheRegisterSyscacheCallback(TYPEOID, invalidate_type, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_schema, (Datum) 0);
+		for (int i = 0; i < lengthof(watched); i++)
+			CacheRegisterSyscacheCallback(watched[i], invalidate_all, (Datum) 0);
 		registered = true;
 	}
 	callback = MemoryContextAllocZero(parent, sizeof(MemoryContextCallback));
@@ -139,6 +146,7 @@ new_entry(CdcTableCache *cache, Oid relid)
 	entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
 	entry->valid = false;
 	entry->table = NULL;
+	entry->selection = NULL;
 	entry->sent = false;
 	entry->sent_fingerprint = 0;
 	entry->sent_batch = 0;
@@ -147,12 +155,42 @@ new_entry(CdcTableCache *cache, Oid relid)
 	return entry;
 }
 
+/* Resolves what is sent of a relation, if anything is. */
+static CdcTable *
+resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
+{
+	CdcSelection *selection = cdc_filter_resolve(cache->filter, rel, entry->cxt);
+	CdcTableView view = {rel, selection->map, selection->columns};
+	CdcTable   *table = NULL;
+	MemoryContext oldcxt;
+
+	/* renames of ancestors, attaching and detaching them matter */
+	if (selection->ancestors != NIL)
+	{
+		oldcxt = MemoryContextSwitchTo(cache->cxt);
+		cache->ancestors = list_concat_unique_oid(cache->ancestors, selection->ancestors);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	entry->selection = selection;
+	if (selection->ops == 0)
+		return NULL;
+	if (selection->relid != RelationGetRelid(rel))
+		view.as = RelationIdGetRelation(selection->relid);
+	if (!RelationIsValid(view.as))
+		elog(ERROR, "could not open relation with OID %u", selection->relid);
+	oldcxt = MemoryContextSwitchTo(entry->cxt);
+	table = cdc_table_resolve(rel, &view);
+	MemoryContextSwitchTo(oldcxt);
+	if (view.as != rel)
+		RelationClose(view.as);
+	return table;
+}
+
 /* Catalogs may change meanwhile: then the entry serves for this once. After an
  * ERROR it stays invalid. */
 static void
-resolve(CdcTableEntry *entry, Oid relid, Relation rel)
+resolve(CdcTableCache *cache, CdcTableEntry *entry, Oid relid, Relation rel)
 {
-	MemoryContext oldcxt;
 	CdcTable   *table = NULL;
 	Relation	target = rel;
 
@@ -165,11 +203,7 @@ resolve(CdcTableEntry *entry, Oid relid, Relation rel)
 	if (!RelationIsValid(target))
 		elog(ERROR, "could not open relation with OID %u", relid);
 	if (cdc_table_is_sent(target))
-	{
-		oldcxt = MemoryContextSwitchTo(entry->cxt);
-		table = cdc_table_resolve(target);
-		MemoryContextSwitchTo(oldcxt);
-	}
+		table = resolve_table(cache, entry, target);
 	if (target != rel)
 		RelationClose(target);
 	entry->table = table;
@@ -189,7 +223,7 @@ cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 	if (entry == NULL)
 		entry = new_entry(cache, relid);
 	if (!entry->valid)
-		resolve(entry, relid, rel);
+		resolve(cache, entry, relid, rel);
 	dlist_delete(&entry->lru);
 	dlist_push_tail(&cache->lru, &entry->lru);
 	cache->last = entry;
