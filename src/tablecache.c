@@ -71,7 +71,7 @@ invalidate_all(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 }
 
 /*
- * And names of types. Creating any table creates a type, so only tables that
+ * Names of types are part of it, too. Creating any table creates a type, so only tables that
  * have this one are marked; hash value 0 stands for all.
  */
 static void
