@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::Bin;
 use CdcStream;
+use IPC::Run;
 use JSON::PP;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -226,21 +227,116 @@ sub cdc_events
 }
 
 my $upto = end_of_wal($node);
+
+# The lines of events of a copy of a slot, through the walsender.
+sub lines
+{
+	my ($slot, %options) = @_;
+	$node->safe_psql('postgres', "SELECT pg_copy_logical_replication_slot('$slot', 'copy')");
+	my @lines = $options{streaming}
+	  ? grep { !/"op":"COMMITTED"/ } decode($node, receive($node, 'copy', upto => $upto, options => \%options))
+	  : receive_json($node, 'copy', upto => $upto, options => \%options);
+	$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('copy')});
+	return @lines;
+}
+
+sub pgoutput
+{
+	my ($names) = @_;
+	return qq{
+SELECT encode(data, 'hex') FROM pg_logical_slot_peek_binary_changes('pg', NULL, NULL, 'proto_version', '1', 'publication_names', '$names')};
+}
+
 my $compared = 0;
 foreach my $case (@cases)
 {
 	my $names = join ',', @$case;
-	my @pg = pgoutput_events($node->safe_psql('postgres', qq{
-SELECT encode(data, 'hex') FROM pg_logical_slot_peek_binary_changes('pg', NULL, NULL, 'proto_version', '1', 'publication_names', '$names')}));
-	$node->safe_psql('postgres', q{SELECT pg_copy_logical_replication_slot('cdc', 'copy')});
-	my @cdc = cdc_events(receive_json($node, 'copy', upto => $upto,
-			options => { publication_names => $names, old => 'full' }));
-	$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('copy')});
+	my @pg = pgoutput_events($node->safe_psql('postgres', pgoutput($names)));
+	my @cdc = cdc_events(lines('cdc', publication_names => $names, old => 'full'));
 	is_deeply(\@cdc, \@pg, "$names: " . scalar @pg . ' events');
 	cmp_ok(scalar @pg, '>', 0, 'which is something') if $names ne 'nothing';
 	$compared += @pg;
 }
 note "$compared events compared";
+
+# --- where pgoutput stops -----------------------------------------------------
+
+my ($status, undef, $error) = $node->psql('postgres', pgoutput('everything,columns'));
+isnt($status, 0, 'pgoutput refuses column lists that differ');
+my @all = lines('cdc', publication_names => 'everything');
+my @narrow = lines('cdc', publication_names => 'everything,columns');
+is(scalar @narrow, scalar @all, 'cdc sends all rows,');
+unlike(join("\n", grep { /"relation":"public.plain"/ } @narrow), qr/"region"|"note"/, 'without columns that one list lacks');
+like(join("\n", grep { /"relation":"public.whole"/ } @narrow), qr/"region".*"note"/s, 'and other tables with all of theirs');
+
+is_deeply([ lines('cdc', publication_names => 'no_such,eu') ], [ lines('cdc', publication_names => 'eu') ],
+	'a publication that does not exist adds nothing');
+is(scalar lines('cdc', publication_names => 'no_such'), 0, 'and alone publishes nothing');
+like(slurp_file($node->logfile), qr/WARNING: +publication "no_such" does not exist/, 'but a warning');
+
+# --- streamed transactions, filters that raise, memory ---------------------------
+
+$node->safe_psql('postgres', q{
+CREATE TABLE many (id int PRIMARY KEY, n int);
+CREATE PUBLICATION even FOR TABLE many WHERE (id % 2 = 0);
+CREATE PUBLICATION never FOR TABLE many WHERE (1 / 0 = n);
+CREATE PUBLICATION raises FOR TABLE many WHERE (1 / (n - 1) > 0) WITH (publish = 'insert');
+});
+slot($node, $_) for qw(few many);
+$node->safe_psql('postgres', 'INSERT INTO many SELECT g, 1 FROM generate_series(1, 1000) g');
+$node->safe_psql('postgres', q{SELECT pg_replication_slot_advance('many', pg_current_wal_lsn())});
+$node->safe_psql('postgres', 'INSERT INTO many SELECT g, 1 FROM generate_series(1001, 60000) g; UPDATE many SET id = -id WHERE id < 100');
+$upto = end_of_wal($node);
+
+my @even = lines('few', publication_names => 'even');
+is(scalar @even, 30000 + 49, 'rows that pass a filter');
+$node->append_conf('postgresql.conf', "logical_decoding_work_mem = 64kB\n");
+$node->reload;
+my @streamed = lines('few', publication_names => 'even', streaming => 'on');
+my ($plain, $in_parts) = map { join "\n", map { /"op":"(\w+)".*("key":\{"id":[-\d]+\})/ ? "$1 $2" : $_ } @$_ } \@even, \@streamed;
+is($in_parts, $plain, 'the same when the transaction is streamed');
+unlike($streamed[-1000], qr/"commit_time"/, 'which it is');
+
+my @undecided = lines('few', publication_names => 'raises');
+is(scalar @undecided, 60000, 'a filter that raises: an event for each row');
+is(scalar(grep { /"failure":\{"sqlstate":"22012"/ && !/"key"|"new"/ } @undecided), 60000, 'with a failure, and no values');
+is(scalar(grep { /"failure":\{"sqlstate":"22012"/ && !/"key"|"new"/ } lines('few', publication_names => 'raises', streaming => 'on')),
+	60000, 'also when the transaction is streamed');
+
+# The most memory that a walsender had until it had sent all, in kB.
+sub peak
+{
+	my ($slot, $publication) = @_;
+	my ($in, $out, $err) = ('', '', '');
+	$node->safe_psql('postgres', "SELECT pg_copy_logical_replication_slot('$slot', 'copy')");
+	my $client = IPC::Run::start(
+		[ 'pg_recvlogical', '-S', 'copy', '-d', $node->connstr('postgres'), '--start', '-f', '/dev/null',
+		  '-s', '1', '-F', '1', '--no-loop', '-o', "publication_names=$publication" ],
+		'<', \$in, '>', \$out, '2>', \$err);
+	$node->poll_query_until('postgres', qq{
+SELECT active AND confirmed_flush_lsn >= '$upto' FROM pg_replication_slots WHERE slot_name = 'copy'})
+	  or die "slot $slot is not drained";
+	my $pid = $node->safe_psql('postgres', q{SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'copy'});
+	my ($kb) = slurp_file("/proc/$pid/status") =~ /^VmHWM:\s+(\d+) kB/m;
+	$client->signal('INT');
+	$client->finish;
+	$node->safe_psql('postgres', q{SELECT pg_drop_replication_slot('copy')});
+	return $kb;
+}
+
+SKIP:
+{
+	skip 'needs /proc/PID/status', 2 if !-r "/proc/$$/status";
+	# a filter that raises for a row, and one that raises when it is prepared
+	my %many = map { $_ => peak('few', $_) } qw(raises never);
+	$node->safe_psql('postgres', q{SELECT pg_replication_slot_advance('many', pg_current_wal_lsn()); INSERT INTO many VALUES (70000, 1)});
+	$upto = end_of_wal($node);
+	foreach my $publication (sort keys %many)
+	{
+		my $more = $many{$publication} - peak('many', $publication);
+		cmp_ok($more, '<', 8 * 1024, "$publication: $more kB for 60000 rows more");
+	}
+}
 
 $node->stop;
 done_testing();
