@@ -68,6 +68,7 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 #endif
 
 #if PG_VERSION_NUM < 190000
+typedef RepOriginId ReplOriginId;
 #define InvalidReplOriginId		InvalidRepOriginId
 #endif
 
@@ -100,6 +101,12 @@ typedef int CdcSysCacheId;
 #else
 #define cdc_log_message(prefix, data, len) \
 	LogLogicalMessage((prefix), (data), (len), true)
+#endif
+
+/* Publications that name a relation, and those FOR ALL TABLES EXCEPT it (19). */
+#if PG_VERSION_NUM < 190000
+#define GetRelationIncludedPublications(relid)	GetRelationPublications(relid)
+#define GetRelationExcludedPublications(relid)	((void) (relid), NIL)
 #endif
 
 /* Virtual generated columns (18) have no value in the tuple. */

@@ -94,6 +94,14 @@ complete_key(const CdcTable *table, const CdcRow *before, const CdcRow *after)
 	}
 }
 
+/* What identifies the row before the change where it can not be a key. */
+static void
+write_identity(StringInfo out, CdcChange *c)
+{
+	if (c->table->identity != NULL)
+		(void) write_rest(out, CDC_EVENT_OLD, c, c->before, c->table->identity);
+}
+
 static void
 write_update(StringInfo out, CdcChange *c)
 {
@@ -122,6 +130,8 @@ write_update(StringInfo out, CdcChange *c)
 		(void) write_rest(out, CDC_EVENT_OLD, c, c->before,
 						  c->old_full || table->nkeys == 0 ? NULL : only);
 	}
+	else if (c->before != NULL)
+		write_identity(out, c);
 	(void) write_rest(out, CDC_EVENT_NEW, c, c->after, only);
 	write_attnums(out, CDC_EVENT_NULLS, table, c->after, is_null, only);
 	if (new_key)
@@ -137,6 +147,8 @@ write_delete(StringInfo out, CdcChange *c)
 		write_key(out, CDC_EVENT_KEY, c, c->before);
 		if (c->table->replident == REPLICA_IDENTITY_FULL)
 			(void) write_rest(out, CDC_EVENT_OLD, c, c->before, NULL);
+		else
+			write_identity(out, c);
 	}
 	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, c->head.subxid);
 }

@@ -8,8 +8,10 @@
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/varlena.h"
 
 #include "options.h"
+#include "pattern.h"
 
 #define MAX_BATCH_BYTES (16 * 1024 * 1024)
 
@@ -103,6 +105,33 @@ parse_messages(CdcOptions *options, const char *value)
 	return true;
 }
 
+static bool
+parse_origin(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->local_only, value, "any", "none");
+}
+
+static bool
+parse_publication_names(CdcOptions *options, const char *value)
+{
+	return SplitIdentifierString(pstrdup(value), ',', &options->publications) &&
+		options->publications != NIL;
+}
+
+static bool
+parse_tables(CdcOptions *options, const char *value)
+{
+	return cdc_patterns_parse(&options->tables, value);
+}
+
+static bool
+parse_exclude_tables(CdcOptions *options, const char *value)
+{
+	return cdc_patterns_parse(&options->exclude_tables, value);
+}
+
+#define PATTERNS_ALLOWED "schema.table, schema.*, *.table, separated by commas; names as in SQL"
+
 static const OptionDef option_defs[] =
 {
 	{"proto_version", "1", parse_proto_version},
@@ -115,6 +144,10 @@ static const OptionDef option_defs[] =
 	{"on_error", "dead_letter, stop", parse_on_error},
 	{"streaming", "on, off", parse_streaming},
 	{"two_phase", "on, off", parse_two_phase},
+	{"publication_names", "names of publications separated by commas, as in SQL", parse_publication_names},
+	{"tables", PATTERNS_ALLOWED, parse_tables},
+	{"exclude_tables", PATTERNS_ALLOWED, parse_exclude_tables},
+	{"origin", "any, none", parse_origin},
 };
 
 static char *

@@ -21,6 +21,10 @@ typedef struct CdcOptions
 	bool		stop_on_error;	/* on_error = 'stop' */
 	bool		all_messages;	/* messages = '*' */
 	List	   *messages;		/* prefixes (char *) to send */
+	bool		local_only;		/* origin = 'none' */
+	List	   *publications;	/* names (char *) */
+	List	   *tables;			/* patterns, see pattern.h */
+	List	   *exclude_tables;
 } CdcOptions;
 
 /* The defaults, then what the list of DefElems says. An unknown, repeated or

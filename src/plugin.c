@@ -45,6 +45,7 @@
 /* A rewrite that the current transaction has met. */
 typedef struct Rewrite
 {
+	Oid			sent_as;		/* the relation, or the ancestor it is sent under */
 	Oid			relid;
 	Oid			transient;
 } Rewrite;
@@ -128,12 +129,15 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 	ctx->streaming &= state->options.streaming;
 	if (state->options.two_phase)
 		ctx->twophase_opt_given = true;
+	/* it would be called for every record */
+	if (!state->options.local_only)
+		ctx->callbacks.filter_by_origin_cb = NULL;
 
 	/* Creating a slot decodes nothing. */
 	if (!is_init)
 	{
 		read_catalogs(ctx, &source, &source_len);
-		state->tables = cdc_tablecache_create(ctx->context);
+		state->tables = cdc_tablecache_create(&state->options, ctx->context);
 		state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
 		state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -228,27 +232,42 @@ skip_change(LogicalDecodingContext *ctx, CdcState *state)
 	state->silent = 0;
 }
 
-/* Whether these rows belong to a rewrite that the transaction has not met. */
+/*
+ * Whether these rows belong to a rewrite that the transaction has not met.
+ * Partitions that are sent under their root are rewritten one after the other,
+ * as one table: what makes it another rewrite is that one of them comes again.
+ */
 static bool
-is_new_rewrite(CdcTxn *txn, Oid relid, Oid transient)
+is_new_rewrite(CdcTxn *txn, Oid sent_as, Oid relid, Oid transient)
 {
 	MemoryContext oldcxt;
 	Rewrite    *rewrite;
 	ListCell   *lc;
+	bool		again = false;
+	bool		others = false;
 
 	foreach(lc, txn->rewrites)
 	{
 		rewrite = lfirst(lc);
 		if (rewrite->relid == relid && rewrite->transient == transient)
 			return false;
+		again |= rewrite->relid == relid;
+		others |= rewrite->sent_as == sent_as;
+	}
+	foreach(lc, txn->rewrites)
+	{
+		rewrite = lfirst(lc);
+		if (again && rewrite->sent_as == sent_as)
+			txn->rewrites = foreach_delete_current(txn->rewrites, lc);
 	}
 	oldcxt = MemoryContextSwitchTo(txn->cxt);
 	rewrite = palloc(sizeof(Rewrite));
+	rewrite->sent_as = sent_as;
 	rewrite->relid = relid;
 	rewrite->transient = transient;
 	txn->rewrites = lcons(rewrite, txn->rewrites);
 	MemoryContextSwitchTo(oldcxt);
-	return true;
+	return again || !others;
 }
 
 /* Arguments of write_change(), which may be called through cdc_guarded(). */
@@ -324,6 +343,28 @@ write_event(CdcState *state, CdcChange *change, bool careful)
 	}
 }
 
+/* A row of which the filter can not say whether it is sent: an event without
+ * any of its values. */
+static void
+write_undecided(CdcState *state, CdcChange *change, ErrorData *error)
+{
+	if (state->options.stop_on_error)
+		ReThrowError(error);
+	cdc_event_failure(cdc_batch_events(state->batch), change, false,
+					  unpack_sql_state(error->sqlerrcode),
+					  error->message_id != NULL ? error->message_id : "unknown error", 0);
+}
+
+/* Deforms a tuple, if there is one. */
+static const CdcRow *
+read_row(HeapTuple tuple, TupleDesc tupdesc, CdcRow *row)
+{
+	if (tuple == NULL)
+		return NULL;
+	heap_deform_tuple(tuple, tupdesc, row->values, row->isnull);
+	return row;
+}
+
 /* Adds the relation, and the column that is being written, to errors. */
 typedef struct ErrorPlace
 {
@@ -369,39 +410,41 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	ErrorPlace	place = {rel, &event};
 	ErrorContextCallback callback = {error_context_stack, add_context, &place};
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
+	ErrorData  *undecided = NULL;
+	bool		wanted;
 
 	error_context_stack = &callback;
+	if (rewrite)
+		event.head.op = CDC__V1__OP__OP_REWRITE;
 	entry = cdc_tablecache_get(state->tables, relid, rel);
-	if (entry->table == NULL)
-		skip_change(ctx, state);
-	else
+	wanted = entry->table != NULL && cdc_selection_has(entry->selection, event.head.op);
+	if (wanted)
 	{
 		event.table = entry->table;
 		event.old_full = state->options.old_full;
 		event.changed = state->changed;
+		event.before = read_row(old, tupdesc, &state->before);
+		event.after = read_row(new, tupdesc, &state->after);
+		wanted = cdc_selection_pass(entry->selection, &event, &undecided);
+	}
+	if (!wanted && undecided == NULL)
+		skip_change(ctx, state);
+	else
+	{
 		if (rewrite)
-		{
-			event.head.op = CDC__V1__OP__OP_REWRITE;
-			event.rewrite_start = is_new_rewrite(state->txn, relid, RelationGetRelid(rel));
-		}
-		if (old != NULL)
-		{
-			heap_deform_tuple(old, tupdesc, state->before.values, state->before.isnull);
-			event.before = &state->before;
-		}
-		if (new != NULL)
-		{
-			heap_deform_tuple(new, tupdesc, state->after.values, state->after.isnull);
-			event.after = &state->after;
-		}
+			event.rewrite_start = is_new_rewrite(state->txn, entry->selection->relid, relid,
+												 RelationGetRelid(rel));
 		if (entry->table->needs_settings && !state->settings_fixed)
 		{
 			cdc_fix_settings();
 			state->settings_fixed = true;
 		}
-		write_event(state, &event, entry->table->may_raise ||
-					cdc_row_size(old, entry->table, &state->before) +
-					cdc_row_size(new, entry->table, &state->after) > LARGE_ROW);
+		if (undecided != NULL)
+			write_undecided(state, &event, undecided);
+		else
+			write_event(state, &event, entry->table->may_raise ||
+						cdc_row_size(old, entry->table, event.before) +
+						cdc_row_size(new, entry->table, event.after) > LARGE_ROW);
 		cdc_batch_added(state->batch, entry);
 	}
 	error_context_stack = callback.previous;
@@ -433,7 +476,7 @@ cdc_truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 		Oid			relid = RelationGetRelid(relations[i]);
 		CdcTableEntry *entry = cdc_tablecache_get(state->tables, relid, relations[i]);
 
-		if (entry->table == NULL)
+		if (entry->table == NULL || !cdc_selection_has(entry->selection, head.op))
 		{
 			skip_change(ctx, state);
 			continue;
@@ -539,6 +582,14 @@ prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr prepar
 	end_transaction(ctx, CDC__V1__OUTCOME__OUTCOME_PREPARED, txn->end_lsn);
 }
 
+static bool
+filter_by_origin_cb(LogicalDecodingContext *ctx, ReplOriginId origin)
+{
+	CdcState   *state = ctx->output_plugin_private;
+
+	return state->options.local_only && origin != InvalidReplOriginId;
+}
+
 void
 _PG_output_plugin_init(OutputPluginCallbacks *cb)
 {
@@ -550,5 +601,6 @@ _PG_output_plugin_init(OutputPluginCallbacks *cb)
 	cb->commit_cb = commit_cb;
 	cb->begin_prepare_cb = begin_prepare_cb;
 	cb->prepare_cb = prepare_cb;
+	cb->filter_by_origin_cb = filter_by_origin_cb;
 	cdc_register_stream_callbacks(cb);
 }

@@ -49,9 +49,11 @@ cdc_row_size(HeapTuple tuple, const CdcTable *table, const CdcRow *row)
 {
 	Size		size;
 
-	if (tuple == NULL)
+	if (tuple == NULL || row == NULL)
 		return 0;
 	size = tuple->t_len;
+	if (row == NULL)
+		return size;
 	for (int i = 0; i < table->nvarlena; i++)
 	{
 		int			at = table->varlena[i] - 1;

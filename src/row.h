@@ -37,7 +37,8 @@ extern bool cdc_row_write(StringInfo out, uint32 field,
 						  const CdcRow *row, const bool *only, AttrNumber *failing);
 
 /* Bytes of a row with its values decompressed and in line; those that are not
- * logged do not count. 0 for no tuple. */
+ * logged do not count. 0 for no tuple; without a row (NULL) only what it takes
+ * as it is. */
 extern Size cdc_row_size(HeapTuple tuple, const CdcTable *table, const CdcRow *row);
 
 #endif							/* CDC_ROW_H */

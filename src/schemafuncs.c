@@ -42,7 +42,7 @@ open_table(Oid relid, Relation *rel)
 				 errdetail("Only tables and partitioned tables are in the stream.")));
 	nestlevel = NewGUCNestLevel();
 	cdc_fix_settings();
-	table = cdc_table_resolve(*rel);
+	table = cdc_table_resolve(*rel, NULL);
 	AtEOXact_GUC(false, nestlevel);
 	return table;
 }

@@ -11,7 +11,6 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
-#include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -34,7 +33,8 @@ cdc_table_is_sent(Relation rel)
 	char	   *nspname;
 	Oid			extension;
 
-	if (rel->rd_rel->relkind != RELKIND_RELATION)
+	if (rel->rd_rel->relkind != RELKIND_RELATION &&
+		rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		return false;
 	/* The extension's tables are all in its own schema. */
 	nspname = get_namespace_name(RelationGetNamespace(rel));
@@ -178,15 +178,16 @@ encode_missing(void *arg)
  * that it can not be told. *total is what the table's values take so far.
  */
 static void
-describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupdesc, int *total)
+describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupdesc,
+				 AttrNumber attnum, int *total)
 {
 	AttrMissing *stored;
 	MissingValue missing = {column};
 	bool		careful = column->codec.may_raise;
 
-	if (tupdesc->constr == NULL || tupdesc->constr->missing == NULL)
+	if (attnum == 0 || tupdesc->constr == NULL || tupdesc->constr->missing == NULL)
 		return;
-	stored = &tupdesc->constr->missing[column->attnum - 1];
+	stored = &tupdesc->constr->missing[attnum - 1];
 	if (!stored->am_present)
 		return;
 	missing.value = stored->am_value;
@@ -208,11 +209,43 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 	desc->missing.len = missing.row.len;
 }
 
-CdcTable *
-cdc_table_resolve(Relation rel)
+/* The relation's own attnum. */
+static AttrNumber
+own_attnum(const CdcTableView *view, AttrNumber attnum)
 {
-	TupleDesc	tupdesc = RelationGetDescr(rel);
-	int			natts = Max(tupdesc->natts, 1);
+	return view->map == NULL ? attnum : view->map[attnum - 1];
+}
+
+/* The same column for column as the view numbers them. */
+static Bitmapset *
+map_key(const Bitmapset *key, const CdcTableView *view)
+{
+	Bitmapset  *mapped = NULL;
+
+	for (int i = 1; i <= RelationGetNumberOfAttributes(view->as); i++)
+		if (bms_is_member(own_attnum(view, i), key))
+			mapped = bms_add_member(mapped, i);
+	return mapped;
+}
+
+/* A key of which a column is not sent is none. */
+static Bitmapset *
+hide_key(CdcTable *table, Bitmapset *key, int natts)
+{
+	int			attnum = -1;
+
+	table->identity = palloc0(sizeof(bool) * natts);
+	while ((attnum = bms_next_member(key, attnum)) >= 0)
+		table->identity[attnum - 1] = true;
+	return NULL;
+}
+
+CdcTable *
+cdc_table_resolve(Relation rel, const CdcTableView *view)
+{
+	CdcTableView itself = {rel};
+	TupleDesc	tupdesc;
+	int			natts;
 	CdcTable   *table = palloc0(sizeof(CdcTable));
 	Cdc__V1__Table desc = CDC__V1__TABLE__INIT;
 	Cdc__V1__Column *columns;
@@ -223,9 +256,15 @@ cdc_table_resolve(Relation rel)
 	MemoryContext scratch = AllocSetContextCreate(result_cxt, "cdc resolve",
 												  ALLOCSET_DEFAULT_SIZES);
 
+	if (view == NULL)
+		view = &itself;
+	tupdesc = RelationGetDescr(view->as);
+	natts = Max(tupdesc->natts, 1);
 	MemoryContextSwitchTo(scratch);
-	key = key_columns(rel);
+	key = map_key(key_columns(rel), view);
 	MemoryContextSwitchTo(result_cxt);
+	if (view->columns != NULL && !bms_is_subset(key, view->columns))
+		key = hide_key(table, key, natts);
 
 	table->relid = RelationGetRelid(rel);
 	table->replident = rel->rd_rel->relreplident;
@@ -236,8 +275,8 @@ cdc_table_resolve(Relation rel)
 
 	MemoryContextSwitchTo(scratch);
 	columns = palloc0(sizeof(Cdc__V1__Column) * natts);
-	desc.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(rel)));
-	desc.name = cdc_utf8(RelationGetRelationName(rel));
+	desc.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(view->as)));
+	desc.name = cdc_utf8(RelationGetRelationName(view->as));
 	desc.columns = palloc(sizeof(Cdc__V1__Column *) * natts);
 	for (int i = 0; i < lengthof(identities); i++)
 		if (identities[i].relreplident == table->replident)
@@ -251,6 +290,8 @@ cdc_table_resolve(Relation rel)
 		CdcColumn  *column;
 
 		if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+			continue;
+		if (view->columns != NULL && !bms_is_member(att->attnum, view->columns))
 			continue;
 		column = is_key ? &table->keys[table->nkeys++] : &table->rest[table->nrest++];
 		column->attnum = att->attnum;
@@ -274,7 +315,8 @@ cdc_table_resolve(Relation rel)
 		d->key = is_key;
 		d->not_null = att->attnotnull;
 		d->generated = att->attgenerated != '\0';
-		describe_missing(d, column, tupdesc, &missing_total);
+		describe_missing(d, column, RelationGetDescr(rel), own_attnum(view, att->attnum),
+						 &missing_total);
 		desc.columns[desc.n_columns++] = d;
 	}
 

@@ -7,6 +7,7 @@
 #define CDC_TABLE_H
 
 #include "access/attnum.h"
+#include "nodes/bitmapset.h"
 #include "utils/rel.h"
 
 #include "fingerprint.h"
@@ -29,6 +30,8 @@ typedef struct CdcTable
 	char		replident;		/* pg_class.relreplident */
 	bool		may_raise;		/* some encoder may raise an ERROR */
 	bool		needs_settings; /* some output function reads settings */
+	bool	   *identity;		/* by attnum - 1: columns of a key that is not
+								 * sent as such; or NULL */
 	int			nkeys;
 	CdcColumn  *keys;			/* the key, in attnum order */
 	int			nrest;
@@ -43,15 +46,25 @@ typedef struct CdcTable
 	char	   *descriptor;		/* the serialized cdc.v1.Table */
 } CdcTable;
 
+/* How a relation is sent when not as itself and with all its columns. */
+typedef struct CdcTableView
+{
+	Relation	as;				/* the relation whose name and attnums are used */
+	const AttrNumber *map;		/* by these - 1, the relation's own attnums;
+								 * NULL: the same */
+	const Bitmapset *columns;	/* by these, what is sent; NULL: all */
+} CdcTableView;
+
 /*
  * Resolves a relation by the catalogs that are visible now; the caller holds
- * it open. The result and all it points to are allocated in the current
- * memory context. Needs a transaction; call cdc_fix_settings() before.
+ * it open. `view` may be NULL. The result and all it points to are allocated
+ * in the current memory context. Needs a transaction; call cdc_fix_settings()
+ * before.
  */
-extern CdcTable *cdc_table_resolve(Relation rel);
+extern CdcTable *cdc_table_resolve(Relation rel, const CdcTableView *view);
 
-/* Whether changes of this relation are ever sent: only plain tables and
- * partitions, and none of those that belong to the extension. */
+/* Whether changes of this relation are ever sent: only tables, and none of
+ * those that belong to the extension. */
 extern bool cdc_table_is_sent(Relation rel);
 
 /* Appends an identifier in double quotes if it has other characters than

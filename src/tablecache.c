@@ -22,6 +22,8 @@ struct CdcTableCache
 	dlist_head	lru;			/* the least recently used first */
 	Size		bytes;			/* of all entries' contexts */
 	CdcTableEntry *last;		/* the entry that the last call returned */
+	CdcFilter  *filter;
+	List	   *ancestors;		/* OIDs of partitioned tables that entries depend on */
 };
 
 /* Callbacks can not be unregistered: they are registered once for the process
@@ -50,7 +52,7 @@ invalidate_relation(Datum arg, Oid relid)
 
 	if (current_cache == NULL)
 		return;
-	if (OidIsValid(relid))
+	if (OidIsValid(relid) && !list_member_oid(current_cache->ancestors, relid))
 	{
 		entry = hash_search(current_cache->entries, &relid, HASH_FIND, NULL);
 		if (entry != NULL)
@@ -62,15 +64,15 @@ invalidate_relation(Datum arg, Oid relid)
 		mark(entry);
 }
 
-/* Names of schemas are part of a Table. */
+/* Names of schemas are part of a Table, and any table may be in a publication. */
 static void
-invalidate_schema(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
+invalidate_all(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
 	invalidate_relation((Datum) 0, InvalidOid);
 }
 
 /*
- * And names of types. Creating any table creates a type, so only tables that
+ * Names of types are part of it, too. Creating any table creates a type, so only tables that
  * have this one are marked; hash value 0 stands for all.
  */
 static void
@@ -85,9 +87,9 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
 		/* one that is being resolved has no table yet */
-		bool		uses = hashvalue == 0 || entry->table == NULL;
+		bool		uses = hashvalue == 0 || (entry->table == NULL && !entry->valid);
 
-		for (int i = 0; !uses && i < entry->table->ntypes; i++)
+		for (int i = 0; !uses && entry->table != NULL && i < entry->table->ntypes; i++)
 			uses = entry->table->types[i] == hashvalue;
 		if (uses)
 			mark(entry);
@@ -95,8 +97,11 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 }
 
 CdcTableCache *
-cdc_tablecache_create(MemoryContext parent)
+cdc_tablecache_create(const CdcOptions *options, MemoryContext parent)
 {
+	static const CdcSysCacheId watched[] = {
+		NAMESPACEOID, PUBLICATIONOID, PUBLICATIONRELMAP, PUBLICATIONNAMESPACEMAP
+	};
 	static bool registered = false;
 	MemoryContextCallback *callback;
 	CdcTableCache *cache;
@@ -104,6 +109,7 @@ cdc_tablecache_create(MemoryContext parent)
 
 	cache = MemoryContextAllocZero(parent, sizeof(CdcTableCache));
 	cache->cxt = AllocSetContextCreate(parent, "cdc table cache", ALLOCSET_DEFAULT_SIZES);
+	cache->filter = cdc_filter_create(options, parent);
 	dlist_init(&cache->lru);
 	ctl.keysize = sizeof(Oid);
 	ctl.entrysize = sizeof(CdcTableEntry);
@@ -115,7 +121,8 @@ cdc_tablecache_create(MemoryContext parent)
 	{
 		CacheRegisterRelcacheCallback(invalidate_relation, (Datum) 0);
 		CacheRegisterSyscacheCallback(TYPEOID, invalidate_type, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, invalidate_schema, (Datum) 0);
+		for (int i = 0; i < lengthof(watched); i++)
+			CacheRegisterSyscacheCallback(watched[i], invalidate_all, (Datum) 0);
 		registered = true;
 	}
 	callback = MemoryContextAllocZero(parent, sizeof(MemoryContextCallback));
@@ -133,6 +140,7 @@ new_entry(CdcTableCache *cache, Oid relid)
 
 	entry->valid = false;
 	entry->table = NULL;
+	entry->selection = NULL;
 	entry->sent = false;
 	entry->sent_fingerprint = 0;
 	entry->sent_batch = 0;
@@ -159,12 +167,42 @@ make_room(CdcTableCache *cache, CdcTableEntry *keep)
 	}
 }
 
+/* Resolves what is sent of a relation, if anything is. */
+static CdcTable *
+resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
+{
+	CdcSelection *selection = cdc_filter_resolve(cache->filter, rel, entry->cxt);
+	CdcTableView view = {rel, selection->map, selection->columns};
+	CdcTable   *table = NULL;
+	MemoryContext oldcxt;
+
+	/* renames of ancestors, attaching and detaching them matter */
+	if (selection->ancestors != NIL)
+	{
+		oldcxt = MemoryContextSwitchTo(cache->cxt);
+		cache->ancestors = list_concat_unique_oid(cache->ancestors, selection->ancestors);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	entry->selection = selection;
+	if (selection->ops == 0)
+		return NULL;
+	if (selection->relid != RelationGetRelid(rel))
+		view.as = RelationIdGetRelation(selection->relid);
+	if (!RelationIsValid(view.as))
+		elog(ERROR, "could not open relation with OID %u", selection->relid);
+	oldcxt = MemoryContextSwitchTo(entry->cxt);
+	table = cdc_table_resolve(rel, &view);
+	MemoryContextSwitchTo(oldcxt);
+	if (view.as != rel)
+		RelationClose(view.as);
+	return table;
+}
+
 /* Catalogs may change meanwhile: then the entry serves for this once. After an
  * ERROR it stays invalid. */
 static void
-resolve(CdcTableEntry *entry, Oid relid, Relation rel)
+resolve(CdcTableCache *cache, CdcTableEntry *entry, Oid relid, Relation rel)
 {
-	MemoryContext oldcxt;
 	CdcTable   *table = NULL;
 	Relation	target = rel;
 
@@ -177,11 +215,7 @@ resolve(CdcTableEntry *entry, Oid relid, Relation rel)
 	if (!RelationIsValid(target))
 		elog(ERROR, "could not open relation with OID %u", relid);
 	if (cdc_table_is_sent(target))
-	{
-		oldcxt = MemoryContextSwitchTo(entry->cxt);
-		table = cdc_table_resolve(target);
-		MemoryContextSwitchTo(oldcxt);
-	}
+		table = resolve_table(cache, entry, target);
 	if (target != rel)
 		RelationClose(target);
 	entry->table = table;
@@ -204,7 +238,7 @@ cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 	dlist_push_tail(&cache->lru, &entry->lru);
 	if (!entry->valid)
 	{
-		resolve(entry, relid, rel);
+		resolve(cache, entry, relid, rel);
 		cache->bytes -= entry->bytes;
 		entry->bytes = MemoryContextMemAllocated(entry->cxt, true) + sizeof(CdcTableEntry);
 		cache->bytes += entry->bytes;

@@ -13,7 +13,7 @@
 #include "lib/ilist.h"
 #include "utils/rel.h"
 
-#include "table.h"
+#include "filter.h"
 
 typedef struct CdcTableEntry
 {
@@ -21,10 +21,11 @@ typedef struct CdcTableEntry
 	bool		valid;
 	bool		outdated;		/* invalidated while it is being resolved */
 	CdcTable   *table;			/* NULL: its changes are not sent */
+	CdcSelection *selection;	/* what of them is sent */
 	bool		sent;			/* sent_fingerprint is set */
 	uint64		sent_fingerprint;	/* the last schema that was sent */
 	uint64		sent_batch;		/* the batch it was sent in */
-	MemoryContext cxt;			/* of table */
+	MemoryContext cxt;			/* of table and selection */
 	Size		bytes;			/* of cxt */
 	dlist_node	lru;
 } CdcTableEntry;
@@ -33,7 +34,7 @@ typedef struct CdcTableCache CdcTableCache;
 
 /* Created once per decoding context, as a child of `parent`. Its invalidation
  * ends with that context, also when an ERROR skips the shutdown callback. */
-extern CdcTableCache *cdc_tablecache_create(MemoryContext parent);
+extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, MemoryContext parent);
 
 /*
  * The entry of a relation, resolved by the catalogs as of the change that is
