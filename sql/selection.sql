@@ -258,6 +258,12 @@ ALTER TABLE q ALTER b TYPE bytea USING b::bytea;
 ALTER TABLE q ALTER d TYPE bytea USING d::bytea;
 COMMIT;
 SELECT peek('publication_names', 'cdc_regress_root');
+-- but one of a partition alone is none of the root
+CALL skip();
+ALTER TABLE p1 SET UNLOGGED;
+ALTER TABLE p1 SET LOGGED;
+SELECT peek('publication_names', 'cdc_regress_root');
+SELECT peek('publication_names', 'cdc_regress_leaf');
 DROP PUBLICATION cdc_regress_leaf, cdc_regress_root, cdc_regress_sub, cdc_regress_schema;
 
 --

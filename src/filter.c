@@ -349,6 +349,14 @@ cdc_selection_pass(CdcSelection *selection, CdcChange *change, ErrorData **error
 	return selection->rows == NULL || cdc_rowfilter_apply(selection->rows, change, error);
 }
 
+bool
+cdc_selection_can_rewrite(const CdcSelection *selection, Oid relid, Relation transient)
+{
+	return selection->relid == relid ||
+		(selection->persistence == transient->rd_rel->relpersistence &&
+		 selection->access_method == transient->rd_rel->relam);
+}
+
 static bool
 is_listed(const List *patterns, Relation rel)
 {
@@ -380,6 +388,8 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 	MemoryContext oldcxt;
 
 	selection->relid = RelationGetRelid(rel);
+	selection->persistence = rel->rd_rel->relpersistence;
+	selection->access_method = rel->rd_rel->relam;
 	if (by_publications && rel->rd_rel->relispartition)
 	{
 		oldcxt = MemoryContextSwitchTo(cxt);

@@ -22,6 +22,8 @@ typedef struct CdcSelection
 	List	   *ancestors;		/* of a partition, as OIDs */
 	Bitmapset  *columns;		/* attnums of relid's; NULL: all */
 	CdcRowFilter *rows;			/* NULL: all rows */
+	char		persistence;	/* of the relation itself, as in pg_class */
+	Oid			access_method;
 
 	/* Where the attnums of an ancestor are others. */
 	AttrNumber *map;			/* the partition's, by the ancestor's - 1; or NULL */
@@ -50,5 +52,14 @@ cdc_selection_has(const CdcSelection *selection, Cdc__V1__Op op)
  * under, and asks the row filter as cdc_rowfilter_apply() does.
  */
 extern bool cdc_selection_pass(CdcSelection *selection, CdcChange *change, ErrorData **error);
+
+/*
+ * Whether the rows of a rewritten relation, which come under a transient one,
+ * can be sent: SET LOGGED and SET ACCESS METHOD rewrite one partition alone,
+ * and under the name of its root they would be taken for the root's whole
+ * content.
+ */
+extern bool cdc_selection_can_rewrite(const CdcSelection *selection, Oid relid,
+									  Relation transient);
 
 #endif							/* CDC_FILTER_H */

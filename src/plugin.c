@@ -417,7 +417,8 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	if (rewrite)
 		event.head.op = CDC__V1__OP__OP_REWRITE;
 	entry = cdc_tablecache_get(state->tables, relid, rel);
-	wanted = entry->table != NULL && cdc_selection_has(entry->selection, event.head.op);
+	wanted = entry->table != NULL && cdc_selection_has(entry->selection, event.head.op) &&
+		(!rewrite || cdc_selection_can_rewrite(entry->selection, relid, rel));
 	if (wanted)
 	{
 		event.table = entry->table;

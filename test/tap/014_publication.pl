@@ -279,7 +279,7 @@ like(slurp_file($node->logfile), qr/WARNING: +publication "no_such" does not exi
 $node->safe_psql('postgres', q{
 CREATE TABLE many (id int PRIMARY KEY, n int);
 CREATE PUBLICATION even FOR TABLE many WHERE (id % 2 = 0);
-CREATE PUBLICATION never FOR TABLE many WHERE (1 / 0 = n);
+CREATE PUBLICATION never FOR TABLE many WHERE (1 / 0 = n) WITH (publish = 'insert');
 CREATE PUBLICATION raises FOR TABLE many WHERE (1 / (n - 1) > 0) WITH (publish = 'insert');
 });
 slot($node, $_) for qw(few many);
