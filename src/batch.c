@@ -17,9 +17,9 @@
 #define KEEP_BUFFER (1024 * 1024)
 
 /* A message to the client, and the StringInfo it is made in, end at 1 GB. In
- * JSON a byte may take fourteen: a number in six dimensions, [[[[[[1]]]]]]. */
+ * JSON a byte may take sixteen: false in six dimensions, [[[[[false]]]]],. */
 #define MAX_EVENT (1000 * 1024 * 1024)
-#define MAX_EVENT_JSON (64 * 1024 * 1024)
+#define MAX_EVENT_JSON (60 * 1024 * 1024)
 
 struct CdcBatch
 {
