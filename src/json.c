@@ -6,9 +6,11 @@
 
 #include "access/htup_details.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "event.h"
 #include "fingerprint.h"
 #include "json.h"
 #include "jsonvalue.h"
@@ -17,6 +19,9 @@
 
 /* Redacted values stand in field 2000 + attnum. */
 #define REDACTED_BASE 2000
+
+/* Table.columns */
+#define TABLE_COLUMNS 3
 
 typedef struct SchemaEntry
 {
@@ -78,6 +83,19 @@ cdc_schemas_find(CdcSchemas *schemas, uint64 fingerprint)
 	return entry != NULL ? entry->table : NULL;
 }
 
+/* Counted before memory is allocated for them. */
+static void
+check_column_count(ProtobufCBinaryData table)
+{
+	CdcCursor	cursor = cdc_cursor(table.data, table.len);
+	CdcField	field;
+	int			columns = 0;
+
+	while (cdc_read_field(&cursor, &field))
+		if (field.number == TABLE_COLUMNS && ++columns > MaxHeapAttributeNumber)
+			cdc_json_damaged("schema has too many columns");
+}
+
 /* Column numbers ascend, as rendering relies on. */
 static void
 check_table(const Cdc__V1__Table *table)
@@ -108,6 +126,7 @@ cdc_schemas_add(CdcSchemas *schemas, const Cdc__V1__SchemaVersion *version)
 	}
 	if (cdc_fingerprint(version->table.data, version->table.len) != fingerprint)
 		cdc_json_damaged("schema does not match its fingerprint");
+	check_column_count(version->table);
 	oldcxt = MemoryContextSwitchTo(schemas->cxt);
 	table = cdc_table_unpack(version->table.data, version->table.len);
 	if (table == NULL)
@@ -541,16 +560,53 @@ render_outcome(Line *line, const Cdc__V1__Batch *batch)
 	emit_line(line);
 }
 
+/* A batch without its events. They are unpacked one by one, since an event of a
+ * few bytes takes hundreds when it is unpacked. */
+static Cdc__V1__Batch *
+unpack_frame(const void *data, size_t len)
+{
+	CdcCursor	cursor = cdc_cursor(data, len);
+	CdcField	field;
+	const char *start = cursor.p;
+	StringInfoData frame;
+	Cdc__V1__Batch *batch;
+
+	initStringInfo(&frame);
+	for (; cdc_read_field(&cursor, &field); start = cursor.p)
+		if (field.number != CDC_BATCH_EVENTS)
+			appendBinaryStringInfo(&frame, start, (int) (cursor.p - start));
+	if (cursor.error != NULL)
+		cdc_json_damaged(cursor.error);
+	batch = cdc__v1__batch__unpack(ALLOCATOR, frame.len, (const uint8_t *) frame.data);
+	pfree(frame.data);
+	if (batch == NULL)
+		cdc_json_damaged("bytes are not a Batch message");
+	return batch;
+}
+
+static void
+unpack_and_render_event(Line *line, CdcSchemas *schemas, const Cdc__V1__Batch *batch,
+						const CdcField *bytes)
+{
+	Cdc__V1__ChangeEvent *e = NULL;
+
+	if (bytes->type == CDC_WIRE_LEN)
+		e = cdc__v1__change_event__unpack(ALLOCATOR, bytes->len, (const uint8_t *) bytes->data);
+	if (e == NULL)
+		cdc_json_damaged("bytes are not a ChangeEvent message");
+	render_event(line, schemas, batch, e);
+}
+
 void
 cdc_json_batch(CdcSchemas *schemas, const void *data, size_t len, CdcJsonEmit emit, void *arg)
 {
-	Cdc__V1__Batch *batch = cdc__v1__batch__unpack(ALLOCATOR, len, data);
+	Cdc__V1__Batch *batch = unpack_frame(data, len);
+	CdcCursor	cursor = cdc_cursor(data, len);
+	CdcField	field;
 	MemoryContext event_cxt;
 	MemoryContext oldcxt;
 	Line		line = {.emit = emit, .arg = arg};
 
-	if (batch == NULL)
-		cdc_json_damaged("bytes are not a Batch message");
 	if (batch->compressed.len > 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -561,10 +617,13 @@ cdc_json_batch(CdcSchemas *schemas, const void *data, size_t len, CdcJsonEmit em
 	initStringInfo(&line.out);
 	event_cxt = AllocSetContextCreate(CurrentMemoryContext, "cdc json event",
 									  ALLOCSET_DEFAULT_SIZES);
-	for (size_t i = 0; i < batch->n_events; i++)
+	while (cdc_read_field(&cursor, &field))
 	{
+		if (field.number != CDC_BATCH_EVENTS)
+			continue;
+		CHECK_FOR_INTERRUPTS();
 		oldcxt = MemoryContextSwitchTo(event_cxt);
-		render_event(&line, schemas, batch, batch->events[i]);
+		unpack_and_render_event(&line, schemas, batch, &field);
 		MemoryContextSwitchTo(oldcxt);
 		MemoryContextReset(event_cxt);
 	}
