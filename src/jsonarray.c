@@ -97,12 +97,17 @@ next_element(ElementCursor *cursor, CdcField *value)
 	}
 }
 
-/* A packed field of at most MAXDIM varints. */
+/* At most MAXDIM varints, packed or one of them. */
 static int
 read_dimensions(const CdcField *field, uint64 *result, int n)
 {
 	CdcCursor	cursor = cdc_cursor(field->data, field->len);
 
+	if (field->type == CDC_WIRE_VARINT && n < MAXDIM)
+	{
+		result[n] = field->value;
+		return n + 1;
+	}
 	if (field->type != CDC_WIRE_LEN)
 		cdc_json_damaged("array has a field of the wrong wire type");
 	while (cursor.p < cursor.end)
@@ -115,24 +120,35 @@ read_dimensions(const CdcField *field, uint64 *result, int n)
 	return n;
 }
 
-/* The positions of NULLs. */
+static void
+add_null(ParsedArray *a, uint64 position)
+{
+	if (position >= a->nvalues)
+		cdc_json_damaged("array has a NULL beyond its end");
+	if (a->nulls == NULL)
+		a->nulls = palloc0(a->nvalues / 8 + 1);
+	a->nulls[position / 8] |= 1 << (position % 8);
+}
+
+/* The positions of NULLs, packed or one of them. */
 static void
 read_nulls(ParsedArray *a, const CdcField *field)
 {
 	CdcCursor	cursor = cdc_cursor(field->data, field->len);
 	uint64		position;
 
+	if (field->type == CDC_WIRE_VARINT)
+	{
+		add_null(a, field->value);
+		return;
+	}
 	if (field->type != CDC_WIRE_LEN)
 		cdc_json_damaged("array has a field of the wrong wire type");
-	if (a->nulls == NULL)
-		a->nulls = palloc0(a->nvalues / 8 + 1);
 	while (cursor.p < cursor.end)
 	{
 		if (!cdc_read_varint(&cursor, &position))
 			cdc_json_damaged(cursor.error);
-		if (position >= a->nvalues)
-			cdc_json_damaged("array has a NULL beyond its end");
-		a->nulls[position / 8] |= 1 << (position % 8);
+		add_null(a, position);
 	}
 }
 
@@ -205,54 +221,56 @@ needs_quotes(const char *text, int len)
 	return false;
 }
 
-/* An element in an array literal: its JSON form without JSON's quoting. */
+/* An element in an array literal: its JSON form without JSON's quoting. `text` is
+ * what it is made in. */
 static void
-append_literal_element(StringInfo out, Cdc__V1__Type element, const CdcField *value)
+append_literal_element(StringInfo out, Cdc__V1__Type element, const CdcField *value,
+					   StringInfo text)
 {
-	StringInfoData text;
 	bool		quotes;
 
-	initStringInfo(&text);
+	resetStringInfo(text);
 	if (element == CDC__V1__TYPE__TYPE_BOOL)
-		appendStringInfoChar(&text, value->value != 0 ? 't' : 'f');
+		appendStringInfoChar(text, value->value != 0 ? 't' : 'f');
 	else if (element_wire(element) == CDC_WIRE_LEN && element != CDC__V1__TYPE__TYPE_BYTES &&
 			 element != CDC__V1__TYPE__TYPE_UUID)
 	{
 		if (value->len > 0 && memchr(value->data, '\0', value->len) != NULL)
 			cdc_json_damaged("text has a zero byte");
-		appendBinaryStringInfo(&text, value->data, (int) value->len);
+		appendBinaryStringInfo(text, value->data, (int) value->len);
 	}
 	else
 	{
-		cdc_json_element(&text, element, value);
+		cdc_json_element(text, element, value);
 		/* numbers that JSON does not have, bytes, uuid: take off the quotes */
-		if (text.data[0] == '"')
+		if (text->data[0] == '"')
 		{
-			bool		bytes = text.data[1] == '\\';
+			bool		bytes = text->data[1] == '\\';
 
-			text.data[text.len - 1] = '\0';
-			text.len -= bytes ? 3 : 2;
-			memmove(text.data, text.data + (bytes ? 2 : 1), text.len + 1);
+			text->data[text->len - 1] = '\0';
+			text->len -= bytes ? 3 : 2;
+			memmove(text->data, text->data + (bytes ? 2 : 1), text->len + 1);
 		}
 	}
-	quotes = needs_quotes(text.data, text.len);
+	quotes = needs_quotes(text->data, text->len);
 	if (quotes)
 		appendStringInfoChar(out, '"');
-	for (int i = 0; i < text.len; i++)
+	for (int i = 0; i < text->len; i++)
 	{
-		if (text.data[i] == '"' || text.data[i] == '\\')
+		if (text->data[i] == '"' || text->data[i] == '\\')
 			appendStringInfoChar(out, '\\');
-		appendStringInfoChar(out, text.data[i]);
+		appendStringInfoChar(out, text->data[i]);
 	}
 	if (quotes)
 		appendStringInfoChar(out, '"');
 }
 
 /* One dimension, and those below it. `elements` stands before its first element,
- * whose number *at is. */
+ * whose number *at is. `literal` is for the elements of an array literal; NULL: it
+ * is JSON. */
 static void
 append_dimension(StringInfo out, const ParsedArray *a, int dim, ElementCursor *elements,
-				 int64 *at, bool literal)
+				 int64 *at, StringInfo literal)
 {
 	appendStringInfoChar(out, literal ? '{' : '[');
 	for (int i = 0; i < a->dims[dim]; i++)
@@ -269,7 +287,7 @@ append_dimension(StringInfo out, const ParsedArray *a, int dim, ElementCursor *e
 			if (a->nulls != NULL && (a->nulls[*at / 8] >> (*at % 8) & 1) != 0)
 				appendStringInfoString(out, literal ? "NULL" : "null");
 			else if (literal)
-				append_literal_element(out, a->element, &value);
+				append_literal_element(out, a->element, &value, literal);
 			else
 				cdc_json_element(out, a->element, &value);
 			(*at)++;
@@ -286,6 +304,7 @@ cdc_json_array(StringInfo out, Cdc__V1__Type element, const CdcField *field)
 	int64		at = 0;
 	bool		literal = false;
 	StringInfoData text;
+	StringInfoData scratch;
 
 	parse(&a, element, field);
 	if (a.ndim == 0)
@@ -297,13 +316,17 @@ cdc_json_array(StringInfo out, Cdc__V1__Type element, const CdcField *field)
 		literal |= a.bounds[i] != 1;
 	if (!literal)
 	{
-		append_dimension(out, &a, 0, &elements, &at, false);
+		append_dimension(out, &a, 0, &elements, &at, NULL);
 		return;
 	}
 	initStringInfo(&text);
+	initStringInfo(&scratch);
 	for (int i = 0; i < a.ndim; i++)
-		appendStringInfo(&text, "[%d:%d]", a.bounds[i], a.bounds[i] + a.dims[i] - 1);
+		appendStringInfo(&text, "[%d:" INT64_FORMAT "]", a.bounds[i],
+						 (int64) a.bounds[i] + a.dims[i] - 1);
 	appendStringInfoChar(&text, '=');
-	append_dimension(&text, &a, 0, &elements, &at, true);
+	append_dimension(&text, &a, 0, &elements, &at, &scratch);
 	cdc_json_string(out, text.data, text.len);
+	pfree(scratch.data);
+	pfree(text.data);
 }
