@@ -103,8 +103,10 @@ read_dimensions(const CdcField *field, uint64 *result, int n)
 {
 	CdcCursor	cursor = cdc_cursor(field->data, field->len);
 
-	if (field->type == CDC_WIRE_VARINT && n < MAXDIM)
+	if (field->type == CDC_WIRE_VARINT)
 	{
+		if (n == MAXDIM)
+			cdc_json_damaged("array has too many dimensions");
 		result[n] = field->value;
 		return n + 1;
 	}
