@@ -16,7 +16,7 @@ OBJS = \
 	src/options.o src/batch.o src/tablecache.o src/filter.o src/settings.o \
 	src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/typcodec.o src/encode.o src/fingerprint.o \
 	src/metadata.o src/guard.o src/pattern.o \
-	src/proto.o src/json.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o \
+	src/proto.o src/json.o src/jsonrow.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o \
 	src/wire.o \
 	src/cdc/v1/cdc.pb-c.o
 

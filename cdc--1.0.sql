@@ -79,42 +79,14 @@ REVOKE ALL ON FUNCTION decode_json(bytea) FROM PUBLIC;
 COMMENT ON FUNCTION decode_json(bytea) IS
   'The JSON form of a stream, one line for each event and each outcome, exactly as format = ''json'' gives it. data: delimited batches, a file of pg_recvlogical, or a serialized cdc.v1.Stream. NULL gives no rows. ERROR XX001 where the bytes are damaged or a schema is missing, which is named.';
 
-CREATE FUNCTION jsonb_or_text(value json)
-RETURNS jsonb LANGUAGE plpgsql STRICT IMMUTABLE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  RETURN value::jsonb;
-EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
-  RETURN pg_catalog.to_jsonb(value::text);
-END $$;
-REVOKE ALL ON FUNCTION jsonb_or_text(json) FROM PUBLIC;
-COMMENT ON FUNCTION jsonb_or_text(json) IS
-  'The value as jsonb; as a string of its text where jsonb can not hold it (numbers or sizes beyond its limits). NULL gives NULL.';
-
 CREATE FUNCTION decode(data bytea, OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
-RETURNS SETOF record LANGUAGE sql STRICT IMMUTABLE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-  SELECT line->>'position', (line->>'xid')::xid, (line->>'commit_time')::timestamptz,
-         line->>'op', line->>'relation', line->>'fingerprint',
-         cdc.jsonb_or_text(line->'key'), cdc.jsonb_or_text(line->'new_key'),
-         cdc.jsonb_or_text(line->'old'), cdc.jsonb_or_text(line->'new'),
-         cdc.jsonb_or_text(line->'metadata'), cdc.jsonb_or_text(line)
-  FROM cdc.decode_json(data) exact,
-       -- json may have escapes that no text can have: \u0000, half a surrogate pair
-       LATERAL (SELECT CASE WHEN exact::text !~ '\\u(0000|[dD][89a-fA-F])' THEN exact
-         ELSE regexp_replace(regexp_replace(exact::text,
-           '(?<!\\)((?:\\\\)*)\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F]))', '\1\\ufffd', 'g'),
-           '(?<!\\u[dD][89abAB][0-9a-fA-F]{2})(?<!\\)((?:\\\\)*)\\u[dD][c-fC-F][0-9a-fA-F]{2}', '\1\\ufffd', 'g')::json
-         END) shown(line)
-  WHERE line->'position' IS NOT NULL
-$$;
+RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_decode';
 REVOKE ALL ON FUNCTION decode(bytea) FROM PUBLIC;
 COMMENT ON FUNCTION decode(bytea) IS
-  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows. Needs EXECUTE on decode_json and jsonb_or_text too.';
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
 
 CREATE FUNCTION peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
@@ -135,7 +107,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION peek(name, pg_lsn, integer, text[]) IS
-  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format and schemas. Needs REPLICATION, and EXECUTE on decode, decode_json and jsonb_or_text.';
+  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format and schemas. Needs REPLICATION, and EXECUTE on decode.';
 
 CREATE FUNCTION read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,

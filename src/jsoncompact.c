@@ -1,6 +1,6 @@
 /*
  * jsoncompact.c
- *	  Checks and compacts JSON, one token after the other.
+ *	  Checks and compacts JSON, and finds members, one token after the other.
  */
 #include "postgres.h"
 
@@ -154,4 +154,67 @@ cdc_json_compact(StringInfo out, const char *p, const char *end)
 	}
 	pfree(nesting.data);
 	return expect == AFTER && nesting.len == 0;
+}
+
+/* The end of the value at p: where its brackets are closed again. */
+static const char *
+skip_value(const char *p, const char *end)
+{
+	int			depth = 0;
+
+	while (p < end)
+	{
+		if (*p == '"' || (*p != '{' && *p != '}' && *p != '[' && *p != ']' && *p != ',' && *p != ':'))
+		{
+			if ((p = scan_scalar(p, end)) == NULL)
+				return NULL;
+		}
+		else
+		{
+			if (*p == '{' || *p == '[')
+				depth++;
+			else if (*p == '}' || *p == ']')
+				depth--;
+			p++;
+		}
+		if (depth == 0)
+			return p;
+		p = skip_space(p, end);
+	}
+	return NULL;
+}
+
+const char *
+cdc_json_member(const char *p, const char *end, const char *name, int *len)
+{
+	size_t		namelen = strlen(name);
+
+	p = skip_space(p, end);
+	if (p == end || *p != '{')
+		return NULL;
+	for (p = skip_space(p + 1, end); p < end && *p == '"'; p = skip_space(p + 1, end))
+	{
+		const char *key = p + 1;
+		const char *value;
+		bool		found;
+
+		if ((p = scan_string(p, end)) == NULL)
+			return NULL;
+		found = p - 1 - key == namelen && memcmp(key, name, namelen) == 0;
+		p = skip_space(p, end);
+		if (p == end)
+			return NULL;
+		value = skip_space(p + 1, end);
+		if ((p = skip_value(value, end)) == NULL)
+			return NULL;
+		if (found)
+		{
+			*len = (int) (p - value);
+			return value;
+		}
+		p = skip_space(p, end);
+		if (p == end)
+			return NULL;
+	}
+	return NULL;
 }

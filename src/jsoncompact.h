@@ -15,4 +15,11 @@
  */
 extern bool cdc_json_compact(StringInfo out, const char *p, const char *end);
 
+/*
+ * The value of a member of a JSON object, as it stands in its text; NULL when
+ * there is none of that name (written without escapes), or it is no object.
+ * The text must be JSON. Needs no stack either.
+ */
+extern const char *cdc_json_member(const char *p, const char *end, const char *name, int *len);
+
 #endif							/* CDC_JSONCOMPACT_H */

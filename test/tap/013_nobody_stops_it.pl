@@ -76,11 +76,36 @@ is(sql(q{SELECT string_agg(jsonb_typeof(new), ' ') FROM cdc.peek('odd')}), 'obje
 is(sql(q{SELECT new->'j'->>'a' FROM cdc.peek('odd') WHERE key->>'id' = '4'}), "\\u0000 \xf0\x9f\x90\x98\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 'escapes');
 is(sql(q{SELECT string_agg(jsonb_typeof(new), ' ') FROM cdc.read('odd')}), 'object object string object', 'read');
 is(sql(q{SELECT count(*) FROM cdc.read('odd')}), '0', 'read consumes');
-sql(q{CREATE ROLE poor REPLICATION; GRANT USAGE ON SCHEMA cdc TO poor; GRANT EXECUTE ON FUNCTION cdc.read, cdc.peek, cdc.decode TO poor;
+sql(q{CREATE ROLE poor REPLICATION; GRANT USAGE ON SCHEMA cdc TO poor; GRANT EXECUTE ON FUNCTION cdc.read, cdc.peek TO poor;
 	INSERT INTO odd VALUES (5)});
 ($ret, $out, $err) = $node->psql('postgres', q{SET ROLE poor; SELECT * FROM cdc.read('odd')});
 like($err, qr/permission denied/, 'a role that may not decode');
 is(sql(q{SELECT count(*) FROM cdc.read('odd')}), '1', 'has consumed nothing');
+
+# JSON as deep as can be stored, in a line that is deeper; and more than a string of jsonb can be
+slot($node, 'deep');
+sql(q{CREATE TABLE deep (id int PRIMARY KEY, j json, t text);
+	DO $$
+	DECLARE
+		low int := 1;
+		high int := 1000000;
+		middle int;
+	BEGIN
+		WHILE high - low > 1 LOOP
+			middle := (low + high) / 2;
+			BEGIN
+				INSERT INTO deep VALUES (middle, (repeat('[', middle) || repeat(']', middle))::json);
+				low := middle;
+			EXCEPTION WHEN statement_too_complex THEN
+				high := middle;
+			END;
+		END LOOP;
+		DELETE FROM deep WHERE id < low - 1;
+	END $$;
+	INSERT INTO deep VALUES (-1, NULL, repeat('x', 270000000)), (-2, '[]', NULL)});
+is(sql(q{SELECT bool_or(jsonb_typeof(new) = 'string') FROM cdc.peek('deep') WHERE op = 'INSERT' AND key->>'id' ~ '^[0-9]'}), 't', 'peek shows deep JSON as text');
+is(sql(q{SELECT key->>'id', left(new::text, 20) FROM cdc.read('deep') WHERE op = 'INSERT' AND key->>'id' ~ '-'}),
+	qq{-1|"270000008 bytes of \n-2|{"j": []}}, 'read goes on after what is too large');
 
 # a schema cdc that is older than the extension
 $node->safe_psql('postgres', 'CREATE DATABASE old');
