@@ -100,6 +100,16 @@ cdc_key_condition(StringInfo sql, const CdcKey *key, bool from, int first)
 }
 
 void
+cdc_key_equals(StringInfo sql, const CdcKey *key, int first)
+{
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		appendStringInfoString(sql, i > 0 ? " AND " : "");
+		compare(sql, key, i, CDC_EQUAL, first);
+	}
+}
+
+void
 cdc_key_order(StringInfo sql, const CdcKey *key)
 {
 	for (int i = 0; i < key->ncolumns; i++)

@@ -42,6 +42,9 @@ extern void cdc_key_describe(Relation rel, CdcKey *key);
  */
 extern void cdc_key_condition(StringInfo sql, const CdcKey *key, bool from, int first);
 
+/* Appends a condition that the key has the values of these parameters. */
+extern void cdc_key_equals(StringInfo sql, const CdcKey *key, int first);
+
 /* Appends the key's order, as for ORDER BY. */
 extern void cdc_key_order(StringInfo sql, const CdcKey *key);
 

@@ -139,27 +139,40 @@ enum
 	TO_KEY,
 	FROM_BLOCK,
 	TO_BLOCK,
+	KEY_COLUMNS,
 	NCOLUMNS
 };
 
+/* Where ranges are put. */
+typedef struct Chunks
+{
+	ReturnSetInfo *rsinfo;
+	int			from_column;
+	int			to_column;
+	Datum		key_columns;	/* (Datum) 0: by block */
+} Chunks;
+
 static void
-put_chunk(ReturnSetInfo *rsinfo, int from_column, int to_column, Datum from, bool from_null,
-		  Datum to, bool to_null)
+put_chunk(const Chunks *chunks, Datum from, bool from_null, Datum to, bool to_null)
 {
 	Datum		values[NCOLUMNS] = {0};
-	bool		nulls[NCOLUMNS] = {true, true, true, true};
+	bool		nulls[NCOLUMNS];
 
-	values[from_column] = from;
-	nulls[from_column] = from_null;
-	values[to_column] = to;
-	nulls[to_column] = to_null;
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	memset(nulls, true, sizeof(nulls));
+	values[chunks->from_column] = from;
+	nulls[chunks->from_column] = from_null;
+	values[chunks->to_column] = to;
+	nulls[chunks->to_column] = to_null;
+	values[KEY_COLUMNS] = chunks->key_columns;
+	nulls[KEY_COLUMNS] = chunks->key_columns == (Datum) 0;
+	tuplestore_putvalues(chunks->rsinfo->setResult, chunks->rsinfo->setDesc, values, nulls);
 }
 
 /* By blocks, of which there are about as many rows in each as there were. */
 static void
 chunks_by_block(ReturnSetInfo *rsinfo, Relation rel, int64 max_rows)
 {
+	Chunks		chunks = {rsinfo, FROM_BLOCK, TO_BLOCK};
 	BlockNumber blocks = RelationGetNumberOfBlocks(rel);
 	double		density = rel->rd_rel->relpages > 0 && rel->rd_rel->reltuples > 0 ?
 		rel->rd_rel->reltuples / rel->rd_rel->relpages : 100;
@@ -167,9 +180,14 @@ chunks_by_block(ReturnSetInfo *rsinfo, Relation rel, int64 max_rows)
 	int64		from = 0;
 
 	for (; from + step < blocks; from += step)
-		put_chunk(rsinfo, FROM_BLOCK, TO_BLOCK, Int64GetDatum(from), from == 0,
-				  Int64GetDatum(from + step), false);
-	put_chunk(rsinfo, FROM_BLOCK, TO_BLOCK, Int64GetDatum(from), from == 0, (Datum) 0, true);
+		put_chunk(&chunks, Int64GetDatum(from), from == 0, Int64GetDatum(from + step), false);
+	put_chunk(&chunks, Int64GetDatum(from), from == 0, (Datum) 0, true);
+}
+
+static Datum
+text_array(Datum *texts, int n)
+{
+	return PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 /* The key of a row, as text. */
@@ -180,7 +198,7 @@ key_texts(const CdcKey *key, HeapTuple tuple, TupleDesc tupdesc)
 
 	for (int i = 0; i < key->ncolumns; i++)
 		texts[i] = CStringGetTextDatum(SPI_getvalue(tuple, tupdesc, i + 1));
-	return PointerGetDatum(construct_array(texts, key->ncolumns, TEXTOID, -1, false, TYPALIGN_INT));
+	return text_array(texts, key->ncolumns);
 }
 
 static void
@@ -191,6 +209,8 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 	Datum		from = (Datum) 0;
 	Datum		to;
 	bool		first = true;
+	Datum		names[CDC_KEY_MAX_COLUMNS];
+	Chunks		chunks = {rsinfo, FROM_KEY, TO_KEY};
 	StringInfoData sql;
 	StringInfoData columns;
 	Portal		portal;
@@ -198,7 +218,12 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 	initStringInfo(&sql);
 	initStringInfo(&columns);
 	for (int i = 0; i < key->ncolumns; i++)
+	{
 		appendStringInfo(&columns, "%s%s", i > 0 ? ", " : "", key->names[i]);
+		names[i] = CStringGetTextDatum(NameStr(TupleDescAttr(RelationGetDescr(rel),
+															 key->attnums[i] - 1)->attname));
+	}
+	chunks.key_columns = text_array(names, key->ncolumns);
 	appendStringInfo(&sql, "SELECT %s FROM (SELECT %s, pg_catalog.row_number() OVER (ORDER BY ",
 					 columns.data, columns.data);
 	cdc_key_order(&sql, key);
@@ -215,12 +240,12 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 		if (SPI_processed == 0)
 			break;
 		to = key_texts(key, SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
-		put_chunk(rsinfo, FROM_KEY, TO_KEY, from, first, to, false);
+		put_chunk(&chunks, from, first, to, false);
 		from = to;
 		first = false;
 		SPI_freetuptable(SPI_tuptable);
 	}
-	put_chunk(rsinfo, FROM_KEY, TO_KEY, from, first, (Datum) 0, true);
+	put_chunk(&chunks, from, first, (Datum) 0, true);
 	SPI_finish();
 }
 
@@ -229,6 +254,7 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 {
 	int64		max_rows = PG_GETARG_INT64(1);
 	Relation	rel;
+	Chunks		whole = {(ReturnSetInfo *) fcinfo->resultinfo, FROM_KEY, TO_KEY};
 	CdcKey		key;
 	int			nestlevel;
 
@@ -243,7 +269,7 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 	if (key.ncolumns > 0)
 		chunks_by_key((ReturnSetInfo *) fcinfo->resultinfo, rel, &key, max_rows);
 	else if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
-		put_chunk((ReturnSetInfo *) fcinfo->resultinfo, FROM_KEY, TO_KEY, (Datum) 0, true, (Datum) 0, true);
+		put_chunk(&whole, (Datum) 0, true, (Datum) 0, true);
 	else
 		chunks_by_block((ReturnSetInfo *) fcinfo->resultinfo, rel, max_rows);
 	AtEOXact_GUC(false, nestlevel);

@@ -184,18 +184,50 @@ cdc_snapread_from(StringInfo sql, Relation rel)
 												RelationGetRelationName(rel)));
 }
 
-/* Appends one end of the range; its parameters go behind those that there are. */
-static void
-append_key_bound(StringInfo sql, const CdcKey *key, ArrayType *bound, bool from,
-				 Oid *types, Datum *values, int *nparams)
+/* Values of the key, as the parameters behind those that there are. Returns the
+ * number of the first. */
+static int
+add_parameters(const CdcKey *key, ArrayType *texts, const char *argument,
+			   Oid *types, Datum *values, int *nparams)
 {
-	if (bound == NULL)
-		return;
-	appendStringInfoString(sql, " AND ");
-	cdc_key_read(key, bound, from ? "from_key" : "to_key", values + *nparams);
-	cdc_key_condition(sql, key, from, *nparams + 1);
+	int			first = *nparams + 1;
+
+	cdc_key_read(key, texts, argument, values + *nparams);
 	memcpy(types + *nparams, key->types, sizeof(Oid) * key->ncolumns);
 	*nparams += key->ncolumns;
+	return first;
+}
+
+static bool
+same_texts(ArrayType *a, ArrayType *b)
+{
+	return a != NULL && b != NULL && VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+}
+
+/* The range of keys; both ends at the same key are the row with that key. */
+static void
+append_key_range(StringInfo sql, const CdcKey *key, const CdcSnapRange *range,
+				 Oid *types, Datum *values, int *nparams)
+{
+	int			first;
+
+	if (range->from_key != NULL)
+	{
+		first = add_parameters(key, range->from_key, "from_key", types, values, nparams);
+		appendStringInfoString(sql, " AND ");
+		if (same_texts(range->from_key, range->to_key))
+		{
+			cdc_key_equals(sql, key, first);
+			return;
+		}
+		cdc_key_condition(sql, key, true, first);
+	}
+	if (range->to_key != NULL)
+	{
+		first = add_parameters(key, range->to_key, "to_key", types, values, nparams);
+		appendStringInfoString(sql, " AND ");
+		cdc_key_condition(sql, key, false, first);
+	}
 }
 
 static void
@@ -240,8 +272,7 @@ open_cursor(CdcSnapRead *read, Relation rel)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("table \"%s\" has no key", RelationGetRelationName(rel)),
 				 errhint("Read it whole, or by from_block and to_block within one transaction.")));
-	append_key_bound(&sql, &key, read->range.from_key, true, types, values, &nparams);
-	append_key_bound(&sql, &key, read->range.to_key, false, types, values, &nparams);
+	append_key_range(&sql, &key, &read->range, types, values, &nparams);
 	append_block_bound(&sql, read->range.from_block, ">=");
 	append_block_bound(&sql, read->range.to_block, "<");
 
