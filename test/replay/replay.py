@@ -2,11 +2,12 @@
 
 replay.py BINDIR DIRECTORY NAME...: the server's programs, where streams go,
 and the workloads (workloads/NAME.sql or .sh, with NAME.pre.sql before it, or
-random-SEED). Output is TAP."""
+random-SEED; join-SEED: see join.py). Output is TAP."""
 
 import sys
 
 import checks
+import join
 from tap import Reported, Tap
 from workload import Random, Workload
 
@@ -58,7 +59,10 @@ def main():
     for name in names:
         kind = Random if name.startswith("random-") else Workload
         try:
-            replay(tap, kind(bindir, directory, name))
+            if name.startswith("join-"):
+                join.run(tap, bindir, directory, name)
+            else:
+                replay(tap, kind(bindir, directory, name))
         except Reported:
             pass
     print("1..%d" % tap.tests)
