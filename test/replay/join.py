@@ -52,6 +52,10 @@ CHANGES = [
     "INSERT INTO altered (id, v) VALUES (2000 + %d, 1) ON CONFLICT DO NOTHING",
     "BEGIN; SAVEPOINT a; DELETE FROM plain WHERE id %% 50 = %d %% 50; ROLLBACK TO a; UPDATE moved SET v = v || '.' WHERE id < %d %% 50; COMMIT",
 ]
+# One that others overtake, so that snapshots have transactions in progress.
+SLOW = ("BEGIN; UPDATE \"Full\" SET v = 'slow %d' WHERE a %% 40 = %d %% 40; "
+        "UPDATE plain SET v = 'slow' WHERE id %% 40 = %d %% 40; SELECT pg_sleep(0.03); "
+        "UPDATE altered SET id = id WHERE id %% 40 = %d %% 40; COMMIT")
 # Each once, somewhere on the way.
 EVENTS = [
     "TRUNCATE emptied",
@@ -65,12 +69,13 @@ EVENTS = [
 class Session(threading.Thread):
     """Changes tables until it is told to stop."""
 
-    def __init__(self, database, seed, statements):
+    def __init__(self, database, seed, changes, statements=()):
         super().__init__()
+        self.changes = changes
         self.random = random.Random(seed)
         self.connection = psycopg2.connect(dbname=database)
         self.connection.autocommit = True
-        self.statements = statements
+        self.statements = list(statements)
         self.enough = threading.Event()
         self.done = 0
         self.error = None
@@ -83,7 +88,7 @@ class Session(threading.Thread):
                     cursor.execute(self.statements.pop(0))
                     time.sleep(0.05)
                     continue
-                statement = self.random.choice(CHANGES)
+                statement = self.random.choice(self.changes)
                 number = self.random.randint(1, 1200)
                 try:
                     cursor.execute(statement % ((number,) * (statement.count("%d"))))
@@ -211,12 +216,29 @@ class Copy:
             row = None
         else:
             self.counts["applied"] += 1
+            self.require(event, schema, row)
             if event.op == pb.OP_DELETE or event.new_key:
                 rows.pop(event.key, None)
             elif event.op in (pb.OP_INSERT, pb.OP_REWRITE):
                 rows[event.key] = Row(schema, split(event.key + event.new), None)
         if event.op == pb.OP_UPDATE:
             self.update(xid, event, schema, rows, row)
+
+    def require(self, event, schema, row):
+        """A row that has not seen a change is as it was before it: not there, or with
+        the former values that the event has."""
+        if row is None:
+            return
+        if event.op in (pb.OP_INSERT, pb.OP_REWRITE):
+            raise Damaged("an INSERT of a row that is there: %s" % event)
+        if schema.table.replica_identity == pb.REPLICA_IDENTITY_FULL:
+            old = split(event.old)
+            row.learn(schema)
+            changed = {*split(event.new), *event.nulls} if event.op == pb.OP_UPDATE else \
+                schema.columns.keys() - set(schema.keys)
+            former = {n: v for n, v in row.values.items() if n in changed}
+            if former != old:
+                raise Damaged("the row is %s before %s" % (former, event))
 
     def update(self, xid, event, schema, rows, row):
         key = event.new_key or event.key
@@ -268,8 +290,9 @@ def load(workload, copy, seed):
         chunks += [(name, from_key, to_key) for from_key, to_key in cursor]
         copy.connection.commit()
     rng.shuffle(chunks)
-    sessions = [Session(workload.databases[0], seed * 10 + i, []) for i in range(3)]
-    sessions.append(Session(workload.databases[0], seed * 10 + 9, list(EVENTS)))
+    database = workload.databases[0]
+    sessions = [Session(database, seed * 10 + i, changes, events) for i, (changes, events) in
+                enumerate([(CHANGES, ()), (CHANGES, ()), (CHANGES, EVENTS), ([SLOW], ())])]
     for session in sessions:
         session.start()
     try:
@@ -330,7 +353,10 @@ def compare(workload, copy):
 
 class Join(Workload):
     def changes(self):
+        # what is there before the slot begins is nowhere in the stream
         self.psql(self.databases[0], "-c", TABLES)
+        self.psql(self.databases[0], "-c",
+                  "SELECT cdc.advance_slot('%s', pg_current_wal_flush_lsn())" % self.slots[0])
 
 
 def run(tap, bindir, directory, name):
