@@ -69,7 +69,7 @@ RESET datestyle; RESET timezone; RESET intervalstyle;
 -- without a key by block, in one transaction
 CREATE TABLE unkeyed AS SELECT g AS x, repeat('y', 100) AS y FROM generate_series(1, 1000) g;
 ANALYZE unkeyed;
-SELECT from_key, to_key, from_block, to_block FROM cdc.snapshot_chunks('unkeyed', 400);
+SELECT count(*), count(from_block), count(to_block), count(key_columns) FROM cdc.snapshot_chunks('unkeyed', 400);
 SELECT rows('unkeyed', from_block => 1);
 BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT count(*), count(DISTINCT rows) FROM cdc.snapshot_chunks('unkeyed', 100) c, LATERAL rows('unkeyed', NULL, NULL, c.from_block, c.to_block);
