@@ -41,6 +41,12 @@ def replay(tap, workload):
               slots[2], files[2], end, ["messages=*", "streaming=on"],
               {"logical_decoding_work_mem": "64kB"})
     tap.check(name + ": the same when streamed", checks.same_when_streamed, files[2], batches)
+    for i, options in ((3, ["two_phase=on"]), (4, ["two_phase=on", "streaming=on"])):
+        tap.check(name + ": read with " + " ".join(options), workload.receive, slots[i], files[i],
+                  end, ["messages=*", *options], {"logical_decoding_work_mem": "64kB"})
+        tap.check(name + ": the same when prepared", checks.same_when_streamed, files[i], batches)
+    tap.check(name + ": read all the while", workload.receive_live, end)
+    tap.check(name + ": the same live", checks.same_when_streamed, files[5], batches)
     tap.check(name + ": batches cut along their events say the same",
               checks.same_when_cut, reader, batches)
     _, whole = tap.check(name + ": stream of the SQL functions as specified",
