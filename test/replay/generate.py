@@ -20,8 +20,11 @@ TYPES = {
     "int": (lambda r: str(r.randint(-99, 99)), {"bigint": "", "text": "", "numeric(10,2)": ""}),
     "bigint": (lambda r: str(r.choice([0, 1, -1, 2 ** 62, r.randint(0, 999)])),
                {"text": "", "int": "USING (%s %% 1000)::int"}),
-    "text": (lambda r: "repeat('%s', %d)" % (r.choice("aäx'").replace("'", "''"),
-                                             r.choice([0, 1, 9, 3000])),
+    "text": (lambda r: r.choice([
+        "repeat('%s', %d)" % (r.choice("aäx'").replace("'", "''"), r.choice([0, 1, 9, 3000])),
+        # does not compress: out of line
+        "(SELECT string_agg(md5((i + %d)::text), '') FROM generate_series(1, 200) i)" %
+        r.randint(0, 9999)]),
              {"varchar(9000)": "", "int": "USING length(%s)"}),
     "varchar(9000)": (lambda r: "'v%d'" % r.randint(0, 999), {"text": "", "varchar(9999)": ""}),
     "varchar(9999)": (lambda r: "''", {"text": ""}),
@@ -43,6 +46,11 @@ TYPES = {
               (r.randint(0, 255), r.choice([0, 1, 4000])), {}),
     "jsonb": (lambda r: "jsonb_build_object('k', %d)" % r.randint(0, 9), {"text": ""}),
     "int[]": (lambda r: "ARRAY[%d, NULL]" % r.randint(0, 9), {"text": ""}),
+    "mood": (lambda r: r.choice(["'low'", "'mid'", "'high'"]), {"text": ""}),
+    "pair": (lambda r: r.choice(["ROW(%d, 'a,\"b')" % r.randint(0, 9), "ROW(NULL, '')"]), {"text": ""}),
+    "positive": (lambda r: str(r.randint(1, 99)), {"int": "", "text": ""}),
+    "list": (lambda r: "ARRAY[%d, %d]" % (r.randint(0, 9), r.randint(0, 9)), {"int[]": ""}),
+    "int4range": (lambda r: "int4range(1, %d)" % r.randint(1, 9), {"text": ""}),
     "interval": (lambda r: "interval '%d days'" % r.randint(-40, 40), {"text": ""}),
 }
 FIRST_TYPES = [t for t in TYPES if t not in ("varchar(9999)", "real")]
@@ -70,7 +78,7 @@ class Generator:
         self.actions = [(40, self.insert), (40, self.update), (8, self.delete), (6, self.key),
                         (8, self.savepoint), (14, self.end), (8, self.finish), (3, self.note), (3, self.add), (1, self.drop),
                         (1, self.rename), (2, self.retype), (1, self.truncate), (1, self.identity),
-                        (1, self.copy), (1, self.recreate)]
+                        (1, self.copy), (1, self.recreate), (1, self.storage), (1, self.generated)]
 
     def setup(self):
         for t in self.tables:
@@ -184,6 +192,16 @@ class Generator:
             default = " DEFAULT random()"       # rewrites the table
         return "ALTER TABLE %s ADD COLUMN c%d %s%s" % (t.name, t.serial, kind, default)
 
+    def storage(self, t, session):
+        c = self.column(t)
+        return c and "ALTER TABLE %s ALTER COLUMN %s SET STORAGE %s" % (
+            t.name, c, self.random.choice(["EXTERNAL", "EXTENDED", "MAIN", "PLAIN"]))
+
+    def generated(self, t, session):
+        t.serial += 1
+        return "ALTER TABLE %s ADD COLUMN g%d int GENERATED ALWAYS AS (id * 2) STORED" % (
+            t.name, t.serial)
+
     def drop(self, t, session):
         c = self.column(t)
         return c and "ALTER TABLE %s DROP COLUMN %s" % (t.name, c)
@@ -220,6 +238,7 @@ COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relkind = 'r' AND c.relname ~ '^r[0-9]$' AND a.attnum > 1 AND NOT a.attisdropped
+  AND a.attgenerated = ''
 """
 SHORT = {"integer": "int", "character varying(9000)": "varchar(9000)", "boolean": "bool",
          "character varying(9999)": "varchar(9999)", "double precision": "float8",

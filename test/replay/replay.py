@@ -59,6 +59,22 @@ def replay(tap, workload):
     workload.clean()
 
 
+def via_root(tap, workload):
+    """Partitions under the names of their roots."""
+    name, slots, files = workload.name, workload.slots, workload.files
+    end = tap.check(name + ": runs", workload.work)
+    selection = ["publication_names=viaroot"]
+    tap.check(name + ": read", workload.receive, slots[0], files[0], end, selection, {})
+    _, batches = tap.check(name + ": stream as specified", checks.parse_file, files[0])
+    tap.check(name + ": read while transactions are in progress", workload.receive, slots[4],
+              files[4], end, [*selection, "streaming=on"], {"logical_decoding_work_mem": "64kB"})
+    tap.check(name + ": the same when streamed", checks.same_when_streamed, files[4], batches)
+    tap.check(name + ": applied, equal to the source", checks.apply_and_compare, batches,
+              workload.databases, "p")
+    workload.live.finish(end)
+    workload.clean()
+
+
 def main():
     bindir, directory, names = sys.argv[1], sys.argv[2], sys.argv[3:]
     tap = Tap()
@@ -67,6 +83,8 @@ def main():
         try:
             if name.startswith("join-"):
                 join.run(tap, bindir, directory, name)
+            elif name == "viaroot":
+                via_root(tap, Workload(bindir, directory, name))
             else:
                 replay(tap, kind(bindir, directory, name))
         except Reported:

@@ -68,7 +68,7 @@ class Reader:
             txn.events.append((subxid, t.first_lsn + event.lsn_offset, event.index, raw))
         txn.count += len(batch.events)
         if batch.outcome == pb.OUTCOME_OPEN:
-            if t.metadata and not t.commit_lsn:
+            if t.metadata and not (t.commit_lsn or t.prepare_lsn):
                 raise Damaged("metadata before the outcome")
             return None
         return self.end(batch, t, self.open.pop(t.xid))

@@ -1,5 +1,6 @@
 """Workloads: what runs on the source, and how its changes are read."""
 
+import atexit
 import os
 import signal
 import subprocess
@@ -135,6 +136,7 @@ class Live:
              "--start", "--no-loop", "-f", file, "-s", "1", "-F", "0", "-o", "messages=*",
              "-o", "streaming=on", "-o", "two_phase=on"],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+        atexit.register(self.process.kill)
 
     def finish(self, end):
         deadline = time.time() + 120
