@@ -138,7 +138,8 @@ sub float
 	for (1 .. $digits)
 	{
 		$short = sprintf '%.' . ($_ - 1) . 'e', $value;
-		last if pack($format, $short) eq $bytes;
+		# to Perl the rounded form of the largest float4 is infinite
+		last if pack($format, $short) eq $bytes || ($digits == 9 && $_ == 8 && abs($short) > 3.4028234e38);
 	}
 	my ($sign, $mantissa, $exponent) = $short =~ /^(-?)([\d.]+)e([+-]\d+)$/;
 	(my $all = $mantissa) =~ s/\.//;
