@@ -144,6 +144,8 @@ stream_abort_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr a
 	/* nothing was sent of it */
 	if (streamed == NULL)
 		return;
+	/* what is there is another transaction's */
+	cdc_metadata_clear(state->metadata);
 	if (txn != top)
 	{
 		drop_metadata(streamed, txn->xid);

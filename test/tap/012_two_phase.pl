@@ -182,6 +182,40 @@ my $bytes = receive($node, 'streaming', options => { streaming => 'on' });
 like((batches($bytes))[-1], qr/far/, 'the origin of a streamed transaction');
 unlike((batches($bytes))[0], qr/far/, 'is not known before');
 
+# What one transaction has said of itself is never another's. The connection stays
+# open, so that the walsender has sent parts of what is rolled back.
+receive($node, 'streaming');
+my $file = "$PostgreSQL::Test::Utils::tmp_check/live.bin";
+my $live = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'streaming', '--start', '--no-loop',
+		'-f', $file, '-F', '0', '-s', '1', '-o', 'streaming=on' ]);
+wait_active($node, 'streaming', 'true');
+sub sent
+{
+	my $upto = sql('CHECKPOINT; SELECT pg_current_wal_insert_lsn()');
+	$node->poll_query_until('postgres',
+		"SELECT sent_lsn >= '$upto' FROM pg_stat_replication WHERE pid = (SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'streaming')")
+	  or die 'the walsender does not get on';
+}
+my $rows = q{INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(700000, 702000) g};
+my $named = q{BEGIN; SELECT cdc.set_metadata('whose', 'mine'); INSERT INTO u VALUES (%d); COMMIT};
+my $other = $node->background_psql('postgres');
+$other->query_safe("BEGIN; SAVEPOINT s; $rows");
+sent();
+sql(sprintf $named, 700);
+$other->query_safe("ROLLBACK TO s; $rows");
+sent();
+sql(sprintf $named, 701);
+$other->query_safe('ROLLBACK');
+$other->quit;
+sent();
+$live->signal('INT');
+$live->finish;
+my @outcomes = outcomes(slurp_file($file));
+ok((grep { $_->{rolled_back} } @outcomes), 'a savepoint was rolled back after it was sent');
+ok((grep { $_->{name} eq 'ROLLED_BACK' } @outcomes), 'and a transaction');
+is(join(' ', map { $_->{name} . ($_->{rolled_back} ? ' savepoint' : '') } grep { $_->{metadata} } @outcomes),
+	'COMMITTED COMMITTED', 'metadata in the batches of its own transaction alone');
+
 my ($ret, $out, $err) = $node->psql('postgres',
 	q{SELECT * FROM pg_logical_slot_peek_changes('streaming', NULL, NULL, 'streaming', 'on', 'format', 'json')});
 like($err, qr/"streaming" does not go with format = 'json'/, 'streaming as JSON is refused');
