@@ -286,3 +286,28 @@ cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid)
 		use_text_rules(codec);
 	set_tag(codec, field, wire);
 }
+
+void
+cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid)
+{
+	Oid			base = getBaseType(typid);
+
+	memset(codec, 0, sizeof(*codec));
+	codec->type = CDC__V1__TYPE__TYPE_TEXT;
+	if (base == TEXTOID || base == VARCHAROID || base == BPCHAROID || base == JSONOID)
+		codec->encode = cdc_encode_varlena_text;
+	else
+	{
+		codec->encode = cdc_encode_output;
+		use_output(codec, base);
+	}
+	/* a string it is in a SQL_ASCII database, too */
+	codec->may_raise |= conversion_may_raise() || GetDatabaseEncoding() == PG_SQL_ASCII;
+	cdc_codec_set_tag(codec, field);
+}
+
+void
+cdc_codec_set_tag(CdcCodec *codec, uint32 field)
+{
+	set_tag(codec, field, CDC_WIRE_LEN);
+}
