@@ -60,6 +60,25 @@ foreach my $case ([ tables => 'tables=public.quiet' ], [ excluded => 'exclude_ta
 	sql("SELECT cdc.drop_slot('$name')");
 }
 
+# Rows of which next to nothing is logged: DELETE and UPDATE under FULL where all
+# is NULL, or there is no column, or none any more; and without an identity.
+slot($node, $_) for qw(bare bare_json);
+sql(q{
+CREATE TABLE nulls (a int, b text, c int[]); CREATE TABLE none (); CREATE TABLE gone (a int, b text);
+ALTER TABLE nulls REPLICA IDENTITY FULL; ALTER TABLE none REPLICA IDENTITY FULL; ALTER TABLE gone REPLICA IDENTITY FULL;
+CREATE TABLE without (a int, b text);
+INSERT INTO nulls DEFAULT VALUES; INSERT INTO none DEFAULT VALUES; INSERT INTO gone VALUES (1, 'b'); INSERT INTO without VALUES (1, 'b');
+UPDATE nulls SET b = 'b'; UPDATE nulls SET b = NULL; UPDATE nulls SET b = NULL; UPDATE without SET b = 'c';
+ALTER TABLE gone DROP COLUMN a, DROP COLUMN b;
+DELETE FROM nulls; DELETE FROM none; DELETE FROM gone; DELETE FROM without});
+my $bytes = receive($node, 'bare');
+my @bare = map { s/^.*?("op".*?),"fingerprint":"\w+"(.*)\}$/$1$2/r } grep { /^\{"position"/ } decode($node, $bytes);
+is(join("\n", map { s/"op":|"relation":"public.|"//gr } @bare), join("\n",
+		'INSERT,nulls', 'INSERT,none', 'INSERT,gone,new:{a:1,b:b}', 'INSERT,without,new:{a:1,b:b}',
+		'UPDATE,nulls,new:{b:b}', 'UPDATE,nulls,old:{b:b},new:{b:null}', 'UPDATE,nulls', 'UPDATE,without,new:{a:1,b:c}',
+		'DELETE,nulls', 'DELETE,none', 'DELETE,gone', 'DELETE,without'), 'rows of which next to nothing is logged');
+is(scalar(receive_json($node, 'bare_json')), 12, 'and as JSON');
+
 # More than 1 GB in one transaction, in rows that are smaller. (They are stored
 # compressed.)
 slot($node, $_) for qw(large large_json);
