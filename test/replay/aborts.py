@@ -104,7 +104,8 @@ class Session:
         self.tables += 1
         column, table = "c%d" % self.columns, "made%d_%d" % (self.number, self.tables)
         self.sql(self.random.choice([
-            "ALTER TABLE own{0} ADD COLUMN {1} int DEFAULT {3}; UPDATE own{0} SET {1} = 0 WHERE id % 2 = 0",
+            "ALTER TABLE own{0} ADD COLUMN {1} int DEFAULT {3}; "
+            "UPDATE own{0} SET {1} = 0 WHERE id % 2 = 0",
             "ALTER TABLE own{0} ADD COLUMN {1} float8 DEFAULT random()",
             "CREATE TABLE {2} (id int); INSERT INTO {2} SELECT generate_series(1, 700)",
             "TRUNCATE own{0}"]).format(self.number, column, table, self.columns))

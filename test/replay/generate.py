@@ -63,7 +63,8 @@ TOAST_TYPES = ["text", "bytea", "jsonb", "int[]", "varchar(9000)"]
 # both; those of md5() hardly compress.
 LARGE = {
     "text": "(SELECT string_agg(md5((i + {0})::text), '') FROM generate_series(1, {1}) i)",
-    "bytea": "(SELECT string_agg(decode(md5((i + {0})::text), 'hex'), '') FROM generate_series(1, {1}) i)",
+    "bytea": "(SELECT string_agg(decode(md5((i + {0})::text), 'hex'), '') "
+             "FROM generate_series(1, {1}) i)",
     "jsonb": "(SELECT jsonb_object_agg(i, md5((i + {0})::text)) FROM generate_series(1, {1}) i)",
     "int[]": "ARRAY(SELECT (i * {0}) % 65537 FROM generate_series(1, {1} * 8) i)",
     "varchar(9000)": "repeat('{0} ', {1} * 4)",
@@ -331,7 +332,8 @@ class Generator:
         """Rows move."""
         id = self.random.randint(-10, 310)
         return self.random.choice([
-            "INSERT INTO p SELECT i, 'v' || i FROM generate_series({0}, {0} + 20) i ON CONFLICT DO NOTHING",
+            "INSERT INTO p SELECT i, 'v' || i FROM generate_series({0}, {0} + 20) i "
+            "ON CONFLICT DO NOTHING",
             "UPDATE p SET id = id + 100 WHERE id BETWEEN {0} AND {0} + 9",
             "UPDATE p SET id = 200 - id, v = NULL WHERE id BETWEEN {0} AND {0} + 9",
             "UPDATE p SET v = v || '!' WHERE id % 7 = {0} % 7",
@@ -367,7 +369,8 @@ def statements(n):
 def run(database, generator, n=None, between=None):
     """Runs them, one after the other; says how many failed. Calls between()
     some times on the way."""
-    sessions = [psycopg2.connect(dbname=database, options="-c lock_timeout=3 -c timezone=UTC -c search_path=" + ",".join(SCHEMAS))
+    options = "-c lock_timeout=3 -c timezone=UTC -c search_path=" + ",".join(SCHEMAS)
+    sessions = [psycopg2.connect(dbname=database, options=options)
                 for _ in range(SESSIONS)]
     for session in sessions:
         session.autocommit = True
