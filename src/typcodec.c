@@ -98,11 +98,10 @@ output_may_raise(Oid typid)
 		case TYPTYPE_ENUM:
 			return false;
 		case TYPTYPE_BASE:
-			if (typid == TSVECTOROID || typid == TSQUERYOID)
-				return pg_database_encoding_max_length() > 1;
-			/* FALLTHROUGH */
 		case TYPTYPE_RANGE:
 		case TYPTYPE_MULTIRANGE:
+			if (typid == TSVECTOROID || typid == TSQUERYOID)
+				return pg_database_encoding_max_length() > 1;
 			return typid >= FirstNormalObjectId;
 		default:
 			return true;
