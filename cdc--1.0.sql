@@ -206,6 +206,7 @@ CREATE TABLE redaction_rule (
   reason text,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by name NOT NULL DEFAULT session_user,
+  follows bigint REFERENCES redaction_rule ON DELETE CASCADE,
   CONSTRAINT by_column_or_pattern CHECK (num_nulls(relation, attnum, schema_name, table_name, column_name)
     = CASE WHEN column_pattern IS NULL THEN 0 ELSE 5 END),
   -- what decoding reads must not be stored out of line
@@ -216,7 +217,7 @@ ALTER TABLE redaction_rule
   ALTER filler SET STORAGE MAIN;
 REVOKE ALL ON redaction_rule FROM PUBLIC;
 COMMENT ON TABLE redaction_rule IS
-  'The rules of redaction. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
+  'The rules of redaction, and those that follow one for other columns and partitions. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
 SELECT pg_catalog.pg_extension_config_dump('redaction_rule', '');
 SELECT pg_catalog.pg_extension_config_dump('redaction_rule_id_seq', '');
 COMMENT ON SEQUENCE redaction_rule_id_seq IS 'Numbers of the rules of redaction';
@@ -263,6 +264,49 @@ COMMENT ON FUNCTION audit_rules() IS 'Trigger function: writes cdc.redaction_aud
 CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON redaction_rule
   FOR EACH ROW EXECUTE FUNCTION audit_rules();
 ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER audit_rules;
+
+-- A rule follows what it covers: columns that come under its names, and partitions,
+-- which may get other names or be detached later.
+CREATE FUNCTION follow_rules()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdc.redaction_rule WHERE column_pattern IS NULL) THEN
+    RETURN;
+  END IF;
+  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
+    method, value, length, prefix, suffix, filler, reason, follows)
+  SELECT DISTINCT c.oid, a.attnum, n.nspname, c.relname, a.attname,
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, coalesce(r.follows, r.id)
+  FROM cdc.redaction_rule r
+    JOIN LATERAL (
+      -- what bears the names, what is covered by number, and the partitions of both
+      SELECT sc.oid AS relid, sa.attname
+      FROM pg_class sc JOIN pg_namespace sn ON sn.oid = sc.relnamespace
+        JOIN pg_attribute sa ON sa.attrelid = sc.oid AND sa.attnum > 0 AND NOT sa.attisdropped
+      WHERE (sn.nspname = r.schema_name AND sc.relname = r.table_name AND sa.attname = r.column_name)
+         OR (sc.oid = r.relation AND sa.attnum = r.attnum)) s ON true
+    CROSS JOIN LATERAL (
+      SELECT s.relid UNION SELECT t.relid FROM pg_partition_tree(s.relid) t) m
+    JOIN pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p')
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
+  WHERE r.column_pattern IS NULL
+    AND NOT EXISTS (
+      SELECT FROM cdc.redaction_rule k
+      WHERE k.relation = c.oid AND k.attnum = a.attnum
+        AND coalesce(k.follows, k.id) = coalesce(r.follows, r.id));
+END $$;
+REVOKE ALL ON FUNCTION follow_rules() FROM PUBLIC;
+COMMENT ON FUNCTION follow_rules() IS
+  'Event trigger function: adds rules for columns that came under the names of one, and for partitions.';
+CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end
+  WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER SCHEMA')
+  EXECUTE FUNCTION follow_rules();
+ALTER EVENT TRIGGER cdc_follow_rules ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_follow_rules IS
+  'Lets rules of redaction follow columns and partitions through DDL.';
 
 CREATE TABLE redaction_secret (
   number int PRIMARY KEY CHECK (number > 0),
@@ -368,6 +412,16 @@ BEGIN
     method, value, length, prefix, suffix,
     CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
   RETURNING id INTO result;
+  -- its partitions
+  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
+    method, value, length, prefix, suffix, filler, reason, follows)
+  SELECT c.oid, a.attnum, n.nspname, c.relname, a.attname,
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.id
+  FROM cdc.redaction_rule r CROSS JOIN pg_partition_tree(r.relation) t
+    JOIN pg_class c ON c.oid = t.relid AND c.oid <> r.relation
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = r.column_name AND NOT a.attisdropped
+  WHERE r.id = result;
   RETURN result;
 END $$;
 REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) FROM PUBLIC;
@@ -435,11 +489,13 @@ SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
                        JOIN pg_catalog.pg_class sc ON sc.oid = s.relid
                        JOIN pg_catalog.pg_namespace sn ON sn.oid = sc.relnamespace
                        JOIN pg_catalog.pg_attribute sa ON sa.attrelid = s.relid AND sa.attname = a.attname
-                     WHERE (r.relation = s.relid AND r.attnum = sa.attnum)
-                       OR (r.schema_name = sn.nspname AND r.table_name = sc.relname AND r.column_name = sa.attname)) END
+                       JOIN cdc.redaction_rule k ON k.id = r.id OR k.follows = r.id
+                     WHERE (k.relation = s.relid AND k.attnum = sa.attnum)
+                       OR (k.schema_name = sn.nspname AND k.table_name = sc.relname AND k.column_name = sa.attname)) END
              ORDER BY 1) AS covers,
        r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
-FROM cdc.redaction_rule r;
+FROM cdc.redaction_rule r
+WHERE r.follows IS NULL;
 REVOKE ALL ON redaction_rules FROM PUBLIC;
 COMMENT ON VIEW redaction_rules IS
   'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves).';
