@@ -235,7 +235,8 @@ CREATE TRIGGER no_truncate BEFORE TRUNCATE ON redaction_rule
 ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate;
 
 CREATE TABLE redaction_audit (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  -- no number: a restore adds entries before those of the dump come
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
   by name NOT NULL DEFAULT session_user,
   action text NOT NULL,
@@ -246,8 +247,6 @@ REVOKE ALL ON redaction_audit FROM PUBLIC;
 COMMENT ON TABLE redaction_audit IS
   'Who has added, changed or removed which rule of redaction, and when. Rows are added by a trigger; nobody but the owner can change them.';
 SELECT pg_catalog.pg_extension_config_dump('redaction_audit', '');
-SELECT pg_catalog.pg_extension_config_dump('redaction_audit_id_seq', '');
-COMMENT ON SEQUENCE redaction_audit_id_seq IS 'Numbers of the entries of cdc.redaction_audit';
 
 CREATE FUNCTION audit_rules()
 RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER

@@ -17,7 +17,7 @@ error_text(const CdcAttempt *attempt, const ErrorData *error)
 	return error->message_id != NULL ? error->message_id : "unknown error";
 }
 
-pg_noreturn static void
+static void
 raise_error(const CdcAttempt *attempt, ErrorData *error)
 {
 	if (attempt->change->table->restricted)

@@ -245,9 +245,12 @@ read_then(CdcRules *rules)
 	rules->table_then = find_table();
 	if (!OidIsValid(rules->table_then))
 		return;
+	/* to open a table of this kind that is gone would be an ERROR */
+	rules->then.unreadable = rules->table_then != rules->table_now;
+	if (rules->then.unreadable)
+		return;
 	rel = table_open(rules->table_then, AccessShareLock);
-	rules->then.unreadable = rules->table_then != rules->table_now ||
-		rel->rd_rel->relfilenode != rules->storage_now;
+	rules->then.unreadable = rel->rd_rel->relfilenode != rules->storage_now;
 	if (!rules->then.unreadable)
 		read_rules(&rules->then, rel, &rules->secret);
 	table_close(rel, AccessShareLock);
@@ -300,34 +303,51 @@ covers(const Rule *rule, const Subject *subject, AttrNumber attnum, const char *
 		 strcmp(rule->column, column) == 0);
 }
 
-/* The strictest counts; of two of the least rank that differ none can be trusted. */
-static void
-combine(CdcRedaction **result, const CdcRedaction *other)
+/* What the rules for a column come to. */
+typedef struct Verdict
 {
-	static const CdcRedaction withheld = {CDC_METHOD_WITHHELD};
-
-	if (*result == NULL)
-		*result = palloc(sizeof(CdcRedaction));
-	else if (cdc_redaction_equal(*result, other) || cdc_method_stricter((*result)->method, other->method))
-		return;
-	else if (!cdc_method_stricter(other->method, (*result)->method))
-		other = &withheld;
-	**result = *other;
-}
+	const CdcRedaction *strictest;	/* NULL: there are none */
+	bool		contradiction;	/* there is another one of its rank */
+} Verdict;
 
 static void
 apply_rules(const RuleSet *set, const Subject *subject, AttrNumber attnum, const char *column,
-			CdcRedaction **result)
+			Verdict *verdict)
 {
 	ListCell   *lc;
 
 	foreach(lc, set->rules)
 	{
 		const Rule *rule = lfirst(lc);
+		const CdcRedaction *other = &rule->redaction;
 
-		if (covers(rule, subject, attnum, column))
-			combine(result, &rule->redaction);
+		if (!covers(rule, subject, attnum, column))
+			continue;
+		if (verdict->strictest == NULL ||
+			cdc_method_stricter(other->method, verdict->strictest->method))
+		{
+			verdict->strictest = other;
+			verdict->contradiction = false;
+		}
+		else if (!cdc_method_stricter(verdict->strictest->method, other->method) &&
+				 !cdc_redaction_equal(verdict->strictest, other))
+			verdict->contradiction = true;
 	}
+}
+
+/* A redaction of its own for a column: of two that differ none can be trusted. A
+ * bytea is cut by bytes, of which each is two digits of its text. */
+static CdcRedaction *
+conclude(const Verdict *verdict, Oid typid)
+{
+	CdcRedaction *result = palloc0(sizeof(CdcRedaction));
+
+	*result = *verdict->strictest;
+	if (verdict->contradiction)
+		result->method = CDC_METHOD_WITHHELD;
+	if (result->method == CDC_METHOD_TRUNCATE && getBaseType(typid) == BYTEAOID)
+		result->length = 2 + 2 * Min(result->length, PG_INT32_MAX / 2 - 2);
+	return result;
 }
 
 static List *
@@ -353,20 +373,13 @@ find_subjects(Relation rel, const List *ancestors)
 	return subjects;
 }
 
-/* A bytea is cut by bytes, and two digits of its text are one. */
-static void
-fit_to_type(CdcRedaction *redaction, Oid typid)
-{
-	if (redaction->method == CDC_METHOD_TRUNCATE && getBaseType(typid) == BYTEAOID)
-		redaction->length = 2 + 2 * Min(redaction->length, PG_INT32_MAX / 2 - 2);
-}
-
 const CdcRedaction *const *
 cdc_rules_resolve(CdcRules *rules, Relation rel, const List *ancestors)
 {
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	CdcRedaction **result = palloc0(sizeof(CdcRedaction *) * Max(tupdesc->natts, 1));
-	List	   *subjects = NIL;
+	static const CdcRedaction withheld = {CDC_METHOD_WITHHELD};
+	List	   *subjects;
 	bool		any = false;
 	bool		withhold;
 
@@ -379,25 +392,24 @@ cdc_rules_resolve(CdcRules *rules, Relation rel, const List *ancestors)
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
-		static const CdcRedaction withheld = {CDC_METHOD_WITHHELD};
+		Verdict		verdict = {withhold ? &withheld : NULL};
 		ListCell   *lc;
 
 		if (att->attisdropped)
 			continue;
-		if (withhold)
-			combine(&result[i], &withheld);
 		foreach(lc, subjects)
 		{
 			const Subject *subject = lfirst(lc);
 			AttrNumber	attnum = subject->relid == RelationGetRelid(rel) ? att->attnum :
 				get_attnum(subject->relid, NameStr(att->attname));
 
-			apply_rules(&rules->now, subject, attnum, NameStr(att->attname), &result[i]);
-			apply_rules(&rules->then, subject, attnum, NameStr(att->attname), &result[i]);
+			apply_rules(&rules->now, subject, attnum, NameStr(att->attname), &verdict);
+			apply_rules(&rules->then, subject, attnum, NameStr(att->attname), &verdict);
 		}
-		if (result[i] != NULL)
-			fit_to_type(result[i], att->atttypid);
-		any |= result[i] != NULL;
+		if (verdict.strictest == NULL)
+			continue;
+		result[i] = conclude(&verdict, att->atttypid);
+		any = true;
 	}
 	return any ? (const CdcRedaction *const *) result : NULL;
 }
