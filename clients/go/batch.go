@@ -35,6 +35,8 @@ type Batch struct {
 	n        int
 	unknown  int
 	scratch  Snapshot
+	skip     []int               // places of events to leave out
+	void     map[uint32]struct{} // subtransactions whose events to leave out
 	metadata []MetadataEntry
 }
 
@@ -271,7 +273,7 @@ func (b *Batch) Schemas() *SchemaCache { return b.schemas }
 // Ends tells whether something may be acknowledged after this batch: a
 // transaction has ended, or it is a non-transactional message.
 func (b *Batch) Ends() bool {
-	return b.EndLSN != 0 && (b.Outcome != Open || !b.HasTransaction)
+	return b.EndLSN != 0 && (b.Outcome != OutcomeOpen || !b.HasTransaction)
 }
 
 // UnknownFields is the number of fields of the batch's header that this version

@@ -7,13 +7,13 @@ type Op = cdcv1.Op
 
 // The operations.
 const (
-	Insert   = cdcv1.Op_OP_INSERT
-	Update   = cdcv1.Op_OP_UPDATE
-	Delete   = cdcv1.Op_OP_DELETE
-	Truncate = cdcv1.Op_OP_TRUNCATE
-	Message  = cdcv1.Op_OP_MESSAGE
-	Read     = cdcv1.Op_OP_READ
-	Rewrite  = cdcv1.Op_OP_REWRITE
+	OpInsert   = cdcv1.Op_OP_INSERT
+	OpUpdate   = cdcv1.Op_OP_UPDATE
+	OpDelete   = cdcv1.Op_OP_DELETE
+	OpTruncate = cdcv1.Op_OP_TRUNCATE
+	OpMessage  = cdcv1.Op_OP_MESSAGE
+	OpRead     = cdcv1.Op_OP_READ
+	OpRewrite  = cdcv1.Op_OP_REWRITE
 )
 
 // Outcome is how a transaction ended, or that it has not.
@@ -21,10 +21,10 @@ type Outcome = cdcv1.Outcome
 
 // The outcomes.
 const (
-	Open       = cdcv1.Outcome_OUTCOME_OPEN
-	Committed  = cdcv1.Outcome_OUTCOME_COMMITTED
-	RolledBack = cdcv1.Outcome_OUTCOME_ROLLED_BACK
-	Prepared   = cdcv1.Outcome_OUTCOME_PREPARED
+	OutcomeOpen       = cdcv1.Outcome_OUTCOME_OPEN
+	OutcomeCommitted  = cdcv1.Outcome_OUTCOME_COMMITTED
+	OutcomeRolledBack = cdcv1.Outcome_OUTCOME_ROLLED_BACK
+	OutcomePrepared   = cdcv1.Outcome_OUTCOME_PREPARED
 )
 
 // Type is the meaning and encoding of a column's values.

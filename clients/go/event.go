@@ -135,11 +135,13 @@ type EventCursor struct {
 	c     wire.Cursor
 	event Event
 	err   error
+	at    int // place of the next event
+	skip  []int
 }
 
 // Events gives a cursor before the batch's first event.
 func (b *Batch) Events() EventCursor {
-	return EventCursor{batch: b, c: wire.Over(b.events)}
+	return EventCursor{batch: b, c: wire.Over(b.events), skip: b.skip}
 }
 
 // Next goes to the next event. It returns false at the end and at damage.
@@ -151,14 +153,24 @@ func (c *EventCursor) Next() bool {
 		if c.c.Field.Number != batchEvents {
 			continue
 		}
+		c.at++
+		if len(c.skip) > 0 && c.skip[0] == c.at-1 {
+			c.skip = c.skip[1:]
+			continue
+		}
 		c.err = c.event.parse(c.batch, c.c.Field.Bytes)
+		if c.err == nil && c.batch.void != nil {
+			if _, void := c.batch.void[c.event.SubXID]; void {
+				continue
+			}
+		}
 		return c.err == nil
 	}
 	return false
 }
 
-// Skip goes on behind an event that Next did not like.
-func (c *EventCursor) skip() { c.err = nil }
+// goOn makes the cursor go on behind an event that is damaged.
+func (c *EventCursor) goOn() { c.err = nil }
 
 // Event is the one that the cursor stands on, valid until the next call of Next.
 func (c *EventCursor) Event() *Event { return &c.event }

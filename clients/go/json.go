@@ -42,7 +42,7 @@ func (w *JSONWriter) AppendBatch(dst []byte, b *Batch) ([]byte, error) {
 	if c.Err() != nil {
 		return dst, c.Err()
 	}
-	if !b.HasTransaction || b.Outcome == Open {
+	if !b.HasTransaction || b.Outcome == OutcomeOpen {
 		return dst, nil
 	}
 	line, err := w.AppendOutcome(dst, b)

@@ -44,7 +44,7 @@ func TestCompactJSON(t *testing.T) {
 func TestDates(t *testing.T) {
 	for want, days := range map[string]int64{
 		"2000-01-01": 0, "1970-01-01": -10957, "2024-02-29": 8825, "0001-01-01": -730119,
-		"4714-11-24": -julianEpoch, "5874897-12-31": math.MaxInt32 - julianEpoch,
+		"4714-11-24": -julianEpoch, "5874898-06-03": math.MaxInt32 - julianEpoch,
 	} {
 		got, bc, ok := appendDate(nil, days)
 		if string(got) != want || !ok || bc != (days == -julianEpoch) {

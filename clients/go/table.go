@@ -39,6 +39,8 @@ type Table struct {
 
 	index []int32 // attnum to place in Columns plus 1
 	key   bool
+	// some column is redacted or held back
+	redacted bool
 }
 
 // Column of a Table.
@@ -149,6 +151,7 @@ func ParseTable(bytes []byte, limits Limits) (*Table, error) {
 		}
 		last = c.Number
 		t.key = t.key || c.Key
+		t.redacted = t.redacted || c.Redaction != 0
 		t.Columns[i] = Column{
 			Number: c.Number, Name: c.Name, Type: c.Type, Element: c.Element, PgType: c.PgType,
 			Key: c.Key, NotNull: c.NotNull, Generated: c.Generated, Redaction: c.Redaction,

@@ -144,7 +144,7 @@ func (p *printer) event(e *cdc.Event) (err error) {
 }
 
 func (p *printer) outcome(b *cdc.Batch) (err error) {
-	if !b.HasTransaction || b.Outcome == cdc.Open {
+	if !b.HasTransaction || b.Outcome == cdc.OutcomeOpen {
 		return nil
 	}
 	if len(p.o.tables) == 0 && p.o.json {
@@ -184,7 +184,7 @@ func (p *printer) print() error {
 }
 
 var colours = map[cdc.Op]string{
-	cdc.Insert: "\x1b[32m", cdc.Update: "\x1b[33m", cdc.Delete: "\x1b[31m", cdc.Truncate: "\x1b[31m",
+	cdc.OpInsert: "\x1b[32m", cdc.OpUpdate: "\x1b[33m", cdc.OpDelete: "\x1b[31m", cdc.OpTruncate: "\x1b[31m",
 }
 
 // plain prints time, operation and relation before the JSON of the rows.

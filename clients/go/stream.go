@@ -1,0 +1,252 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrClosed: the stream was closed.
+var ErrClosed = errors.New("cdc: stream is closed")
+
+// Stream reads a replication slot. It reads ahead, reconnects, and reports
+// progress on its own, so that a slow consumer neither grows its memory nor loses
+// its connection. Next and Ack may be called by different goroutines, but only
+// one of them may call Next.
+type Stream struct {
+	config    Config
+	schemas   *SchemaCache
+	assembler *Assembler
+	buffer    *buffer
+	acks      *acks
+	keeper    *keeper
+
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup
+
+	connection int      // of the delivery that Next gave last
+	delivered  Position // of the last transaction that Next gave
+}
+
+// Open connects to the slot and checks that going on from the checkpoint loses
+// nothing; if not, the error is a RefusedError. Later failures of the connection
+// are met by connecting again, unless that can not help. ctx is for opening
+// alone.
+func Open(ctx context.Context, config Config) (*Stream, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err := config.Store.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cdc: loading the checkpoint: %w", err)
+	}
+	schemas := NewSchemaCache(config.Limits)
+	assembler, err := NewAssembler(config.Assembler, schemas)
+	if err != nil {
+		return nil, err
+	}
+	session, err := connectTo(ctx, &config, checkpoint == nil)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint, err = begin(ctx, &config, session, checkpoint)
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
+		acks: newAcks(checkpoint), buffer: newBuffer(config.BufferBytes, config.Metrics)}
+	s.keeper = newKeeper(&config, s.acks, checkpoint)
+	run, cancel := context.WithCancelCause(context.Background())
+	s.cancel = cancel
+	if err := session.Start(ctx, checkpoint.EndLSN); err != nil {
+		session.Close()
+		return nil, err
+	}
+	s.running.Add(2)
+	go func() { defer s.running.Done(); s.keeper.run(run) }()
+	go func() {
+		defer s.running.Done()
+		(&reader{stream: s, retry: backoff{max: config.MaxBackoff}}).run(run, session)
+	}()
+	return s, nil
+}
+
+// connectTo opens a session with a slot of ours, made if that is wanted.
+func connectTo(ctx context.Context, config *Config, mayCreate bool) (Session, error) {
+	session, err := config.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if session.Server().Plugin == "" {
+		if config.CreateSlot && mayCreate {
+			session.Close()
+			slot, err := CreateSlot(ctx, config.Conn, config.Slot, SlotOptions{TwoPhase: config.Options["two_phase"] == "on"})
+			if err != nil {
+				return nil, err
+			}
+			slot.Close()
+			return connectTo(ctx, config, false)
+		}
+		err = refused("there is no slot %q", config.Slot)
+	} else {
+		err = checkSlot(session.Server(), config.Slot)
+	}
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	return session, nil
+}
+
+// begin checks the checkpoint against the server, or stores the first one.
+func begin(ctx context.Context, config *Config, session Session, c *Checkpoint) (*Checkpoint, error) {
+	server := session.Server()
+	if c != nil && c.Slot != config.Slot {
+		return nil, refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
+	}
+	if c == nil || (config.AcceptSystem && c.SystemIdentifier != server.SystemIdentifier) {
+		c = &Checkpoint{EndLSN: server.ConfirmedFlush}
+	} else if err := checkStart(ctx, session, c); err != nil {
+		return nil, err
+	}
+	now := *c
+	now.SystemIdentifier, now.Timeline = server.SystemIdentifier, server.Timeline
+	now.Database, now.Slot = server.Database, config.Slot
+	if now != *c {
+		if err := config.Store.Save(ctx, &now); err != nil {
+			return nil, fmt.Errorf("cdc: storing the checkpoint: %w", err)
+		}
+	}
+	return &now, nil
+}
+
+// Next gives the next transaction, in the order of the commits. It waits until
+// there is one, the stream fails, or ctx ends.
+func (s *Stream) Next(ctx context.Context) (*Txn, error) {
+	for {
+		d, err := s.buffer.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if d.connection != s.connection {
+			s.assembler.Reset()
+			s.connection = d.connection
+		}
+		if d.lost {
+			s.assembler.tolerate()
+		}
+		txn, err := s.assembler.add(d.batch, d.receipt)
+		if err != nil {
+			s.stop(err)
+			return nil, err
+		}
+		if txn != nil && s.wanted(txn) {
+			s.config.Metrics.Add(TransactionsTotal, "", 1)
+			return txn, nil
+		}
+	}
+}
+
+// wanted acknowledges what the consumer need not see: what was rolled back, and
+// what was dealt with before the stream was opened.
+func (s *Stream) wanted(t *Txn) bool {
+	switch {
+	case t.Outcome == OutcomeRolledBack && (t.GID == "" || !s.config.Assembler.DeliverPrepared),
+		t.Outcome == OutcomeCommitted && t.CommitLSN <= s.delivered.CommitLSN:
+		s.Ack(t)
+		return false
+	case t.Outcome == OutcomeCommitted:
+		s.delivered = t.Position()
+	case t.Outcome != OutcomePrepared && t.Outcome != OutcomeRolledBack:
+		s.config.Logger.Warn("unknown outcome", "outcome", t.Outcome, "xid", t.XID)
+	}
+	return true
+}
+
+// Ack says that a transaction is dealt with, and closes it. Transactions may be
+// acknowledged in any order; the checkpoint moves over those without a gap
+// before them. It is stored soon after, and then the server is told; see Flush.
+func (s *Stream) Ack(t *Txn) {
+	s.acks.ack(t.receipts...)
+	s.keeper.note(t.CommitTime())
+	t.Close()
+}
+
+// Checkpoint is what would be stored if t were acknowledged now, for consumers
+// that store it in the same transaction as their effects: see PostgresStore.
+func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
+	c := s.keeper.checkpoint()
+	c.Position, c.EndLSN = s.acks.assuming(t.receipts)
+	return c
+}
+
+// Flush stores the checkpoint and tells the server, without waiting for the next
+// time.
+func (s *Stream) Flush(ctx context.Context) error { return s.keeper.save(ctx) }
+
+// Reject says that the consumer can not deal with a transaction. As
+// Config.OnHandlerError says, the cause is returned and ends the stream, or the
+// transaction is skipped or set aside, its batches as dead letters, and
+// acknowledged.
+func (s *Stream) Reject(ctx context.Context, t *Txn, cause error) error {
+	for b, err := range t.Batches() {
+		if err == nil {
+			err = s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: b.raw, Position: t.last})
+		}
+		if err != nil {
+			s.stop(err)
+			return err
+		}
+	}
+	s.Ack(t)
+	return nil
+}
+
+// handle does with a letter as the policy says.
+func (s *Stream) handle(ctx context.Context, p Policy, l *Letter) error {
+	l.Slot = s.config.Slot
+	s.config.Metrics.Add(DeadLettersTotal, string(l.Reason), 1)
+	s.config.Logger.LogAttrs(ctx, levelOf(p), "can not hand on", attrs(l)...)
+	switch p {
+	case Skip:
+		return nil
+	case DeadLetter:
+		if err := s.config.DeadLetters.Put(ctx, l); err != nil {
+			return &stoppedError{fmt.Errorf("cdc: putting a dead letter: %w", err)}
+		}
+		return nil
+	}
+	return &stoppedError{l.Err}
+}
+
+// stoppedError is one that a policy ends the stream with.
+type stoppedError struct{ cause error }
+
+func (e *stoppedError) Error() string { return e.cause.Error() }
+func (e *stoppedError) Unwrap() error { return e.cause }
+
+// Schemas that the stream has seen.
+func (s *Stream) Schemas() *SchemaCache { return s.schemas }
+
+func (s *Stream) stop(err error) {
+	s.cancel(err)
+	s.buffer.fail(err)
+}
+
+// closeTimeout bounds the last store of the checkpoint.
+const closeTimeout = 10 * time.Second
+
+// Close stores what is acknowledged, tells the server, and ends the connection.
+func (s *Stream) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := s.keeper.save(ctx)
+	s.stop(ErrClosed)
+	s.running.Wait()
+	s.assembler.Close()
+	return err
+}
