@@ -230,16 +230,11 @@ add_schema(CdcBatch *batch, CdcTableEntry *entry)
 	/* JSON lines are made from one batch at a time. */
 	bool		every_batch = batch->options->schemas_batch || batch->options->json;
 	const CdcTable *table = entry->table;
-	int			body;
 
 	if (entry->sent && entry->sent_fingerprint == table->fingerprint &&
 		(!every_batch || entry->sent_batch == batch->number))
 		return;
-	body = cdc_msg_begin(&batch->schemas, CDC_BATCH_SCHEMAS);
-	cdc_field_fixed64(&batch->schemas, CDC_SCHEMA_VERSION_FINGERPRINT, table->fingerprint);
-	cdc_field_bytes(&batch->schemas, CDC_SCHEMA_VERSION_TABLE,
-					table->descriptor, table->descriptor_len);
-	cdc_msg_end(&batch->schemas, body);
+	cdc_event_schema(&batch->schemas, table);
 	entry->sent = true;
 	entry->sent_fingerprint = table->fingerprint;
 	entry->sent_batch = batch->number;

@@ -2,39 +2,22 @@
  * plugin.c
  *	  The callbacks of the output plugin.
  *
- * Startup, shutdown and non-transactional messages run without a transaction
- * in a walsender; catalogs are read in the other callbacks only.
+ * Non-transactional messages come without a transaction in a walsender;
+ * catalogs are read in the other callbacks only.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
-#include "access/xlog.h"
-#include "access/xlogrecovery.h"
 #include "catalog/pg_class.h"
-#include "commands/dbcommands.h"
-#include "commands/extension.h"
 #include "common/string.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "replication/origin.h"
-#include "replication/slot.h"
-#include "utils/guc.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "attempt.h"
 #include "guard.h"
 #include "session.h"
 #include "settings.h"
-
-/*
- * A row of more bytes is written with care, since its event may exceed the
- * limits of memory. A value can be much longer as text than it is stored:
- * 1e131071 takes 10 bytes, which are 131072 digits. So 32 kB may become 430 MB,
- * and no smaller row comes near 1 GB.
- */
-#define LARGE_ROW (32 * 1024)
 
 /* Bytes of a logical message's prefix, which has no limit of its own. */
 #define MAX_PREFIX (64 * 1024)
@@ -49,109 +32,6 @@ typedef struct Rewrite
 	Oid			relid;
 	Oid			transient;
 } Rewrite;
-
-static CdcRow
-new_row(MemoryContext cxt)
-{
-	CdcRow		row;
-
-	row.values = MemoryContextAlloc(cxt, sizeof(Datum) * MaxTupleAttributeNumber);
-	row.isnull = MemoryContextAlloc(cxt, sizeof(bool) * MaxTupleAttributeNumber);
-	return row;
-}
-
-/* Packs the Source of this connection. */
-static void
-describe_source(LogicalDecodingContext *ctx, const char *database, char **data, int *len)
-{
-	Cdc__V1__Source source = CDC__V1__SOURCE__INIT;
-	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
-	TimeLineID	timeline;
-
-	if (RecoveryInProgress())
-		(void) GetXLogReplayRecPtr(&timeline);
-	else
-		timeline = GetWALInsertionTimeLine();
-	source.system_identifier = GetSystemIdentifier();
-	source.timeline = timeline;
-	source.database = unconstify(char *, database);
-	source.slot = NameStr(ctx->slot->data.name);
-	source.plugin_version = CDC_VERSION;
-	source.server_version = atoi(GetConfigOption("server_version_num", false, false));
-	batch.source = &source;
-	*len = cdc__v1__batch__get_packed_size(&batch);
-	*data = MemoryContextAlloc(ctx->context, *len);
-	cdc__v1__batch__pack(&batch, (uint8_t *) *data);
-}
-
-/*
- * What startup needs of the catalogs. The walsender calls it outside of a
- * transaction; and what it caches is as of today, where the changes to be
- * decoded need the catalogs of their time.
- */
-static void
-read_catalogs(LogicalDecodingContext *ctx, char **source, int *source_len)
-{
-	MemoryContext oldcxt = CurrentMemoryContext;
-	bool		own_transaction = !IsTransactionState();
-	Oid			extension;
-	char	   *database;
-
-	if (own_transaction)
-		StartTransactionCommand();
-	extension = get_extension_oid("cdc", true);
-	database = get_database_name(MyDatabaseId);
-	if (!OidIsValid(extension))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"cdc\" is not installed in database \"%s\"", database),
-				 errhint("Run CREATE EXTENSION cdc in that database.")));
-	describe_source(ctx, cdc_utf8(database), source, source_len);
-	if (own_transaction)
-		CommitTransactionCommand();
-	MemoryContextSwitchTo(oldcxt);
-	InvalidateSystemCaches();
-}
-
-static void
-startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
-{
-	CdcState   *state = MemoryContextAllocZero(ctx->context, sizeof(CdcState));
-	MemoryContext oldcxt = MemoryContextSwitchTo(ctx->context);
-	char	   *source;
-	int			source_len;
-
-	ctx->output_plugin_private = state;
-	cdc_options_parse(&state->options, ctx->output_plugin_options);
-	opt->output_type = state->options.json ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT :
-		OUTPUT_PLUGIN_BINARY_OUTPUT;
-	opt->receive_rewrites = state->options.rewrites;
-	ctx->streaming &= state->options.streaming;
-	if (state->options.two_phase)
-		ctx->twophase_opt_given = true;
-	/* it would be called for every record */
-	if (!state->options.local_only)
-		ctx->callbacks.filter_by_origin_cb = NULL;
-
-	/* Creating a slot decodes nothing. */
-	if (!is_init)
-	{
-		read_catalogs(ctx, &source, &source_len);
-		state->tables = cdc_tablecache_create(&state->options, ctx->context);
-		state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
-		state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change",
-												  ALLOCSET_DEFAULT_SIZES);
-		state->metadata = cdc_metadata_create(ctx->context);
-		state->plain.cxt = AllocSetContextCreate(ctx->context, "cdc transaction",
-												 ALLOCSET_SMALL_SIZES);
-		state->plain.head.metadata = state->metadata;
-		state->before = new_row(ctx->context);
-		state->after = new_row(ctx->context);
-		state->changed = MemoryContextAlloc(ctx->context,
-											sizeof(bool) * MaxTupleAttributeNumber);
-	}
-	MemoryContextSwitchTo(oldcxt);
-}
 
 const char *
 cdc_origin_name(ReorderBufferTXN *txn)
@@ -270,91 +150,6 @@ is_new_rewrite(CdcTxn *txn, Oid sent_as, Oid relid, Oid transient)
 	return again || !others;
 }
 
-/* Arguments of write_change(), which may be called through cdc_guarded(). */
-typedef struct Attempt
-{
-	StringInfo	out;
-	CdcChange  *change;
-} Attempt;
-
-static void
-write_change(void *arg)
-{
-	Attempt    *attempt = arg;
-
-	cdc_event_change(attempt->out, attempt->change);
-}
-
-static void
-write_failed_key(void *arg)
-{
-	Attempt    *attempt = arg;
-
-	cdc_event_failure(attempt->out, attempt->change, true, "", "", 0);
-}
-
-/* Writes, in place of the event that begins at `start`, one that says why there
- * is none; with the key, if that can be written. */
-static void
-write_failure(Attempt *attempt, int start, int max_len,
-			  const char *sqlstate, const char *message, AttrNumber column)
-{
-	bool		with_key;
-
-	attempt->out->len = start;
-	with_key = cdc_guarded(write_failed_key, attempt) == NULL &&
-		attempt->out->len - start < max_len / 2;
-	attempt->out->len = start;
-	cdc_event_failure(attempt->out, attempt->change, with_key, sqlstate, message, column);
-}
-
-/*
- * Appends the event of a change. With `careful` an ERROR is caught, and the
- * change becomes an event that says so; as does one that is too large for a
- * message, unless errors are to stop the stream.
- */
-static void
-write_event(CdcState *state, CdcChange *change, bool careful)
-{
-	Attempt		attempt = {cdc_batch_events(state->batch), change};
-	int			start = attempt.out->len;
-	int			max_len = cdc_batch_max_event(state->batch);
-	ErrorData  *error = NULL;
-
-	if (careful)
-		error = cdc_guarded(write_change, &attempt);
-	else
-		write_change(&attempt);
-	if (error != NULL)
-	{
-		if (state->options.stop_on_error)
-			ReThrowError(error);
-		write_failure(&attempt, start, max_len, unpack_sql_state(error->sqlerrcode),
-					  error->message_id != NULL ? error->message_id : "unknown error",
-					  change->failing);
-	}
-	else if (unlikely(attempt.out->len - start > max_len))
-	{
-		if (state->options.stop_on_error)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("row is too large for one event")));
-		write_failure(&attempt, start, max_len, "54000", "row is too large for one event", 0);
-	}
-}
-
-/* A row of which the filter can not say whether it is sent: an event without
- * any of its values. */
-static void
-write_undecided(CdcState *state, CdcChange *change, ErrorData *error)
-{
-	if (state->options.stop_on_error)
-		ReThrowError(error);
-	cdc_event_failure(cdc_batch_events(state->batch), change, false,
-					  unpack_sql_state(error->sqlerrcode),
-					  error->message_id != NULL ? error->message_id : "unknown error", 0);
-}
-
 /* Deforms a tuple, if there is one. */
 static const CdcRow *
 read_row(HeapTuple tuple, TupleDesc tupdesc, CdcRow *row)
@@ -363,26 +158,6 @@ read_row(HeapTuple tuple, TupleDesc tupdesc, CdcRow *row)
 		return NULL;
 	heap_deform_tuple(tuple, tupdesc, row->values, row->isnull);
 	return row;
-}
-
-/* Adds the relation, and the column that is being written, to errors. */
-typedef struct ErrorPlace
-{
-	Relation	rel;
-	const CdcChange *change;
-} ErrorPlace;
-
-static void
-add_context(void *arg)
-{
-	ErrorPlace *place = arg;
-
-	if (place->change->failing > 0)
-		errcontext("cdc: writing column %d of relation \"%s\"",
-				   place->change->failing, RelationGetRelationName(place->rel));
-	else
-		errcontext("cdc: writing a change of relation \"%s\"",
-				   RelationGetRelationName(place->rel));
 }
 
 static const Cdc__V1__Op ops[] =
@@ -407,9 +182,11 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	CdcTableEntry *entry;
 	CdcChange	event = {head};
-	ErrorPlace	place = {rel, &event};
-	ErrorContextCallback callback = {error_context_stack, add_context, &place};
+	CdcErrorPlace place = {rel, &event};
+	ErrorContextCallback callback = {error_context_stack, cdc_error_place, &place};
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
+	CdcAttempt	attempt = {cdc_batch_events(state->batch), &event,
+	cdc_batch_max_event(state->batch), state->options.stop_on_error};
 	ErrorData  *undecided = NULL;
 	bool		wanted;
 
@@ -440,12 +217,9 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 			cdc_fix_settings();
 			state->settings_fixed = true;
 		}
-		if (undecided != NULL)
-			write_undecided(state, &event, undecided);
-		else
-			write_event(state, &event, entry->table->may_raise ||
-						cdc_row_size(old, entry->table, event.before) +
-						cdc_row_size(new, entry->table, event.after) > LARGE_ROW);
+		cdc_attempt(&attempt, undecided, entry->table->may_raise ||
+					cdc_row_size(old, entry->table, event.before) +
+					cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW);
 		cdc_batch_added(state->batch, entry);
 	}
 	error_context_stack = callback.previous;
@@ -594,7 +368,7 @@ filter_by_origin_cb(LogicalDecodingContext *ctx, ReplOriginId origin)
 void
 _PG_output_plugin_init(OutputPluginCallbacks *cb)
 {
-	cb->startup_cb = startup_cb;
+	cb->startup_cb = cdc_startup_cb;
 	cb->begin_cb = begin_cb;
 	cb->change_cb = cdc_change_cb;
 	cb->truncate_cb = cdc_truncate_cb;

@@ -107,26 +107,27 @@ type_name(CdcTable *table, Oid typid, int32 typmod)
 	return out.data;
 }
 
-/*
- * The columns of the key, as attnums. Under FULL and NOTHING the server needs
- * none, and the primary key serves.
- */
+/* Under FULL and NOTHING the server needs no key, and the primary key serves. */
+Oid
+cdc_key_index(Relation rel)
+{
+	char		replident = rel->rd_rel->relreplident;
+
+	if (replident != REPLICA_IDENTITY_FULL && replident != REPLICA_IDENTITY_NOTHING)
+		return RelationGetReplicaIndex(rel);
+	(void) RelationGetIndexList(rel);	/* finds the primary key */
+	return cdc_primary_key_index(rel);
+}
+
+/* The columns of the key, as attnums. */
 static Bitmapset *
 key_columns(Relation rel)
 {
-	char		replident = rel->rd_rel->relreplident;
-	Oid			index;
+	Oid			index = cdc_key_index(rel);
 	HeapTuple	tup;
 	Form_pg_index form;
 	Bitmapset  *key = NULL;
 
-	if (replident == REPLICA_IDENTITY_FULL || replident == REPLICA_IDENTITY_NOTHING)
-	{
-		(void) RelationGetIndexList(rel);	/* finds the primary key */
-		index = cdc_primary_key_index(rel);
-	}
-	else
-		index = RelationGetReplicaIndex(rel);
 	if (!OidIsValid(index))
 		return NULL;
 	tup = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));

@@ -48,8 +48,8 @@ def same_identity(one, two):
 
 
 def same_when_streamed(path, batches):
-    """What remains of transactions that were sent before they had ended is what
-    the others are, to the byte."""
+    """What remains of transactions that were sent before they had ended, or were
+    prepared, is what the others are, to the byte."""
     reader, transactions = streamed.read(path)
     ours = [(e.position, e.raw) for t in transactions for e in t.events]
     plain = [(e.position, e.raw) for batch in batches for e in batch.events]
@@ -63,7 +63,8 @@ def same_when_streamed(path, batches):
                 if batch.outcome == pb.OUTCOME_COMMITTED]
     if [t.metadata for t in transactions if t.xid is not None] != metadata:
         raise Failed("other metadata when streamed")
-    return "%d transactions streamed, %d events void" % (reader.streamed, reader.void)
+    return "%d transactions streamed, %d prepared, %d events void" % (
+        reader.streamed, reader.two_phase, reader.void)
 
 
 def same_when_cut(reader, batches):

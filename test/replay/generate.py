@@ -12,6 +12,7 @@ import sys
 import psycopg2
 
 SESSIONS = 3
+MAX_PREPARED = 3
 TABLES = 4
 
 # type: (a value by a random number, other types with the way to get there)
@@ -64,8 +65,10 @@ class Generator:
         self.tables = [Table("r%d" % i) for i in range(TABLES)]
         self.open = set()               # sessions in a transaction
         self.depth = collections.Counter()      # and their savepoints
+        self.prepared = []              # transactions that wait for their end
+        self.gids = 0
         self.actions = [(40, self.insert), (40, self.update), (8, self.delete), (6, self.key),
-                        (8, self.savepoint), (14, self.end), (3, self.add), (1, self.drop),
+                        (8, self.savepoint), (14, self.end), (8, self.finish), (3, self.note), (3, self.add), (1, self.drop),
                         (1, self.rename), (2, self.retype), (1, self.truncate), (1, self.identity),
                         (1, self.copy), (1, self.recreate)]
 
@@ -148,7 +151,26 @@ class Generator:
         if session not in self.open:
             return None
         self.aborted(session)
-        return "ROLLBACK" if self.random.random() < 0.2 else "COMMIT"
+        how = self.random.random()
+        if how < 0.15 and len(self.prepared) < MAX_PREPARED:
+            self.gids += 1
+            return "PREPARE TRANSACTION 'g%d'" % self.gids
+        return "ROLLBACK" if how < 0.35 else "COMMIT"
+
+    def finish(self, t, session):
+        """Ends a transaction that was prepared, perhaps by another session."""
+        if session in self.open or not self.prepared:
+            return None
+        gid = self.prepared.pop(self.random.randrange(len(self.prepared)))
+        return "%s PREPARED '%s'" % (self.random.choice(["COMMIT", "COMMIT", "ROLLBACK"]), gid)
+
+    def note(self, t, session):
+        """Metadata, or a message."""
+        if self.random.random() < 0.5:
+            return "SELECT cdc.set_metadata('k%d', 'v%d')" % (
+                self.random.randint(0, 3), self.random.randint(0, 99))
+        return "SELECT pg_logical_emit_message(true, 'p', repeat('m', %d))" % (
+            self.random.choice([1, 10, 5000]))
 
     def aborted(self, session):
         self.open.discard(session)
@@ -227,6 +249,8 @@ def run(database, seed, n=None):
         cursor = sessions[session].cursor()
         try:
             cursor.execute(sql)
+            if sql.startswith("PREPARE"):
+                generator.prepared.append(sql.split("'")[1])
             if sql.startswith(("ALTER", "ROLLBACK")) or "CREATE" in sql:
                 learn(generator, cursor)
         except psycopg2.Error as e:
@@ -236,6 +260,9 @@ def run(database, seed, n=None):
             learn(generator, sessions[session].cursor())
     for session in sessions:
         session.cursor().execute("COMMIT")
+    for gid in generator.prepared:
+        sessions[0].cursor().execute("COMMIT PREPARED '%s'" % gid)
+    for session in sessions:
         session.close()
     return "failed: " + ", ".join("%s %d times" % e for e in errors.most_common())
 
