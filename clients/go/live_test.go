@@ -45,12 +45,16 @@ func live(t testing.TB) *database {
 	d := &database{t: t, name: name, conn: connect(t, name)}
 	t.Cleanup(func() {
 		_ = d.conn.Close(ctx)
+		own := connect(t, name)
+		for _, row := range query(t, own, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()") {
+			exec(t, own, "ROLLBACK PREPARED '"+row[0]+"'")
+		}
+		_ = own.Close(ctx)
 		query(t, admin, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = '`+name+`'`)
 		eventually(t, "slots are free", func() bool {
 			return query(t, admin, `SELECT count(*) FROM pg_replication_slots WHERE active AND database = '`+name+`'`)[0][0] == "0"
 		})
 		query(t, admin, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '`+name+`'`)
-		query(t, admin, `SELECT 1 FROM (SELECT gid FROM pg_prepared_xacts WHERE database = '`+name+`') p`)
 		exec(t, admin, `DROP DATABASE "`+name+`" WITH (FORCE)`)
 		_ = admin.Close(ctx)
 	})
