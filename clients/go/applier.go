@@ -65,6 +65,9 @@ func (a *Applier) Apply(ctx context.Context, t *Txn) error {
 		return nil
 	}
 	a.xid = t.XID
+	if a.load != nil && t.CommitLSN > a.load.progress.EndLSN {
+		a.load = nil // it is behind all that was read
+	}
 	for e, err := range t.Events() {
 		if err == nil {
 			err = a.event(ctx, e)
@@ -215,7 +218,7 @@ func (a *Applier) overlaid(ctx context.Context, relation string, table *Table, e
 	if err != nil {
 		return err
 	}
-	if row, err = Sorted(row); err != nil {
+	if row, err = Sorted(WithoutLoadMark(row)); err != nil {
 		return err
 	}
 	if err := a.put(ctx, relation, table, key, row); err != nil {

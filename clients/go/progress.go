@@ -14,6 +14,8 @@ type LoadProgress struct {
 	Slot string `json:"slot"`
 	// Snapshots that rows were read under.
 	Snapshots []Snapshot `json:"snapshots"`
+	// EndLSN: no snapshot saw a transaction that committed after it.
+	EndLSN LSN `json:"end_lsn"`
 	// Tables in the order in which they are loaded.
 	Tables []TableProgress `json:"tables"`
 }
@@ -64,10 +66,18 @@ func (p *LoadProgress) Done() bool {
 	return true
 }
 
+// ProgressStore keeps the progress of a load.
+type ProgressStore interface {
+	// Load gives the progress, nil if there is none.
+	Load() (*LoadProgress, error)
+	// Save stores it durably.
+	Save(p *LoadProgress) error
+}
+
 // ProgressFile keeps the progress of a load in the file with this name.
 type ProgressFile string
 
-// Load gives the progress, nil if there is none.
+// Load implements ProgressStore.
 func (f ProgressFile) Load() (*LoadProgress, error) {
 	data, err := os.ReadFile(string(f))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -83,7 +93,7 @@ func (f ProgressFile) Load() (*LoadProgress, error) {
 	return p, nil
 }
 
-// Save stores the progress.
+// Save implements ProgressStore.
 func (f ProgressFile) Save(p *LoadProgress) error {
 	data, err := json.Marshal(p)
 	if err != nil {
