@@ -3,10 +3,16 @@ package cdc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/pgcdc/cdc/clients/go/internal/wire"
 )
+
+// ErrLoadAgain: an initial load can not be joined with the stream, since a table
+// was altered between the slot's creation and the end of the load. Empty the state
+// and the progress, and load again.
+var ErrLoadAgain = errors.New("begin the load anew")
 
 // follow takes a relation's rows from the schema that they have to that of an
 // event: columns that are gone, columns that are new, other types, another key.
@@ -27,6 +33,9 @@ func (a *Applier) follow(ctx context.Context, relation string, table *Table) err
 		}
 	}
 	if known != nil && known.Fingerprint != table.Fingerprint {
+		if a.load != nil && a.load.progress.relation(relation) != nil {
+			return fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
+		}
 		if err := a.convert(ctx, relation, known, table); err != nil {
 			return err
 		}

@@ -94,9 +94,16 @@ func (w *JSONWriter) flag(name string, value bool) {
 	}
 }
 
-// enum shows a value's name without its prefix, or an unknown one's number.
-func (w *JSONWriter) enum(name, value, prefix string) {
-	w.text(name, strings.TrimPrefix(value, prefix))
+var opNames = [...]string{"UNSPECIFIED", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MESSAGE", "READ", "REWRITE"}
+
+var outcomeNames = [...]string{"OPEN", "COMMITTED", "ROLLED_BACK", "PREPARED"}
+
+// enumName gives a value's name, or an unknown one's number.
+func enumName(names []string, value int) string {
+	if value >= 0 && value < len(names) {
+		return names[value]
+	}
+	return strconv.Itoa(value)
 }
 
 func (w *JSONWriter) event(e *Event) error {
@@ -106,14 +113,14 @@ func (w *JSONWriter) event(e *Event) error {
 	if err := w.transaction(b); err != nil {
 		return err
 	}
-	w.enum("op", e.Op.String(), "OP_")
+	w.text("op", enumName(opNames[:], int(e.Op)))
 	if e.Fingerprint != 0 {
 		t := e.Table()
 		if t == nil {
 			return &UnknownSchemaError{e.Fingerprint}
 		}
 		w.text("relation", t.String())
-		w.text("fingerprint", e.Fingerprint.String())
+		w.text("fingerprint", t.text)
 		if err := w.eventRows(e, t); err != nil {
 			return err
 		}
@@ -191,7 +198,7 @@ func (w *JSONWriter) row(name string, t *Table, r *rowValues, nulls Numbers) (er
 			w.out = append(w.out, "null"...)
 		case r.present[i]:
 			w.member(t.Columns[i].Name)
-			if w.out, err = t.Columns[i].AppendJSON(w.out, r.values[i]); err != nil {
+			if w.out, err = t.Columns[i].appendJSON(w.out, &r.values[i]); err != nil {
 				return err
 			}
 		}
@@ -322,7 +329,7 @@ func (w *JSONWriter) outcome(b *Batch) error {
 		return err
 	}
 	t := &b.Transaction
-	w.enum("op", b.Outcome.String(), "OUTCOME_")
+	w.text("op", enumName(outcomeNames[:], int(b.Outcome)))
 	if t.Origin != "" {
 		w.text("origin", t.Origin)
 	}

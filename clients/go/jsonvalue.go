@@ -47,11 +47,13 @@ func appendJSONScalar(dst []byte, t Type, v *RawValue) ([]byte, error) {
 }
 
 // AppendJSON appends a value of the column in the JSON form.
-func (c *Column) AppendJSON(dst []byte, v RawValue) ([]byte, error) {
+func (c *Column) AppendJSON(dst []byte, v RawValue) ([]byte, error) { return c.appendJSON(dst, &v) }
+
+func (c *Column) appendJSON(dst []byte, v *RawValue) ([]byte, error) {
 	if c.Type != TypeArray {
-		return appendJSONScalar(dst, c.Type, &v)
+		return appendJSONScalar(dst, c.Type, v)
 	}
-	return appendJSONArray(dst, c.Element, &v)
+	return appendJSONArray(dst, c.Element, v)
 }
 
 func jsonBool(dst []byte, v *RawValue) ([]byte, error) {

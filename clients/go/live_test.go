@@ -181,6 +181,10 @@ func TestLiveStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the server knows", func() bool { return d.confirmed() >= second.EndLSN })
+	status, err := stream.SlotStatus(timeout(t, 10*time.Second))
+	if err != nil || status.WALStatus != "reserved" || status.ConfirmedFlush < second.EndLSN || status.RetainedBytes <= 0 {
+		t.Error(status, err)
+	}
 }
 
 // A database in which nothing happens follows the WAL that others write.

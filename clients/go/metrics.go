@@ -39,8 +39,8 @@ const (
 	// LagBytes is how much WAL lies between the server's position and the
 	// acknowledged one.
 	LagBytes Gauge = "cdc_lag_bytes"
-	// RetainedWALBytes is how much WAL the slot makes the server keep, as of the
-	// start of the connection or the last call of Stream.SlotStatus.
+	// RetainedWALBytes is how much WAL the slot makes the server keep, as of the last
+	// call of Stream.SlotStatus.
 	RetainedWALBytes Gauge = "cdc_retained_wal_bytes"
 	// BufferedBytes is how much has been read ahead of the consumer.
 	BufferedBytes Gauge = "cdc_buffered_bytes"

@@ -37,6 +37,8 @@ type Table struct {
 	// Bytes is the serialized Table that the fingerprint is of.
 	Bytes []byte
 
+	name  string  // String()
+	text  string  // Fingerprint.String()
 	index []int32 // attnum to place in Columns plus 1
 	key   bool
 	// some column is redacted or held back
@@ -99,6 +101,9 @@ func (t *Table) HasKey() bool { return t.key }
 
 // String gives schema.name, with double quotes where a name needs them.
 func (t *Table) String() string {
+	if t.name != "" {
+		return t.name
+	}
 	return string(appendIdentifier(append(appendIdentifier(nil, t.Schema), '.'), t.Name))
 }
 
@@ -158,6 +163,7 @@ func ParseTable(bytes []byte, limits Limits) (*Table, error) {
 			Missing: c.Missing, MissingUnavailable: c.MissingUnavailable,
 		}
 	}
+	t.name, t.text = t.String(), t.Fingerprint.String()
 	t.index = make([]int32, last+1)
 	for i := range t.Columns {
 		t.index[t.Columns[i].Number] = int32(i + 1)
