@@ -41,13 +41,13 @@ func live(t testing.TB) *database {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exec(t, admin, `CREATE DATABASE "`+name+`" TEMPLATE template0 ENCODING 'UTF8'`)
+	execute(t, admin, `CREATE DATABASE "`+name+`" TEMPLATE template0 ENCODING 'UTF8'`)
 	d := &database{t: t, name: name, conn: connect(t, name)}
 	t.Cleanup(func() {
 		_ = d.conn.Close(ctx)
 		own := connect(t, name)
 		for _, row := range query(t, own, "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()") {
-			exec(t, own, "ROLLBACK PREPARED '"+row[0]+"'")
+			execute(t, own, "ROLLBACK PREPARED '"+row[0]+"'")
 		}
 		_ = own.Close(ctx)
 		query(t, admin, `SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active AND database = '`+name+`'`)
@@ -55,7 +55,7 @@ func live(t testing.TB) *database {
 			return query(t, admin, `SELECT count(*) FROM pg_replication_slots WHERE active AND database = '`+name+`'`)[0][0] == "0"
 		})
 		query(t, admin, `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = '`+name+`'`)
-		exec(t, admin, `DROP DATABASE "`+name+`" WITH (FORCE)`)
+		execute(t, admin, `DROP DATABASE "`+name+`" WITH (FORCE)`)
 		_ = admin.Close(ctx)
 	})
 	d.exec("CREATE EXTENSION cdc")
@@ -71,7 +71,7 @@ func connect(t testing.TB, name string) *pgconn.PgConn {
 	return conn
 }
 
-func exec(t testing.TB, conn *pgconn.PgConn, sql string) {
+func execute(t testing.TB, conn *pgconn.PgConn, sql string) {
 	t.Helper()
 	if _, err := conn.Exec(context.Background(), sql).ReadAll(); err != nil {
 		t.Fatalf("%.200s: %v", sql, err)
@@ -94,7 +94,7 @@ func query(t testing.TB, conn *pgconn.PgConn, sql string) (rows [][]string) {
 	return rows
 }
 
-func (d *database) exec(sql string)             { d.t.Helper(); exec(d.t, d.conn, sql) }
+func (d *database) exec(sql string)             { d.t.Helper(); execute(d.t, d.conn, sql) }
 func (d *database) query(sql string) [][]string { d.t.Helper(); return query(d.t, d.conn, sql) }
 func (d *database) value(sql string) string     { d.t.Helper(); return d.query(sql)[0][0] }
 func (d *database) slot() string                { return d.name[max(0, len(d.name)-60):] }
@@ -196,7 +196,7 @@ func TestLiveIdleProgress(t *testing.T) {
 	before, _ := cdc.ParseLSN(d.value("SELECT pg_current_wal_insert_lsn()"))
 	other := connect(t, "postgres")
 	defer other.Close(context.Background())
-	exec(t, other, "SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000)); CHECKPOINT")
+	execute(t, other, "SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000)); CHECKPOINT")
 	eventually(t, "confirmed_flush_lsn moves", func() bool { return d.confirmed() > before+100000 })
 }
 
