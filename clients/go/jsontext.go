@@ -72,13 +72,38 @@ func appendFloat(dst []byte, v float64, bits int) []byte {
 		limit = 6
 	}
 	start := len(dst)
-	dst = strconv.AppendFloat(dst, v, 'e', -1, bits)
-	e := bytes.IndexByte(dst[start:], 'e') + start
-	exponent, _ := strconv.Atoi(string(dst[e+1:]))
-	if exponent < -4 || exponent >= limit {
+	dst = appendShortest(dst, v, bits)
+	digits, exponent, n := decimal(dst[start:])
+	if first := exponent + n - 1; first < -4 || first >= limit {
 		return dst
 	}
-	return strconv.AppendFloat(dst[:start], v, 'f', -1, bits)
+	negative := dst[start] == '-'
+	if dst = dst[:start]; negative {
+		dst = append(dst, '-')
+	}
+	return appendPlain(dst, digits, exponent)
+}
+
+// appendPlain appends digits * 10^exponent without an exponent.
+func appendPlain(dst []byte, digits uint64, exponent int) []byte {
+	start := len(dst)
+	dst = strconv.AppendUint(dst, digits, 10)
+	for ; exponent > 0; exponent-- {
+		dst = append(dst, '0')
+	}
+	if exponent == 0 {
+		return dst
+	}
+	for len(dst)-start <= -exponent { // zeros in front
+		dst = append(dst, 0)
+		copy(dst[start+1:], dst[start:])
+		dst[start] = '0'
+	}
+	point := len(dst) + exponent
+	dst = append(dst, 0)
+	copy(dst[point+1:], dst[point:])
+	dst[point] = '.'
+	return dst
 }
 
 func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }

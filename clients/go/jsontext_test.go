@@ -2,6 +2,8 @@ package cdc
 
 import (
 	"math"
+	"math/rand/v2"
+	"strconv"
 	"testing"
 )
 
@@ -20,6 +22,37 @@ func TestFloats(t *testing.T) {
 	} {
 		if got := string(appendFloat(nil, float64(v), 32)); got != want {
 			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}
+
+// Where the shortest digits lie half way to the next float, PostgreSQL takes more.
+func TestFloatsHalfWay(t *testing.T) {
+	for want, v := range map[string]float64{
+		"1.9337381320068968e+16": 1.9337381320068968e16, "9.999999999999999e+22": 1e23,
+		"9.5367431640625e-07": 1.0 / (1 << 20), "9.007199254740992e+15": 1 << 53,
+		"1.8014398509481984e+16": 1 << 54,
+	} {
+		got := string(appendFloat(nil, v, 64))
+		if back, err := strconv.ParseFloat(got, 64); got != want || back != v || err != nil {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 200_000 {
+		v := math.Float64frombits(r.Uint64())
+		if r.IntN(2) == 0 {
+			v = float64(r.Uint64() >> r.IntN(40))
+		}
+		if !isFinite(v) {
+			continue
+		}
+		if back, err := strconv.ParseFloat(string(appendFloat(nil, v, 64)), 64); back != v || err != nil {
+			t.Fatalf("%v gives %s", v, appendFloat(nil, v, 64))
+		}
+		f := float32(v)
+		if back, err := strconv.ParseFloat(string(appendFloat(nil, float64(f), 32)), 32); isFinite(float64(f)) && (float32(back) != f || err != nil) {
+			t.Fatalf("%v gives %s", f, appendFloat(nil, float64(f), 32))
 		}
 	}
 }
