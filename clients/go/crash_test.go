@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -234,9 +235,13 @@ func TestCrashes(t *testing.T) {
 	}
 	execAll(fmt.Sprintf(changeSource, 5))
 	end := query(t, conn, "SELECT pg_current_wal_insert_lsn()")[0][0]
-	done := time.Now().Add(2 * time.Minute)
+	done := time.Now().Add(time.Minute)
 	for query(t, conn, "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'crash' AND confirmed_flush_lsn >= '"+end+"'")[0][0] == "0" {
 		if time.Now().After(done) {
+			t.Log(end, query(t, conn, "SELECT slot_name, active, confirmed_flush_lsn, pg_current_wal_lsn() FROM pg_replication_slots"),
+				query(t, conn, "TABLE cdc_checkpoint"))
+			_ = consumer.Process.Signal(syscall.SIGQUIT) // shows what it does
+			_ = consumer.Wait()
 			t.Fatal("the consumer does not get there")
 		}
 		time.Sleep(20 * time.Millisecond)
