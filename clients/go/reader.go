@@ -185,7 +185,8 @@ func parseFrame(frame []byte, schemas *SchemaCache) (*Batch, error) {
 // out, if the policies say so. It gives the position of the last one.
 func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error) {
 	s := r.stream
-	unknown := uint64(b.unknown)
+	unknown, redacted := uint64(b.unknown), uint64(0)
+	var counts [len(opLabels)]uint64
 	var skip []int
 	c := b.Events()
 	for n := 0; ; n++ {
@@ -209,15 +210,17 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 		}
 		last = e.Position()
 		unknown += uint64(e.unknown)
-		s.config.Metrics.Add(EventsTotal, opLabel(e.Op), 1)
+		counts[e.Op]++ // judge knows it
 		if t := e.Table(); t != nil && t.redacted {
-			s.config.Metrics.Add(RedactedTotal, "", 1)
+			redacted++
 		}
 	}
 	b.skip = skip
-	if unknown > 0 {
-		s.config.Metrics.Add(UnknownFieldsTotal, "", unknown)
+	for op, n := range counts {
+		s.count(EventsTotal, opLabels[op], n)
 	}
+	s.count(UnknownFieldsTotal, "", unknown)
+	s.count(RedactedTotal, "", redacted)
 	return last, c.Err()
 }
 
@@ -244,9 +247,8 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 
 var opLabels = [...]string{"unspecified", "insert", "update", "delete", "truncate", "message", "read", "rewrite"}
 
-func opLabel(op Op) string {
-	if int(op) < len(opLabels) && op >= 0 {
-		return opLabels[op]
+func (s *Stream) count(c Counter, label string, n uint64) {
+	if n > 0 {
+		s.config.Metrics.Add(c, label, n)
 	}
-	return "unknown"
 }
