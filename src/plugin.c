@@ -309,7 +309,8 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 
 	if (transactional)
 	{
-		CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_MESSAGE, lsn - 1, txn->xid);
+		CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_MESSAGE, lsn - 1,
+									   cdc_stream_message_xid(txn));
 
 		if (wanted)
 		{

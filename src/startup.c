@@ -14,6 +14,7 @@
 #include "miscadmin.h"
 #include "replication/slot.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "guard.h"

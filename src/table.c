@@ -4,7 +4,9 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/tupdesc_details.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
@@ -12,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -119,30 +122,36 @@ cdc_key_index(Relation rel)
 	return cdc_primary_key_index(rel);
 }
 
-/* The columns of the key, as attnums. */
+/*
+ * The columns of the key, as attnums. Read past the system cache, which would
+ * keep a row for every table that was ever changed.
+ */
 static Bitmapset *
 key_columns(Relation rel)
 {
 	Oid			index = cdc_key_index(rel);
+	Relation	pg_index;
+	ScanKeyData key;
+	SysScanDesc scan;
 	HeapTuple	tup;
-	Form_pg_index form;
-	Bitmapset  *key = NULL;
+	Bitmapset  *columns = NULL;
 
 	if (!OidIsValid(index))
 		return NULL;
-	tup = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	if (!HeapTupleIsValid(tup))
-		return NULL;
-	form = (Form_pg_index) GETSTRUCT(tup);
-	for (int i = 0; i < form->indnkeyatts; i++)
+	pg_index = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(index));
+	scan = systable_beginscan(pg_index, IndexRelidIndexId, true, NULL, 1, &key);
+	if (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		AttrNumber	attnum = form->indkey.values[i];
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tup);
 
-		if (attnum > 0)
-			key = bms_add_member(key, attnum);
+		for (int i = 0; i < form->indnkeyatts; i++)
+			columns = bms_add_member(columns, form->indkey.values[i]);
 	}
-	ReleaseSysCache(tup);
-	return key;
+	systable_endscan(scan);
+	table_close(pg_index, AccessShareLock);
+	return columns;
 }
 
 static const struct

@@ -83,7 +83,8 @@ static const struct
 };
 
 /* Can the output function of a type raise an ERROR for a stored value? Those
- * of core's own types do not; those of others are not known. */
+ * of core's own types do not, except for two that look at characters and meet
+ * bytes that are none; those of others are not known. */
 static bool
 output_may_raise(Oid typid)
 {
@@ -99,6 +100,8 @@ output_may_raise(Oid typid)
 		case TYPTYPE_BASE:
 		case TYPTYPE_RANGE:
 		case TYPTYPE_MULTIRANGE:
+			if (typid == TSVECTOROID || typid == TSQUERYOID)
+				return pg_database_encoding_max_length() > 1;
 			return typid >= FirstNormalObjectId;
 		default:
 			return true;
