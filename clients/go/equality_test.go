@@ -76,4 +76,26 @@ func TestLiveEquality(t *testing.T) {
 		}
 	}
 	t.Logf("%d events", seen)
+	if from := d.query("SELECT encode(s, 'hex'), (SELECT string_agg(line::text, E'\\n') FROM cdc.decode_json(s) line) FROM cdc.snapshot('wild', options => '{schemas,batch}') s"); len(from) < 2 {
+		t.Error("one batch for all rows")
+	} else {
+		for _, row := range from {
+			data, err := hex.DecodeString(row[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			raw, err := cdc.Unframe(data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := cdc.ParseBatch(raw, cdc.NewSchemaCache(cdc.Limits{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := b.AppendJSON(nil)
+			if err != nil || string(bytes.TrimRight(got, "\n")) != row[1] {
+				t.Fatalf("%v\n  %.2000s\nserver:\n  %.2000s", err, got, row[1])
+			}
+		}
+	}
 }

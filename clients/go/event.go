@@ -193,8 +193,11 @@ func (e *Event) Batch() *Batch { return e.batch }
 func (e *Event) Raw() []byte { return e.raw }
 
 // Position identifies the change. CommitLSN is 0 in streamed and prepared
-// transactions, until they are assembled.
+// transactions, until they are assembled. What is read has no position.
 func (e *Event) Position() Position {
+	if e.Op == OpRead {
+		return Position{}
+	}
 	t := &e.batch.Transaction
 	p := Position{CommitLSN: t.CommitLSN, LSN: t.FirstLSN + LSN(e.offset), Index: e.index}
 	if !e.batch.HasTransaction {

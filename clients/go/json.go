@@ -108,8 +108,10 @@ func enumName(names []string, value int) string {
 
 func (w *JSONWriter) event(e *Event) error {
 	b := e.batch
-	w.member("position")
-	w.out = append(e.Position().Append(append(w.out, '"')), '"')
+	if e.Op != OpRead {
+		w.member("position")
+		w.out = append(e.Position().Append(append(w.out, '"')), '"')
+	}
 	if err := w.transaction(b); err != nil {
 		return err
 	}

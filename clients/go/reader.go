@@ -140,7 +140,11 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		err = damaged("unknown outcome")
 	}
 	if err != nil {
-		if err := s.handle(ctx, s.config.OnDamage, &Letter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(frame)}); err != nil {
+		raw := frame
+		if unframed, err := Unframe(frame); err == nil {
+			raw = unframed
+		}
+		if err := s.handle(ctx, s.config.OnDamage, &Letter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}); err != nil {
 			return err
 		}
 		r.lost = true
