@@ -19,6 +19,7 @@ type LostError struct {
 	Why      string
 }
 
+// Error implements error.
 func (e *LostError) Error() string {
 	return fmt.Sprintf("cdc: %v of %s at %v: %s", e.Op, e.Relation, e.Position, e.Why)
 }

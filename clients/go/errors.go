@@ -14,6 +14,7 @@ type DamageError struct {
 	Err error
 }
 
+// Error implements error.
 func (e *DamageError) Error() string {
 	if e.Err != nil {
 		return "cdc: data is damaged: " + e.What + ": " + e.Err.Error()
@@ -38,6 +39,7 @@ var ErrCompressed = errors.New("cdc: compressed batches are not supported by thi
 // of damage, as an errors.Is with ErrDamaged tells.
 type UnknownSchemaError struct{ Fingerprint Fingerprint }
 
+// Error implements error.
 func (e *UnknownSchemaError) Error() string {
 	return "cdc: schema with fingerprint " + e.Fingerprint.String() + " is missing"
 }

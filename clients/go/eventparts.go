@@ -18,6 +18,7 @@ type Failure struct {
 	Column uint32
 }
 
+// Error implements error.
 func (f *Failure) Error() string {
 	return fmt.Sprintf("cdc: the server could not encode a change: %s (SQLSTATE %s)", f.Message, f.SQLState)
 }

@@ -9,6 +9,7 @@ import (
 // Nothing has been read, and the slot is as it was.
 type RefusedError struct{ Reason string }
 
+// Error implements error.
 func (e *RefusedError) Error() string { return "cdc: refused to start: " + e.Reason }
 
 func refused(format string, args ...any) error {

@@ -74,11 +74,13 @@ func (d *Decoder[M]) join(e *Event, key, rest Row) (m M, err error) {
 type FitError struct {
 	Table  string
 	Column string
+	// Number of the field: the attnum, or 2000 + attnum of a redacted column.
 	Number uint32
 	// Want is the field's type for the column, Have what the message has.
 	Want, Have string
 }
 
+// Error implements error.
 func (e *FitError) Error() string {
 	return fmt.Sprintf("cdc: column %q (number %d) of %s is of type %s, but the message's field is %s: generate it anew from cdc.proto()",
 		e.Column, e.Number, e.Table, e.Want, e.Have)
@@ -90,12 +92,16 @@ func (e *FitError) Error() string {
 func Fits(message protoreflect.MessageDescriptor, table *Table) error {
 	for i := range table.Columns {
 		c := &table.Columns[i]
-		field := message.Fields().ByNumber(protoreflect.FieldNumber(c.Number))
-		if field == nil || c.Redaction != 0 {
+		number, want := c.Number, fieldTypes(c)
+		if c.Redaction != 0 { // what stands in its place is a string
+			number, want = redactedBase+c.Number, []string{"string"}
+		}
+		field := message.Fields().ByNumber(protoreflect.FieldNumber(number))
+		if field == nil {
 			continue
 		}
-		if have, want := fieldType(field), fieldTypes(c); !slices.Contains(want, have) {
-			return &FitError{Table: table.String(), Column: c.Name, Number: c.Number, Want: want[0], Have: have}
+		if have := fieldType(field); !slices.Contains(want, have) {
+			return &FitError{Table: table.String(), Column: c.Name, Number: number, Want: want[0], Have: have}
 		}
 	}
 	return nil
