@@ -1,13 +1,22 @@
 package cdc
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // acks knows what has been received and what of it is acknowledged, and so up to
 // where everything is dealt with. It is safe for concurrent use.
+//
+// There are two such places. `end` moves over what is acknowledged without a gap:
+// the server may forget what is before it. `position` also moves past prepared
+// transactions that wait for their outcome: their commit lies ahead, so that the
+// commits up to there are dealt with all the same, and need not come again.
 type acks struct {
 	mu       sync.Mutex
-	queue    []*receipt // in the order of the stream
-	position Position   // everything up to here is acknowledged
+	queue    []*receipt // from the first unacknowledged one on, in the order of the stream
+	passed   int        // of the queue, those that position has passed
+	position Position
 	end      LSN
 	received LSN // end of the last receipt
 	inside   bool
@@ -41,31 +50,37 @@ func (a *acks) setInside(inside bool) {
 	a.inside = inside
 }
 
-// ack acknowledges receipts. The checkpoint moves over all that have no
-// unacknowledged one before them.
+// ack acknowledges receipts.
 func (a *acks) ack(receipts ...*receipt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range receipts {
 		r.done = true
 	}
+	a.position, a.passed = a.pass(nil)
 	n := 0
 	for n < len(a.queue) && a.queue[n].done {
-		a.move(a.queue[n])
+		a.end = max(a.end, a.queue[n].end)
 		n++
 	}
-	if n == len(a.queue) {
-		a.queue = a.queue[:0]
-	} else {
-		a.queue = a.queue[n:]
-	}
+	a.queue = a.queue[n:]
+	a.passed = max(0, a.passed-n)
 }
 
-func (a *acks) move(r *receipt) {
-	if r.position.CommitLSN != 0 { // not of a PREPARE
-		a.position = r.position
+// pass moves the position on, as if these receipts were acknowledged, too.
+func (a *acks) pass(receipts []*receipt) (Position, int) {
+	position, n := a.position, a.passed
+	for ; n < len(a.queue); n++ {
+		r := a.queue[n]
+		if r.position.CommitLSN == 0 { // a PREPARE
+			continue
+		}
+		if !r.done && !slices.Contains(receipts, r) {
+			break
+		}
+		position = r.position
 	}
-	a.end = max(a.end, r.end)
+	return position, n
 }
 
 // idle follows the server's position while nothing is in flight.
@@ -89,24 +104,13 @@ func (a *acks) state() (position Position, end, received LSN) {
 func (a *acks) assuming(receipts []*receipt) (position Position, end LSN) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	position, end = a.position, a.end
+	end = a.end
 	for _, r := range a.queue {
-		if !r.done && !contains(receipts, r) {
+		if !r.done && !slices.Contains(receipts, r) {
 			break
-		}
-		if r.position.CommitLSN != 0 {
-			position = r.position
 		}
 		end = max(end, r.end)
 	}
+	position, _ = a.pass(receipts)
 	return position, end
-}
-
-func contains(list []*receipt, r *receipt) bool {
-	for _, x := range list {
-		if x == r {
-			return true
-		}
-	}
-	return false
 }

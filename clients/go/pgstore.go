@@ -36,7 +36,9 @@ const saveCheckpoint = `INSERT INTO cdc_checkpoint AS c (slot, system_identifier
 VALUES ($1::text, $2::text, ($3::text)::int8, $4::text, $5::text, ($6::text)::pg_lsn)
 ON CONFLICT (slot) DO UPDATE SET (system_identifier, timeline, database, position, end_lsn, updated_at) =
 	(excluded.system_identifier, excluded.timeline, excluded.database, excluded.position, excluded.end_lsn, now())
-WHERE c.end_lsn <= excluded.end_lsn OR c.system_identifier <> excluded.system_identifier`
+WHERE c.system_identifier <> excluded.system_identifier OR c.end_lsn <= excluded.end_lsn AND
+	(split_part(c.position, '/', 1) || '/' || split_part(c.position, '/', 2))::pg_lsn <=
+	(split_part(excluded.position, '/', 1) || '/' || split_part(excluded.position, '/', 2))::pg_lsn`
 
 const loadCheckpoint = `SELECT system_identifier, timeline, database, position, end_lsn FROM cdc_checkpoint WHERE slot = $1::text`
 

@@ -177,7 +177,8 @@ func (s *Stream) Ack(t *Txn) {
 }
 
 // Checkpoint is what would be stored if t were acknowledged now, for consumers
-// that store it in the same transaction as their effects: see PostgresStore.
+// that deal with transactions in order and store it together with their effects:
+// see SaveTx.
 func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
 	c := s.keeper.checkpoint()
 	c.Position, c.EndLSN = s.acks.assuming(t.receipts)

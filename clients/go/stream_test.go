@@ -11,6 +11,7 @@ import (
 
 	"github.com/pgcdc/cdc/clients/go"
 	"github.com/pgcdc/cdc/clients/go/cdctest"
+	"github.com/pgcdc/cdc/clients/go/cdcv1"
 )
 
 func timeout(t testing.TB, d time.Duration) context.Context {
@@ -273,4 +274,51 @@ func TestBackpressure(t *testing.T) {
 	if n := metrics.count(cdc.EventsTotal, "insert"); n != 500 {
 		t.Errorf("%d events counted", n)
 	}
+}
+
+// While a prepared transaction waits, the server keeps it, and what commits
+// meanwhile does not come again.
+func TestPreparedWaits(t *testing.T) {
+	source := cdctest.NewSource("s")
+	store := cdc.FileStore(filepath.Join(t.TempDir(), "checkpoint"))
+	change := func(c *cdc.Config) { c.Store = store }
+	stream := opened(t, source, change)
+	fingerprint, table := cdctest.Table("public", "t")
+	prepared := source.Transaction()
+	prepared.Transaction.Gid, prepared.Transaction.PrepareLsn, prepared.Transaction.CommitLsn = "g", prepared.Transaction.CommitLsn, 0
+	prepared.Outcome, prepared.EventCount = cdc.OutcomePrepared, 1
+	prepared.Schemas = []*cdcv1.SchemaVersion{{Fingerprint: uint64(fingerprint), Table: table}}
+	prepared.Events = []*cdcv1.ChangeEvent{{Op: cdc.OpInsert, Schema: uint64(fingerprint), Key: []byte("\x0a\x01p")}}
+	source.Add(prepared)
+	source.Insert("public", "t", "a")
+	source.Insert("public", "t", "b")
+	first, keys := next(t, stream)
+	second, more := next(t, stream)
+	if keys+more != "ab" {
+		t.Fatal(keys, more)
+	}
+	if c := stream.Checkpoint(first); c.Position != first.Position() || c.EndLSN != 0x1000 {
+		t.Error("as if acknowledged:", c)
+	}
+	want := first.Position()
+	stream.Ack(first)
+	_ = second
+	if err := stream.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := store.Load(context.Background()); err != nil || c.Position != want || c.EndLSN != 0x1000 {
+		t.Error(c, err)
+	}
+	outcome := source.Transaction()
+	outcome.Transaction.Gid, outcome.Transaction.Xid = "g", prepared.Transaction.Xid
+	source.Add(outcome)
+	stream = opened(t, source, change)
+	second, keys = next(t, stream)
+	third, more := next(t, stream)
+	if keys != "b" || more != "p" || third.Outcome != cdc.OutcomeCommitted {
+		t.Errorf("%q, %q", keys, more)
+	}
+	stream.Ack(second)
+	stream.Ack(third)
+	eventually(t, "all acknowledged", func() bool { return flushed(source) >= third.EndLSN })
 }
