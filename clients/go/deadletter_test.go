@@ -17,7 +17,7 @@ import (
 // troubled adds a batch, a bad one and another, and says how the bad one is bad.
 var troubled = map[cdc.Reason]func(s *cdctest.Source){
 	cdc.ReasonDamage: func(s *cdctest.Source) {
-		s.AddBatch([]byte("\x0a\xffnonsense"), 0)
+		s.AddBatch([]byte("\x0a\xff nonsense"), 0)
 	},
 	cdc.ReasonUnknownSchema: func(s *cdctest.Source) {
 		b := s.Transaction()

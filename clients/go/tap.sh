@@ -59,7 +59,9 @@ gotests()
 		result ok "$what"
 	else
 		result "not ok" "$what"
-		grep -vE '^ *(=== |--- PASS|\?)' "$work/tests" | tail -60 | cut -c1-400 | sed 's/^/#   /'
+		# what a test has printed stands between its RUN and its FAIL
+		{ grep -hE -B15 '^ *--- FAIL|^panic|DATA RACE|^# |^FAIL' "$work/tests" || tail -40 "$work/tests"; } |
+			grep -vE '^ *(=== |--- PASS)' | head -120 | cut -c1-400 | sed 's/^/#   /'
 	fi
 }
 
