@@ -131,3 +131,28 @@ func TestLiveMetadata(t *testing.T) {
 		t.Error(last, txn.Position())
 	}
 }
+
+// A slot that another consumer is about to leave is waited for; after Close it is
+// free at once.
+func TestLiveBusySlot(t *testing.T) {
+	d := live(t)
+	d.exec("CREATE TABLE t (id int PRIMARY KEY)")
+	config := d.config(t)
+	first := d.open(config)
+	go func() {
+		time.Sleep(300 * time.Millisecond)
+		_ = first.Close()
+	}()
+	for range 5 {
+		start := time.Now()
+		if err := d.open(config).Close(); err != nil {
+			t.Fatal(err)
+		}
+		if age := time.Since(start); age > 5*time.Second {
+			t.Error("opened and closed in", age)
+		}
+		if n := d.value("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_name = '" + d.slot() + "'"); n != "0" {
+			t.Error("the slot is in use after Close")
+		}
+	}
+}

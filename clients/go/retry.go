@@ -73,3 +73,9 @@ func isPermanent(err error) bool {
 	}
 	return pg.Code == "55000" // the slot is invalidated, wal_level is too low
 }
+
+// isBusy tells whether somebody else reads the slot.
+func isBusy(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55006"
+}

@@ -89,7 +89,7 @@ func (s *pgSession) Receive() (ServerMessage, error) {
 			return parseCopyData(m.Data)
 		case *pgproto3.ErrorResponse:
 			return ServerMessage{}, pgconn.ErrorResponseToPgError(m)
-		case *pgproto3.CopyDone, *pgproto3.CommandComplete:
+		case *pgproto3.CommandComplete: // after CopyDone, when the slot is free again
 			return ServerMessage{}, fmt.Errorf("cdc: the server ended the stream: %w", io.EOF)
 		}
 	}
@@ -138,19 +138,28 @@ func (s *pgSession) SendStatus(status Status) error {
 	return err
 }
 
-// Close says goodbye if that can be done at once, and closes the socket.
+// goodbye is how long the server is given to end the session.
+const goodbye = time.Second
+
+// Close says that this is the end. The server frees the slot and answers, which
+// Receive waits for; if it does not, the socket is closed.
 func (s *pgSession) Close() {
 	s.closed.Do(func() {
 		if s.socket == nil {
-			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			ctx, cancel := context.WithTimeout(context.Background(), goodbye)
 			defer cancel()
 			_ = s.conn.Close(ctx)
 			return
 		}
 		done, _ := (&pgproto3.CopyDone{}).Encode(nil)
 		bye, _ := (&pgproto3.Terminate{}).Encode(done)
-		_ = s.socket.SetWriteDeadline(time.Now().Add(time.Second))
+		if !s.write.TryLock() { // a server that does not even take a status
+			_ = s.socket.Close()
+			return
+		}
+		defer s.write.Unlock()
+		_ = s.socket.SetWriteDeadline(time.Now().Add(goodbye))
 		_, _ = s.socket.Write(bye)
-		_ = s.socket.Close()
+		time.AfterFunc(goodbye, func() { _ = s.socket.Close() })
 	})
 }

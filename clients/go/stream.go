@@ -48,13 +48,8 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, err := connectTo(ctx, &config, checkpoint == nil)
+	session, checkpoint, err := start(ctx, &config, checkpoint)
 	if err != nil {
-		return nil, err
-	}
-	checkpoint, err = begin(ctx, &config, session, checkpoint)
-	if err != nil {
-		session.Close()
 		return nil, err
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
@@ -62,10 +57,6 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	s.keeper = newKeeper(&config, s.acks, checkpoint)
 	run, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
-	if err := session.Start(ctx, checkpoint.EndLSN); err != nil {
-		session.Close()
-		return nil, err
-	}
 	s.running.Add(2)
 	go func() { defer s.running.Done(); s.keeper.run(run) }()
 	go func() {
@@ -73,6 +64,32 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 		(&reader{stream: s, retry: backoff{max: config.MaxBackoff}}).run(run, session)
 	}()
 	return s, nil
+}
+
+// busyTimeout is how long Open waits for a slot that is in use: by a consumer that
+// has just ended, for example.
+const busyTimeout = 10 * time.Second
+
+// start connects, checks and starts, and gives the checkpoint to go on from.
+func start(ctx context.Context, config *Config, stored *Checkpoint) (Session, *Checkpoint, error) {
+	for began := time.Now(); ; {
+		session, err := connectTo(ctx, config, stored == nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		checkpoint, err := begin(ctx, config, session, stored)
+		if err == nil {
+			err = session.Start(ctx, checkpoint.EndLSN)
+		}
+		if err == nil {
+			return session, checkpoint, nil
+		}
+		session.Close()
+		if !isBusy(err) || time.Since(began) > busyTimeout || ctx.Err() != nil {
+			return nil, nil, err
+		}
+		time.Sleep(minBackoff)
+	}
 }
 
 // connectTo opens a session with a slot of ours, made if that is wanted.
