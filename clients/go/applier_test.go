@@ -131,6 +131,7 @@ func TestLiveReplay(t *testing.T) {
 				if round == 3 {
 					w.resolve()
 				}
+				w.touch()
 				marker := fmt.Sprint("round ", round)
 				d.exec("SELECT pg_logical_emit_message(false, 'marker', '" + marker + "')")
 				s, p := follow(t, stream, applier, marker)

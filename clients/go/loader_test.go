@@ -73,6 +73,7 @@ func TestLiveLoad(t *testing.T) {
 			for range 30 {
 				w.transaction()
 			}
+			w.touch()
 			stream := d.open(config)
 			d.exec("SELECT pg_logical_emit_message(false, 'marker', 'end')")
 			follow(t, stream, applier, "end")

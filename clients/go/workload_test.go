@@ -3,6 +3,8 @@ package cdc_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"strings"
 )
 
@@ -13,13 +15,18 @@ type workload struct {
 	prepared []string
 	columns  int // added to each table so far
 	gids     int
+	touched  int
 	prepares bool
 	ddl      bool
 }
 
 var workloadTables = []string{"keyed", "full_keyed", "unkeyed", "indexed"}
 
+// newWorkload makes the tables. CDC_SEED replaces the seed.
 func newWorkload(d *database, seed uint64) *workload {
+	if n, err := strconv.ParseUint(os.Getenv("CDC_SEED"), 10, 64); err == nil {
+		seed = n
+	}
 	for _, t := range workloadTables {
 		d.exec(fmt.Sprintf(`CREATE TABLE %s (id int NOT NULL, n bigint, v text, big text, f float8, a int[], j jsonb)`, t))
 		d.exec(fmt.Sprintf(`ALTER TABLE %s ALTER big SET STORAGE EXTERNAL`, t))
@@ -119,6 +126,19 @@ func (w *workload) transaction() {
 	}
 	if len(w.prepared) > 0 && w.r.IntN(4) == 0 || err != nil {
 		w.resolve()
+	}
+}
+
+// touch writes to every table, since the stream tells of an altered table only with
+// the next change of it.
+func (w *workload) touch() {
+	for _, table := range workloadTables {
+		w.touched++
+		insert := fmt.Sprintf("INSERT INTO %s (id, n) VALUES (%d, 0)", table, -w.touched)
+		if _, err := w.d.conn.Exec(timeout(w.d.t, 60e9), insert).ReadAll(); err != nil {
+			w.resolve() // a prepared transaction holds the table's lock
+			w.d.exec(insert)
+		}
 	}
 }
 
