@@ -39,6 +39,7 @@ dependencies()
 fuzz() { go test -run '^$' -fuzz "^$1\$" -fuzztime "${FUZZ_SECONDS:-3}s" .; }
 
 step "modules are there, and are those of go.sum" fetch
+step "go.mod and go.sum are tidy" go mod tidy -diff
 step "gofmt" formatted
 step "go vet" go vet ./...
 step "go build, examples included" go build -o /dev/null ./...
