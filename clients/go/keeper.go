@@ -22,40 +22,48 @@ type keeper struct {
 	walEnd   LSN
 	commit   time.Time // of the last acknowledged transaction
 
-	wake chan struct{}
+	wake chan struct{} // report now
+	poke chan struct{} // store now
 }
 
 // saveInterval is how often the checkpoint is stored if it has moved.
 const saveInterval = time.Second
 
 func newKeeper(config *Config, a *acks, c *Checkpoint) *keeper {
-	return &keeper{config: config, acks: a, saved: *c, interval: config.FeedbackInterval, wake: make(chan struct{}, 1)}
+	return &keeper{config: config, acks: a, saved: *c, interval: config.FeedbackInterval, wake: make(chan struct{}, 1), poke: make(chan struct{}, 1)}
 }
 
+// run stores and reports, each on its own, so that a slow store does not make the
+// server believe that we are gone.
 func (k *keeper) run(ctx context.Context) {
-	var lastReport time.Time
+	var saver sync.WaitGroup
+	saver.Add(1)
+	go func() {
+		defer saver.Done()
+		k.every(ctx, k.poke, saveInterval, func() {
+			if err := k.save(ctx); err != nil && ctx.Err() == nil {
+				k.config.Logger.Error("the checkpoint can not be stored", "slot", k.config.Slot, "error", err)
+			}
+		})
+	}()
+	k.every(ctx, k.wake, k.config.FeedbackInterval, func() { k.report(true) })
+	saver.Wait()
+}
+
+// every calls f at the interval, or what the server needs if that is less, and when
+// it is woken, until ctx ends.
+func (k *keeper) every(ctx context.Context, wake <-chan struct{}, interval time.Duration, f func()) {
 	for {
-		k.mu.Lock()
-		tick := min(saveInterval, k.interval)
-		k.mu.Unlock()
-		timer := time.NewTimer(tick)
+		timer := time.NewTimer(min(interval, k.due()))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-k.wake:
+		case <-wake:
 			timer.Stop()
-			k.report(false)
-			lastReport = time.Now()
 		case <-timer.C:
 		}
-		if err := k.save(ctx); err != nil && ctx.Err() == nil {
-			k.config.Logger.Error("the checkpoint can not be stored", "slot", k.config.Slot, "error", err)
-		}
-		if due := k.due(); time.Since(lastReport) >= due {
-			k.report(true)
-			lastReport = time.Now()
-		}
+		f()
 	}
 }
 
@@ -68,6 +76,7 @@ func (k *keeper) due() time.Duration {
 // attach takes over a new connection.
 func (k *keeper) attach(session Session) {
 	server := session.Server()
+	defer k.now() // the interval may be shorter
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.session = session
@@ -91,8 +100,15 @@ func (k *keeper) heard(m ServerMessage) {
 	k.walEnd = max(k.walEnd, m.WALEnd)
 	k.mu.Unlock()
 	if m.ReplyRequested {
+		k.now()
+	}
+}
+
+// now makes both goroutines act, and look at the interval anew.
+func (k *keeper) now() {
+	for _, c := range [...]chan struct{}{k.wake, k.poke} {
 		select {
-		case k.wake <- struct{}{}:
+		case c <- struct{}{}:
 		default:
 		}
 	}

@@ -132,8 +132,8 @@ func TestLiveMetadata(t *testing.T) {
 	}
 }
 
-// A slot that another consumer is about to leave is waited for; after Close it is
-// free at once.
+// A slot that another consumer is about to leave is waited for, and what that one
+// has stored meanwhile counts.
 func TestLiveBusySlot(t *testing.T) {
 	d := live(t)
 	d.exec("CREATE TABLE t (id int PRIMARY KEY)")
@@ -150,9 +150,6 @@ func TestLiveBusySlot(t *testing.T) {
 		}
 		if age := time.Since(start); age > 5*time.Second {
 			t.Error("opened and closed in", age)
-		}
-		if n := d.value("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_name = '" + d.slot() + "'"); n != "0" {
-			t.Error("the slot is in use after Close")
 		}
 	}
 }

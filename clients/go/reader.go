@@ -57,7 +57,7 @@ func (r *reader) connect(ctx context.Context) (Session, error) {
 	s := r.stream
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	session, err := connectTo(ctx, &s.config, false)
+	session, err := connectTo(ctx, &s.config)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ type pgSession struct {
 	frontend *pgproto3.Frontend
 	write    sync.Mutex
 	status   []byte
+	ended    bool
 	closed   sync.Once
 }
 
@@ -90,6 +91,7 @@ func (s *pgSession) Receive() (ServerMessage, error) {
 		case *pgproto3.ErrorResponse:
 			return ServerMessage{}, pgconn.ErrorResponseToPgError(m)
 		case *pgproto3.CommandComplete: // after CopyDone, when the slot is free again
+			_ = s.socket.Close()
 			return ServerMessage{}, fmt.Errorf("cdc: the server ended the stream: %w", io.EOF)
 		}
 	}
@@ -117,6 +119,9 @@ const writeTimeout = 30 * time.Second
 func (s *pgSession) SendStatus(status Status) error {
 	s.write.Lock()
 	defer s.write.Unlock()
+	if s.ended {
+		return nil // nothing may follow the goodbye
+	}
 	body := append(s.status[:0], 'r')
 	body = binary.BigEndian.AppendUint64(body, uint64(status.Written))
 	body = binary.BigEndian.AppendUint64(body, uint64(status.Flushed))
@@ -151,13 +156,14 @@ func (s *pgSession) Close() {
 			_ = s.conn.Close(ctx)
 			return
 		}
-		done, _ := (&pgproto3.CopyDone{}).Encode(nil)
-		bye, _ := (&pgproto3.Terminate{}).Encode(done)
+		// Not Terminate, too: the server would exit where it stands.
+		bye, _ := (&pgproto3.CopyDone{}).Encode(nil)
 		if !s.write.TryLock() { // a server that does not even take a status
 			_ = s.socket.Close()
 			return
 		}
 		defer s.write.Unlock()
+		s.ended = true
 		_ = s.socket.SetWriteDeadline(time.Now().Add(goodbye))
 		_, _ = s.socket.Write(bye)
 		time.AfterFunc(goodbye, func() { _ = s.socket.Close() })

@@ -18,6 +18,9 @@ func refused(format string, args ...any) error {
 
 // checkSlot tells whether the slot is one of ours.
 func checkSlot(s *Server, slot string) error {
+	if s.Plugin == "" {
+		return refused("there is no slot %q", slot)
+	}
 	if s.Plugin != "cdc" {
 		return refused("slot %q has the plugin %q, not cdc", slot, s.Plugin)
 	}

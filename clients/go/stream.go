@@ -26,8 +26,9 @@ type Stream struct {
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup
 
-	connection int      // of the delivery that Next gave last
-	delivered  Position // of the last transaction that Next gave
+	assembling sync.Mutex // Close may come while Next is at work
+	connection int        // of the delivery that Next gave last
+	delivered  Position   // of the last transaction that Next gave
 }
 
 // Open connects to the slot and checks that going on from the checkpoint loses
@@ -40,16 +41,12 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	checkpoint, err := config.Store.Load(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("cdc: loading the checkpoint: %w", err)
-	}
 	schemas := NewSchemaCache(config.Limits)
 	assembler, err := NewAssembler(config.Assembler, schemas)
 	if err != nil {
 		return nil, err
 	}
-	session, checkpoint, err := start(ctx, &config, checkpoint)
+	session, checkpoint, err := start(ctx, &config)
 	if err != nil {
 		return nil, err
 	}
@@ -71,58 +68,91 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 // has just ended, for example.
 const busyTimeout = 10 * time.Second
 
-// start connects, checks and starts, and gives the checkpoint to go on from.
-func start(ctx context.Context, config *Config, stored *Checkpoint) (Session, *Checkpoint, error) {
+// start connects, checks and starts, and gives the checkpoint to go on from. The
+// checkpoint is read when the slot's position is known, which is never ahead of it,
+// and again when the slot is ours: until then another consumer may move both.
+func start(ctx context.Context, config *Config) (Session, *Checkpoint, error) {
 	for began := time.Now(); ; {
-		session, err := connectTo(ctx, config, stored == nil)
+		session, err := connectTo(ctx, config)
 		if err != nil {
 			return nil, nil, err
 		}
-		checkpoint, err := begin(ctx, config, session, stored)
-		if err == nil {
+		var checkpoint, now *Checkpoint
+		if checkpoint, err = begin(ctx, config, session); err == nil {
 			err = session.Start(ctx, checkpoint.EndLSN)
 		}
 		if err == nil {
+			now, err = load(ctx, config)
+		}
+		if err == nil && now != nil && *now == *checkpoint {
 			return session, checkpoint, nil
 		}
 		session.Close()
-		if !isBusy(err) || time.Since(began) > busyTimeout || ctx.Err() != nil {
+		moved := err == nil
+		if !moved && !isBusy(err) || time.Since(began) > busyTimeout || ctx.Err() != nil {
+			if moved {
+				err = refused("the checkpoint moves: another consumer has the same store")
+			}
 			return nil, nil, err
 		}
 		time.Sleep(minBackoff)
 	}
 }
 
-// connectTo opens a session with a slot of ours, made if that is wanted.
-func connectTo(ctx context.Context, config *Config, mayCreate bool) (Session, error) {
+func load(ctx context.Context, config *Config) (*Checkpoint, error) {
+	c, err := config.Store.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cdc: loading the checkpoint: %w", err)
+	}
+	return c, nil
+}
+
+// connectTo opens a session with a slot of ours.
+func connectTo(ctx context.Context, config *Config) (Session, error) {
 	session, err := config.Connector.Connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if session.Server().Plugin == "" {
-		if config.CreateSlot && mayCreate {
-			session.Close()
-			slot, err := CreateSlot(ctx, config.Conn, config.Slot, SlotOptions{TwoPhase: config.Options["two_phase"] == "on"})
-			if err != nil {
-				return nil, err
-			}
-			slot.Close()
-			return connectTo(ctx, config, false)
+	if session.Server().Plugin == "" && config.CreateSlot {
+		session.Close()
+		if err := createMissing(ctx, config); err != nil {
+			return nil, err
 		}
-		err = refused("there is no slot %q", config.Slot)
-	} else {
-		err = checkSlot(session.Server(), config.Slot)
+		if session, err = config.Connector.Connect(ctx); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
+	if err = checkSlot(session.Server(), config.Slot); err != nil {
 		session.Close()
 		return nil, err
 	}
 	return session, nil
 }
 
+// createMissing makes the slot, but not where a checkpoint says that there was one.
+func createMissing(ctx context.Context, config *Config) error {
+	c, err := load(ctx, config)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return refused("there is a checkpoint, but the slot %q is gone", config.Slot)
+	}
+	slot, err := CreateSlot(ctx, config.Conn, config.Slot, SlotOptions{TwoPhase: config.Options["two_phase"] == "on"})
+	if err != nil {
+		return err
+	}
+	slot.Close()
+	return nil
+}
+
 // begin checks the checkpoint against the server, or stores the first one.
-func begin(ctx context.Context, config *Config, session Session, c *Checkpoint) (*Checkpoint, error) {
+func begin(ctx context.Context, config *Config, session Session) (*Checkpoint, error) {
 	server := session.Server()
+	c, err := load(ctx, config)
+	if err != nil {
+		return nil, err
+	}
 	if c != nil && c.Slot != config.Slot {
 		return nil, refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
 	}
@@ -150,14 +180,7 @@ func (s *Stream) Next(ctx context.Context) (*Txn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if d.connection != s.connection {
-			s.assembler.Reset()
-			s.connection = d.connection
-		}
-		if d.lost {
-			s.assembler.tolerate()
-		}
-		txn, err := s.assembler.add(d.batch, d.receipt)
+		txn, err := s.assemble(&d)
 		if err != nil {
 			s.stop(err)
 			return nil, err
@@ -167,6 +190,19 @@ func (s *Stream) Next(ctx context.Context) (*Txn, error) {
 			return txn, nil
 		}
 	}
+}
+
+func (s *Stream) assemble(d *delivery) (*Txn, error) {
+	s.assembling.Lock()
+	defer s.assembling.Unlock()
+	if d.connection != s.connection {
+		s.assembler.Reset()
+		s.connection = d.connection
+	}
+	if d.lost {
+		s.assembler.tolerate()
+	}
+	return s.assembler.add(d.batch, d.receipt)
 }
 
 // wanted acknowledges what the consumer need not see: what was rolled back, and
@@ -259,13 +295,16 @@ func (s *Stream) stop(err error) {
 // closeTimeout bounds the last store of the checkpoint.
 const closeTimeout = 10 * time.Second
 
-// Close stores what is acknowledged, tells the server, and ends the connection.
+// Close stores what is acknowledged, tells the server, and ends the connection. It
+// may be called at any time, and makes Next return ErrClosed.
 func (s *Stream) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	err := s.keeper.save(ctx)
 	s.stop(ErrClosed)
 	s.running.Wait()
+	s.assembling.Lock()
+	defer s.assembling.Unlock()
 	s.assembler.Close()
 	return err
 }

@@ -106,11 +106,11 @@ func TestAcknowledgement(t *testing.T) {
 
 type failingStore struct{ cdc.CheckpointStore }
 
-func (failingStore) Save(_ context.Context, c *cdc.Checkpoint) error {
+func (f failingStore) Save(ctx context.Context, c *cdc.Checkpoint) error {
 	if c.EndLSN > 0x1000 {
 		return errors.New("disk full")
 	}
-	return nil
+	return f.CheckpointStore.Save(ctx, c)
 }
 
 // What the store does not have, the server is never told.
@@ -128,6 +128,30 @@ func TestNothingBeforeTheStore(t *testing.T) {
 	if flushed(source) != 0x1000 {
 		t.Errorf("acknowledged %v, which is not stored", flushed(source))
 	}
+}
+
+type slowStore struct{ cdc.CheckpointStore }
+
+func (s slowStore) Save(ctx context.Context, c *cdc.Checkpoint) error {
+	if c.EndLSN > 0x1000 {
+		time.Sleep(500 * time.Millisecond)
+	}
+	return s.CheckpointStore.Save(ctx, c)
+}
+
+// A store that takes its time does not keep the server waiting.
+func TestSlowStore(t *testing.T) {
+	source := cdctest.NewSource("s")
+	stream := opened(t, source, func(c *cdc.Config) { c.Store = slowStore{c.Store} })
+	source.Insert("public", "t", "a")
+	txn, _ := next(t, stream)
+	_, before := source.Status()
+	stream.Ack(txn)
+	time.Sleep(400 * time.Millisecond) // the store is at work
+	if _, n := source.Status(); n < before+5 {
+		t.Errorf("%d reports", n-before)
+	}
+	eventually(t, "acknowledged", func() bool { return flushed(source) >= txn.EndLSN })
 }
 
 // An idle stream follows the server's position, but not past what is in flight.

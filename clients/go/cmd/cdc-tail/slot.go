@@ -8,11 +8,16 @@ import (
 	"github.com/pgcdc/cdc/clients/go"
 )
 
-// nowhere is a store for those that acknowledge nothing, or leave it to the slot.
-type nowhere struct{}
+// memory is a store for those that acknowledge nothing, or leave it to the slot.
+type memory struct{ c *cdc.Checkpoint }
 
-func (nowhere) Load(context.Context) (*cdc.Checkpoint, error) { return nil, nil }
-func (nowhere) Save(context.Context, *cdc.Checkpoint) error   { return nil }
+func (m *memory) Load(context.Context) (*cdc.Checkpoint, error) { return m.c, nil }
+
+func (m *memory) Save(_ context.Context, c *cdc.Checkpoint) error {
+	saved := *c
+	m.c = &saved
+	return nil
+}
 
 func (p *printer) slot(ctx context.Context) error {
 	plugin := map[string]string{}
@@ -24,7 +29,7 @@ func (p *printer) slot(ctx context.Context) error {
 		plugin[name] = value
 	}
 	stream, err := cdc.Open(ctx, cdc.Config{
-		Conn: p.o.conn, Slot: p.o.slot, Options: plugin, Store: nowhere{}, OnFailure: cdc.Skip,
+		Conn: p.o.conn, Slot: p.o.slot, Options: plugin, Store: &memory{}, OnFailure: cdc.Skip,
 	})
 	if err != nil {
 		return err
