@@ -1,0 +1,116 @@
+package cdc
+
+import (
+	"slices"
+	"sync"
+)
+
+// acks knows what has been received and what of it is acknowledged, and so up to
+// where everything is dealt with. It is safe for concurrent use.
+//
+// There are two such places. `end` moves over what is acknowledged without a gap:
+// the server may forget what is before it. `position` also moves past prepared
+// transactions that wait for their outcome: their commit lies ahead, so that the
+// commits up to there are dealt with all the same, and need not come again.
+type acks struct {
+	mu       sync.Mutex
+	queue    []*receipt // from the first unacknowledged one on, in the order of the stream
+	passed   int        // of the queue, those that position has passed
+	position Position
+	end      LSN
+	received LSN // end of the last receipt
+	inside   bool
+}
+
+// receipt is something that can be acknowledged.
+type receipt struct {
+	position Position
+	end      LSN
+	done     bool
+}
+
+func newAcks(c *Checkpoint) *acks {
+	return &acks{position: c.Position, end: c.EndLSN, received: c.EndLSN}
+}
+
+// add notes that something with an end has been received.
+func (a *acks) add(position Position, end LSN) *receipt {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r := &receipt{position: position, end: end}
+	a.queue = append(a.queue, r)
+	a.received = max(a.received, end)
+	return r
+}
+
+// setInside tells that parts of a transaction have come, but not its end.
+func (a *acks) setInside(inside bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.inside = inside
+}
+
+// ack acknowledges receipts.
+func (a *acks) ack(receipts ...*receipt) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range receipts {
+		r.done = true
+	}
+	a.position, a.passed = a.pass(nil)
+	n := 0
+	for n < len(a.queue) && a.queue[n].done {
+		a.end = max(a.end, a.queue[n].end)
+		n++
+	}
+	a.queue = a.queue[n:]
+	a.passed = max(0, a.passed-n)
+}
+
+// pass moves the position on, as if these receipts were acknowledged, too.
+func (a *acks) pass(receipts []*receipt) (Position, int) {
+	position, n := a.position, a.passed
+	for ; n < len(a.queue); n++ {
+		r := a.queue[n]
+		if r.position.CommitLSN == 0 { // a PREPARE
+			continue
+		}
+		if !r.done && !slices.Contains(receipts, r) {
+			break
+		}
+		position = r.position
+	}
+	return position, n
+}
+
+// idle follows the server's position while nothing is in flight.
+func (a *acks) idle(walEnd LSN) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.queue) == 0 && !a.inside {
+		a.end = max(a.end, walEnd)
+		a.received = max(a.received, a.end)
+	}
+}
+
+// state gives what is acknowledged, and the end of what has been received.
+func (a *acks) state() (position Position, end, received LSN) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.position, a.end, a.received
+}
+
+// assuming gives what state would, if receipts were acknowledged too.
+func (a *acks) assuming(receipts []*receipt) (position Position, end LSN) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	end = a.end
+	for _, r := range a.queue {
+		if !r.done && !slices.Contains(receipts, r) {
+			break
+		}
+		end = max(end, r.end)
+	}
+	position, _ = a.pass(receipts)
+	return position, end
+}

@@ -1,0 +1,93 @@
+package cdc
+
+import (
+	"context"
+	"sync"
+)
+
+// delivery is a batch on its way from the reader to the consumer.
+type delivery struct {
+	batch      *Batch
+	receipt    *receipt // nil if nothing ends with the batch
+	connection int      // counts connections
+	lost       bool     // something before it was skipped
+}
+
+// buffer is a queue with a limit in bytes, for one writer and one reader.
+type buffer struct {
+	mu      sync.Mutex
+	list    []delivery
+	bytes   int
+	limit   int
+	err     error         // what comes after the last one
+	changed chan struct{} // closed, and made anew, when anything changes
+	metrics Metrics
+}
+
+func newBuffer(limit int, metrics Metrics) *buffer {
+	return &buffer{limit: limit, changed: make(chan struct{}), metrics: metrics}
+}
+
+// change wakes whoever waits. b.mu is held.
+func (b *buffer) change() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+	b.metrics.Set(BufferedBytes, float64(b.bytes))
+}
+
+// put waits until there is room. One batch always has room.
+func (b *buffer) put(ctx context.Context, d delivery) error {
+	for {
+		b.mu.Lock()
+		if len(b.list) == 0 || b.bytes+len(d.batch.raw) <= b.limit {
+			b.list = append(b.list, d)
+			b.bytes += len(d.batch.raw)
+			b.change()
+			b.mu.Unlock()
+			return nil
+		}
+		changed := b.changed
+		b.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-changed:
+		}
+	}
+}
+
+// fail says that nothing comes any more, and why.
+func (b *buffer) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		b.err = err
+		b.change()
+	}
+}
+
+// get waits for the next one.
+func (b *buffer) get(ctx context.Context) (delivery, error) {
+	for {
+		b.mu.Lock()
+		if len(b.list) > 0 {
+			d := b.list[0]
+			b.list[0] = delivery{}
+			b.list = b.list[1:]
+			b.bytes -= len(d.batch.raw)
+			b.change()
+			b.mu.Unlock()
+			return d, nil
+		}
+		err, changed := b.err, b.changed
+		b.mu.Unlock()
+		if err != nil {
+			return delivery{}, err
+		}
+		select {
+		case <-ctx.Done():
+			return delivery{}, ctx.Err()
+		case <-changed:
+		}
+	}
+}

@@ -1,0 +1,55 @@
+#!/bin/bash
+# Checks the Go client. Output is TAP: a line for every step and every test.
+#
+#   clients/go/check.sh
+#
+# libpq's environment names a server that has the extension (PGHOST: the directory
+# of its socket), with wal_level = logical and max_prepared_transactions = 10; the
+# tests make databases of their own there. Without PGHOST, scripts/check starts one.
+# FUZZ_SECONDS: for each fuzz target, by default 3. CDC_GO_CACHE: a directory for
+# modules and compiled packages that is kept from run to run.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../..
+
+[ -n "${PGHOST-}" ] || exec "$root/scripts/check" go "$@"
+
+. "$here/tap.sh"
+
+cd "$here"
+formatted() { local list; list=$(gofmt -l .); [ -z "$list" ] || { echo "gofmt would change:"; echo "$list"; return 1; }; }
+generated()
+{
+	local out
+
+	out=$(mktemp -d)
+	./generate.sh "$out" && for f in cdcv1/cdc.pb.go examples/typed/rows/orders.pb.go; do diff -q "$f" "$out/$f" || return 1; done
+	rm -rf "$out"
+}
+# The core needs no more than the protocol and Protobuf.
+dependencies()
+{
+	local list
+
+	list=$(go list -deps -f '{{if and .Module (not .Module.Main)}}{{.Module.Path}}{{end}}' . | sort -u |
+		grep -vxE 'github.com/jackc/(pgx/v5|pgpassfile|pgservicefile)|golang.org/x/text|google.golang.org/protobuf' || :)
+	[ -z "$list" ] || { echo "the core depends on $list"; return 1; }
+}
+# One target at a time: the go command takes no more.
+fuzz() { go test -run '^$' -fuzz "^$1\$" -fuzztime "${FUZZ_SECONDS:-3}s" .; }
+
+step "modules are there, and are those of go.sum" fetch
+step "go.mod and go.sum are tidy" go mod tidy -diff
+step "gofmt" formatted
+step "go vet" go vet ./...
+step "go build, examples included" go build -o /dev/null ./...
+step "staticcheck" staticcheck ./...
+step "generated code is that of the .proto" generated
+step "dependencies of the core" dependencies
+step "no allocation for an event, a value, a line of JSON" go test -count 1 -run '^TestAllocations$' .
+gotests "go test -race" -race -count 1 -timeout 10m ./...
+for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./*_test.go | cut -c6-); do
+	step "$target, ${FUZZ_SECONDS:-3} s" fuzz "$target"
+done
+step "benchmarks run" go test -run '^$' -bench . -benchtime 100x .
+finish

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func print(t *testing.T, o options) string {
+	t.Helper()
+	var b bytes.Buffer
+	out := bufio.NewWriter(&b)
+	if err := newPrinter(out, o).run(context.Background(), o); err != nil {
+		t.Fatal(err)
+	}
+	out.Flush()
+	return b.String()
+}
+
+func TestFiles(t *testing.T) {
+	files, err := filepath.Glob("../../../../test/golden/*.pb")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no golden files", err)
+	}
+	for _, file := range files {
+		want, err := os.ReadFile(strings.TrimSuffix(file, "pb") + "json")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := print(t, options{file: file, json: true}); got != string(want) {
+			t.Errorf("%s differs", file)
+		}
+	}
+}
+
+func TestFilters(t *testing.T) {
+	file := "../../../../test/golden/names.pb"
+	all := print(t, options{file: file, json: true})
+	if got := print(t, options{file: file, json: true, limit: 1}); !strings.HasPrefix(all, got) || strings.Count(got, "COMMITTED") != 1 {
+		t.Error("one transaction:", got)
+	}
+	if got := print(t, options{file: file, json: true, tables: list{"no.such"}}); got != "" {
+		t.Error("of no table:", got)
+	}
+	if got := print(t, options{file: "../../../../test/golden/truncate.pb"}); !strings.Contains(got, " TRUNCATE public.") || strings.Contains(got, "\x1b") {
+		t.Error("plain:", got)
+	}
+}
+
+func TestCutFile(t *testing.T) {
+	data, err := os.ReadFile("../../../../test/golden/types.pb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "cut")
+	if err := os.WriteFile(name, data[:len(data)-5], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	o := options{file: name, json: true}
+	if err := newPrinter(bufio.NewWriter(&bytes.Buffer{}), o).run(context.Background(), o); err == nil {
+		t.Error("a cut file is printed as if it were whole")
+	}
+}

@@ -1,0 +1,90 @@
+package cdc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+)
+
+// Config of a Stream. Slot and Store must be set.
+type Config struct {
+	// Conn is a connection string or URL as libpq has them; what it leaves out
+	// comes from PG* environment variables, the password also from a passfile.
+	Conn string
+	// Slot is the name of the replication slot.
+	Slot string
+	// CreateSlot makes the slot if it does not exist and there is no checkpoint.
+	CreateSlot bool
+	// Options for the plugin, for example "publication_names" or "streaming".
+	Options map[string]string
+	// Store keeps the checkpoint.
+	Store CheckpointStore
+	// AcceptSystem goes on although the checkpoint is of another system: after
+	// pg_upgrade. The slot's own position is then taken.
+	AcceptSystem bool
+
+	// BufferBytes is how much is read ahead of the consumer. Default 64 MiB; one
+	// batch is always read, whatever its size.
+	BufferBytes int
+	// Limits on what is accepted.
+	Limits Limits
+	// Assembler is where transactions are kept until they end. Its Schemas are
+	// set by the stream.
+	Assembler AssemblerConfig
+	// FeedbackInterval is how often the checkpoint is stored and reported.
+	// Default 10 s; at most half of wal_sender_timeout in any case.
+	FeedbackInterval time.Duration
+	// MaxBackoff between attempts to reconnect. Default 30 s.
+	MaxBackoff time.Duration
+
+	// OnDamage says what to do about batches that are malformed, OnUnknownSchema
+	// about events without a schema, OnFailure about changes that the server could
+	// not encode, OnHandlerError about what Stream.Reject is given. Default Stop.
+	OnDamage, OnUnknownSchema, OnFailure, OnHandlerError Policy
+	// DeadLetters gets what the policies skip or set aside. Needed with DeadLetter.
+	DeadLetters DeadLetterSink
+
+	// Metrics, or nil.
+	Metrics Metrics
+	// Logger; default: none.
+	Logger *slog.Logger
+	// Connector opens connections; default: to PostgreSQL, by Conn.
+	Connector Connector
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.Slot == "" {
+		return c, errors.New("cdc: Config.Slot is empty")
+	}
+	if c.Store == nil {
+		return c, errors.New("cdc: Config.Store is nil")
+	}
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError} {
+		if p == DeadLetter && c.DeadLetters == nil {
+			return c, errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
+		}
+	}
+	c.BufferBytes = cmp.Or(c.BufferBytes, 64<<20)
+	c.Limits = c.Limits.withDefaults()
+	c.FeedbackInterval = cmp.Or(c.FeedbackInterval, 10*time.Second)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
+	if c.Metrics == nil {
+		c.Metrics = noMetrics{}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(discard{})
+	}
+	if c.Connector == nil {
+		c.Connector = &connector{c}
+	}
+	return c, nil
+}
+
+type discard struct{}
+
+func (discard) Enabled(context.Context, slog.Level) bool  { return false }
+func (discard) Handle(context.Context, slog.Record) error { return nil }
+func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
+func (d discard) WithGroup(string) slog.Handler           { return d }

@@ -1,0 +1,83 @@
+package cdc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Policy says what to do about something that can not be handed on.
+type Policy int
+
+// The policies.
+const (
+	// Stop ends the stream with an error. Nothing is acknowledged: the next start
+	// meets the same again.
+	Stop Policy = iota
+	// Skip goes on without it.
+	Skip
+	// DeadLetter gives it to Config.DeadLetters and goes on.
+	DeadLetter
+)
+
+// Reason is why something became a dead letter.
+type Reason string
+
+// The reasons.
+const (
+	ReasonDamage        Reason = "damage"
+	ReasonUnknownSchema Reason = "unknown_schema"
+	ReasonFailure       Reason = "failure"
+	ReasonHandler       Reason = "handler"
+)
+
+// Letter is something that could not be handed on.
+type Letter struct {
+	Reason Reason
+	// Err says what was wrong.
+	Err error
+	// Batch is a serialized Batch: what came from the server, or a single event
+	// cut out of it, that can be read alone.
+	Batch []byte
+	// Slot that it came from, and the event's position if there is one.
+	Slot     string
+	Position Position
+}
+
+// DeadLetterSink takes in what could not be handed on. The stream goes on only if
+// Put returns without an error.
+type DeadLetterSink interface {
+	Put(ctx context.Context, l *Letter) error
+}
+
+// DeadLetterDir writes a pair of files for each letter into the directory of
+// this name, which must exist: NAME.pb, which cdc-tail can read, and NAME.json,
+// which says why. They are readable by their owner alone. (A damaged batch of just
+// 10 bytes can not be told from a newline there; no other batch is that short.)
+type DeadLetterDir string
+
+// Put implements DeadLetterSink. A letter that is put again replaces itself.
+func (d DeadLetterDir) Put(_ context.Context, l *Letter) error {
+	name := strings.ReplaceAll(l.Position.String(), "/", "-")
+	if l.Position.IsZero() {
+		name = FingerprintOf(l.Batch).String()
+	}
+	base := filepath.Join(string(d), fmt.Sprintf("%s-%s", name, l.Reason))
+	if err := replaceFile(base+".pb", AppendFrame(nil, l.Batch)); err != nil {
+		return err
+	}
+	why, err := json.Marshal(struct {
+		Reason   Reason    `json:"reason"`
+		Error    string    `json:"error"`
+		Slot     string    `json:"slot"`
+		Position Position  `json:"position"`
+		Time     time.Time `json:"time"`
+	}{l.Reason, l.Err.Error(), l.Slot, l.Position, time.Now().UTC()})
+	if err != nil {
+		return err
+	}
+	return replaceFile(base+".json", append(why, '\n'))
+}

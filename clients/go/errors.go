@@ -1,0 +1,48 @@
+package cdc
+
+import "errors"
+
+// ErrDamaged is what every DamageError is, for errors.Is.
+var ErrDamaged = errors.New("cdc: data is damaged")
+
+// DamageError says that bytes are not what the server sends. Nothing that
+// depends on them may be applied.
+type DamageError struct {
+	// What is wrong. Never contains values of rows.
+	What string
+	// Err is the cause, or nil.
+	Err error
+}
+
+// Error implements error.
+func (e *DamageError) Error() string {
+	if e.Err != nil {
+		return "cdc: data is damaged: " + e.What + ": " + e.Err.Error()
+	}
+	return "cdc: data is damaged: " + e.What
+}
+
+// Unwrap gives the cause.
+func (e *DamageError) Unwrap() error { return e.Err }
+
+// Is makes errors.Is(err, ErrDamaged) true.
+func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
+
+func damaged(what string) error { return &DamageError{What: what} }
+
+func damagedBy(what string, err error) error { return &DamageError{What: what, Err: err} }
+
+// ErrCompressed: the batch is compressed, which this version cannot read.
+var ErrCompressed = errors.New("cdc: compressed batches are not supported by this version")
+
+// UnknownSchemaError: an event refers to a schema that has not come. It is a kind
+// of damage, as an errors.Is with ErrDamaged tells.
+type UnknownSchemaError struct{ Fingerprint Fingerprint }
+
+// Error implements error.
+func (e *UnknownSchemaError) Error() string {
+	return "cdc: schema with fingerprint " + e.Fingerprint.String() + " is missing"
+}
+
+// Is makes errors.Is(err, ErrDamaged) true.
+func (e *UnknownSchemaError) Is(target error) bool { return target == ErrDamaged }

@@ -1,0 +1,222 @@
+package cdc
+
+import (
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
+)
+
+// Event is a view of one change. It points into the bytes of its batch and is
+// valid as long as they are; copy what is to be kept.
+type Event struct {
+	// Op is what happened.
+	Op Op
+	// Fingerprint of the relation's schema; 0 for a Message.
+	Fingerprint Fingerprint
+	// Key has the key columns before the change. Empty if the table has no key or
+	// the WAL does not tell it.
+	Key Row
+	// NewKey has the key columns after an UPDATE that changed them, or when the
+	// key before it is unknown.
+	NewKey Row
+	// Old is the image before the change, without the key. Only under REPLICA
+	// IDENTITY FULL.
+	Old Row
+	// New is the image after the change, without the key; of an UPDATE only what
+	// may have changed. An absent column is NULL in an INSERT, and kept its value
+	// in an UPDATE.
+	New Row
+	// Nulls are the columns that an UPDATE set to NULL.
+	Nulls Numbers
+	// Unavailable are columns whose value is unknown where absence would mean NULL.
+	Unavailable Numbers
+	// SubXID is the (sub)transaction, of streamed transactions only.
+	SubXID uint32
+	// RewriteStart: what is held of the table is to be dropped before this row.
+	RewriteStart bool
+
+	batch    *Batch
+	raw      []byte
+	offset   uint64
+	index    uint32
+	unknown  int
+	truncate []byte
+	message  []byte
+	failure  []byte
+}
+
+// Fields of ChangeEvent, by number.
+const (
+	eventOp           = 1
+	eventOffset       = 2
+	eventIndex        = 3
+	eventSchema       = 4
+	eventKey          = 5
+	eventOld          = 6
+	eventNew          = 7
+	eventNulls        = 8
+	eventNewKey       = 9
+	eventSubXID       = 10
+	eventUnavailable  = 11
+	eventTruncate     = 12
+	eventMessage      = 13
+	eventFailure      = 14
+	eventRewriteStart = 15
+	eventFields       = 16
+)
+
+// The wire type of every field. Nulls and Unavailable look for themselves.
+var eventWire = [eventFields]wire.Type{
+	eventSchema: wire.Fixed64, eventKey: wire.Len, eventOld: wire.Len, eventNew: wire.Len,
+	eventNewKey: wire.Len, eventTruncate: wire.Len, eventMessage: wire.Len, eventFailure: wire.Len,
+}
+
+// parse reads the event's own fields; rows are not looked into.
+func (e *Event) parse(b *Batch, raw []byte) error {
+	*e = Event{batch: b, raw: raw}
+	c := wire.Over(raw)
+	for c.Next() {
+		f := &c.Field
+		if f.Number >= eventFields {
+			e.unknown++
+			continue
+		}
+		if f.Type != eventWire[f.Number] && f.Number != eventNulls && f.Number != eventUnavailable {
+			return damagedBy("event", wire.ErrType)
+		}
+		switch f.Number {
+		case eventOp:
+			e.Op = Op(f.Uint)
+		case eventOffset:
+			e.offset = f.Uint
+		case eventIndex:
+			e.index = uint32(f.Uint)
+		case eventSchema:
+			e.Fingerprint = Fingerprint(f.Uint)
+		case eventKey:
+			e.Key = f.Bytes
+		case eventOld:
+			e.Old = f.Bytes
+		case eventNew:
+			e.New = f.Bytes
+		case eventNewKey:
+			e.NewKey = f.Bytes
+		case eventNulls:
+			if err := e.Nulls.add(f); err != nil {
+				return damagedBy("event", err)
+			}
+		case eventUnavailable:
+			if err := e.Unavailable.add(f); err != nil {
+				return damagedBy("event", err)
+			}
+		case eventSubXID:
+			e.SubXID = uint32(f.Uint)
+		case eventTruncate:
+			e.truncate = f.Bytes
+		case eventMessage:
+			e.message = f.Bytes
+		case eventFailure:
+			e.failure = f.Bytes
+		case eventRewriteStart:
+			e.RewriteStart = f.Uint != 0
+		}
+	}
+	if c.Err() != nil {
+		return damagedBy("event", c.Err())
+	}
+	return nil
+}
+
+// EventCursor walks over the events of a batch, without allocation.
+//
+//	for c := batch.Events(); c.Next(); {
+//		use c.Event()
+//	}
+type EventCursor struct {
+	batch *Batch
+	c     wire.Cursor
+	event Event
+	err   error
+	at    int // place of the next event
+	skip  []int
+}
+
+// Events gives a cursor before the batch's first event.
+func (b *Batch) Events() EventCursor {
+	return EventCursor{batch: b, c: wire.Over(b.events), skip: b.skip}
+}
+
+// Next goes to the next event. It returns false at the end and at damage.
+func (c *EventCursor) Next() bool {
+	if c.err != nil {
+		return false
+	}
+	for c.c.Next() {
+		if c.c.Field.Number != batchEvents {
+			continue
+		}
+		c.at++
+		if len(c.skip) > 0 && c.skip[0] == c.at-1 {
+			c.skip = c.skip[1:]
+			continue
+		}
+		c.err = c.event.parse(c.batch, c.c.Field.Bytes)
+		if c.err == nil && c.batch.void != nil {
+			if _, void := c.batch.void[c.event.SubXID]; void {
+				continue
+			}
+		}
+		return c.err == nil
+	}
+	return false
+}
+
+// goOn makes the cursor go on behind an event that is damaged.
+func (c *EventCursor) goOn() { c.err = nil }
+
+// Event is the one that the cursor stands on, valid until the next call of Next.
+func (c *EventCursor) Event() *Event { return &c.event }
+
+// Err is what ended the walk, nil at the batch's end.
+func (c *EventCursor) Err() error {
+	if c.err != nil {
+		return c.err
+	}
+	if c.c.Err() != nil {
+		return damagedBy("batch", c.c.Err())
+	}
+	return nil
+}
+
+// Batch that the event is in.
+func (e *Event) Batch() *Batch { return e.batch }
+
+// Raw is the serialized ChangeEvent.
+func (e *Event) Raw() []byte { return e.raw }
+
+// Position identifies the change. CommitLSN is 0 in streamed and prepared
+// transactions, until they are assembled. What is read has no position.
+func (e *Event) Position() Position {
+	if e.Op == OpRead {
+		return Position{}
+	}
+	t := &e.batch.Transaction
+	p := Position{CommitLSN: t.CommitLSN, LSN: t.FirstLSN + LSN(e.offset), Index: e.index}
+	if !e.batch.HasTransaction {
+		p.CommitLSN = p.LSN
+	}
+	return p
+}
+
+// Table of the event, nil for a Message, and if the schema has not come.
+func (e *Event) Table() *Table {
+	if e.Fingerprint == 0 {
+		return nil
+	}
+	return e.batch.schemas.Find(e.Fingerprint)
+}
+
+// Failed tells whether the change could not be encoded: rows are incomplete and
+// must not be applied.
+func (e *Event) Failed() bool { return e.failure != nil }
+
+// UnknownFields is the number of fields that this version does not know.
+func (e *Event) UnknownFields() int { return e.unknown }

@@ -1,0 +1,165 @@
+package cdc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
+)
+
+// ErrLoadAgain: an initial load can not be joined with the stream, since a table
+// was altered between the slot's creation and the end of the load. Empty the state
+// and the progress, and load again.
+var ErrLoadAgain = errors.New("begin the load anew")
+
+// follow takes a relation's rows from the schema that they have to that of an
+// event: columns that are gone, columns that are new, other types, another key.
+func (a *Applier) follow(ctx context.Context, relation string, table *Table) error {
+	known := a.tables[relation]
+	if known != nil && known.Fingerprint == table.Fingerprint {
+		return nil
+	}
+	if known == nil {
+		stored, err := a.state.Schema(ctx, relation)
+		if err != nil {
+			return err
+		}
+		if stored != nil {
+			if known, err = ParseTable(bytes.Clone(stored), Limits{}); err != nil {
+				return err
+			}
+		}
+	}
+	if known != nil && known.Fingerprint != table.Fingerprint {
+		if a.load != nil && a.load.progress.relation(relation) != nil {
+			return fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
+		}
+		if err := a.convert(ctx, relation, known, table); err != nil {
+			return err
+		}
+	}
+	if err := a.state.SetSchema(ctx, relation, table.Bytes); err != nil {
+		return err
+	}
+	a.tables[relation] = table
+	return nil
+}
+
+// convert rewrites a relation's rows if the change of schema makes it necessary.
+func (a *Applier) convert(ctx context.Context, relation string, from, to *Table) error {
+	plan, err := planConversion(from, to)
+	if err != nil || !plan.needed {
+		return err
+	}
+	var rows []Row
+	err = a.state.Scan(ctx, relation, func(_ []byte, row Row) error {
+		converted, err := plan.row(row)
+		rows = append(rows, converted)
+		return err
+	})
+	if err == nil {
+		err = a.state.Truncate(ctx, relation)
+	}
+	for _, row := range rows {
+		if err != nil {
+			return err
+		}
+		err = a.put(ctx, relation, to, keyOf(to, row), row)
+	}
+	return err
+}
+
+// keyOf gives the key columns of a row.
+func keyOf(table *Table, row Row) (key Row) {
+	c := wire.Over(row)
+	for c.Next() {
+		number := c.Field.Number
+		if number > redactedBase {
+			number -= redactedBase
+		}
+		if column := table.Column(number); column != nil && column.Key {
+			key = append(key, c.Field.Raw...)
+		}
+	}
+	return key
+}
+
+type conversion struct {
+	needed  bool
+	gone    map[uint32]bool
+	missing Row
+	retype  map[uint32]bool // INT32 to UINT32 or back
+	toUint  bool
+}
+
+func planConversion(from, to *Table) (*conversion, error) {
+	p := &conversion{gone: map[uint32]bool{}, retype: map[uint32]bool{}}
+	for i := range from.Columns {
+		old := &from.Columns[i]
+		now := to.Column(old.Number)
+		if now == nil {
+			p.gone[old.Number], p.needed = true, true
+			continue
+		}
+		if old.Key != now.Key {
+			p.needed = true
+		}
+		if err := p.sameValue(old, now); err != nil {
+			return nil, err
+		}
+	}
+	for i := range to.Columns {
+		c := &to.Columns[i]
+		if from.Column(c.Number) == nil && len(c.Missing) > 0 {
+			p.missing, p.needed = append(p.missing, c.Missing...), true
+		}
+	}
+	return p, nil
+}
+
+// sameValue sees to it that values of rows that the server did not write anew
+// mean the same under the new type.
+func (p *conversion) sameValue(old, now *Column) error {
+	if old.Type == now.Type && old.Element == now.Element {
+		return nil
+	}
+	integers := old.Type == TypeInt32 && now.Type == TypeUint32 || old.Type == TypeUint32 && now.Type == TypeInt32
+	times := old.Type == TypeTimestamp && now.Type == TypeTimestampTZ || old.Type == TypeTimestampTZ && now.Type == TypeTimestamp
+	switch {
+	case integers:
+		p.retype[now.Number], p.needed = true, true
+		p.toUint = now.Type == TypeUint32
+	case times, isText(old.Type) && isText(now.Type):
+	default:
+		return fmt.Errorf("cdc: column %q changed from %s to %s without a rewrite, which is not known to keep values",
+			now.Name, old.PgType, now.PgType)
+	}
+	return nil
+}
+
+func isText(t Type) bool {
+	return t == TypeText || t == TypeJSON || t == TypeOther || t == TypeNumeric
+}
+
+func (p *conversion) row(row Row) (Row, error) {
+	out := append(Row{}, p.missing...)
+	c := wire.Over(row)
+	for c.Next() {
+		f := &c.Field
+		switch {
+		case p.gone[f.Number], f.Number > redactedBase && p.gone[f.Number-redactedBase]:
+		case p.retype[f.Number] && p.toUint:
+			out = wire.AppendUint(out, f.Number, uint64(uint32(int32(wire.Unzigzag(f.Uint)))))
+		case p.retype[f.Number]:
+			out = wire.AppendUint(out, f.Number, wire.Zigzag(int64(int32(uint32(f.Uint)))))
+		default:
+			out = append(out, f.Raw...)
+		}
+	}
+	if c.Err() != nil {
+		return nil, damagedBy("row", c.Err())
+	}
+	return Sorted(out)
+}

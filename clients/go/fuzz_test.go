@@ -1,0 +1,178 @@
+package cdc
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"testing"
+)
+
+// seeds adds every batch of the golden files.
+func seeds(f *testing.F) {
+	for _, name := range goldenFiles(f) {
+		pb := readFile(f, name+".pb")
+		if len(pb) > 10000 {
+			continue
+		}
+		r := NewFileReader(bytes.NewReader(pb), Limits{})
+		for {
+			raw, err := r.Next()
+			if err != nil {
+				break
+			}
+			f.Add(bytes.Clone(raw))
+		}
+	}
+}
+
+// All that can be done with bytes: an error that says damage, or a result; never
+// a panic.
+func FuzzBatch(f *testing.F) {
+	seeds(f)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		schemas := NewSchemaCache(Limits{MaxSchemas: 100})
+		b, err := ParseBatch(raw, schemas)
+		if err != nil {
+			mustBeDamage(t, err)
+			return
+		}
+		_, err = b.Source()
+		mustBeDamage(t, err)
+		if b.Snapshot != nil {
+			b.Snapshot.Sees(1)
+		}
+		_, err = b.AppendJSON(nil)
+		mustBeDamage(t, err)
+		n := 0
+		c := b.Events()
+		for ; c.Next(); n++ {
+			fuzzEvent(t, c.Event())
+		}
+		if c.Err() == nil && n != b.Len() {
+			t.Fatalf("%d events of %d", n, b.Len())
+		}
+		mustBeDamage(t, c.Err())
+		a, err := NewAssembler(AssemblerConfig{}, schemas)
+		if err != nil {
+			t.Fatal(err)
+		}
+		txn, err := a.Add(b)
+		mustBeDamage(t, err)
+		if txn != nil {
+			for _, err := range txn.Events() {
+				mustBeDamage(t, err)
+			}
+		}
+	})
+}
+
+func fuzzEvent(t *testing.T, e *Event) {
+	_, err := e.AppendCut(nil, nil)
+	mustBeDamage(t, err)
+	_, err = e.Failure()
+	mustBeDamage(t, err)
+	table := e.Table()
+	for _, row := range []Row{e.Key, e.NewKey, e.Old, e.New} {
+		after, err := Overlay(nil, e.Old, row, e.Nulls)
+		mustBeDamage(t, err)
+		_, err = Sorted(after)
+		mustBeDamage(t, err)
+		if table != nil {
+			_, err = table.Values(row)
+			mustBeDamage(t, err)
+		}
+	}
+}
+
+func mustBeDamage(t *testing.T, err error) {
+	t.Helper()
+	if err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrCompressed) {
+		t.Fatal(err)
+	}
+}
+
+// Files of any content.
+func FuzzFile(f *testing.F) {
+	for _, name := range goldenFiles(f) {
+		if pb := readFile(f, name+".pb"); len(pb) < 10000 {
+			f.Add(pb)
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r := NewFileReader(bytes.NewReader(data), Limits{})
+		read := 0
+		for {
+			raw, err := r.Next()
+			if err == io.EOF {
+				return
+			}
+			if mustBeDamage(t, err); err != nil {
+				return
+			}
+			if read += len(raw); read > len(data) || cap(raw) > 4*len(data)+1<<20 {
+				t.Fatalf("%d bytes read, %d allocated, out of %d", read, cap(raw), len(data))
+			}
+		}
+	})
+}
+
+// Values of every type.
+func FuzzValue(f *testing.F) {
+	f.Add(int32(TypeInt32), int32(0), []byte{0x08, 0x02})
+	f.Add(int32(TypeArray), int32(TypeInt32), []byte{0x0A, 0x05, 0x0A, 0x03, 1, 2, 3})
+	f.Add(int32(TypeJSON), int32(0), []byte("\x0a\x07{\"a\":1}"))
+	f.Fuzz(func(t *testing.T, kind, element int32, row []byte) {
+		column := Column{Number: 1, Name: "c", Type: Type(kind), Element: Type(element)}
+		c := Row(row).Values()
+		for c.Next() {
+			v, valueErr := column.Value(c.Value())
+			_, jsonErr := column.AppendJSON(nil, c.Value())
+			mustBeDamage(t, valueErr)
+			mustBeDamage(t, jsonErr)
+			if v == nil && valueErr == nil {
+				t.Fatal("no value")
+			}
+		}
+		mustBeDamage(t, c.Err())
+	})
+}
+
+// Overlay keeps what the protocol promises: of each number the delta's fields, or
+// the base's where neither the delta nor the list of NULLs has it.
+func FuzzOverlay(f *testing.F) {
+	f.Add([]byte{0x08, 1, 0x10, 2}, []byte{0x10, 3}, []byte{1})
+	f.Fuzz(func(t *testing.T, base, delta, nulls []byte) {
+		got, err := Overlay(nil, base, delta, nulls)
+		if err != nil {
+			mustBeDamage(t, err)
+			return
+		}
+		again, err := Overlay(nil, got, delta, nulls)
+		if err != nil || len(again) != len(got) || !bytes.HasSuffix(got, delta) {
+			t.Fatalf("%x, then %x, %v", got, again, err)
+		}
+	})
+}
+
+// FuzzCopy takes apart what COPY gives, however it is cut.
+func FuzzCopy(f *testing.F) {
+	f.Add(append(append([]byte{}, copySignature...), 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 'a', 'b', 0xFF, 0xFF), 3)
+	f.Fuzz(func(t *testing.T, data []byte, cut int) {
+		read := func(step int) (out []byte, c *copyReader) {
+			c = &copyReader{limit: 1000, use: func(v []byte) error { out = append(out, v...); return nil }}
+			for rest := data; len(rest) > 0; {
+				n := min(max(step, 1), len(rest))
+				if _, err := c.Write(rest[:n]); err != nil {
+					break
+				}
+				rest = rest[n:]
+			}
+			return out, c
+		}
+		whole, a := read(len(data))
+		parts, b := read(cut)
+		if !bytes.Equal(whole, parts) || a.done != b.done || (a.err == nil) != (b.err == nil) {
+			t.Fatalf("%q and %q", whole, parts)
+		}
+	})
+}

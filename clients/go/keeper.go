@@ -1,0 +1,174 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// keeper stores checkpoints and reports what is stored to the server. It runs
+// apart from the reader and the consumer: neither delays it.
+type keeper struct {
+	config *Config
+	acks   *acks
+
+	saving sync.Mutex // held while the store is at work
+
+	mu       sync.Mutex
+	saved    Checkpoint
+	session  Session
+	interval time.Duration
+	walEnd   LSN
+	commit   time.Time // of the last acknowledged transaction
+
+	wake chan struct{} // report now
+	poke chan struct{} // store now
+}
+
+// saveInterval is how often the checkpoint is stored if it has moved.
+const saveInterval = time.Second
+
+func newKeeper(config *Config, a *acks, c *Checkpoint) *keeper {
+	return &keeper{config: config, acks: a, saved: *c, interval: config.FeedbackInterval, wake: make(chan struct{}, 1), poke: make(chan struct{}, 1)}
+}
+
+// run stores and reports, each on its own, so that a slow store does not make the
+// server believe that we are gone.
+func (k *keeper) run(ctx context.Context) {
+	var saver sync.WaitGroup
+	saver.Add(1)
+	go func() {
+		defer saver.Done()
+		k.every(ctx, k.poke, saveInterval, func() {
+			if err := k.save(ctx); err != nil && ctx.Err() == nil {
+				k.config.Logger.Error("the checkpoint can not be stored", "slot", k.config.Slot, "error", err)
+			}
+		})
+	}()
+	k.every(ctx, k.wake, k.config.FeedbackInterval, func() { k.report(true) })
+	saver.Wait()
+}
+
+// every calls f at the interval, or what the server needs if that is less, and when
+// it is woken, until ctx ends.
+func (k *keeper) every(ctx context.Context, wake <-chan struct{}, interval time.Duration, f func()) {
+	for {
+		timer := time.NewTimer(min(interval, k.due()))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-wake:
+			timer.Stop()
+		case <-timer.C:
+		}
+		f()
+	}
+}
+
+func (k *keeper) due() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.interval
+}
+
+// attach takes over a new connection.
+func (k *keeper) attach(session Session) {
+	server := session.Server()
+	defer k.now() // the interval may be shorter
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.session = session
+	k.saved.Timeline = server.Timeline
+	k.walEnd = max(k.walEnd, server.WALEnd)
+	k.interval = k.config.FeedbackInterval
+	if timeout := time.Duration(server.SenderTimeoutMS) * time.Millisecond; timeout > 0 {
+		k.interval = min(k.interval, timeout/3)
+	}
+}
+
+func (k *keeper) detach() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.session = nil
+}
+
+// heard takes in a message's header.
+func (k *keeper) heard(m ServerMessage) {
+	k.mu.Lock()
+	k.walEnd = max(k.walEnd, m.WALEnd)
+	k.mu.Unlock()
+	if m.ReplyRequested {
+		k.now()
+	}
+}
+
+// now makes both goroutines act, and look at the interval anew.
+func (k *keeper) now() {
+	for _, c := range [...]chan struct{}{k.wake, k.poke} {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+func (k *keeper) note(commit time.Time) {
+	k.mu.Lock()
+	k.commit = commit
+	k.mu.Unlock()
+}
+
+func (k *keeper) checkpoint() *Checkpoint {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	c := k.saved
+	return &c
+}
+
+// save stores the checkpoint if it has moved, and reports it.
+func (k *keeper) save(ctx context.Context) error {
+	k.saving.Lock()
+	defer k.saving.Unlock()
+	c := k.checkpoint()
+	position, end, _ := k.acks.state()
+	if c.EndLSN == end && c.Position == position {
+		return nil
+	}
+	c.Position, c.EndLSN = position, end
+	if err := k.config.Store.Save(ctx, c); err != nil {
+		return fmt.Errorf("cdc: storing the checkpoint: %w", err)
+	}
+	k.mu.Lock()
+	k.saved.Position, k.saved.EndLSN = position, end
+	k.mu.Unlock()
+	k.report(false)
+	return nil
+}
+
+// report tells the server what is stored. Only what is durable is ever told, and
+// never 0, for which some servers take everything that was sent.
+func (k *keeper) report(ping bool) {
+	position, _, received := k.acks.state()
+	k.mu.Lock()
+	session, flushed := k.session, k.saved.EndLSN
+	lag := float64(0)
+	if k.walEnd > flushed {
+		lag = float64(k.walEnd - flushed)
+	}
+	seconds := float64(0)
+	if received > flushed && !k.commit.IsZero() {
+		seconds = max(0, time.Since(k.commit).Seconds())
+	}
+	k.mu.Unlock()
+	k.config.Metrics.Set(LagBytes, lag)
+	k.config.Metrics.Set(LagSeconds, seconds)
+	if session == nil || flushed == 0 {
+		return
+	}
+	if err := session.SendStatus(Status{Written: max(received, flushed), Flushed: flushed, RequestReply: ping}); err != nil {
+		k.config.Logger.Warn("progress can not be reported", "slot", k.config.Slot, "position", position, "error", err)
+		session.Close() // the reader connects again
+	}
+}

@@ -1,0 +1,28 @@
+package cdc
+
+import "cmp"
+
+// Limits bound what is allocated for bytes that others have made. They are
+// checked before anything is allocated. A zero field means its default.
+type Limits struct {
+	// MaxBatchBytes is the size of one batch. Default 1 GiB: the server sends a
+	// row of any size that PostgreSQL can hold in one batch.
+	MaxBatchBytes int
+	// MaxColumns of a table. Default and maximum 1600.
+	MaxColumns int
+	// MaxSchemas is how many schemas a SchemaCache keeps. Default 65536.
+	MaxSchemas int
+	// MaxTableBytes is the size of one schema. Default 64 MiB (the server keeps
+	// to 16 MiB of values of older rows, and the names).
+	MaxTableBytes int
+}
+
+const maxColumns = 1600
+
+func (l Limits) withDefaults() Limits {
+	l.MaxBatchBytes = cmp.Or(l.MaxBatchBytes, 1<<30)
+	l.MaxColumns = min(cmp.Or(l.MaxColumns, maxColumns), maxColumns)
+	l.MaxSchemas = cmp.Or(l.MaxSchemas, 1<<16)
+	l.MaxTableBytes = cmp.Or(l.MaxTableBytes, 64<<20)
+	return l
+}

@@ -1,0 +1,332 @@
+package cdc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Loader reads tables as they are into the state of an Applier, before the stream
+// is applied to it. Nothing is missing and nothing doubled where the two meet. The
+// slot must exist already; a load that was interrupted goes on where it was.
+//
+//	loader := &cdc.Loader{Conn: conn, Slot: slot, Tables: []string{"public.orders"}, Progress: cdc.ProgressFile("load")}
+//	err := loader.Run(ctx, applier)	// at every start, also when all is loaded
+//	... then Stream.Next and Applier.Apply, as ever
+//
+// A row that moves from one key to another while tables are read may have to be
+// read again; that is done while its UPDATE is applied, by a query of its own.
+type Loader struct {
+	// Conn is a connection string or URL, with a role that may call cdc.snapshot()
+	// and read the tables.
+	Conn string
+	// Slot whose stream is applied afterwards.
+	Slot string
+	// Options of the stream, as in Config.
+	Options map[string]string
+	// Tables, as SQL has them: "public.orders".
+	Tables []string
+	// RowsPerChunk is how many rows are read by one query. Default 100000.
+	RowsPerChunk int
+	// Progress is where the load's progress is stored.
+	Progress ProgressStore
+	// Limits on what is accepted.
+	Limits Limits
+
+	conn     *pgconn.PgConn
+	progress *LoadProgress
+	schemas  *SchemaCache
+}
+
+// Run reads what has not been read, and prepares the Applier for what comes out of
+// the stream. The Loader must stay open until the stream has passed the load.
+func (l *Loader) Run(ctx context.Context, a *Applier) (err error) {
+	l.schemas = NewSchemaCache(l.Limits)
+	if l.progress, err = l.Progress.Load(); err != nil {
+		return err
+	}
+	if l.progress == nil {
+		if err := l.begin(ctx); err != nil {
+			return err
+		}
+	}
+	if l.progress.Slot != l.Slot {
+		return refused("the progress of the load is of the slot %q, not %q", l.progress.Slot, l.Slot)
+	}
+	a.load = &loading{progress: l.progress, again: l.again}
+	for i := range l.progress.Tables {
+		if err := l.table(ctx, a, &l.progress.Tables[i]); err != nil {
+			return fmt.Errorf("cdc: loading %s: %w", l.progress.Tables[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// Close closes the connection.
+func (l *Loader) Close(ctx context.Context) error {
+	if l.conn == nil {
+		return nil
+	}
+	return l.conn.Close(ctx)
+}
+
+// begin sees to it that the slot is older than what will be read.
+func (l *Loader) begin(ctx context.Context) error {
+	rows, err := l.query(ctx, "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE plugin = 'cdc' AND slot_name = "+quoteLiteral(l.Slot))
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return refused("there is no slot %q of the plugin cdc; it must be made before a load", l.Slot)
+	}
+	l.progress = &LoadProgress{Slot: l.Slot}
+	for _, name := range l.Tables {
+		l.progress.Tables = append(l.progress.Tables, TableProgress{Name: name, Whole: -1})
+	}
+	return l.Progress.Save(l.progress)
+}
+
+// connect makes the connection, or makes it anew.
+func (l *Loader) connect(ctx context.Context) (*pgconn.PgConn, error) {
+	if l.conn == nil || l.conn.IsClosed() {
+		conn, err := pgconn.Connect(ctx, l.Conn)
+		if err != nil {
+			return nil, err
+		}
+		l.conn = conn
+	}
+	return l.conn, nil
+}
+
+// query runs statements and gives the rows of the last one; NULL is nil.
+func (l *Loader) query(ctx context.Context, sql string) ([][][]byte, error) {
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	results, err := conn.Exec(ctx, sql).ReadAll()
+	if err != nil || len(results) == 0 {
+		return nil, err
+	}
+	return results[len(results)-1].Rows, nil
+}
+
+func (l *Loader) table(ctx context.Context, a *Applier, t *TableProgress) error {
+	if len(t.Chunks) == 0 {
+		if err := l.divide(ctx, t); err != nil {
+			return err
+		}
+	}
+	for i := range t.Chunks {
+		if t.Chunks[i].Done {
+			continue
+		}
+		if err := l.chunk(ctx, a, t, &t.Chunks[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// divide finds the ranges. A table without a key is read in one, since its rows can
+// not remember what they were read under.
+func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
+	rows, err := l.query(ctx, fmt.Sprintf(
+		"SELECT from_key, to_key, array_to_json(key_columns) FROM cdc.snapshot_chunks(%s::regclass, %d)",
+		quoteLiteral(t.Name), cmp.Or(l.RowsPerChunk, 100_000)))
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row[2] == nil {
+			break
+		}
+		if err := parseNames(row[2], &t.KeyColumns); err != nil {
+			return err
+		}
+		t.Chunks = append(t.Chunks, Chunk{FromKey: text(row[0]), ToKey: text(row[1])})
+	}
+	if len(t.Chunks) == 0 {
+		t.Chunks = []Chunk{{}}
+	}
+	return l.Progress.Save(l.progress)
+}
+
+func text(v []byte) *string {
+	if v == nil {
+		return nil
+	}
+	s := string(v)
+	return &s
+}
+
+// chunk reads a range in a transaction of its own.
+func (l *Loader) chunk(ctx context.Context, a *Applier, t *TableProgress, c *Chunk) error {
+	started := false
+	err := l.read(ctx, t.Name, c.FromKey, c.ToKey, func(b *Batch, place int) error {
+		if !started && len(t.KeyColumns) == 0 && t.Relation != "" {
+			if err := a.state.Truncate(ctx, t.Relation); err != nil { // of an attempt before
+				return err
+			}
+		}
+		started = true
+		return l.rows(ctx, a, t, b, place)
+	})
+	if err != nil {
+		return err
+	}
+	applied, err := a.state.Applied(ctx)
+	if err == nil {
+		err = a.state.Commit(ctx, applied)
+	}
+	if err != nil {
+		return err
+	}
+	c.Done = true
+	return l.Progress.Save(l.progress)
+}
+
+// rows puts those of a batch into the state.
+func (l *Loader) rows(ctx context.Context, a *Applier, t *TableProgress, b *Batch, place int) error {
+	c := b.Events()
+	for c.Next() {
+		e := c.Event()
+		if e.Failed() {
+			failure, err := e.Failure()
+			if err != nil {
+				return err
+			}
+			return failure
+		}
+		table := e.Table()
+		if table == nil || e.Op != OpRead {
+			return damaged("a snapshot with other than rows")
+		}
+		relation := table.String()
+		if err := l.note(t, table, relation, place); err != nil {
+			return err
+		}
+		if err := a.follow(ctx, relation, table); err != nil {
+			return err
+		}
+		row, err := Sorted(append(append(Row{}, e.Key...), e.New...))
+		if err != nil {
+			return err
+		}
+		if table.HasKey() && t.Whole < 0 {
+			row = tagged(row, place)
+		}
+		if err := a.put(ctx, relation, table, e.Key, row); err != nil {
+			return err
+		}
+	}
+	return c.Err()
+}
+
+// note keeps the name that the stream has for a table, and the snapshot of one
+// that is read under a single one.
+func (l *Loader) note(t *TableProgress, table *Table, relation string, place int) error {
+	whole := len(t.KeyColumns) == 0 || !table.HasKey()
+	if whole && len(t.Chunks) > 1 {
+		return fmt.Errorf("cdc: %v has no key in the stream, and can not be read in parts", table)
+	}
+	if t.Relation == relation && (!whole || t.Whole == place) {
+		return nil
+	}
+	t.Relation = relation
+	if whole {
+		t.Whole = place
+	}
+	return l.Progress.Save(l.progress)
+}
+
+// read reads a range under a snapshot that is in the progress before use gets any
+// row of it.
+func (l *Loader) read(ctx context.Context, name string, from, to *string, use func(*Batch, int) error) (err error) {
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").ReadAll(); err != nil {
+		return err
+	}
+	defer func() {
+		if _, endErr := conn.Exec(ctx, "ROLLBACK").ReadAll(); err == nil {
+			err = endErr
+		}
+	}()
+	place := -1
+	copied := &copyReader{limit: l.Limits.withDefaults().MaxBatchBytes, use: func(frame []byte) error {
+		b, err := parseFrame(frame, l.schemas)
+		if err != nil {
+			return err
+		}
+		if b.Snapshot == nil {
+			return damaged("rows without a snapshot")
+		}
+		if place < 0 {
+			l.progress.Snapshots = append(l.progress.Snapshots, *b.Snapshot)
+			place = len(l.progress.Snapshots) - 1
+			if err := l.passed(ctx); err != nil {
+				return err
+			}
+		}
+		return use(b, place)
+	}}
+	_, err = conn.CopyTo(ctx, copied, fmt.Sprintf(
+		"COPY (SELECT cdc.snapshot(%s::regclass, from_key => %s, to_key => %s, options => %s, slot_name => %s)) TO STDOUT (FORMAT binary)",
+		quoteLiteral(name), arrayOrNull(from), arrayOrNull(to), l.options(), quoteLiteral(l.Slot)))
+	if copied.err != nil {
+		return copied.err
+	}
+	if err == nil && !copied.done {
+		err = errors.New("cdc: the copy of a table is cut")
+	}
+	return err
+}
+
+// passed notes where the WAL is, now that a snapshot has been taken: what commits
+// later, it did not see.
+func (l *Loader) passed(ctx context.Context) error {
+	conn, err := pgconn.Connect(ctx, l.Conn) // the other one is copying
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	row, err := queryRow(ctx, conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()")
+	if err != nil {
+		return err
+	}
+	lsn, err := ParseLSN(strings.Join(row, ""))
+	if err != nil {
+		return err
+	}
+	l.progress.EndLSN = max(l.progress.EndLSN, lsn)
+	return l.Progress.Save(l.progress)
+}
+
+func arrayOrNull(s *string) string {
+	if s == nil {
+		return "NULL"
+	}
+	return quoteLiteral(*s) + "::text[]"
+}
+
+// notForSnapshots are options that say how a stream is sent.
+var notForSnapshots = map[string]bool{"streaming": true, "two_phase": true, "messages": true, "format": true, "origin": true}
+
+func (l *Loader) options() string {
+	var list []string
+	for name, value := range l.Options {
+		if !notForSnapshots[name] {
+			list = append(list, quoteLiteral(name)+","+quoteLiteral(value))
+		}
+	}
+	sort.Strings(list)
+	return "ARRAY[" + strings.Join(list, ",") + "]::text[]"
+}

@@ -1,0 +1,157 @@
+package cdc
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
+)
+
+// A row of an initial load remembers the snapshot that it was read under, in a
+// field of its own beyond those of columns: the snapshot's place in the list. A
+// transaction that the snapshot saw does nothing to the row.
+const loadField = 4000
+
+// loading is what an Applier knows of an initial load.
+type loading struct {
+	progress *LoadProgress
+	again    func(ctx context.Context, table *Table, key Row) (Row, error)
+}
+
+// tag gives the place of the snapshot that a row was read under.
+func tag(row Row) (int, bool, error) {
+	v, ok, err := row.Find(loadField)
+	return int(v.Bits), ok, err
+}
+
+// sees tells whether the snapshot in a place saw the transaction at hand.
+func (a *Applier) sees(place int) (bool, error) {
+	if place < 0 || place >= len(a.load.progress.Snapshots) {
+		return false, fmt.Errorf("cdc: a row was read under snapshot %d, which the progress of the load does not have", place)
+	}
+	return a.load.progress.Snapshots[place].Sees(a.xid), nil
+}
+
+// seen tells whether the row with a key was read when the transaction at hand had
+// committed already.
+func (a *Applier) seen(ctx context.Context, relation string, table *Table, key Row) (bool, error) {
+	if a.load == nil || a.xid == 0 {
+		return false, nil
+	}
+	if place, whole := a.load.progress.whole(relation); whole {
+		return a.sees(place)
+	}
+	if !table.HasKey() {
+		return false, nil
+	}
+	row, err := a.state.Get(ctx, relation, key)
+	if err != nil || row == nil {
+		return false, err
+	}
+	place, ok, err := tag(row)
+	if !ok || err != nil {
+		return false, err
+	}
+	return a.sees(place)
+}
+
+// seenTable is seen for what has no key.
+func (a *Applier) seenTable(relation string) (bool, error) {
+	if a.load == nil {
+		return false, nil
+	}
+	if place, whole := a.load.progress.whole(relation); whole {
+		return a.sees(place)
+	}
+	return false, nil
+}
+
+// empty removes the rows of a relation, but not those that were read later.
+func (a *Applier) empty(ctx context.Context, relation string) error {
+	if a.load == nil {
+		return a.state.Truncate(ctx, relation)
+	}
+	if seen, err := a.seenTable(relation); seen || err != nil {
+		return err
+	}
+	var gone [][]byte
+	err := a.state.Scan(ctx, relation, func(key []byte, row Row) error {
+		place, ok, err := tag(row)
+		seen := false
+		if ok && err == nil {
+			seen, err = a.sees(place)
+		}
+		if !seen {
+			gone = append(gone, bytes.Clone(key))
+		}
+		return err
+	})
+	for _, key := range gone {
+		if err != nil {
+			return err
+		}
+		err = a.state.Delete(ctx, relation, key)
+	}
+	return err
+}
+
+// incomplete is an UPDATE of a row that was not read: it was somewhere else when
+// its new place was read, or is deleted later. If the event does not have the
+// whole row, it is read again.
+func (a *Applier) incomplete(ctx context.Context, relation string, table *Table, e *Event, key Row) error {
+	whole, err := isWhole(table, e)
+	if err != nil {
+		return err
+	}
+	if whole {
+		return a.overlaid(ctx, relation, table, e, nil, key)
+	}
+	if a.load.again == nil {
+		return a.lost(e, relation, "there is no such row")
+	}
+	row, err := a.load.again(ctx, table, key)
+	if err != nil {
+		return fmt.Errorf("cdc: reading a row of %s again: %w", relation, err)
+	}
+	if row == nil { // it is deleted later
+		return nil
+	}
+	return a.put(ctx, relation, table, key, row)
+}
+
+// isWhole tells whether an UPDATE has all columns.
+func isWhole(table *Table, e *Event) (bool, error) {
+	has, err := numbersOf(e.New)
+	if err != nil {
+		return false, err
+	}
+	e.Nulls.Each(func(n uint32) { has.set(n) })
+	if table.ReplicaIdentity == IdentityFull {
+		return false, nil
+	}
+	for i := range table.Columns {
+		c := &table.Columns[i]
+		if !c.Key && c.Redaction == 0 && !has.has(c.Number) {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// tagged gives a row with the place of its snapshot.
+func tagged(row Row, place int) Row { return wire.AppendUint(row, loadField, uint64(place)) }
+
+// WithoutLoadMark gives a row of an Applier's state without what an initial load
+// has noted in it: the row itself if there is nothing.
+func WithoutLoadMark(row Row) Row {
+	c := wire.Over(row)
+	at := 0
+	for c.Next() {
+		if c.Field.Number == loadField {
+			return append(append(make(Row, 0, len(row)), row[:at]...), row[at+len(c.Field.Raw):]...)
+		}
+		at += len(c.Field.Raw)
+	}
+	return row
+}

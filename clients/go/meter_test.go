@@ -1,0 +1,42 @@
+package cdc_test
+
+import (
+	"sync"
+
+	"github.com/pgcdc/cdc/clients/go"
+)
+
+// meter keeps measurements for tests.
+type meter struct {
+	mu       sync.Mutex
+	counters map[string]uint64
+	highest  map[cdc.Gauge]float64
+}
+
+func newMeter() *meter {
+	return &meter{counters: map[string]uint64{}, highest: map[cdc.Gauge]float64{}}
+}
+
+func (m *meter) Add(c cdc.Counter, label string, n uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counters[string(c)+label] += n
+}
+
+func (m *meter) Set(g cdc.Gauge, v float64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.highest[g] = max(m.highest[g], v)
+}
+
+func (m *meter) count(c cdc.Counter, label string) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counters[string(c)+label]
+}
+
+func (m *meter) most(g cdc.Gauge) float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.highest[g]
+}

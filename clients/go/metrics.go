@@ -1,0 +1,52 @@
+package cdc
+
+// Metrics takes in measurements. Implementations must be safe for concurrent
+// use and fast. Package cdcprom has one for Prometheus.
+type Metrics interface {
+	// Add adds to a counter. label is the value of its one label, "" if it has none.
+	Add(c Counter, label string, n uint64)
+	// Set sets a gauge.
+	Set(g Gauge, value float64)
+}
+
+// Counter is the name of one.
+type Counter string
+
+// The counters.
+const (
+	// EventsTotal has the label op.
+	EventsTotal       Counter = "cdc_events_total"
+	TransactionsTotal Counter = "cdc_transactions_total"
+	BytesTotal        Counter = "cdc_bytes_total"
+	BatchesTotal      Counter = "cdc_batches_total"
+	ReconnectsTotal   Counter = "cdc_reconnects_total"
+	// DeadLettersTotal has the label reason.
+	DeadLettersTotal Counter = "cdc_dead_letters_total"
+	// RedactedTotal counts events with columns that are redacted or held back.
+	RedactedTotal Counter = "cdc_redacted_total"
+	// UnknownFieldsTotal counts fields of a newer server.
+	UnknownFieldsTotal Counter = "cdc_unknown_fields_total"
+)
+
+// Gauge is the name of one.
+type Gauge string
+
+// The gauges.
+const (
+	// LagSeconds is how long ago the last transaction that was acknowledged had
+	// committed; 0 when nothing is in flight.
+	LagSeconds Gauge = "cdc_lag_seconds"
+	// LagBytes is how much WAL lies between the server's position and the
+	// acknowledged one.
+	LagBytes Gauge = "cdc_lag_bytes"
+	// RetainedWALBytes is how much WAL the slot makes the server keep, as of the last
+	// call of Stream.SlotStatus.
+	RetainedWALBytes Gauge = "cdc_retained_wal_bytes"
+	// BufferedBytes is how much has been read ahead of the consumer.
+	BufferedBytes Gauge = "cdc_buffered_bytes"
+)
+
+type noMetrics struct{}
+
+func (noMetrics) Add(Counter, string, uint64) {}
+func (noMetrics) Set(Gauge, float64)          {}

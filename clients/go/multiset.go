@@ -1,0 +1,89 @@
+package cdc
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"slices"
+
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
+)
+
+// Rows without a key are kept under their own bytes and a number, from 0 without
+// gaps: equal rows can not be told apart, so that any of them is as good.
+
+// numbered gives the state's key of a row's copy number n.
+func (a *Applier) numbered(row Row, n uint32) []byte {
+	a.key = append(a.key[:0], row...)
+	a.key = binary.BigEndian.AppendUint32(a.key, n)
+	return a.key
+}
+
+// copies counts equal rows: in leaps, then by halves.
+func (a *Applier) copies(ctx context.Context, relation string, row Row) (uint32, error) {
+	var err error
+	has := func(n uint32) bool {
+		if err != nil {
+			return false
+		}
+		var found Row
+		found, err = a.state.Get(ctx, relation, a.numbered(row, n))
+		return found != nil
+	}
+	if !has(0) {
+		return 0, err
+	}
+	low, high := uint32(0), uint32(1) // there is one of number low, none of number high
+	for has(high) {
+		low, high = high, 2*high
+	}
+	for high-low > 1 && err == nil {
+		if middle := low + (high-low)/2; has(middle) {
+			low = middle
+		} else {
+			high = middle
+		}
+	}
+	return high, err
+}
+
+// remove removes one of the rows that are equal to this one.
+func (a *Applier) remove(ctx context.Context, relation string, row Row) (found bool, err error) {
+	n, err := a.copies(ctx, relation, row)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, a.state.Delete(ctx, relation, a.numbered(row, n-1))
+}
+
+// Sorted gives a row's fields in the order of their numbers, as the server writes
+// them: rows with equal values have equal bytes then. The row itself is returned
+// if they are in order.
+func Sorted(row Row) (Row, error) {
+	last, inOrder := uint32(0), true
+	c := wire.Over(row)
+	for c.Next() {
+		inOrder = inOrder && c.Field.Number > last
+		last = c.Field.Number
+	}
+	if c.Err() != nil {
+		return nil, damagedBy("row", c.Err())
+	}
+	if inOrder {
+		return row, nil
+	}
+	type field struct {
+		number uint32
+		raw    []byte
+	}
+	var fields []field
+	for c := wire.Over(row); c.Next(); {
+		fields = append(fields, field{c.Field.Number, c.Field.Raw})
+	}
+	slices.SortStableFunc(fields, func(x, y field) int { return cmp.Compare(x.number, y.number) })
+	out := make(Row, 0, len(row))
+	for _, f := range fields {
+		out = append(out, f.raw...)
+	}
+	return out, nil
+}

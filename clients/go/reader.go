@@ -1,0 +1,258 @@
+package cdc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// reader takes batches from the connection to the buffer, and connects again
+// when that is lost.
+type reader struct {
+	stream     *Stream
+	retry      backoff
+	connection int
+	lost       bool
+	source     []byte
+	// When the reader began to wait for the server, in Unix nanoseconds; 0 while
+	// it does something else.
+	waiting atomic.Int64
+}
+
+func (r *reader) run(ctx context.Context, session Session) {
+	s := r.stream
+	for {
+		err := r.session(ctx, session)
+		if ctx.Err() != nil {
+			s.buffer.fail(context.Cause(ctx))
+			return
+		}
+		for {
+			if isPermanent(err) {
+				s.config.Logger.Error("the stream has ended", "slot", s.config.Slot, "error", err)
+				s.stop(err)
+				return
+			}
+			s.config.Logger.Warn("the connection is lost", "slot", s.config.Slot, "error", err)
+			if !r.retry.wait(ctx) {
+				s.buffer.fail(context.Cause(ctx))
+				return
+			}
+			s.config.Metrics.Add(ReconnectsTotal, "", 1)
+			if session, err = r.connect(ctx); err == nil {
+				break
+			}
+		}
+	}
+}
+
+// connectTimeout bounds one attempt to connect and start.
+const connectTimeout = 30 * time.Second
+
+// connect goes on behind what has been received: what of it is not acknowledged
+// is still in the buffer or with the consumer.
+func (r *reader) connect(ctx context.Context) (Session, error) {
+	s := r.stream
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	session, err := connectTo(ctx, &s.config)
+	if err != nil {
+		return nil, err
+	}
+	checkpoint := s.keeper.checkpoint()
+	_, _, checkpoint.EndLSN = s.acks.state()
+	if err = checkStart(ctx, session, checkpoint); err == nil {
+		err = session.Start(ctx, checkpoint.EndLSN)
+	}
+	if err != nil {
+		session.Close()
+		return nil, err
+	}
+	return session, nil
+}
+
+// session reads until the connection ends.
+func (r *reader) session(ctx context.Context, session Session) error {
+	s := r.stream
+	defer session.Close()
+	stop := context.AfterFunc(ctx, session.Close)
+	defer stop()
+	r.retry.connected()
+	r.connection++
+	r.lost = false
+	s.acks.setInside(false)
+	s.keeper.attach(session)
+	defer s.keeper.detach()
+	defer r.watch(session)()
+	s.config.Logger.Info("connected", "slot", s.config.Slot, "server_position", session.Server().WALEnd)
+	s.keeper.report(false)
+	for {
+		r.waiting.Store(time.Now().UnixNano())
+		m, err := session.Receive()
+		r.waiting.Store(0)
+		if err != nil {
+			return err
+		}
+		if m.Frame == nil {
+			s.acks.idle(m.WALEnd)
+			s.keeper.heard(m)
+			continue
+		}
+		s.keeper.heard(m)
+		if err := r.frame(ctx, m.Frame); err != nil {
+			return err
+		}
+	}
+}
+
+// watch closes a connection on which nothing comes although the server was asked,
+// until the function that it returns is called.
+func (r *reader) watch(session Session) (stop func()) {
+	limit := max(6*r.stream.keeper.due(), time.Minute)
+	ticker := time.NewTicker(limit / 6)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				ticker.Stop()
+				return
+			case <-ticker.C:
+				since := r.waiting.Load()
+				if since != 0 && time.Since(time.Unix(0, since)) > limit {
+					session.Close()
+				}
+			}
+		}
+	}()
+	return func() { close(done) }
+}
+
+// frame takes in one message of the server.
+func (r *reader) frame(ctx context.Context, frame []byte) error {
+	s := r.stream
+	s.config.Metrics.Add(BytesTotal, "", uint64(len(frame)))
+	s.config.Metrics.Add(BatchesTotal, "", 1)
+	b, err := parseFrame(frame, s.schemas)
+	if err == nil && b.HasTransaction && (b.Outcome < OutcomeOpen || b.Outcome > OutcomePrepared) {
+		err = damaged("unknown outcome")
+	}
+	if err != nil {
+		raw := frame
+		if unframed, err := Unframe(frame); err == nil {
+			raw = unframed
+		}
+		if err := s.handle(ctx, s.config.OnDamage, &Letter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}); err != nil {
+			return err
+		}
+		r.lost = true
+		return nil
+	}
+	if b.source != nil {
+		r.source = b.source
+	}
+	last, err := r.check(ctx, b)
+	if err != nil {
+		return err
+	}
+	d := delivery{batch: b, connection: r.connection, lost: r.lost}
+	if b.Ends() {
+		if b.HasTransaction {
+			last.CommitLSN = b.Transaction.CommitLSN
+			if last.LSN == 0 {
+				last.LSN = last.CommitLSN
+			}
+		}
+		d.receipt = s.acks.add(last, b.EndLSN)
+	}
+	if b.HasTransaction {
+		// A transaction in progress has no commit yet, and comes again from its start.
+		s.acks.setInside(b.Outcome == OutcomeOpen && (b.Transaction.CommitLSN|b.Transaction.PrepareLSN) != 0)
+	}
+	if err := s.buffer.put(ctx, d); err != nil {
+		return errors.Join(err, context.Cause(ctx))
+	}
+	return nil
+}
+
+func parseFrame(frame []byte, schemas *SchemaCache) (*Batch, error) {
+	raw, err := Unframe(frame)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBatch(bytes.Clone(raw), schemas)
+}
+
+// check walks over the events, and lets those that can not be handed on be left
+// out, if the policies say so. It gives the position of the last one.
+func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error) {
+	s := r.stream
+	unknown, redacted := uint64(b.unknown), uint64(0)
+	var counts [len(opLabels)]uint64
+	var skip []int
+	c := b.Events()
+	for n := 0; ; n++ {
+		more := c.Next()
+		if !more && c.err == nil {
+			break
+		}
+		e := c.Event()
+		reason, policy, wrong := s.judge(e, c.err)
+		if wrong != nil {
+			piece, err := e.AppendCut(nil, r.source)
+			if err != nil {
+				return last, err
+			}
+			if err := s.handle(ctx, policy, &Letter{Reason: reason, Err: wrong, Batch: piece, Position: e.Position()}); err != nil {
+				return last, err
+			}
+			skip = append(skip, n)
+			c.goOn()
+			continue
+		}
+		last = e.Position()
+		unknown += uint64(e.unknown)
+		counts[e.Op]++ // judge knows it
+		if t := e.Table(); t != nil && t.redacted {
+			redacted++
+		}
+	}
+	b.skip = skip
+	for op, n := range counts {
+		s.count(EventsTotal, opLabels[op], n)
+	}
+	s.count(UnknownFieldsTotal, "", unknown)
+	s.count(RedactedTotal, "", redacted)
+	return last, c.Err()
+}
+
+// judge says what is wrong with an event, and what is done about that.
+func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
+	if err != nil {
+		return ReasonDamage, s.config.OnDamage, err
+	}
+	if e.Op < OpInsert || e.Op > OpRewrite {
+		return ReasonDamage, s.config.OnDamage, damaged("unknown operation")
+	}
+	if e.Fingerprint != 0 && e.Table() == nil || e.Fingerprint == 0 && e.Op != OpMessage {
+		return ReasonUnknownSchema, s.config.OnUnknownSchema, &UnknownSchemaError{e.Fingerprint}
+	}
+	if e.Failed() {
+		failure, err := e.Failure()
+		if err != nil {
+			return ReasonDamage, s.config.OnDamage, err
+		}
+		return ReasonFailure, s.config.OnFailure, failure
+	}
+	return "", Stop, nil
+}
+
+var opLabels = [...]string{"unspecified", "insert", "update", "delete", "truncate", "message", "read", "rewrite"}
+
+func (s *Stream) count(c Counter, label string, n uint64) {
+	if n > 0 {
+		s.config.Metrics.Add(c, label, n)
+	}
+}

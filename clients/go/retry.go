@@ -1,0 +1,81 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// backoff waits longer and longer between attempts, with full jitter.
+type backoff struct {
+	max     time.Duration
+	attempt int
+	since   time.Time // of the connection that was lost
+}
+
+const (
+	minBackoff = 100 * time.Millisecond
+	healthy    = time.Minute
+)
+
+// connected notes that an attempt succeeded.
+func (b *backoff) connected() { b.since = time.Now() }
+
+// wait waits before the next attempt; false if ctx has ended.
+func (b *backoff) wait(ctx context.Context) bool {
+	if !b.since.IsZero() && time.Since(b.since) > healthy {
+		b.attempt = 0
+	}
+	limit := b.max
+	if b.attempt < 20 {
+		limit = min(limit, minBackoff<<b.attempt)
+	}
+	b.attempt++
+	timer := time.NewTimer(rand.N(limit) + time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// isPermanent tells whether trying again can not help.
+func isPermanent(err error) bool {
+	var refused *RefusedError
+	if errors.As(err, &refused) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrCompressed) {
+		return true
+	}
+	var stopped *stoppedError
+	if errors.As(err, &stopped) {
+		return true
+	}
+	var config *pgconn.ParseConfigError
+	if errors.As(err, &config) {
+		return true
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) || len(pg.Code) != 5 {
+		return false
+	}
+	switch pg.Code[:2] {
+	case "22", // an option, or on_error = stop
+		"28", // authentication
+		"42", // privileges, names
+		"58", // a library or WAL that is not there
+		"3D", // no such database
+		"0A": // not supported
+		return true
+	}
+	return pg.Code == "55000" // the slot is invalidated, wal_level is too low
+}
+
+// isBusy tells whether somebody else reads the slot.
+func isBusy(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55006"
+}

@@ -1,0 +1,59 @@
+package cdc
+
+import (
+	"bytes"
+	"sync"
+)
+
+// SchemaCache keeps schemas by fingerprint. Since they address their content,
+// one cache may serve any number of streams and servers. It is safe for
+// concurrent use.
+type SchemaCache struct {
+	limits Limits
+	mu     sync.RWMutex
+	tables map[Fingerprint]*Table
+}
+
+// NewSchemaCache makes an empty cache.
+func NewSchemaCache(limits Limits) *SchemaCache {
+	return &SchemaCache{limits: limits.withDefaults(), tables: map[Fingerprint]*Table{}}
+}
+
+// Find gives the table with a fingerprint, nil if it has not come.
+func (s *SchemaCache) Find(f Fingerprint) *Table {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.tables[f]
+}
+
+// Add takes in a schema. The bytes are copied. That the fingerprint is theirs
+// is checked; the same fingerprint with other bytes is damage.
+func (s *SchemaCache) Add(f Fingerprint, table []byte) (*Table, error) {
+	if known := s.Find(f); known != nil {
+		if !bytes.Equal(known.Bytes, table) {
+			return nil, damaged("two schemas have the same fingerprint")
+		}
+		return known, nil
+	}
+	if FingerprintOf(table) != f {
+		return nil, damaged("schema does not match its fingerprint")
+	}
+	t, err := ParseTable(bytes.Clone(table), s.limits)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.tables) >= s.limits.MaxSchemas {
+		return nil, damaged("more schemas than the limit")
+	}
+	s.tables[f] = t
+	return t, nil
+}
+
+// Len is the number of schemas.
+func (s *SchemaCache) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.tables)
+}

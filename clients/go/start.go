@@ -1,0 +1,66 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+)
+
+// RefusedError: going on from the checkpoint would lose or invent changes.
+// Nothing has been read, and the slot is as it was.
+type RefusedError struct{ Reason string }
+
+// Error implements error.
+func (e *RefusedError) Error() string { return "cdc: refused to start: " + e.Reason }
+
+func refused(format string, args ...any) error {
+	return &RefusedError{fmt.Sprintf(format, args...)}
+}
+
+// checkSlot tells whether the slot is one of ours.
+func checkSlot(s *Server, slot string) error {
+	if s.Plugin == "" {
+		return refused("there is no slot %q", slot)
+	}
+	if s.Plugin != "cdc" {
+		return refused("slot %q has the plugin %q, not cdc", slot, s.Plugin)
+	}
+	if s.SlotDatabase != s.Database {
+		return refused("slot %q is of the database %q, and the connection to %q", slot, s.SlotDatabase, s.Database)
+	}
+	return nil
+}
+
+// checkStart tells whether the server can go on where the checkpoint says.
+func checkStart(ctx context.Context, session Session, c *Checkpoint) error {
+	s := session.Server()
+	switch {
+	case c.SystemIdentifier != s.SystemIdentifier:
+		return refused("the checkpoint is of system %d, the server is %d; after pg_upgrade, set AcceptSystem",
+			c.SystemIdentifier, s.SystemIdentifier)
+	case c.Database != s.Database:
+		return refused("the checkpoint is of the database %q, the connection to %q", c.Database, s.Database)
+	case c.Timeline > s.Timeline:
+		return refused("the checkpoint is of timeline %d, the server is on %d", c.Timeline, s.Timeline)
+	case c.EndLSN > s.WALEnd:
+		return refused("the checkpoint %v is beyond the server's position %v: the server has lost what it had sent, or is another one", c.EndLSN, s.WALEnd)
+	case s.ConfirmedFlush > c.EndLSN:
+		return refused("the slot is at %v, beyond the checkpoint %v: the changes between are lost to this consumer", s.ConfirmedFlush, c.EndLSN)
+	case c.Timeline == s.Timeline:
+		return nil
+	}
+	history, err := session.TimelineHistory(ctx)
+	if err != nil {
+		return err
+	}
+	at, found, err := branchPoint(history, c.Timeline)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return refused("timeline %d of the checkpoint is not in the history of the server's timeline %d", c.Timeline, s.Timeline)
+	}
+	if c.EndLSN > at {
+		return refused("the checkpoint %v is beyond %v, where timeline %d ended for this server", c.EndLSN, at, c.Timeline)
+	}
+	return nil
+}

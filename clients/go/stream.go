@@ -1,0 +1,310 @@
+package cdc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// ErrClosed: the stream was closed.
+var ErrClosed = errors.New("cdc: stream is closed")
+
+// Stream reads a replication slot. It reads ahead, reconnects, and reports
+// progress on its own, so that a slow consumer neither grows its memory nor loses
+// its connection. Next and Ack may be called by different goroutines, but only
+// one of them may call Next.
+type Stream struct {
+	config    Config
+	schemas   *SchemaCache
+	assembler *Assembler
+	buffer    *buffer
+	acks      *acks
+	keeper    *keeper
+
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup
+
+	assembling sync.Mutex // Close may come while Next is at work
+	connection int        // of the delivery that Next gave last
+	delivered  Position   // of the last transaction that Next gave
+}
+
+// Open connects to the slot and checks that going on from the checkpoint loses
+// nothing; if not, the error is a RefusedError. A slot that is in use is waited
+// for, 10 seconds at most; other errors of the first connection are returned.
+// Later failures of the connection are met by connecting again, unless that can
+// not help. ctx is for opening alone.
+func Open(ctx context.Context, config Config) (*Stream, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	schemas := NewSchemaCache(config.Limits)
+	assembler, err := NewAssembler(config.Assembler, schemas)
+	if err != nil {
+		return nil, err
+	}
+	session, checkpoint, err := start(ctx, &config)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
+		acks: newAcks(checkpoint), buffer: newBuffer(config.BufferBytes, config.Metrics)}
+	s.keeper = newKeeper(&config, s.acks, checkpoint)
+	run, cancel := context.WithCancelCause(context.Background())
+	s.cancel = cancel
+	s.running.Add(2)
+	go func() { defer s.running.Done(); s.keeper.run(run) }()
+	go func() {
+		defer s.running.Done()
+		(&reader{stream: s, retry: backoff{max: config.MaxBackoff}}).run(run, session)
+	}()
+	return s, nil
+}
+
+// busyTimeout is how long Open waits for a slot that is in use: by a consumer that
+// has just ended, for example.
+const busyTimeout = 10 * time.Second
+
+// start connects, checks and starts, and gives the checkpoint to go on from. The
+// checkpoint is read when the slot's position is known, which is never ahead of it,
+// and again when the slot is ours: until then another consumer may move both.
+func start(ctx context.Context, config *Config) (Session, *Checkpoint, error) {
+	for began := time.Now(); ; {
+		session, err := connectTo(ctx, config)
+		if err != nil {
+			return nil, nil, err
+		}
+		var checkpoint, now *Checkpoint
+		if checkpoint, err = begin(ctx, config, session); err == nil {
+			err = session.Start(ctx, checkpoint.EndLSN)
+		}
+		if err == nil {
+			now, err = load(ctx, config)
+		}
+		if err == nil && now != nil && *now == *checkpoint {
+			return session, checkpoint, nil
+		}
+		session.Close()
+		moved := err == nil
+		if !moved && !isBusy(err) || time.Since(began) > busyTimeout || ctx.Err() != nil {
+			if moved {
+				err = refused("the checkpoint moves: another consumer has the same store")
+			}
+			return nil, nil, err
+		}
+		time.Sleep(minBackoff)
+	}
+}
+
+func load(ctx context.Context, config *Config) (*Checkpoint, error) {
+	c, err := config.Store.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("cdc: loading the checkpoint: %w", err)
+	}
+	return c, nil
+}
+
+// connectTo opens a session with a slot of ours.
+func connectTo(ctx context.Context, config *Config) (Session, error) {
+	session, err := config.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if session.Server().Plugin == "" && config.CreateSlot {
+		session.Close()
+		if err := createMissing(ctx, config); err != nil {
+			return nil, err
+		}
+		if session, err = config.Connector.Connect(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err = checkSlot(session.Server(), config.Slot); err != nil {
+		session.Close()
+		return nil, err
+	}
+	return session, nil
+}
+
+// createMissing makes the slot, but not where a checkpoint says that there was one.
+func createMissing(ctx context.Context, config *Config) error {
+	c, err := load(ctx, config)
+	if err != nil {
+		return err
+	}
+	if c != nil {
+		return refused("there is a checkpoint, but the slot %q is gone", config.Slot)
+	}
+	slot, err := CreateSlot(ctx, config.Conn, config.Slot, SlotOptions{TwoPhase: config.Options["two_phase"] == "on"})
+	if err != nil {
+		return err
+	}
+	slot.Close()
+	return nil
+}
+
+// begin checks the checkpoint against the server, or stores the first one.
+func begin(ctx context.Context, config *Config, session Session) (*Checkpoint, error) {
+	server := session.Server()
+	c, err := load(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	if c != nil && c.Slot != config.Slot {
+		return nil, refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
+	}
+	if c == nil || (config.AcceptSystem && c.SystemIdentifier != server.SystemIdentifier) {
+		c = &Checkpoint{EndLSN: server.ConfirmedFlush}
+	} else if err := checkStart(ctx, session, c); err != nil {
+		return nil, err
+	}
+	now := *c
+	now.SystemIdentifier, now.Timeline = server.SystemIdentifier, server.Timeline
+	now.Database, now.Slot = server.Database, config.Slot
+	if now != *c {
+		if err := config.Store.Save(ctx, &now); err != nil {
+			return nil, fmt.Errorf("cdc: storing the checkpoint: %w", err)
+		}
+	}
+	return &now, nil
+}
+
+// Next gives the next transaction, in the order of the commits. It waits until
+// there is one, the stream fails, or ctx ends.
+func (s *Stream) Next(ctx context.Context) (*Txn, error) {
+	for {
+		d, err := s.buffer.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		txn, err := s.assemble(&d)
+		if err != nil {
+			s.stop(err)
+			return nil, err
+		}
+		if txn != nil && s.wanted(txn) {
+			s.config.Metrics.Add(TransactionsTotal, "", 1)
+			return txn, nil
+		}
+	}
+}
+
+func (s *Stream) assemble(d *delivery) (*Txn, error) {
+	s.assembling.Lock()
+	defer s.assembling.Unlock()
+	if d.connection != s.connection {
+		s.assembler.Reset()
+		s.connection = d.connection
+	}
+	if d.lost {
+		s.assembler.tolerate()
+	}
+	return s.assembler.add(d.batch, d.receipt)
+}
+
+// wanted acknowledges what the consumer need not see: what was rolled back, and
+// what was dealt with before the stream was opened.
+func (s *Stream) wanted(t *Txn) bool {
+	switch {
+	case t.Outcome == OutcomeRolledBack && (t.GID == "" || !s.config.Assembler.DeliverPrepared),
+		t.Outcome == OutcomeCommitted && t.CommitLSN <= s.delivered.CommitLSN:
+		s.Ack(t)
+		return false
+	case t.Outcome == OutcomeCommitted:
+		s.delivered = t.Position()
+	case t.Outcome != OutcomePrepared && t.Outcome != OutcomeRolledBack:
+		s.config.Logger.Warn("unknown outcome", "outcome", t.Outcome, "xid", t.XID)
+	}
+	return true
+}
+
+// Ack says that a transaction is dealt with, and closes it. Transactions may be
+// acknowledged in any order; the checkpoint moves over those without a gap
+// before them. It is stored soon after, and then the server is told; see Flush.
+func (s *Stream) Ack(t *Txn) {
+	s.acks.ack(t.receipts...)
+	s.keeper.note(t.CommitTime())
+	t.Close()
+}
+
+// Checkpoint is what would be stored if t were acknowledged now, for consumers
+// that deal with transactions in order and store it together with their effects:
+// see SaveTx.
+func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
+	c := s.keeper.checkpoint()
+	c.Position, c.EndLSN = s.acks.assuming(t.receipts)
+	return c
+}
+
+// Flush stores the checkpoint and tells the server, without waiting for the next
+// time.
+func (s *Stream) Flush(ctx context.Context) error { return s.keeper.save(ctx) }
+
+// Reject says that the consumer can not deal with a transaction. As
+// Config.OnHandlerError says, the cause is returned and ends the stream, or the
+// transaction is skipped or set aside, its batches as dead letters, and
+// acknowledged.
+func (s *Stream) Reject(ctx context.Context, t *Txn, cause error) error {
+	for b, err := range t.Batches() {
+		if err == nil {
+			err = s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: b.raw, Position: t.last})
+		}
+		if err != nil {
+			s.stop(err)
+			return err
+		}
+	}
+	s.Ack(t)
+	return nil
+}
+
+// handle does with a letter as the policy says.
+func (s *Stream) handle(ctx context.Context, p Policy, l *Letter) error {
+	l.Slot = s.config.Slot
+	s.config.Metrics.Add(DeadLettersTotal, string(l.Reason), 1)
+	s.config.Logger.LogAttrs(ctx, levelOf(p), "can not hand on", attrs(l)...)
+	switch p {
+	case Skip:
+		return nil
+	case DeadLetter:
+		if err := s.config.DeadLetters.Put(ctx, l); err != nil {
+			return &stoppedError{fmt.Errorf("cdc: putting a dead letter: %w", err)}
+		}
+		return nil
+	}
+	return &stoppedError{l.Err}
+}
+
+// stoppedError is one that a policy ends the stream with.
+type stoppedError struct{ cause error }
+
+func (e *stoppedError) Error() string { return e.cause.Error() }
+func (e *stoppedError) Unwrap() error { return e.cause }
+
+// Schemas that the stream has seen.
+func (s *Stream) Schemas() *SchemaCache { return s.schemas }
+
+func (s *Stream) stop(err error) {
+	s.cancel(err)
+	s.buffer.fail(err)
+}
+
+// closeTimeout bounds the last store of the checkpoint.
+const closeTimeout = 10 * time.Second
+
+// Close stores what is acknowledged, tells the server, and ends the connection. It
+// may be called at any time, and makes Next return ErrClosed.
+func (s *Stream) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	err := s.keeper.save(ctx)
+	s.stop(ErrClosed)
+	s.running.Wait()
+	s.assembling.Lock()
+	defer s.assembling.Unlock()
+	s.assembler.Close()
+	return err
+}

@@ -1,0 +1,60 @@
+package cdc
+
+import "context"
+
+// Connector opens sessions of a stream. Config.Connector replaces the one that
+// connects to PostgreSQL, as package cdctest does.
+type Connector interface {
+	// Connect opens a session and says what it found; nothing is sent yet.
+	Connect(ctx context.Context) (Session, error)
+}
+
+// Session is a connection to a slot.
+type Session interface {
+	// Server says what the session is connected to.
+	Server() *Server
+	// TimelineHistory gives the history file of the server's timeline.
+	TimelineHistory(ctx context.Context) (string, error)
+	// Start asks for what follows an LSN.
+	Start(ctx context.Context, from LSN) error
+	// Receive gives the next message. Its frame is valid until the next call.
+	Receive() (ServerMessage, error)
+	// SendStatus reports progress. It may be called beside Receive.
+	SendStatus(Status) error
+	// Close ends the session, and makes Receive return.
+	Close()
+}
+
+// Server is what a session is connected to.
+type Server struct {
+	SystemIdentifier uint64
+	Timeline         uint32
+	// WALEnd is the server's own position in the WAL.
+	WALEnd   LSN
+	Database string
+	// SenderTimeoutMS is wal_sender_timeout in milliseconds, 0 if there is none.
+	SenderTimeoutMS int64
+
+	// Of the slot. ConfirmedFlush is up to where the server takes everything for
+	// dealt with.
+	Plugin, SlotDatabase string
+	ConfirmedFlush       LSN
+}
+
+// ServerMessage is a frame, or with a nil Frame a keepalive.
+type ServerMessage struct {
+	// WALEnd: up to where the server has sent everything (keepalives), or its
+	// position (frames).
+	WALEnd LSN
+	// ReplyRequested: the server wants to hear of us at once.
+	ReplyRequested bool
+	Frame          []byte
+}
+
+// Status is progress reported to the server.
+type Status struct {
+	// Written is received, Flushed is durable here: never less than before.
+	Written, Flushed LSN
+	// RequestReply asks the server for a keepalive.
+	RequestReply bool
+}

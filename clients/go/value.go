@@ -1,0 +1,262 @@
+package cdc
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/big"
+	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
+)
+
+// Numeric is the exact text of a numeric: zeros at its end are significant. It may
+// be NaN, Infinity or -Infinity.
+type Numeric string
+
+// Rat gives the number; ok is false for those that are none.
+func (n Numeric) Rat() (r *big.Rat, ok bool) {
+	if !isDecimal([]byte(n)) {
+		return nil, false
+	}
+	return new(big.Rat).SetString(string(n))
+}
+
+// UUID has a uuid's 16 bytes, as github.com/google/uuid and gofrs/uuid have.
+type UUID [16]byte
+
+// String gives the usual form.
+func (u UUID) String() string { return string(appendUUID(nil, u[:])) }
+
+// Timestamp counts microseconds since 2000-01-01 00:00:00, in UTC for timestamp
+// with time zone. The least and the greatest value are -infinity and infinity.
+type Timestamp int64
+
+// Time gives the time in UTC; ok is false for the infinities.
+func (t Timestamp) Time() (at time.Time, ok bool) {
+	if t.Infinity() != 0 {
+		return time.Time{}, false
+	}
+	// Not UnixMicro of the sum, which does not fit at the far end.
+	seconds := floorDiv(int64(t), usPerSecond)
+	return time.Unix(seconds+epochUS/usPerSecond, (int64(t)-seconds*usPerSecond)*1000).UTC(), true
+}
+
+// Infinity is 1 for infinity, -1 for -infinity, 0 for all others.
+func (t Timestamp) Infinity() int { return sign(int64(t), math.MinInt64, math.MaxInt64) }
+
+// Date counts days since 2000-01-01. The least and the greatest value are
+// -infinity and infinity.
+type Date int32
+
+// Time gives the day's midnight in UTC; ok is false for the infinities.
+func (d Date) Time() (at time.Time, ok bool) {
+	if d.Infinity() != 0 {
+		return time.Time{}, false
+	}
+	return time.Unix((int64(d)+epochDays)*86400, 0).UTC(), true
+}
+
+// Infinity is 1 for infinity, -1 for -infinity, 0 for all others.
+func (d Date) Infinity() int { return sign(int64(d), math.MinInt32, math.MaxInt32) }
+
+func sign(v, lowest, highest int64) int {
+	switch v {
+	case lowest:
+		return -1
+	case highest:
+		return 1
+	}
+	return 0
+}
+
+// TimeOfDay counts microseconds since midnight, up to 24:00:00.
+type TimeOfDay int64
+
+// Duration since midnight.
+func (t TimeOfDay) Duration() time.Duration { return time.Duration(t) * time.Microsecond }
+
+// TimeTZ is a time of day with its zone.
+type TimeTZ struct {
+	Time TimeOfDay
+	// Offset of the zone, in seconds east of UTC.
+	Offset int
+}
+
+// Redacted is what stands in place of a redacted value.
+type Redacted string
+
+// Array of any number of dimensions.
+type Array struct {
+	// Elements in row-major order, nil where one is NULL. Types as of values in rows,
+	// except that times, intervals and others are strings: PostgreSQL's text.
+	Elements []any
+	// Dimensions and LowerBounds, one for each dimension; none if it is empty.
+	Dimensions  []int
+	LowerBounds []int
+}
+
+// Value gives a value of the column as one of the types bool, int32, int64,
+// uint32, float32, float64, Numeric, string (text and everything that has no type
+// here), json.RawMessage, []byte, UUID, Timestamp, Date, TimeOfDay, TimeTZ,
+// Interval, Array. Strings and bytes are copies.
+func (c *Column) Value(v RawValue) (any, error) {
+	if v.Number == redactedBase+c.Number {
+		if v.wire != wire.Len || !validText(v.Bytes) {
+			return nil, c.wrong(damaged("redacted value is not a string"))
+		}
+		return Redacted(v.Bytes), nil
+	}
+	var out any
+	var err error
+	if c.Type == TypeArray {
+		out, err = arrayValue(c.Element, &v)
+	} else {
+		out, err = scalar(c.Type, &v)
+	}
+	if err != nil {
+		return nil, c.wrong(err)
+	}
+	return out, nil
+}
+
+func (c *Column) wrong(err error) error { return fmt.Errorf("column %q: %w", c.Name, err) }
+
+// How values of each type become Go's; the wire types are those of jsonRenderers.
+var scalars = [...]func(v *RawValue) (any, error){
+	TypeBool:        func(v *RawValue) (any, error) { return v.Bits != 0, nil },
+	TypeInt32:       int32Value,
+	TypeInt64:       func(v *RawValue) (any, error) { return wire.Unzigzag(v.Bits), nil },
+	TypeUint32:      func(v *RawValue) (any, error) { return uint32(v.Bits), nil },
+	TypeFloat:       func(v *RawValue) (any, error) { return math.Float32frombits(uint32(v.Bits)), nil },
+	TypeDouble:      func(v *RawValue) (any, error) { return math.Float64frombits(v.Bits), nil },
+	TypeNumeric:     numericValue,
+	TypeText:        textValue,
+	TypeJSON:        jsonRawValue,
+	TypeBytes:       func(v *RawValue) (any, error) { return append([]byte{}, v.Bytes...), nil },
+	TypeUUID:        uuidValue,
+	TypeTimestamp:   func(v *RawValue) (any, error) { return Timestamp(v.Bits), nil },
+	TypeTimestampTZ: func(v *RawValue) (any, error) { return Timestamp(v.Bits), nil },
+	TypeDate:        dateValue,
+	TypeTime:        timeValue,
+	TypeTimeTZ:      timeTZValue,
+	TypeInterval:    func(v *RawValue) (any, error) { return parseInterval(v.Bytes) },
+	TypeArray:       nil,
+	TypeOther:       textValue,
+}
+
+func scalar(t Type, v *RawValue) (any, error) {
+	if t < 0 || int(t) >= len(scalars) || scalars[t] == nil {
+		return nil, damaged("column has a type that this version does not know")
+	}
+	if v.wire != jsonRenderers[t].wire {
+		return nil, damaged("field of a row does not have its column's wire type")
+	}
+	return scalars[t](v)
+}
+
+func int32Value(v *RawValue) (any, error) {
+	n := wire.Unzigzag(v.Bits)
+	if n != int64(int32(n)) {
+		return nil, damaged("integer out of range")
+	}
+	return int32(n), nil
+}
+
+func dateValue(v *RawValue) (any, error) {
+	n, err := int32Value(v)
+	if err != nil {
+		return nil, err
+	}
+	return Date(n.(int32)), nil
+}
+
+func numericValue(v *RawValue) (any, error) {
+	if _, err := jsonNumeric(nil, v); err != nil {
+		return nil, err
+	}
+	return Numeric(v.Bytes), nil
+}
+
+func textValue(v *RawValue) (any, error) {
+	if !validText(v.Bytes) {
+		return nil, damaged("text is not valid UTF-8")
+	}
+	return string(v.Bytes), nil
+}
+
+func jsonRawValue(v *RawValue) (any, error) {
+	if !json.Valid(v.Bytes) {
+		return nil, damaged("text of a json value is not JSON")
+	}
+	return append(json.RawMessage{}, v.Bytes...), nil
+}
+
+func uuidValue(v *RawValue) (any, error) {
+	if len(v.Bytes) != 16 {
+		return nil, damaged("uuid is not 16 bytes long")
+	}
+	return UUID(v.Bytes), nil
+}
+
+func timeValue(v *RawValue) (any, error) {
+	if v.Bits > usPerDay {
+		return nil, damaged("time of day out of range")
+	}
+	return TimeOfDay(v.Bits), nil
+}
+
+func timeTZValue(v *RawValue) (any, error) {
+	us, east, err := timeTZParts(v.Bytes)
+	return TimeTZ{TimeOfDay(us), int(east)}, err
+}
+
+func arrayValue(element Type, v *RawValue) (any, error) {
+	if v.wire != wire.Len {
+		return nil, damaged("field of a row does not have its column's wire type")
+	}
+	view, err := parseArray(element, v.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	a := Array{Elements: make([]any, 0, view.n)}
+	for i := range view.ndim {
+		a.Dimensions = append(a.Dimensions, view.dims[i])
+		a.LowerBounds = append(a.LowerBounds, int(view.bounds[i]))
+	}
+	c := elementsOf(element, v.Bytes)
+	for c.next() {
+		var value any
+		if !view.isNull(len(a.Elements)) {
+			if value, err = scalar(textInArrays(element), &c.value); err != nil {
+				return nil, err
+			}
+		}
+		a.Elements = append(a.Elements, value)
+	}
+	return a, c.err
+}
+
+// Values gives the values of a row by the names of their columns, as Column.Value
+// does. Columns that the row does not have are not there; fields that the table
+// does not know are left out.
+func (t *Table) Values(row Row) (map[string]any, error) {
+	values := map[string]any{}
+	c := row.Values()
+	for c.Next() {
+		v := c.Value()
+		column := t.Column(v.Number)
+		if column == nil && v.Number > redactedBase {
+			column = t.Column(v.Number - redactedBase)
+		}
+		if column == nil {
+			continue
+		}
+		value, err := column.Value(v)
+		if err != nil {
+			return nil, fmt.Errorf("%v: %w", t, err)
+		}
+		values[column.Name] = value
+	}
+	return values, c.Err()
+}
