@@ -1,0 +1,42 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+mod array;
+mod batch;
+mod damage;
+pub mod datetime;
+mod event;
+mod frame;
+pub mod json;
+mod limits;
+mod position;
+mod row;
+mod schema;
+mod value;
+mod wire;
+
+/// The messages of `proto/cdc/v1/cdc.proto`, as prost makes them: for whoever
+/// needs a message as a whole. The views of this crate read the same bytes
+/// without copying them.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod pb {
+    include!("pb/cdc.v1.rs");
+}
+
+pub use array::{Array, ArrayIter, MAX_DIMENSIONS};
+pub use batch::{
+    Batch, Events, Metadata, Outcome, OwnedSnapshot, SchemaVersion, Snapshot, Source, Transaction,
+};
+pub use damage::Damage;
+pub use event::{Event, Failure, Message, Op, Truncate};
+pub use frame::{unframe, FrameReader, Frames};
+pub use limits::Limits;
+pub use position::{Lsn, ParseError, Position};
+pub use row::{overlay, Row, Values};
+pub use schema::{
+    fingerprint, Column, Redaction, ReplicaIdentity, Schema, SchemaCache, Table, Type, MAX_COLUMN,
+    REDACTED_BASE,
+};
+pub use value::Value;
+pub use wire::{unzigzag, Field, Fields, Numbers, Wire};
