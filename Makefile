@@ -12,8 +12,9 @@ DATA = cdc--$(EXTVERSION).sql
 
 # By layer, see docs/design.md: what is below never includes what is above.
 OBJS = \
-	src/cdc.o src/plugin.o src/stream.o src/slotfuncs.o src/schemafuncs.o src/inspectfuncs.o \
-	src/options.o src/batch.o src/tablecache.o src/filter.o src/settings.o \
+	src/cdc.o src/plugin.o src/startup.o src/stream.o \
+	src/slotfuncs.o src/metafuncs.o src/schemafuncs.o src/inspectfuncs.o \
+	src/options.o src/slotoption.o src/batch.o src/tablecache.o src/filter.o src/settings.o \
 	src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/typcodec.o src/encode.o src/fingerprint.o \
 	src/metadata.o src/guard.o src/pattern.o \
 	src/proto.o src/json.o src/jsonrow.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o \

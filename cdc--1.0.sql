@@ -7,45 +7,55 @@ COMMENT ON SCHEMA cdc IS
 
 -- Slots
 
+CREATE TABLE slot_option (
+  slot_name name NOT NULL,
+  option text NOT NULL,
+  value text NOT NULL,
+  set_at timestamptz NOT NULL,
+  set_by name NOT NULL,
+  CONSTRAINT slot_option_pkey PRIMARY KEY (slot_name, option)
+);
+REVOKE ALL ON slot_option FROM PUBLIC;
+COMMENT ON TABLE slot_option IS
+  'Options that are stored for slots and count for whoever reads from them, unless the client gives others. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
+
 CREATE FUNCTION create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
-  two_phase boolean DEFAULT false, OUT lsn pg_lsn)
+  two_phase boolean DEFAULT false, failover boolean DEFAULT false,
+  options text[] DEFAULT '{}', OUT lsn pg_lsn)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_create_slot';
-REVOKE ALL ON FUNCTION create_slot(name, boolean, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION create_slot(name, boolean, boolean) IS
-  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction, and survives its ROLLBACK. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin.';
+REVOKE ALL ON FUNCTION create_slot(name, boolean, boolean, boolean, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION create_slot(name, boolean, boolean, boolean, text[]) IS
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin, 22023 for a wrong option, before the slot is made.';
+
+CREATE FUNCTION alter_slot(slot_name name, options text[])
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_alter_slot';
+REVOKE ALL ON FUNCTION alter_slot(name, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION alter_slot(name, text[]) IS
+  'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out, what is not named stays. They count from the next start of the slot on, unless the client gives others. NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, of which nothing is stored.';
+
+CREATE FUNCTION copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
+  OUT lsn pg_lsn)
+RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_copy_slot';
+REVOKE ALL ON FUNCTION copy_slot(name, name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION copy_slot(name, name, boolean) IS
+  'Creates a slot that stands where another one stands, with its stored options: a checkpoint to read from again. Returns the new name, and lsn, from where it is confirmed. two_phase and failover are not copied. NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK.';
+
+CREATE FUNCTION advance_slot(INOUT slot_name name, upto_lsn pg_lsn, OUT lsn pg_lsn)
+RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_advance_slot';
+REVOKE ALL ON FUNCTION advance_slot(name, pg_lsn) FROM PUBLIC;
+COMMENT ON FUNCTION advance_slot(name, pg_lsn) IS
+  'Confirms a cdc slot of this database up to a position, or the end of the WAL if that comes first: what was not read before it is lost. Does not load the plugin, so that it passes a change at which reading fails again and again. Returns where the slot is then. NULL arguments give NULL. Needs REPLICATION. ERROR 55000 where the position lies before the slot''s, 55006 while the slot is in use.';
 
 CREATE FUNCTION drop_slot(slot_name name, force boolean DEFAULT false)
-RETURNS void LANGUAGE plpgsql STRICT VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  slot record;
-BEGIN
-  SELECT s.plugin, s.database, s.active_pid INTO slot
-  FROM pg_replication_slots s WHERE s.slot_name = drop_slot.slot_name;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-      MESSAGE = format('replication slot "%s" does not exist', slot_name);
-  END IF;
-  IF slot.plugin IS DISTINCT FROM 'cdc' OR slot.database <> current_database() THEN
-    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-      MESSAGE = format('replication slot "%s" is not a cdc slot of this database', slot_name),
-      HINT = 'The view cdc.slots lists those that are.';
-  END IF;
-  IF slot.active_pid IS NOT NULL AND NOT force THEN
-    RAISE EXCEPTION USING ERRCODE = 'object_in_use',
-      MESSAGE = format('replication slot "%s" is in use by process %s', slot_name, slot.active_pid),
-      HINT = format('cdc.drop_slot(%L, force => true) ends its connection first.', slot_name);
-  END IF;
-  IF slot.active_pid IS NOT NULL THEN
-    PERFORM pg_terminate_backend(slot.active_pid, 10000);
-  END IF;
-  PERFORM pg_drop_replication_slot(slot_name);
-END $$;
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_drop_slot';
 REVOKE ALL ON FUNCTION drop_slot(name, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION drop_slot(name, boolean) IS
-  'Drops a cdc slot of this database; what was not read from it is lost. force ends the connection that uses it (waiting up to 10 seconds), which needs the right to do so; without it a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
+  'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connection that uses it (waiting up to 10 seconds), which needs the right to do so; without it a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
 
 CREATE VIEW slots AS
 SELECT s.slot_name, s.active, s.active_pid, s.temporary,
@@ -57,6 +67,10 @@ SELECT s.slot_name, s.active, s.active_pid, s.temporary,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint AS retained_bytes,
        s.safe_wal_size, s.two_phase,
+       coalesce((j->>'failover')::boolean, false) AS failover,
+       coalesce((j->>'synced')::boolean, false) AS synced,
+       (SELECT pg_catalog.jsonb_object_agg(o.option, o.value)
+        FROM cdc.slot_option o WHERE o.slot_name = s.slot_name) AS options,
        t.total_txns, t.total_bytes, t.spill_txns, t.spill_count, t.spill_bytes,
        t.stream_txns, t.stream_count, t.stream_bytes
 FROM pg_catalog.pg_replication_slots s
@@ -68,7 +82,7 @@ LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
 REVOKE ALL ON slots FROM PUBLIC;
 COMMENT ON VIEW slots IS
-  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. The rest as in pg_replication_slots and pg_stat_replication_slots.';
+  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. failover, synced: synchronized to standbys, from a primary (PostgreSQL 17). options: what is stored for it, NULL = nothing. The rest as in pg_replication_slots and pg_stat_replication_slots.';
 
 -- Reading
 
@@ -103,7 +117,7 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT d.* FROM pg_logical_slot_peek_binary_changes(slot_name, upto_lsn, upto_nchanges,
-    VARIADIC ARRAY['schemas', 'batch'] || options) c, cdc.decode(c.data) d;
+    VARIADIC ARRAY['format', 'protobuf', 'schemas', 'batch'] || options) c, cdc.decode(c.data) d;
 END $$;
 REVOKE ALL ON FUNCTION peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION peek(name, pg_lsn, integer, text[]) IS
@@ -124,7 +138,7 @@ BEGIN
   RETURN QUERY SELECT p.* FROM cdc.peek(slot_name, upto, upto_nchanges, options) p;
   -- only now, with all of it in hand: what failed before can be read again
   PERFORM FROM pg_logical_slot_get_binary_changes(slot_name, upto, upto_nchanges,
-    VARIADIC ARRAY['schemas', 'batch'] || options);
+    VARIADIC ARRAY['format', 'protobuf', 'schemas', 'batch'] || options);
 END $$;
 REVOKE ALL ON FUNCTION read(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION read(name, pg_lsn, integer, text[]) IS

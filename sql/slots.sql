@@ -79,17 +79,110 @@ SET ROLE cdc_regress_nobody;
 \set VERBOSITY sqlstate
 SELECT cdc.create_slot('x');
 SELECT cdc.drop_slot('cdc_regress_slots');
+SELECT cdc.alter_slot('cdc_regress_slots', '{old,full}');
+SELECT cdc.copy_slot('cdc_regress_slots', 'x');
+SELECT cdc.advance_slot('cdc_regress_slots', 'FFFFFFFF/0');
 SELECT count(*) FROM cdc.peek('cdc_regress_slots');
 \set VERBOSITY terse
 SELECT count(*) FROM cdc.slots WHERE slot_name = 'cdc_regress_slots';
 SET ROLE cdc_regress_reader;
 SELECT slot_name FROM cdc.create_slot('cdc_regress_readers');
+SELECT cdc.alter_slot('cdc_regress_readers', '{old,full}');
+SELECT slot_name FROM cdc.copy_slot('cdc_regress_readers', 'cdc_regress_readers2');
+SELECT slot_name FROM cdc.advance_slot('cdc_regress_readers2', 'FFFFFFFF/0');
+SELECT cdc.drop_slot('cdc_regress_readers2');
 SELECT cdc.drop_slot('cdc_regress_readers');
+SELECT count(*) FROM cdc.slot_option;
 SELECT count(*) FROM cdc.peek('cdc_regress_slots');
 SELECT count(*) FROM cdc.slots;
 RESET ROLE;
 DROP OWNED BY cdc_regress_nobody, cdc_regress_reader;
 DROP ROLE cdc_regress_nobody, cdc_regress_reader;
+
+-- options that are stored for a slot
+SELECT slot_name FROM cdc.create_slot('cdc_regress_options', options => '{old,full,batch_bytes,1kB}');
+SELECT options FROM cdc.slots WHERE slot_name = 'cdc_regress_options';
+SELECT option, value, set_by = session_user AS mine FROM cdc.slot_option ORDER BY 1;
+ALTER TABLE t REPLICA IDENTITY FULL;
+UPDATE t SET id = id;
+SELECT old FROM cdc.peek('cdc_regress_options');
+-- the client's win
+SELECT old FROM cdc.peek('cdc_regress_options', options => '{old,changed}');
+-- some change, others stay; NULL takes one out
+SELECT cdc.alter_slot('cdc_regress_options', ARRAY['batch_bytes', NULL, 'messages', '*', 'rewrites', NULL]);
+SELECT options FROM cdc.slots WHERE slot_name = 'cdc_regress_options';
+SELECT cdc.alter_slot('cdc_regress_options', '{{old,changed},{messages,a}}');
+SELECT options FROM cdc.slots WHERE slot_name = 'cdc_regress_options';
+SELECT cdc.alter_slot('cdc_regress_options', '{}');
+-- of what is wrong nothing is stored
+\set VERBOSITY default
+SELECT cdc.alter_slot('cdc_regress_options', '{old,full,nonsense,on}');
+SELECT cdc.alter_slot('cdc_regress_options', ARRAY['nonsense', NULL]);
+SELECT cdc.alter_slot('cdc_regress_options', '{old}');
+SELECT cdc.alter_slot('cdc_regress_options', '{old,full,old,changed}');
+SELECT cdc.alter_slot('cdc_regress_options', ARRAY[NULL, 'on']);
+SELECT cdc.alter_slot('cdc_regress_options', '{format,json,streaming,on}');
+SELECT cdc.create_slot('cdc_regress_wrong', options => '{old,maybe}');
+SELECT cdc.create_slot('cdc_regress_wrong', options => ARRAY['old', NULL]);
+SELECT cdc.create_slot('cdc_regress_wrong', temporary => true, options => '{old,full}');
+\set VERBOSITY terse
+SELECT cdc.alter_slot('cdc_regress_options', NULL) IS NULL AS nothing;
+SELECT cdc.alter_slot('cdc_regress_none', '{old,full}');
+SELECT slot_name, options FROM cdc.slots WHERE slot_name IN ('cdc_regress_options', 'cdc_regress_wrong');
+-- what does not go together: the client's wins
+SELECT cdc.alter_slot('cdc_regress_options', '{streaming,on}');
+SELECT count(*) FROM changes('cdc_regress_options');
+SELECT cdc.alter_slot('cdc_regress_options', ARRAY['streaming', NULL, 'format', 'json']);
+UPDATE t SET id = id;
+SELECT count(*) FROM cdc.peek('cdc_regress_options', options => '{streaming,on}');
+SELECT count(*) FILTER (WHERE data LIKE '{"position%') FROM pg_logical_slot_peek_changes('cdc_regress_options', NULL, NULL);
+-- a value that a later version does not know, say: an error until it is replaced
+UPDATE cdc.slot_option SET value = 'xml' WHERE option = 'format';
+\set VERBOSITY default
+SELECT count(*) FROM pg_logical_slot_peek_binary_changes('cdc_regress_options', NULL, NULL);
+\set VERBOSITY terse
+SELECT count(*) FROM cdc.peek('cdc_regress_options');
+SELECT cdc.alter_slot('cdc_regress_options', ARRAY['format', NULL]);
+-- the table is no part of a stream
+SELECT DISTINCT relation FROM cdc.peek('cdc_regress_options');
+
+-- copies stand where the other one stands, and have its options
+SELECT slot_name FROM cdc.copy_slot('cdc_regress_options', 'cdc_regress_copy');
+SELECT a.confirmed_flush_lsn = b.confirmed_flush_lsn AS same, b.options
+FROM cdc.slots a, cdc.slots b WHERE a.slot_name = 'cdc_regress_options' AND b.slot_name = 'cdc_regress_copy';
+SELECT count(*) AS in_the_copy FROM changes('cdc_regress_copy');
+SELECT count(*) AS in_the_original FROM cdc.peek('cdc_regress_options');
+SELECT slot_name FROM cdc.copy_slot('cdc_regress_options', 'cdc_regress_temporary', true);
+SELECT cdc.copy_slot('cdc_regress_options', 'cdc_regress_copy');
+SELECT cdc.copy_slot('cdc_regress_none', 'cdc_regress_copy2');
+SELECT cdc.copy_slot(NULL, 'x') IS NULL AS nothing;
+
+-- advancing loses what lies before, without looking at it
+SELECT pg_current_wal_lsn() AS upto \gset
+SELECT slot_name, lsn = :'upto' AS there FROM cdc.advance_slot('cdc_regress_options', :'upto');
+SELECT count(*) FROM cdc.peek('cdc_regress_options');
+SELECT cdc.advance_slot('cdc_regress_options', NULL) IS NULL AS nothing;
+\set VERBOSITY sqlstate
+SELECT cdc.advance_slot('cdc_regress_options', '0/1');
+SELECT cdc.advance_slot('cdc_regress_none', '0/1');
+\set VERBOSITY terse
+SELECT lsn < 'FFFFFFFF/0' AS at_the_end FROM cdc.advance_slot('cdc_regress_options', 'FFFFFFFF/0');
+
+-- options go with their slot, whoever drops it
+SELECT pg_drop_replication_slot('cdc_regress_copy');
+SELECT DISTINCT slot_name FROM cdc.slot_option ORDER BY 1;
+SELECT cdc.drop_slot('cdc_regress_options');
+SELECT count(*) FROM cdc.slot_option;
+-- what is stored is rolled back, the slot is not; one of the same name is a new one
+BEGIN;
+SELECT slot_name FROM cdc.create_slot('cdc_regress_options', options => '{old,full}');
+ROLLBACK;
+SELECT options FROM cdc.slots WHERE slot_name = 'cdc_regress_options';
+SELECT cdc.alter_slot('cdc_regress_options', '{old,full}');
+SELECT pg_drop_replication_slot('cdc_regress_options');
+SELECT slot_name FROM cdc.create_slot('cdc_regress_options');
+SELECT options FROM cdc.slots WHERE slot_name = 'cdc_regress_options';
+SELECT cdc.drop_slot('cdc_regress_options');
 
 -- metadata
 SELECT cdc.set_metadata(NULL, 'v');

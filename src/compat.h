@@ -103,6 +103,11 @@ typedef int CdcSysCacheId;
 	LogLogicalMessage((prefix), (data), (len), true)
 #endif
 
+/* Slots that are synchronized to standbys from 17 on, with what two-phase commit
+ * needs from 18 on. */
+#define CDC_HAS_FAILOVER		(PG_VERSION_NUM >= 170000)
+#define CDC_SYNCS_TWO_PHASE		(PG_VERSION_NUM >= 180000)
+
 /* Publications that name a relation, and those FOR ALL TABLES EXCEPT it (19). */
 #if PG_VERSION_NUM < 190000
 #define GetRelationIncludedPublications(relid)	GetRelationPublications(relid)

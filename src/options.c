@@ -161,50 +161,117 @@ option_names(void)
 	return names.data;
 }
 
-void
-cdc_options_parse(CdcOptions *options, List *given)
+/* Where an option's value comes from; the later wins. */
+typedef enum OptionSource
+{
+	FROM_DEFAULT,
+	FROM_SLOT,
+	FROM_CLIENT
+} OptionSource;
+
+/* For ereport(): where to look for an option that the client did not give. */
+static int
+source_detail(OptionSource source)
+{
+	return source != FROM_SLOT ? 0 :
+		errdetail("It is stored for the slot; cdc.alter_slot() changes that.");
+}
+
+static int
+find_option(const char *name)
+{
+	for (int i = 0; i < lengthof(option_defs); i++)
+		if (strcmp(name, option_defs[i].name) == 0)
+			return i;
+	return -1;
+}
+
+static void
+report_unknown(const char *name, OptionSource source)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized cdc option: \"%s\"", name),
+			 source_detail(source),
+			 errhint("Options are: %s.", option_names())));
+}
+
+/* Sets what `given` says, unless it comes from a later source already. */
+static void
+apply(CdcOptions *options, List *given, OptionSource source, OptionSource *sources)
 {
 	bool		seen[lengthof(option_defs)] = {false};
 	ListCell   *lc;
-
-	memset(options, 0, sizeof(*options));
-	options->proto_version = 1;
-	options->batch_bytes = 64 * 1024;
-	options->rewrites = true;
 
 	foreach(lc, given)
 	{
 		DefElem    *elem = lfirst_node(DefElem, lc);
 		const char *value = elem->arg == NULL ? NULL : strVal(elem->arg);
-		int			i = 0;
+		int			i = find_option(elem->defname);
 
-		while (i < lengthof(option_defs) && strcmp(elem->defname, option_defs[i].name) != 0)
-			i++;
-		if (i == lengthof(option_defs))
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unrecognized cdc option: \"%s\"", elem->defname),
-					 errhint("Options are: %s.", option_names())));
+		if (i < 0)
+			report_unknown(elem->defname, source);
 		if (seen[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("cdc option \"%s\" is given more than once", elem->defname),
 					 errhint("Give it once; allowed are: %s.", option_defs[i].allowed)));
 		seen[i] = true;
+		if (sources[i] > source)
+			continue;
+		sources[i] = source;
 		if (value == NULL || !option_defs[i].parse(options, value))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 value == NULL ?
 					 errmsg("cdc option \"%s\" needs a value", elem->defname) :
 					 errmsg("invalid value for cdc option \"%s\": \"%s\"", elem->defname, value),
+					 source_detail(source),
 					 errhint("Allowed are: %s.", option_defs[i].allowed)));
 	}
+}
+
+void
+cdc_options_parse(CdcOptions *options, List *stored, List *given)
+{
+	OptionSource sources[lengthof(option_defs)] = {FROM_DEFAULT};
+	OptionSource format;
+	OptionSource streaming;
+
+	memset(options, 0, sizeof(*options));
+	options->proto_version = 1;
+	options->batch_bytes = 64 * 1024;
+	options->rewrites = true;
+
+	/* what the client says first: what it replaces is not looked at */
+	apply(options, given, FROM_CLIENT, sources);
+	apply(options, stored, FROM_SLOT, sources);
+
 	/* A line has no way to say that other lines are void. */
-	if (options->streaming && options->json)
+	format = sources[find_option("format")];
+	streaming = sources[find_option("streaming")];
+	if (!options->streaming || !options->json)
+		return;
+	if (format == streaming)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("cdc option \"streaming\" does not go with format = 'json'"),
+				 source_detail(format),
 				 errhint("Leave one of them out.")));
+	if (format > streaming)
+		options->streaming = false;
+	else
+		options->json = false;
+}
+
+void
+cdc_options_check_names(List *given)
+{
+	ListCell   *lc;
+
+	foreach(lc, given)
+		if (find_option(lfirst_node(DefElem, lc)->defname) < 0)
+			report_unknown(lfirst_node(DefElem, lc)->defname, FROM_CLIENT);
 }
 
 bool

@@ -1,7 +1,7 @@
 /*
  * options.h
- *	  The options that a client gives with START_REPLICATION or to the SQL
- *	  functions.
+ *	  The options that are stored for a slot, and those that a client gives with
+ *	  START_REPLICATION or to the SQL functions.
  */
 #ifndef CDC_OPTIONS_H
 #define CDC_OPTIONS_H
@@ -27,9 +27,13 @@ typedef struct CdcOptions
 	List	   *exclude_tables;
 } CdcOptions;
 
-/* The defaults, then what the list of DefElems says. An unknown, repeated or
- * malformed option is an ERROR that lists what is allowed. */
-extern void cdc_options_parse(CdcOptions *options, List *given);
+/* The defaults, then what is stored for the slot, then what the client gives
+ * (lists of DefElems). An unknown, repeated or malformed option is an ERROR that
+ * lists what is allowed; a stored one that the client replaces is not looked at. */
+extern void cdc_options_parse(CdcOptions *options, List *stored, List *given);
+
+/* ERROR when an option that is not known is among them. */
+extern void cdc_options_check_names(List *given);
 
 /* Whether logical messages with this prefix are sent. */
 extern bool cdc_options_want_message(const CdcOptions *options, const char *prefix);

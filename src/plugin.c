@@ -2,26 +2,16 @@
  * plugin.c
  *	  The callbacks of the output plugin.
  *
- * Startup, shutdown and non-transactional messages run without a transaction
- * in a walsender; catalogs are read in the other callbacks only.
+ * Non-transactional messages come without a transaction in a walsender;
+ * catalogs are read in the other callbacks only.
  */
 #include "postgres.h"
 
-#include "access/htup_details.h"
 #include "access/xact.h"
-#include "access/xlog.h"
-#include "access/xlogrecovery.h"
 #include "catalog/pg_class.h"
-#include "commands/dbcommands.h"
-#include "commands/extension.h"
 #include "common/string.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "replication/origin.h"
-#include "replication/slot.h"
-#include "utils/guc.h"
-#include "utils/inval.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "guard.h"
@@ -49,109 +39,6 @@ typedef struct Rewrite
 	Oid			relid;
 	Oid			transient;
 } Rewrite;
-
-static CdcRow
-new_row(MemoryContext cxt)
-{
-	CdcRow		row;
-
-	row.values = MemoryContextAlloc(cxt, sizeof(Datum) * MaxTupleAttributeNumber);
-	row.isnull = MemoryContextAlloc(cxt, sizeof(bool) * MaxTupleAttributeNumber);
-	return row;
-}
-
-/* Packs the Source of this connection. */
-static void
-describe_source(LogicalDecodingContext *ctx, const char *database, char **data, int *len)
-{
-	Cdc__V1__Source source = CDC__V1__SOURCE__INIT;
-	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
-	TimeLineID	timeline;
-
-	if (RecoveryInProgress())
-		(void) GetXLogReplayRecPtr(&timeline);
-	else
-		timeline = GetWALInsertionTimeLine();
-	source.system_identifier = GetSystemIdentifier();
-	source.timeline = timeline;
-	source.database = unconstify(char *, database);
-	source.slot = NameStr(ctx->slot->data.name);
-	source.plugin_version = CDC_VERSION;
-	source.server_version = atoi(GetConfigOption("server_version_num", false, false));
-	batch.source = &source;
-	*len = cdc__v1__batch__get_packed_size(&batch);
-	*data = MemoryContextAlloc(ctx->context, *len);
-	cdc__v1__batch__pack(&batch, (uint8_t *) *data);
-}
-
-/*
- * What startup needs of the catalogs. The walsender calls it outside of a
- * transaction; and what it caches is as of today, where the changes to be
- * decoded need the catalogs of their time.
- */
-static void
-read_catalogs(LogicalDecodingContext *ctx, char **source, int *source_len)
-{
-	MemoryContext oldcxt = CurrentMemoryContext;
-	bool		own_transaction = !IsTransactionState();
-	Oid			extension;
-	char	   *database;
-
-	if (own_transaction)
-		StartTransactionCommand();
-	extension = get_extension_oid("cdc", true);
-	database = get_database_name(MyDatabaseId);
-	if (!OidIsValid(extension))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("extension \"cdc\" is not installed in database \"%s\"", database),
-				 errhint("Run CREATE EXTENSION cdc in that database.")));
-	describe_source(ctx, cdc_utf8(database), source, source_len);
-	if (own_transaction)
-		CommitTransactionCommand();
-	MemoryContextSwitchTo(oldcxt);
-	InvalidateSystemCaches();
-}
-
-static void
-startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
-{
-	CdcState   *state = MemoryContextAllocZero(ctx->context, sizeof(CdcState));
-	MemoryContext oldcxt = MemoryContextSwitchTo(ctx->context);
-	char	   *source;
-	int			source_len;
-
-	ctx->output_plugin_private = state;
-	cdc_options_parse(&state->options, ctx->output_plugin_options);
-	opt->output_type = state->options.json ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT :
-		OUTPUT_PLUGIN_BINARY_OUTPUT;
-	opt->receive_rewrites = state->options.rewrites;
-	ctx->streaming &= state->options.streaming;
-	if (state->options.two_phase)
-		ctx->twophase_opt_given = true;
-	/* it would be called for every record */
-	if (!state->options.local_only)
-		ctx->callbacks.filter_by_origin_cb = NULL;
-
-	/* Creating a slot decodes nothing. */
-	if (!is_init)
-	{
-		read_catalogs(ctx, &source, &source_len);
-		state->tables = cdc_tablecache_create(&state->options, ctx->context);
-		state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
-		state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change",
-												  ALLOCSET_DEFAULT_SIZES);
-		state->metadata = cdc_metadata_create(ctx->context);
-		state->plain.cxt = AllocSetContextCreate(ctx->context, "cdc transaction",
-												 ALLOCSET_SMALL_SIZES);
-		state->plain.head.metadata = state->metadata;
-		state->before = new_row(ctx->context);
-		state->after = new_row(ctx->context);
-		state->changed = MemoryContextAlloc(ctx->context,
-											sizeof(bool) * MaxTupleAttributeNumber);
-	}
-	MemoryContextSwitchTo(oldcxt);
-}
 
 const char *
 cdc_origin_name(ReorderBufferTXN *txn)
@@ -594,7 +481,7 @@ filter_by_origin_cb(LogicalDecodingContext *ctx, ReplOriginId origin)
 void
 _PG_output_plugin_init(OutputPluginCallbacks *cb)
 {
-	cb->startup_cb = startup_cb;
+	cb->startup_cb = cdc_startup_cb;
 	cb->begin_cb = begin_cb;
 	cb->change_cb = cdc_change_cb;
 	cb->truncate_cb = cdc_truncate_cb;

@@ -46,6 +46,9 @@ typedef struct CdcState
 	bool	   *changed;
 } CdcState;
 
+/* Begins a session, see startup.c. */
+extern void cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init);
+
 /* Name of the replication origin in UTF-8, in the current memory context; NULL
  * where there is none. Needs a transaction if there is one. */
 extern const char *cdc_origin_name(ReorderBufferTXN *txn);

@@ -1,26 +1,35 @@
 /*
  * slotfuncs.c
- *	  SQL functions that make slots and attach metadata to transactions.
+ *	  SQL functions that make, change, copy, advance and drop slots.
+ *
+ * A slot is made before anything is written, since the server demands it;
+ * what is stored for it follows.
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
+#include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "replication/slot.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/pg_lsn.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
-#include "event.h"
-#include "metadata.h"
-#include "wire.h"
+#include "options.h"
+#include "session.h"
+#include "slotoption.h"
 
 PG_FUNCTION_INFO_V1(cdc_create_slot);
-PG_FUNCTION_INFO_V1(cdc_set_metadata);
-PG_FUNCTION_INFO_V1(cdc_set_traceparent);
+PG_FUNCTION_INFO_V1(cdc_alter_slot);
+PG_FUNCTION_INFO_V1(cdc_copy_slot);
+PG_FUNCTION_INFO_V1(cdc_advance_slot);
+PG_FUNCTION_INFO_V1(cdc_drop_slot);
 
 /*
  * Servers that have output_plugin_libraries allow no other plugin. Core's own
@@ -51,94 +60,260 @@ require_plugin_allowed(void)
 					 wanted.data)));
 }
 
-Datum
-cdc_create_slot(PG_FUNCTION_ARGS)
+/* ERROR unless there is such a slot of ours. Returns the process that uses it,
+ * 0 = none. */
+static int
+require_slot(Datum name)
 {
-	Oid			types[] = {NAMEOID, BOOLOID, BOOLOID};
-	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
-	HeapTupleHeader result;
+	Oid			types[] = {NAMEOID};
+	const char *slot_name = NameStr(*DatumGetName(name));
+	bool		found;
+	bool		ours = false;
+	int			pid = 0;
+	bool		isnull;
 
-	require_plugin_allowed();
 	SPI_connect();
-	if (SPI_execute_with_args("SELECT slot_name, lsn"
-							  " FROM pg_catalog.pg_create_logical_replication_slot($1, 'cdc', $2, $3)",
-							  lengthof(args), types, args, NULL, false, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "could not create replication slot");
-	result = SPI_returntuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	if (SPI_execute_with_args("SELECT s.plugin::text OPERATOR(pg_catalog.=) 'cdc'"
+							  " AND s.database OPERATOR(pg_catalog.=) pg_catalog.current_database(), s.active_pid"
+							  " FROM pg_catalog.pg_replication_slots s"
+							  " WHERE s.slot_name OPERATOR(pg_catalog.=) $1",
+							  1, types, &name, NULL, true, 1) != SPI_OK_SELECT)
+		elog(ERROR, "could not read pg_replication_slots");
+	found = SPI_processed == 1;
+	if (found)
+	{
+		ours = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull)) && !isnull;
+		pid = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull));
+		pid = isnull ? 0 : pid;
+	}
 	SPI_finish();
-	PG_RETURN_HEAPTUPLEHEADER(result);
+	if (!found)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("replication slot \"%s\" does not exist", slot_name)));
+	if (!ours)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("replication slot \"%s\" is not a cdc slot of this database", slot_name),
+				 errhint("The view cdc.slots lists those that are.")));
+	return pid;
 }
 
-/* A text argument in UTF-8; NULL is an ERROR. */
-static char *
-utf8_argument(FunctionCallInfo fcinfo, int n, const char *name)
+/* Names and values in turn, as DefElems; a NULL value has no arg. */
+static List *
+options_argument(FunctionCallInfo fcinfo, int n)
 {
-	char	   *value;
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(n);
+	List	   *options = NIL;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			count;
 
-	if (PG_ARGISNULL(n))
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &count);
+	if (count % 2 != 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("%s must not be NULL", name)));
-	value = text_to_cstring(PG_GETARG_TEXT_PP(n));
-	return pg_server_to_any(value, strlen(value), PG_UTF8);
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be names and values in turn"),
+				 errhint("For example: ARRAY['streaming', 'on', 'batch_bytes', '1MB'].")));
+	for (int i = 0; i < count; i += 2)
+	{
+		Node	   *value = NULL;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("name of an option must not be NULL")));
+		if (!nulls[i + 1])
+			value = (Node *) makeString(TextDatumGetCString(elems[i + 1]));
+		options = lappend(options, makeDefElem(TextDatumGetCString(elems[i]), value, -1));
+	}
+	return options;
+}
+
+/* ERROR unless a slot could be started with these. */
+static void
+check_options(List *options)
+{
+	CdcOptions	parsed;
+
+	cdc_options_parse(&parsed, NIL, options);
+}
+
+/* Runs a query that gives one row, and returns it. */
+static HeapTupleHeader
+query_row(const char *query, int nargs, Oid *types, Datum *args)
+{
+	HeapTupleHeader row;
+
+	SPI_connect();
+	if (SPI_execute_with_args(query, nargs, types, args, NULL, false, 1) != SPI_OK_SELECT ||
+		SPI_processed != 1)
+		elog(ERROR, "unexpected result of: %s", query);
+	row = SPI_returntuple(SPI_tuptable->vals[0], SPI_tuptable->tupdesc);
+	SPI_finish();
+	return row;
 }
 
 static void
-log_metadata(const char *key, const char *value)
+require_failover(bool two_phase)
 {
-	StringInfoData message;
+	if (!CDC_HAS_FAILOVER)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("this server has no failover slots"),
+				 errdetail("PostgreSQL has them from version 17 on.")));
+	if (two_phase && !CDC_SYNCS_TWO_PHASE)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("a failover slot can not have two_phase on this server"),
+				 errdetail("Where prepared transactions begin is not synchronized to standbys before PostgreSQL 18."),
+				 errhint("Leave out one of failover and two_phase.")));
+}
 
-	if (*key == '\0')
+/* What is stored for slots follows them, where this server can write. */
+static void
+store_options(const char *slot_name, List *options)
+{
+	if (RecoveryInProgress() || XactReadOnly)
+		return;
+	cdc_slot_options_prune();
+	if (slot_name != NULL)
+		cdc_slot_options_store(slot_name, options);
+}
+
+static void
+require_storable(const char *function, List *options, bool temporary)
+{
+	if (options == NIL)
+		return;
+	PreventCommandIfReadOnly(function);
+	PreventCommandDuringRecovery(function);
+	if (temporary)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("key must not be empty")));
-	if (strlen(key) + strlen(value) > CDC_METADATA_MAX_BYTES)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("metadata of a transaction is limited to %d bytes",
-						CDC_METADATA_MAX_BYTES),
-				 errdetail("Key and value have %zu bytes in UTF-8.",
-						   strlen(key) + strlen(value))));
-	initStringInfo(&message);
-	cdc_field_uint(&message, CDC_METADATA_XID, GetCurrentTransactionId());
-	cdc_field_bytes(&message, CDC_METADATA_KEY, key, strlen(key));
-	cdc_field_bytes(&message, CDC_METADATA_VALUE, value, strlen(value));
-	(void) cdc_log_message(CDC_METADATA_PREFIX, message.data, message.len);
+				 errmsg("no options can be stored for a temporary slot"),
+				 errhint("Give them when reading from it.")));
 }
 
 Datum
-cdc_set_metadata(PG_FUNCTION_ARGS)
+cdc_create_slot(PG_FUNCTION_ARGS)
 {
-	char	   *key = utf8_argument(fcinfo, 0, "key");
-	char	   *value = utf8_argument(fcinfo, 1, "value");
+	static const char *const queries[] = {
+		"SELECT slot_name, lsn FROM pg_catalog.pg_create_logical_replication_slot($1, 'cdc', $2, $3)",
+		"SELECT slot_name, lsn FROM pg_catalog.pg_create_logical_replication_slot($1, 'cdc', $2, $3, $4)"
+	};
+	Oid			types[] = {NAMEOID, BOOLOID, BOOLOID, BOOLOID};
+	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
+	bool		temporary = PG_GETARG_BOOL(1);
+	bool		failover = PG_GETARG_BOOL(3);
+	List	   *options = options_argument(fcinfo, 4);
+	HeapTupleHeader result;
 
-	log_metadata(key, value);
+	require_plugin_allowed();
+	check_options(options);
+	require_storable("cdc.create_slot()", options, temporary);
+	if (failover)
+		require_failover(PG_GETARG_BOOL(2));
+	result = query_row(queries[failover], failover ? 4 : 3, types, args);
+	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(0)), options);
+	PG_RETURN_HEAPTUPLEHEADER(result);
+}
+
+/* What is stored, changed by what is given: a NULL value takes an option out. */
+static List *
+merge_options(List *stored, List *given)
+{
+	List	   *merged = NIL;
+	ListCell   *lc;
+
+	foreach(lc, stored)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+		bool		kept = true;
+		ListCell   *lc2;
+
+		foreach(lc2, given)
+			kept &= strcmp(lfirst_node(DefElem, lc2)->defname, option->defname) != 0;
+		if (kept)
+			merged = lappend(merged, option);
+	}
+	foreach(lc, given)
+		if (lfirst_node(DefElem, lc)->arg != NULL)
+			merged = lappend(merged, lfirst(lc));
+	return merged;
+}
+
+Datum
+cdc_alter_slot(PG_FUNCTION_ARGS)
+{
+	const char *slot_name = NameStr(*PG_GETARG_NAME(0));
+	List	   *given = options_argument(fcinfo, 1);
+	List	   *merged;
+	int			pid;
+
+	CheckSlotPermissions();
+	pid = require_slot(PG_GETARG_DATUM(0));
+	PreventCommandIfReadOnly("cdc.alter_slot()");
+	PreventCommandDuringRecovery("cdc.alter_slot()");
+	cdc_options_check_names(given);
+	merged = merge_options(cdc_slot_options_load(slot_name), given);
+	check_options(merged);
+	store_options(slot_name, merged);
+	if (pid != 0)
+		ereport(NOTICE,
+				(errmsg("replication slot \"%s\" is in use by process %d", slot_name, pid),
+				 errdetail("The options count from its next start on.")));
 	PG_RETURN_VOID();
 }
 
-/* Lower-case hexadecimal digits, not all of them zero. */
-static bool
-is_trace_id(const char *p, int len)
+Datum
+cdc_copy_slot(PG_FUNCTION_ARGS)
 {
-	return strspn(p, "0123456789abcdef") >= len && strspn(p, "0") < len;
+	Oid			types[] = {NAMEOID, NAMEOID, BOOLOID};
+	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
+	bool		temporary = PG_GETARG_BOOL(2);
+	HeapTupleHeader result;
+
+	CheckSlotPermissions();
+	require_plugin_allowed();
+	(void) require_slot(args[0]);
+	result = query_row("SELECT slot_name, lsn FROM pg_catalog.pg_copy_logical_replication_slot($1, $2, $3)",
+					   lengthof(args), types, args);
+	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(1)),
+				  cdc_slot_options_load(NameStr(*PG_GETARG_NAME(0))));
+	PG_RETURN_HEAPTUPLEHEADER(result);
 }
 
 Datum
-cdc_set_traceparent(PG_FUNCTION_ARGS)
+cdc_advance_slot(PG_FUNCTION_ARGS)
 {
-	char	   *value = utf8_argument(fcinfo, 0, "traceparent");
+	Oid			types[] = {NAMEOID, PG_LSNOID};
+	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)};
 
-	/* version-traceid-parentid-flags, as W3C Trace Context has it */
-	if (strlen(value) != 55 || value[2] != '-' || value[35] != '-' || value[52] != '-' ||
-		strncmp(value, "ff", 2) == 0 ||
-		strspn(value, "0123456789abcdef") != 2 ||
-		!is_trace_id(value + 3, 32) || !is_trace_id(value + 36, 16) ||
-		strspn(value + 53, "0123456789abcdef") != 2)
+	CheckSlotPermissions();
+	(void) require_slot(args[0]);
+	PG_RETURN_HEAPTUPLEHEADER(query_row("SELECT slot_name, end_lsn FROM pg_catalog.pg_replication_slot_advance($1, $2)",
+										lengthof(args), types, args));
+}
+
+Datum
+cdc_drop_slot(PG_FUNCTION_ARGS)
+{
+	const char *slot_name = NameStr(*PG_GETARG_NAME(0));
+	bool		force = PG_GETARG_BOOL(1);
+	int			pid = require_slot(PG_GETARG_DATUM(0));
+	Oid			types[] = {INT4OID};
+	Datum		args[] = {Int32GetDatum(pid)};
+
+	if (pid != 0 && !force)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid traceparent: \"%s\"", value),
-				 errhint("It has the form 00-<32 hexadecimal digits>-<16>-<2>, in lower case, as in W3C Trace Context.")));
-	log_metadata("traceparent", value);
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("replication slot \"%s\" is in use by process %d", slot_name, pid),
+				 errhint("cdc.drop_slot(%s, force => true) ends its connection first.",
+						 quote_literal_cstr(slot_name))));
+	if (pid != 0)
+		(void) query_row("SELECT pg_catalog.pg_terminate_backend($1, 10000)", 1, types, args);
+	(void) DirectFunctionCall1(pg_drop_replication_slot, PG_GETARG_DATUM(0));
+	store_options(NULL, NIL);
 	PG_RETURN_VOID();
 }

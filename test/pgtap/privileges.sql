@@ -31,6 +31,9 @@ SELECT no_plan();
 CREATE TEMP TABLE cases (statement text, nobody text, replication text, granted text, consumer text);
 INSERT INTO cases VALUES
   ($$SELECT cdc.create_slot('cdc_pgtap_made')$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT cdc.copy_slot('cdc_pgtap_shared', 'cdc_pgtap_copied')$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT cdc.alter_slot('cdc_pgtap_shared', '{old,full}')$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT cdc.advance_slot('cdc_pgtap_victim', 'FFFFFFFF/0')$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT cdc.drop_slot('cdc_pgtap_victim')$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT * FROM cdc.slots$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT * FROM cdc.peek('cdc_pgtap_shared')$$, '42501', '42501', '42501', 'ok'),
@@ -53,10 +56,11 @@ SELECT is(attempt('cdc_pgtap_replication', statement), replication, 'REPLICATION
 SELECT is(attempt('cdc_pgtap_granted', statement), granted, 'granted, without REPLICATION: ' || statement) FROM cases;
 -- (slots first: they can not be made where something was written)
 SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement ~ 'create_slot';
-SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement !~ 'create_slot';
+SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement ~ 'copy_slot';
+SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement !~ 'create_slot|copy_slot';
 
 -- one grant gives one function
-GRANT EXECUTE ON FUNCTION cdc.create_slot(name, boolean, boolean) TO cdc_pgtap_replication;
+GRANT EXECUTE ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[]) TO cdc_pgtap_replication;
 SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.create_slot('cdc_pgtap_own')$$), 'ok', 'a single grant serves');
 SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.drop_slot('cdc_pgtap_own')$$), '42501', 'for that function alone');
 SELECT is((SELECT count(*) FROM cdc.slots WHERE slot_name = 'cdc_pgtap_own'), 1::bigint, 'the slot is there');

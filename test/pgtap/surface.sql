@@ -5,8 +5,11 @@ SELECT no_plan();
 
 CREATE TEMP TABLE expected (name text, args text, result text, lang text, volatility "char", strict bool, parallel "char", returns_set bool);
 INSERT INTO expected VALUES
-  ('create_slot', 'slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
-  ('drop_slot', 'slot_name name, force boolean DEFAULT false', 'void', 'plpgsql', 'v', true, 'u', false),
+  ('create_slot', 'INOUT slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false, failover boolean DEFAULT false, options text[] DEFAULT ''{}''::text[]', 'record', 'c', 'v', true, 'u', false),
+  ('alter_slot', 'slot_name name, options text[]', 'void', 'c', 'v', true, 'u', false),
+  ('copy_slot', 'INOUT slot_name name, new_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
+  ('advance_slot', 'INOUT slot_name name, upto_lsn pg_lsn', 'record', 'c', 'v', true, 'u', false),
+  ('drop_slot', 'slot_name name, force boolean DEFAULT false', 'void', 'c', 'v', true, 'u', false),
   ('decode_json', 'data bytea', 'json', 'c', 'i', true, 's', true),
   ('decode', 'data bytea', 'record', 'c', 'i', true, 'u', true),
   ('peek', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'plpgsql', 'v', false, 'u', true),
@@ -36,14 +39,14 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'')', ARRAY['slots'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'')', ARRAY['slots', 'slot_option'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
 SELECT is(to_jsonb(ROW((SELECT string_agg(a, ', ' ORDER BY o) FROM unnest(string_to_array(pg_get_function_arguments(f.oid), ', ')) WITH ORDINALITY x(a, o)
                WHERE a !~ '^OUT '),
               format_type(prorettype, NULL), lanname::text, provolatile, proisstrict, proparallel, proretset))::text,
-          to_jsonb(ROW(regexp_replace(args, '^slot_name name(?=, temporary)', 'INOUT slot_name name'), result, lang, volatility, strict, parallel, returns_set))::text,
+          to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
 SELECT is(prosecdef, false, proname || ' is SECURITY INVOKER') FROM function ORDER BY proname;
@@ -56,15 +59,20 @@ SELECT is(proargnames[pronargs + 1:], '{position,xid,commit_time,op,relation,fin
 FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
 SELECT is(proallargtypes[pronargs + 1:], '{text,xid,timestamptz,text,text,text,jsonb,jsonb,jsonb,jsonb,jsonb,jsonb}'::regtype[]::oid[], 'their types in ' || proname)
 FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
-SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean}'::name[], 'record');
+SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean,boolean,text[]}'::name[], 'record');
 
 SELECT columns_are('cdc', 'slots', ARRAY['slot_name', 'active', 'active_pid', 'temporary', 'wal_status', 'invalidation', 'restart_lsn',
-  'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'total_txns', 'total_bytes', 'spill_txns',
+  'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'total_txns', 'total_bytes', 'spill_txns',
   'spill_count', 'spill_bytes', 'stream_txns', 'stream_count', 'stream_bytes']);
 SELECT col_type_is('cdc', 'slots', c::name, t, 'type of slots.' || c)
 FROM (VALUES ('slot_name', 'name'), ('active', 'boolean'), ('active_pid', 'integer'), ('wal_status', 'text'), ('invalidation', 'text'),
              ('restart_lsn', 'pg_lsn'), ('confirmed_flush_lsn', 'pg_lsn'), ('lag_bytes', 'bigint'), ('retained_bytes', 'bigint'),
              ('safe_wal_size', 'bigint'), ('total_bytes', 'bigint')) x(c, t);
+
+-- tables have a primary key: a publication FOR ALL TABLES would break them otherwise
+SELECT is_empty($$
+  SELECT oid::regclass FROM relation c WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary) $$,
+  'tables have a primary key');
 
 -- who may: nobody but the owner
 SELECT is_empty($$

@@ -1,0 +1,183 @@
+/*
+ * startup.c
+ *	  Begins a decoding session: options, what is needed of the catalogs, and
+ *	  the session's state.
+ *
+ * A walsender calls this outside of a transaction.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "access/xlogrecovery.h"
+#include "commands/dbcommands.h"
+#include "commands/extension.h"
+#include "miscadmin.h"
+#include "replication/slot.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+
+#include "guard.h"
+#include "session.h"
+#include "slotoption.h"
+
+/* The first minor releases that tell transactions in progress of changes to
+ * catalogs: before, their rows may be read by an outdated schema. */
+static const int good_minors[] = {150013, 160009, 170005};
+
+static int
+server_version(void)
+{
+	return atoi(GetConfigOption("server_version_num", false, false));
+}
+
+static void
+warn_of_old_minor(void)
+{
+	int			version = server_version();
+
+	for (int i = 0; i < lengthof(good_minors); i++)
+		if (version / 10000 == good_minors[i] / 10000 && version < good_minors[i])
+			ereport(WARNING,
+					(errmsg("this server may decode changes wrongly that were made beside ALTER TABLE or ALTER PUBLICATION"),
+					 errdetail("PostgreSQL before %d.%d does not tell transactions in progress of such changes.",
+							   good_minors[i] / 10000, good_minors[i] % 10000),
+					 errhint("Install the newest minor release.")));
+}
+
+static CdcRow
+new_row(MemoryContext cxt)
+{
+	CdcRow		row;
+
+	row.values = MemoryContextAlloc(cxt, sizeof(Datum) * MaxTupleAttributeNumber);
+	row.isnull = MemoryContextAlloc(cxt, sizeof(bool) * MaxTupleAttributeNumber);
+	return row;
+}
+
+/* Packs the Source of this connection. */
+static void
+describe_source(LogicalDecodingContext *ctx, const char *database, char **data, int *len)
+{
+	Cdc__V1__Source source = CDC__V1__SOURCE__INIT;
+	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
+	TimeLineID	timeline;
+
+	if (RecoveryInProgress())
+		(void) GetXLogReplayRecPtr(&timeline);
+	else
+		timeline = GetWALInsertionTimeLine();
+	source.system_identifier = GetSystemIdentifier();
+	source.timeline = timeline;
+	source.database = unconstify(char *, database);
+	source.slot = NameStr(ctx->slot->data.name);
+	source.plugin_version = CDC_VERSION;
+	source.server_version = server_version();
+	batch.source = &source;
+	*len = cdc__v1__batch__get_packed_size(&batch);
+	*data = MemoryContextAlloc(ctx->context, *len);
+	cdc__v1__batch__pack(&batch, (uint8_t *) *data);
+}
+
+/*
+ * What startup needs of the catalogs: they are as of now, where the changes to
+ * be decoded need those of their time; so nothing of it may stay in a cache.
+ */
+static void
+read_catalogs(LogicalDecodingContext *ctx, List **stored, char **source, int *source_len)
+{
+	MemoryContext oldcxt = CurrentMemoryContext;
+	bool		own_transaction = !IsTransactionState();
+	Oid			extension;
+	char	   *database;
+
+	if (own_transaction)
+		StartTransactionCommand();
+	extension = get_extension_oid("cdc", true);
+	database = get_database_name(MyDatabaseId);
+	if (!OidIsValid(extension))
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"cdc\" is not installed in database \"%s\"", database),
+				 errhint("Run CREATE EXTENSION cdc in that database.")));
+	describe_source(ctx, cdc_utf8(database), source, source_len);
+	MemoryContextSwitchTo(oldcxt);
+	*stored = cdc_slot_options_load(NameStr(ctx->slot->data.name));
+	if (own_transaction)
+		CommitTransactionCommand();
+	MemoryContextSwitchTo(oldcxt);
+	InvalidateSystemCaches();
+}
+
+/*
+ * A slot is being created. Options that are stored under its name are those of an
+ * earlier one, which was not dropped by cdc.drop_slot(). They can not be removed
+ * here; cdc.create_slot() does, and it is not called in a walsender.
+ */
+static void
+warn_of_stored_options(LogicalDecodingContext *ctx)
+{
+	MemoryContext oldcxt = CurrentMemoryContext;
+	const char *slot_name = NameStr(ctx->slot->data.name);
+
+	/* a transaction of the client's is for the snapshot that is to be made */
+	if (IsTransactionState())
+		return;
+	StartTransactionCommand();
+	if (cdc_slot_options_load(slot_name) != NIL)
+		ereport(WARNING,
+				(errmsg("options of an earlier slot \"%s\" count for the new one", slot_name),
+				 errhint("The view cdc.slots shows them, cdc.alter_slot() changes them.")));
+	CommitTransactionCommand();
+	MemoryContextSwitchTo(oldcxt);
+	InvalidateSystemCaches();
+}
+
+static void
+create_state(LogicalDecodingContext *ctx, CdcState *state, const char *source, int source_len)
+{
+	state->tables = cdc_tablecache_create(&state->options, ctx->context);
+	state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
+	state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change", ALLOCSET_DEFAULT_SIZES);
+	state->metadata = cdc_metadata_create(ctx->context);
+	state->plain.cxt = AllocSetContextCreate(ctx->context, "cdc transaction", ALLOCSET_SMALL_SIZES);
+	state->plain.head.metadata = state->metadata;
+	state->before = new_row(ctx->context);
+	state->after = new_row(ctx->context);
+	state->changed = MemoryContextAlloc(ctx->context, sizeof(bool) * MaxTupleAttributeNumber);
+}
+
+void
+cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
+{
+	CdcState   *state = MemoryContextAllocZero(ctx->context, sizeof(CdcState));
+	MemoryContext oldcxt = MemoryContextSwitchTo(ctx->context);
+	List	   *stored = NIL;
+	char	   *source = NULL;
+	int			source_len = 0;
+
+	ctx->output_plugin_private = state;
+	if (is_init)
+		warn_of_stored_options(ctx);
+	else
+	{
+		warn_of_old_minor();
+		read_catalogs(ctx, &stored, &source, &source_len);
+	}
+	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
+	opt->output_type = state->options.json ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT :
+		OUTPUT_PLUGIN_BINARY_OUTPUT;
+	opt->receive_rewrites = state->options.rewrites;
+	ctx->streaming &= state->options.streaming;
+	if (state->options.two_phase)
+		ctx->twophase_opt_given = true;
+	/* it would be called for every record */
+	if (!state->options.local_only)
+		ctx->callbacks.filter_by_origin_cb = NULL;
+	/* Creating a slot decodes nothing. */
+	if (!is_init)
+		create_state(ctx, state, source, source_len);
+	MemoryContextSwitchTo(oldcxt);
+}
