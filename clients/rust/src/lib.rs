@@ -4,15 +4,23 @@
 
 mod array;
 mod batch;
+mod checkpoint;
+mod cut;
 mod damage;
 pub mod datetime;
+mod deadletter;
+mod error;
 mod event;
 mod frame;
 pub mod json;
 mod limits;
+pub mod metrics;
+mod net;
 mod position;
 mod row;
 mod schema;
+mod sequence;
+mod stream;
 mod value;
 mod wire;
 
@@ -28,15 +36,22 @@ pub use array::{Array, ArrayIter, MAX_DIMENSIONS};
 pub use batch::{
     Batch, Events, Metadata, Outcome, OwnedSnapshot, SchemaVersion, Snapshot, Source, Transaction,
 };
+pub use checkpoint::{BoxFuture, Checkpoint, CheckpointStore, FileStore, PostgresStore};
+pub use cut::cut;
 pub use damage::Damage;
+pub use deadletter::{DeadLetter, DeadLetterFile, DeadLetters, Policy, Reason};
+pub use error::{Error, Refusal, ServerError};
 pub use event::{Event, Failure, Message, Op, Truncate};
 pub use frame::{unframe, FrameReader, Frames};
 pub use limits::Limits;
+pub use net::{ConnectConfig, Connection, SslMode};
 pub use position::{Lsn, ParseError, Position};
 pub use row::{overlay, Row, Values};
 pub use schema::{
     fingerprint, Column, Redaction, ReplicaIdentity, Schema, SchemaCache, Table, Type, MAX_COLUMN,
     REDACTED_BASE,
 };
+pub use sequence::Sequence;
+pub use stream::{Acker, Change, Changes, Delivery, Stream, StreamConfig};
 pub use value::Value;
 pub use wire::{unzigzag, Field, Fields, Numbers, Wire};

@@ -86,10 +86,6 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
-    pub(crate) fn remaining(&self) -> usize {
-        self.rest.len()
-    }
-
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Damage> {
         if let [first @ 0..=0x7f, rest @ ..] = self.rest {
@@ -177,11 +173,6 @@ impl<'a> Fields<'a> {
     /// Of a serialized message.
     pub const fn new(message: &'a [u8]) -> Self {
         Fields { cursor: Cursor::new(message) }
-    }
-
-    /// The bytes that have not been read yet.
-    pub(crate) fn rest(&self) -> &'a [u8] {
-        self.cursor.rest
     }
 }
 

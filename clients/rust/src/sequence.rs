@@ -1,0 +1,106 @@
+//! What must hold between the batches of one connection: parts without gaps,
+//! counts that agree.
+
+use std::collections::HashMap;
+
+use crate::batch::{Batch, Outcome};
+use crate::damage::{malformed, Damage};
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    part: u32,
+    count: u64,
+    /// Parts before this were lost to damage, which a policy let pass.
+    lost: bool,
+}
+
+/// Checks the batches of one connection, one after the other.
+#[derive(Clone, Debug, Default)]
+pub struct Sequence {
+    open: HashMap<u32, Open>,
+    /// The transaction that came after its commit and is not complete.
+    committed: Option<u32>,
+    has_source: bool,
+    damaged: bool,
+}
+
+impl Sequence {
+    /// For a new connection.
+    pub fn new() -> Self {
+        Sequence::default()
+    }
+
+    /// A batch could not be read and was passed over: the transactions that are
+    /// open now can not be counted any more.
+    pub fn lost(&mut self) {
+        self.damaged = true;
+        self.open.values_mut().for_each(|open| open.lost = true);
+    }
+
+    /// Whether a transaction that came after its commit is incomplete.
+    pub fn is_inside(&self) -> bool {
+        self.committed.is_some()
+    }
+
+    /// The next batch.
+    ///
+    /// # Errors
+    /// Damage: something has been lost.
+    pub fn check(&mut self, batch: &Batch<'_>) -> Result<(), Damage> {
+        self.has_source |= batch.source.is_some();
+        if !self.has_source && !self.damaged {
+            return malformed("first batch has no source");
+        }
+        let Some(t) = &batch.transaction else {
+            if self.committed.is_some() && !self.damaged {
+                return malformed("batch without transaction between the parts of one");
+            }
+            return Ok(());
+        };
+        // COMMIT PREPARED and ROLLBACK PREPARED: a batch of its own
+        let end_of_prepared = !t.gid.is_empty()
+            && matches!(batch.outcome, Outcome::Committed | Outcome::RolledBack)
+            && batch.event_len() == 0
+            && batch.event_count == 0;
+        if end_of_prepared {
+            return Ok(());
+        }
+        if self.committed.is_some_and(|xid| xid != t.xid) {
+            if !self.damaged {
+                return malformed("parts of two committed transactions are mixed");
+            }
+            self.committed = None;
+        }
+        let open = if batch.part == 0 {
+            self.open.entry(t.xid).insert_entry(Open { part: 0, count: 0, lost: false }).into_mut()
+        } else {
+            let damaged = self.damaged;
+            let next = match self.open.get_mut(&t.xid) {
+                Some(open) => open,
+                None if damaged => self.open.entry(t.xid).or_insert(Open {
+                    part: batch.part - 1,
+                    count: 0,
+                    lost: true,
+                }),
+                None => return malformed("first parts of a transaction are missing"),
+            };
+            if !next.lost && next.part.checked_add(1) != Some(batch.part) {
+                return malformed("gap between the parts of a transaction");
+            }
+            next.part = batch.part;
+            next
+        };
+        open.count += batch.event_len();
+        if batch.outcome == Outcome::Open {
+            self.committed = (t.commit_lsn.0 != 0).then_some(t.xid);
+            return Ok(());
+        }
+        let Open { count, lost, .. } = *open;
+        self.open.remove(&t.xid);
+        self.committed = None;
+        if !lost && count != batch.event_count {
+            return malformed("transaction has another number of events than it should");
+        }
+        Ok(())
+    }
+}
