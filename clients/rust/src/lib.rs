@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod applier;
 mod array;
+mod assembler;
 mod batch;
 mod checkpoint;
 mod cut;
@@ -32,7 +34,9 @@ pub mod pb {
     include!("pb/cdc.v1.rs");
 }
 
+pub use applier::{Applied, Applier, ApplyError, MemoryState, Relation, ScanFn, State};
 pub use array::{Array, ArrayIter, MAX_DIMENSIONS};
+pub use assembler::{Assembled, Assembler};
 pub use batch::{
     Batch, Events, Metadata, Outcome, OwnedSnapshot, SchemaVersion, Snapshot, Source, Transaction,
 };

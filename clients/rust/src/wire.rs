@@ -86,6 +86,10 @@ impl<'a> Cursor<'a> {
         self.rest.is_empty()
     }
 
+    pub(crate) fn remaining(&self) -> usize {
+        self.rest.len()
+    }
+
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Damage> {
         if let [first @ 0..=0x7f, rest @ ..] = self.rest {

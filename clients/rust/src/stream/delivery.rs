@@ -44,6 +44,7 @@ pub struct Delivery {
     pub(super) config: Arc<StreamConfig>,
     pub(super) source: Bytes,
     pub(super) id: Option<u64>,
+    pub(super) first: bool,
 }
 
 impl std::fmt::Debug for Delivery {
@@ -75,6 +76,13 @@ impl Delivery {
     /// [`Stream::ack`](crate::Stream::ack) is for.
     pub fn is_end(&self) -> bool {
         self.id.is_some()
+    }
+
+    /// Whether it is the first one of a connection: transactions that had no
+    /// outcome before it are sent again, see
+    /// [`Assembler::disconnected`](crate::Assembler::disconnected).
+    pub fn is_first_of_connection(&self) -> bool {
+        self.first
     }
 
     /// The changes, each with its schema. Events that can not be read and those

@@ -60,6 +60,8 @@ pub struct Stream {
     /// What was applied before this process began, or was handed out.
     applied: Lsn,
     ended: bool,
+    /// No delivery has come on this connection yet.
+    fresh: bool,
 }
 
 impl Stream {
@@ -82,6 +84,7 @@ impl Stream {
             sequence: Sequence::new(),
             source: Bytes::new(),
             ended: false,
+            fresh: true,
         })
     }
 
@@ -105,6 +108,7 @@ impl Stream {
                 Some(Item::Failed(error)) => Err(error),
                 Some(Item::Reconnected) => {
                     self.sequence = Sequence::new();
+                    self.fresh = true;
                     self.tracker.reconnected();
                     self.tracker.taken(0, false);
                     continue;
@@ -155,6 +159,7 @@ impl Stream {
             config: self.config.clone(),
             source: self.source.clone(),
             id,
+            first: std::mem::take(&mut self.fresh),
         }))
     }
 
