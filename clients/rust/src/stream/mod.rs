@@ -73,19 +73,62 @@ impl Stream {
         let (shutdown, stop) = oneshot::channel();
         let (driver, connection) = Driver::start(config.clone(), tracker.clone(), sender).await?;
         let task = tokio::spawn(driver.run(connection, stop));
-        Ok(Stream {
+        Ok(Self::new(config, tracker, items, Some(shutdown), task))
+    }
+
+    fn new(
+        config: Arc<StreamConfig>,
+        tracker: Arc<Tracker>,
+        items: mpsc::UnboundedReceiver<Item>,
+        shutdown: Option<oneshot::Sender<()>>,
+        task: JoinHandle<()>,
+    ) -> Self {
+        Stream {
             schemas: Arc::new(SchemaCache::new(config.limits)),
             applied: tracker.acknowledged().0,
             config,
             tracker,
             items,
-            shutdown: Some(shutdown),
+            shutdown,
             task: Some(task),
             sequence: Sequence::new(),
             source: Bytes::new(),
             ended: false,
             fresh: true,
-        })
+        }
+    }
+
+    /// One whose items come from a script.
+    #[cfg(feature = "test")]
+    pub(crate) fn play(config: StreamConfig, steps: Vec<crate::test::Step>) -> Self {
+        use crate::test::Step;
+
+        let tracker = Arc::new(Tracker::default());
+        let (sender, items) = mpsc::unbounded_channel();
+        let queue = tracker.clone();
+        let task = tokio::spawn(async move {
+            for step in steps {
+                let item = match step {
+                    Step::Payload(payload) => {
+                        queue.queue(payload.len());
+                        Item::Payload(payload)
+                    }
+                    Step::Delay(time) => {
+                        tokio::time::sleep(time).await;
+                        continue;
+                    }
+                    Step::Reconnect => {
+                        queue.queue(0);
+                        Item::Reconnected
+                    }
+                    Step::Fail(error) => Item::Failed(error),
+                };
+                if sender.send(item).is_err() {
+                    return;
+                }
+            }
+        });
+        Self::new(Arc::new(config), tracker, items, None, task)
     }
 
     /// The next batch, in the order of the stream; waits for it. Whole
