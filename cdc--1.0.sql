@@ -144,6 +144,26 @@ REVOKE ALL ON FUNCTION read(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION read(name, pg_lsn, integer, text[]) IS
   'As cdc.peek(), and consumes what it returns: the slot moves on once all of it is decoded, also if the transaction is rolled back later. An ERROR leaves the slot where it was. Decodes twice: for looks, not for volumes. Needs what peek() needs.';
 
+-- Reading tables as they are
+
+CREATE FUNCTION snapshot(relation regclass, from_key text[] DEFAULT NULL, to_key text[] DEFAULT NULL,
+  from_block bigint DEFAULT NULL, to_block bigint DEFAULT NULL,
+  options text[] DEFAULT '{}', slot_name name DEFAULT NULL)
+RETURNS SETOF bytea LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_snapshot';
+REVOKE ALL ON FUNCTION snapshot(regclass, text[], text[], bigint, bigint, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION snapshot(regclass, text[], text[], bigint, bigint, text[], name) IS
+  'The rows of a table as READ events, in delimited batches like those of the stream, each with the snapshot under which it was read; at least one batch, also where there are no rows. from_key (inclusive), to_key (exclusive): values of the key columns in the order of the key''s index, as text; NULL = open; both the same = the row with that key. from_block, to_block: the same for blocks of the table, in a REPEATABLE READ transaction only. cdc.snapshot_chunks() gives ranges. options: names and values in turn, as of the stream; those stored for slot_name count where they are not given. Columns, rows and names are those that the options select; a table that they leave out is an ERROR (22023). Reads with the caller''s privileges; a row security policy that would hide rows is an ERROR (42501), a table that was created, truncated or rewritten after the snapshot was taken 55000. NULL for relation gives no rows. For COPY (SELECT cdc.snapshot(...)) TO STDOUT (FORMAT binary).';
+
+CREATE FUNCTION snapshot_chunks(relation regclass, max_rows bigint DEFAULT 100000,
+  OUT from_key text[], OUT to_key text[], OUT from_block bigint, OUT to_block bigint,
+  OUT key_columns text[])
+RETURNS SETOF record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_snapshot_chunks';
+REVOKE ALL ON FUNCTION snapshot_chunks(regclass, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION snapshot_chunks(regclass, bigint) IS
+  'Ranges to give to cdc.snapshot(), which together are the whole table whatever is inserted later: by key, each with max_rows rows at the moment, or for a table without a key by block, with about as many. key_columns: the columns whose values from_key and to_key are; NULL where the table has no key. Reads the key of every row, with the caller''s privileges. NULL arguments give no rows.';
+
 -- Schemas
 
 CREATE FUNCTION fingerprint(relation regclass)

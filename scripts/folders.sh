@@ -15,7 +15,11 @@ say() { printf 'cdc: %s\n' "$*"; }
 die() { printf 'cdc: error: %s\n' "$*" >&2; exit 1; }
 
 [ "$(id -u)" = 0 ] || die "this needs root (debootstrap and chroot do)"
-command -v debootstrap >/dev/null || die "debootstrap is not installed (apt-get install debootstrap)"
+if ! command -v debootstrap >/dev/null; then
+	say "installing debootstrap"
+	{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install debootstrap; } >/dev/null ||
+		die "debootstrap could not be installed (apt-get install debootstrap)"
+fi
 
 # This machine's mirrors: the main one, or with an argument the security one.
 mirror()

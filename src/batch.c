@@ -118,6 +118,14 @@ write_transaction(StringInfo out, const CdcTransaction *t)
 	cdc_msg_end(out, body);
 }
 
+/* Sends what is in ctx->out; core would keep a large buffer of it for ever. */
+static void
+write_message(LogicalDecodingContext *ctx, bool last)
+{
+	OutputPluginWrite(ctx, last);
+	clear(ctx->out);
+}
+
 /* JSON lines are written one behind, since only the last one of a transaction
  * is its last write. */
 typedef struct LineOutput
@@ -134,7 +142,7 @@ write_line(LineOutput *output, bool last)
 		return;
 	OutputPluginPrepareWrite(output->ctx, last);
 	appendBinaryStringInfo(output->ctx->out, output->line.data, output->line.len);
-	OutputPluginWrite(output->ctx, last);
+	write_message(output->ctx, last);
 }
 
 static void
@@ -188,7 +196,7 @@ write_protobuf(CdcBatch *batch, bool last)
 		cdc_field_packed(out, CDC_BATCH_ROLLED_BACK_XIDS, &batch->rolled_back, 1);
 	if (with_source)
 		appendBinaryStringInfo(out, batch->source, batch->source_len);
-	OutputPluginWrite(batch->ctx, last);
+	write_message(batch->ctx, last);
 	batch->source_sent = true;
 }
 
@@ -230,16 +238,11 @@ add_schema(CdcBatch *batch, CdcTableEntry *entry)
 	/* JSON lines are made from one batch at a time. */
 	bool		every_batch = batch->options->schemas_batch || batch->options->json;
 	const CdcTable *table = entry->table;
-	int			body;
 
 	if (entry->sent && entry->sent_fingerprint == table->fingerprint &&
 		(!every_batch || entry->sent_batch == batch->number))
 		return;
-	body = cdc_msg_begin(&batch->schemas, CDC_BATCH_SCHEMAS);
-	cdc_field_fixed64(&batch->schemas, CDC_SCHEMA_VERSION_FINGERPRINT, table->fingerprint);
-	cdc_field_bytes(&batch->schemas, CDC_SCHEMA_VERSION_TABLE,
-					table->descriptor, table->descriptor_len);
-	cdc_msg_end(&batch->schemas, body);
+	cdc_event_schema(&batch->schemas, table);
 	entry->sent = true;
 	entry->sent_fingerprint = table->fingerprint;
 	entry->sent_batch = batch->number;

@@ -8,6 +8,7 @@
 #include "common/string.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
+#include "utils/ascii.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/jsonb.h"
@@ -64,21 +65,117 @@ begin_message(StringInfo out, const CdcCodec *codec)
 	return out->len;
 }
 
-/* Text in the server's encoding. */
-static inline void
-put_text(StringInfo out, const CdcCodec *codec, const char *text, int len)
+/*
+ * Bytes that are no text: a server with UTF8 may have them from a time when
+ * they were not checked, or in a damaged row. Each becomes the character U+10FE00
+ * plus its value, of a private use area; where the text itself has one of these
+ * characters, its four bytes are taken for such bytes, so that the text can be
+ * told again. A zero byte is no text either.
+ */
+#define ESCAPE_BASE 0x10FE00
+
+/* What is_valid_ascii() takes at a time, on any server. */
+#define ASCII_CHUNK 16
+
+/* Is p, where at least 4 bytes are, one of those characters? */
+#define IS_ESCAPE(p) \
+	((unsigned char) (p)[0] == 0xF4 && (unsigned char) (p)[1] == 0x8F && \
+	 ((unsigned char) (p)[2] & 0xFC) == 0xB8)
+
+/* All bytes are ASCII, and none is zero. */
+static inline bool
+is_ascii_text(const char *text, int len)
+{
+	const unsigned char *p = (const unsigned char *) text;
+	int			bits = 0;
+
+	/* the server checks multiples of ASCII_CHUNK; the last ones overlap */
+	if (len >= ASCII_CHUNK)
+		return is_valid_ascii(p, len - len % ASCII_CHUNK) &&
+			is_valid_ascii(p + len - ASCII_CHUNK, ASCII_CHUNK);
+	for (int i = 0; i < len; i++)
+		bits |= p[i] | (p[i] - 1);
+	return (bits & ~0x7F) == 0;
+}
+
+/* Valid UTF-8 that has no character which stands for a byte. */
+static bool
+is_plain_utf8(const char *text, int len)
+{
+	const char *end = text + len;
+
+	if (pg_encoding_verifymbstr(PG_UTF8, text, len) != len)
+		return false;
+	for (const char *p = text; (p = memchr(p, 0xF4, end - p)) != NULL; p++)
+		if (IS_ESCAPE(p))
+			return false;
+	return true;
+}
+
+/* Bytes of the character of UTF-8 that begins here; 0 if none does. */
+static int
+legal_char(const char *text, int len)
+{
+	int			charlen = pg_utf_mblen((const unsigned char *) text);
+
+	return charlen <= len && pg_utf8_islegal((const unsigned char *) text, charlen) ? charlen : 0;
+}
+
+/* Appends text with the escapes. */
+static void
+append_escaped_text(StringInfo out, const char *text, int len)
+{
+	const char *end = text + len;
+
+	while (text < end)
+	{
+		int			charlen = legal_char(text, (int) (end - text));
+		unsigned char escape[4];
+
+		if (charlen > 0 && *text != '\0' && !(charlen == 4 && IS_ESCAPE(text)))
+		{
+			appendBinaryStringInfo(out, text, charlen);
+			text += charlen;
+			continue;
+		}
+		unicode_to_utf8(ESCAPE_BASE + (unsigned char) *text, escape);
+		appendBinaryStringInfo(out, (char *) escape, sizeof(escape));
+		text++;
+	}
+}
+
+/* Text that is not all ASCII, in the server's encoding. */
+static void
+put_text_slowly(StringInfo out, const CdcCodec *codec, const char *text, int len)
 {
 	const char *utf8 = text;
+	int			body;
 
-	if (unlikely(GetDatabaseEncoding() != PG_UTF8 && len > 0))
+	if (GetDatabaseEncoding() != PG_UTF8)
 	{
 		utf8 = (const char *)
 			pg_do_encoding_conversion((unsigned char *) unconstify(char *, text), len,
 									  GetDatabaseEncoding(), PG_UTF8);
-		if (utf8 != text)
-			len = strlen(utf8);
+		put_bytes(out, codec, utf8, utf8 != text ? (int) strlen(utf8) : len);
 	}
-	put_bytes(out, codec, utf8, len);
+	else if (is_plain_utf8(text, len))
+		put_bytes(out, codec, text, len);
+	else
+	{
+		body = begin_message(out, codec);
+		append_escaped_text(out, text, len);
+		cdc_msg_end(out, body);
+	}
+}
+
+/* Text in the server's encoding. */
+static inline void
+put_text(StringInfo out, const CdcCodec *codec, const char *text, int len)
+{
+	if (likely(is_ascii_text(text, len)))
+		put_bytes(out, codec, text, len);
+	else
+		put_text_slowly(out, codec, text, len);
 }
 
 void
@@ -171,6 +268,23 @@ cdc_encode_varlena_text(StringInfo out, const CdcCodec *codec, Datum value)
 	put_text(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
 }
 
+/* Puts the escapes into the text from `start` on. */
+static void
+escape_text(StringInfo out, int start)
+{
+	const char *text = out->data + start;
+	int			len = out->len - start;
+	char	   *copy;
+
+	if (is_ascii_text(text, len) || is_plain_utf8(text, len))
+		return;
+	copy = palloc(len);
+	memcpy(copy, text, len);
+	out->len = start;
+	append_escaped_text(out, copy, len);
+	pfree(copy);
+}
+
 /* jsonb: its text is made in place. */
 void
 cdc_encode_jsonb(StringInfo out, const CdcCodec *codec, Datum value)
@@ -186,6 +300,7 @@ cdc_encode_jsonb(StringInfo out, const CdcCodec *codec, Datum value)
 	jsonb = DatumGetJsonbP(value);
 	body = begin_message(out, codec);
 	(void) JsonbToCString(out, &jsonb->root, VARSIZE(jsonb));
+	escape_text(out, body);
 	cdc_msg_end(out, body);
 }
 
@@ -319,13 +434,13 @@ static char *
 to_utf8(const char *text, Oid conversion)
 {
 	int			encoding = GetDatabaseEncoding();
+	bool		utf8 = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
 	int			len = strlen(text);
 	StringInfoData out;
 
 	if (pg_is_ascii(text))
 		return unconstify(char *, text);
-	if ((encoding == PG_UTF8 || encoding == PG_SQL_ASCII) &&
-		pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
+	if (utf8 && pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
 		return unconstify(char *, text);
 
 	initStringInfo(&out);
@@ -343,10 +458,10 @@ to_utf8(const char *text, Oid conversion)
 												 (unsigned char *) out.data + out.len, room, true);
 			out.len += strlen(out.data + out.len);
 		}
-		else if (!IS_HIGHBIT_SET(*text))
+		else if (!IS_HIGHBIT_SET(*text) || utf8)
 		{
-			appendStringInfoChar(&out, *text);
-			done = 1;
+			done = legal_char(text, len);
+			appendBinaryStringInfo(&out, text, done);
 		}
 		if (done == 0)
 		{

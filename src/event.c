@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 
@@ -66,12 +67,28 @@ is_unavailable(const CdcColumn *column, const CdcRow *row)
 		cdc_value_not_logged(column, row->values[column->attnum - 1]);
 }
 
-/* INSERT, REWRITE: the whole row. */
+/* Reads values that are stored out of line. */
+static void
+fetch_values(const CdcTable *table, const CdcRow *row)
+{
+	for (int i = 0; i < table->nvarlena; i++)
+	{
+		int			at = table->varlena[i] - 1;
+
+		if (!row->isnull[at] && VARATT_IS_EXTERNAL(DatumGetPointer(row->values[at])))
+			row->values[at] = PointerGetDatum(detoast_external_attr((struct varlena *)
+																	DatumGetPointer(row->values[at])));
+	}
+}
+
+/* INSERT, READ, REWRITE: the whole row. */
 static void
 write_insert(StringInfo out, CdcChange *c)
 {
 	bool		unavailable;
 
+	if (c->fetch)
+		fetch_values(c->table, c->after);
 	write_key(out, CDC_EVENT_KEY, c, c->after);
 	unavailable = write_rest(out, CDC_EVENT_NEW, c, c->after, NULL);
 	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, c->head.subxid);
@@ -180,6 +197,16 @@ cdc_event_truncate(StringInfo out, const CdcEventHead *head, const CdcTable *tab
 	cdc_field_uint_opt(out, CDC_TRUNCATE_CASCADE, cascade);
 	cdc_field_uint_opt(out, CDC_TRUNCATE_RESTART_IDENTITY, restart_identity);
 	cdc_msg_end(out, truncate);
+	cdc_msg_end(out, body);
+}
+
+void
+cdc_event_schema(StringInfo out, const CdcTable *table)
+{
+	int			body = cdc_msg_begin(out, CDC_BATCH_SCHEMAS);
+
+	cdc_field_fixed64(out, CDC_SCHEMA_VERSION_FINGERPRINT, table->fingerprint);
+	cdc_field_bytes(out, CDC_SCHEMA_VERSION_TABLE, table->descriptor, table->descriptor_len);
 	cdc_msg_end(out, body);
 }
 

@@ -22,6 +22,11 @@ enum
 	CDC_BATCH_EVENTS = 7,
 	CDC_BATCH_ROLLED_BACK_XIDS = 8,
 	CDC_BATCH_SOURCE = 9,
+	CDC_BATCH_SNAPSHOT = 13,
+
+	CDC_SNAPSHOT_XMIN = 1,
+	CDC_SNAPSHOT_XMAX = 2,
+	CDC_SNAPSHOT_XIP = 3,
 
 	CDC_TRANSACTION_XID = 1,
 	CDC_TRANSACTION_FIRST_LSN = 2,
@@ -87,6 +92,7 @@ typedef struct CdcChange
 	const CdcRow *after;
 	bool		old_full;		/* under FULL send the whole former row */
 	bool		rewrite_start;
+	bool		fetch;			/* values out of line are there to be read */
 	bool	   *changed;		/* scratch, indexed by attnum - 1 */
 	AttrNumber	failing;		/* the column being written, 0 = none */
 } CdcChange;
@@ -101,6 +107,9 @@ extern void cdc_event_truncate(StringInfo out, const CdcEventHead *head,
 extern void cdc_event_message(StringInfo out, const CdcEventHead *head, bool transactional,
 							  const char *prefix, const char *content, Size len,
 							  Size max_len);
+
+/* Appends the table's schema as field `schemas` of a Batch. */
+extern void cdc_event_schema(StringInfo out, const CdcTable *table);
 
 /* In place of a change that could not be written. With `with_key` the key
  * before the change is tried, which may raise again. */

@@ -422,3 +422,22 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 		RelationClose(sent_as);
 	return selection;
 }
+
+CdcTable *
+cdc_selection_table(const CdcSelection *selection, Relation rel, MemoryContext cxt)
+{
+	CdcTableView view = {rel, selection->map, selection->columns};
+	MemoryContext oldcxt;
+	CdcTable   *table;
+
+	if (selection->relid != RelationGetRelid(rel))
+		view.as = RelationIdGetRelation(selection->relid);
+	if (!RelationIsValid(view.as))
+		elog(ERROR, "could not open relation with OID %u", selection->relid);
+	oldcxt = MemoryContextSwitchTo(cxt);
+	table = cdc_table_resolve(rel, &view);
+	MemoryContextSwitchTo(oldcxt);
+	if (view.as != rel)
+		RelationClose(view.as);
+	return table;
+}

@@ -41,6 +41,10 @@ extern CdcFilter *cdc_filter_create(const CdcOptions *options, MemoryContext cxt
  */
 extern CdcSelection *cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt);
 
+/* The relation as it is sent, allocated in `cxt`. */
+extern CdcTable *cdc_selection_table(const CdcSelection *selection, Relation rel,
+									 MemoryContext cxt);
+
 static inline bool
 cdc_selection_has(const CdcSelection *selection, Cdc__V1__Op op)
 {

@@ -493,12 +493,16 @@ render_event(Line *line, CdcSchemas *schemas, const Cdc__V1__Batch *batch,
 	uint64		lsn = (t != NULL ? t->first_lsn : 0) + e->lsn_offset;
 
 	begin_line(line);
-	member(out, "position");
-	appendStringInfoChar(out, '"');
-	cdc_json_lsn(out, t != NULL ? t->commit_lsn : lsn);
-	appendStringInfoChar(out, '/');
-	cdc_json_lsn(out, lsn);
-	appendStringInfo(out, "/%u\"", e->index);
+	/* what is read has no place in the WAL */
+	if (e->op != CDC__V1__OP__OP_READ)
+	{
+		member(out, "position");
+		appendStringInfoChar(out, '"');
+		cdc_json_lsn(out, t != NULL ? t->commit_lsn : lsn);
+		appendStringInfoChar(out, '/');
+		cdc_json_lsn(out, lsn);
+		appendStringInfo(out, "/%u\"", e->index);
+	}
 	members_of_transaction(out, t);
 	member(out, "op");
 	appendStringInfoChar(out, '"');

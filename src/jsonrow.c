@@ -164,7 +164,11 @@ cdc_json_row(const char *line, int len, Datum *values, bool *isnull)
 {
 	Row			row = {.values = values, .column = -1};
 	char	   *text = pnstrdup(line, len);
+	int			count_len;
 
+	/* every outcome has it, no event does */
+	if (cdc_json_member(text, text + len, "event_count", &count_len) != NULL)
+		return false;
 	replace_impossible(text, len);
 	for (int i = 0; i < CDC_ROW_COLUMNS; i++)
 	{
@@ -176,8 +180,6 @@ cdc_json_row(const char *line, int len, Datum *values, bool *isnull)
 		isnull[i] = json == NULL;
 		row.json[i] = json == NULL ? NULL : json == text ? text : pnstrdup(json, json_len);
 	}
-	if (isnull[CDC_ROW_POSITION])
-		return false;
 	if (cdc_guarded(convert, &row) == NULL)
 		return true;
 	/* some column was refused: each for itself */

@@ -4,8 +4,9 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
-#include "nodes/parsenodes.h"
+#include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -272,6 +273,35 @@ cdc_options_check_names(List *given)
 	foreach(lc, given)
 		if (find_option(lfirst_node(DefElem, lc)->defname) < 0)
 			report_unknown(lfirst_node(DefElem, lc)->defname, FROM_CLIENT);
+}
+
+List *
+cdc_options_list(ArrayType *array)
+{
+	List	   *options = NIL;
+	Datum	   *elems;
+	bool	   *nulls;
+	int			count;
+
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &count);
+	if (count % 2 != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must be names and values in turn"),
+				 errhint("For example: ARRAY['streaming', 'on', 'batch_bytes', '1MB'].")));
+	for (int i = 0; i < count; i += 2)
+	{
+		Node	   *value = NULL;
+
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("name of an option must not be NULL")));
+		if (!nulls[i + 1])
+			value = (Node *) makeString(TextDatumGetCString(elems[i + 1]));
+		options = lappend(options, makeDefElem(TextDatumGetCString(elems[i]), value, -1));
+	}
+	return options;
 }
 
 bool

@@ -7,6 +7,7 @@
 #define CDC_OPTIONS_H
 
 #include "nodes/pg_list.h"
+#include "utils/array.h"
 
 typedef struct CdcOptions
 {
@@ -31,6 +32,9 @@ typedef struct CdcOptions
  * (lists of DefElems). An unknown, repeated or malformed option is an ERROR that
  * lists what is allowed; a stored one that the client replaces is not looked at. */
 extern void cdc_options_parse(CdcOptions *options, List *stored, List *given);
+
+/* Names and values in turn (text[]), as DefElems; a NULL value has no arg. */
+extern List *cdc_options_list(ArrayType *array);
 
 /* ERROR when an option that is not known is among them. */
 extern void cdc_options_check_names(List *given);

@@ -14,17 +14,10 @@
 #include "replication/origin.h"
 #include "utils/memutils.h"
 
+#include "attempt.h"
 #include "guard.h"
 #include "session.h"
 #include "settings.h"
-
-/*
- * A row of more bytes is written with care, since its event may exceed the
- * limits of memory. A value can be much longer as text than it is stored:
- * 1e131071 takes 10 bytes, which are 131072 digits. So 32 kB may become 430 MB,
- * and no smaller row comes near 1 GB.
- */
-#define LARGE_ROW (32 * 1024)
 
 /* Bytes of a logical message's prefix, which has no limit of its own. */
 #define MAX_PREFIX (64 * 1024)
@@ -157,91 +150,6 @@ is_new_rewrite(CdcTxn *txn, Oid sent_as, Oid relid, Oid transient)
 	return again || !others;
 }
 
-/* Arguments of write_change(), which may be called through cdc_guarded(). */
-typedef struct Attempt
-{
-	StringInfo	out;
-	CdcChange  *change;
-} Attempt;
-
-static void
-write_change(void *arg)
-{
-	Attempt    *attempt = arg;
-
-	cdc_event_change(attempt->out, attempt->change);
-}
-
-static void
-write_failed_key(void *arg)
-{
-	Attempt    *attempt = arg;
-
-	cdc_event_failure(attempt->out, attempt->change, true, "", "", 0);
-}
-
-/* Writes, in place of the event that begins at `start`, one that says why there
- * is none; with the key, if that can be written. */
-static void
-write_failure(Attempt *attempt, int start, int max_len,
-			  const char *sqlstate, const char *message, AttrNumber column)
-{
-	bool		with_key;
-
-	attempt->out->len = start;
-	with_key = cdc_guarded(write_failed_key, attempt) == NULL &&
-		attempt->out->len - start < max_len / 2;
-	attempt->out->len = start;
-	cdc_event_failure(attempt->out, attempt->change, with_key, sqlstate, message, column);
-}
-
-/*
- * Appends the event of a change. With `careful` an ERROR is caught, and the
- * change becomes an event that says so; as does one that is too large for a
- * message, unless errors are to stop the stream.
- */
-static void
-write_event(CdcState *state, CdcChange *change, bool careful)
-{
-	Attempt		attempt = {cdc_batch_events(state->batch), change};
-	int			start = attempt.out->len;
-	int			max_len = cdc_batch_max_event(state->batch);
-	ErrorData  *error = NULL;
-
-	if (careful)
-		error = cdc_guarded(write_change, &attempt);
-	else
-		write_change(&attempt);
-	if (error != NULL)
-	{
-		if (state->options.stop_on_error)
-			ReThrowError(error);
-		write_failure(&attempt, start, max_len, unpack_sql_state(error->sqlerrcode),
-					  error->message_id != NULL ? error->message_id : "unknown error",
-					  change->failing);
-	}
-	else if (unlikely(attempt.out->len - start > max_len))
-	{
-		if (state->options.stop_on_error)
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("row is too large for one event")));
-		write_failure(&attempt, start, max_len, "54000", "row is too large for one event", 0);
-	}
-}
-
-/* A row of which the filter can not say whether it is sent: an event without
- * any of its values. */
-static void
-write_undecided(CdcState *state, CdcChange *change, ErrorData *error)
-{
-	if (state->options.stop_on_error)
-		ReThrowError(error);
-	cdc_event_failure(cdc_batch_events(state->batch), change, false,
-					  unpack_sql_state(error->sqlerrcode),
-					  error->message_id != NULL ? error->message_id : "unknown error", 0);
-}
-
 /* Deforms a tuple, if there is one. */
 static const CdcRow *
 read_row(HeapTuple tuple, TupleDesc tupdesc, CdcRow *row)
@@ -250,26 +158,6 @@ read_row(HeapTuple tuple, TupleDesc tupdesc, CdcRow *row)
 		return NULL;
 	heap_deform_tuple(tuple, tupdesc, row->values, row->isnull);
 	return row;
-}
-
-/* Adds the relation, and the column that is being written, to errors. */
-typedef struct ErrorPlace
-{
-	Relation	rel;
-	const CdcChange *change;
-} ErrorPlace;
-
-static void
-add_context(void *arg)
-{
-	ErrorPlace *place = arg;
-
-	if (place->change->failing > 0)
-		errcontext("cdc: writing column %d of relation \"%s\"",
-				   place->change->failing, RelationGetRelationName(place->rel));
-	else
-		errcontext("cdc: writing a change of relation \"%s\"",
-				   RelationGetRelationName(place->rel));
 }
 
 static const Cdc__V1__Op ops[] =
@@ -294,9 +182,11 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	TupleDesc	tupdesc = RelationGetDescr(rel);
 	CdcTableEntry *entry;
 	CdcChange	event = {head};
-	ErrorPlace	place = {rel, &event};
-	ErrorContextCallback callback = {error_context_stack, add_context, &place};
+	CdcErrorPlace place = {rel, &event};
+	ErrorContextCallback callback = {error_context_stack, cdc_error_place, &place};
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
+	CdcAttempt	attempt = {cdc_batch_events(state->batch), &event,
+	cdc_batch_max_event(state->batch), state->options.stop_on_error};
 	ErrorData  *undecided = NULL;
 	bool		wanted;
 
@@ -327,12 +217,9 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 			cdc_fix_settings();
 			state->settings_fixed = true;
 		}
-		if (undecided != NULL)
-			write_undecided(state, &event, undecided);
-		else
-			write_event(state, &event, entry->table->may_raise ||
-						cdc_row_size(old, entry->table, event.before) +
-						cdc_row_size(new, entry->table, event.after) > LARGE_ROW);
+		cdc_attempt(&attempt, undecided, entry->table->may_raise ||
+					cdc_row_size(old, entry->table, event.before) +
+					cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW);
 		cdc_batch_added(state->batch, entry);
 	}
 	error_context_stack = callback.previous;
@@ -422,7 +309,8 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 
 	if (transactional)
 	{
-		CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_MESSAGE, lsn - 1, txn->xid);
+		CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_MESSAGE, lsn - 1,
+									   cdc_stream_message_xid(txn));
 
 		if (wanted)
 		{

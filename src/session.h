@@ -66,6 +66,10 @@ extern void cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 /* Registers the callbacks for transactions that are streamed or prepared. */
 extern void cdc_register_stream_callbacks(OutputPluginCallbacks *cb);
 
+/* Who wrote the transactional message that is being decoded, where the
+ * transaction is streamed. */
+extern TransactionId cdc_stream_message_xid(ReorderBufferTXN *txn);
+
 /* The metadata of a streamed transaction: kept with the subtransaction that
  * wrote it. */
 extern void cdc_stream_add_metadata(CdcTxn *txn, const char *content, Size size);

@@ -12,12 +12,10 @@
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "nodes/makefuncs.h"
 #include "replication/slot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/pg_lsn.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -99,37 +97,6 @@ require_slot(Datum name)
 	return pid;
 }
 
-/* Names and values in turn, as DefElems; a NULL value has no arg. */
-static List *
-options_argument(FunctionCallInfo fcinfo, int n)
-{
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(n);
-	List	   *options = NIL;
-	Datum	   *elems;
-	bool	   *nulls;
-	int			count;
-
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &elems, &nulls, &count);
-	if (count % 2 != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("options must be names and values in turn"),
-				 errhint("For example: ARRAY['streaming', 'on', 'batch_bytes', '1MB'].")));
-	for (int i = 0; i < count; i += 2)
-	{
-		Node	   *value = NULL;
-
-		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("name of an option must not be NULL")));
-		if (!nulls[i + 1])
-			value = (Node *) makeString(TextDatumGetCString(elems[i + 1]));
-		options = lappend(options, makeDefElem(TextDatumGetCString(elems[i]), value, -1));
-	}
-	return options;
-}
-
 /* ERROR unless a slot could be started with these. */
 static void
 check_options(List *options)
@@ -206,7 +173,7 @@ cdc_create_slot(PG_FUNCTION_ARGS)
 	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
 	bool		temporary = PG_GETARG_BOOL(1);
 	bool		failover = PG_GETARG_BOOL(3);
-	List	   *options = options_argument(fcinfo, 4);
+	List	   *options = cdc_options_list(PG_GETARG_ARRAYTYPE_P(4));
 	HeapTupleHeader result;
 
 	require_plugin_allowed();
@@ -247,7 +214,7 @@ Datum
 cdc_alter_slot(PG_FUNCTION_ARGS)
 {
 	const char *slot_name = NameStr(*PG_GETARG_NAME(0));
-	List	   *given = options_argument(fcinfo, 1);
+	List	   *given = cdc_options_list(PG_GETARG_ARRAYTYPE_P(1));
 	List	   *merged;
 	int			pid;
 

@@ -9,34 +9,27 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "access/xlog.h"
-#include "access/xlogrecovery.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
 #include "replication/slot.h"
-#include "utils/guc.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "guard.h"
 #include "session.h"
 #include "slotoption.h"
+#include "source.h"
 
 /* The first minor releases that tell transactions in progress of changes to
  * catalogs: before, their rows may be read by an outdated schema. */
 static const int good_minors[] = {150013, 160009, 170005};
 
-static int
-server_version(void)
-{
-	return atoi(GetConfigOption("server_version_num", false, false));
-}
-
 static void
 warn_of_old_minor(void)
 {
-	int			version = server_version();
+	int			version = cdc_server_version();
 
 	for (int i = 0; i < lengthof(good_minors); i++)
 		if (version / 10000 == good_minors[i] / 10000 && version < good_minors[i])
@@ -55,30 +48,6 @@ new_row(MemoryContext cxt)
 	row.values = MemoryContextAlloc(cxt, sizeof(Datum) * MaxTupleAttributeNumber);
 	row.isnull = MemoryContextAlloc(cxt, sizeof(bool) * MaxTupleAttributeNumber);
 	return row;
-}
-
-/* Packs the Source of this connection. */
-static void
-describe_source(LogicalDecodingContext *ctx, const char *database, char **data, int *len)
-{
-	Cdc__V1__Source source = CDC__V1__SOURCE__INIT;
-	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
-	TimeLineID	timeline;
-
-	if (RecoveryInProgress())
-		(void) GetXLogReplayRecPtr(&timeline);
-	else
-		timeline = GetWALInsertionTimeLine();
-	source.system_identifier = GetSystemIdentifier();
-	source.timeline = timeline;
-	source.database = unconstify(char *, database);
-	source.slot = NameStr(ctx->slot->data.name);
-	source.plugin_version = CDC_VERSION;
-	source.server_version = server_version();
-	batch.source = &source;
-	*len = cdc__v1__batch__get_packed_size(&batch);
-	*data = MemoryContextAlloc(ctx->context, *len);
-	cdc__v1__batch__pack(&batch, (uint8_t *) *data);
 }
 
 /*
@@ -102,8 +71,8 @@ read_catalogs(LogicalDecodingContext *ctx, List **stored, char **source, int *so
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"cdc\" is not installed in database \"%s\"", database),
 				 errhint("Run CREATE EXTENSION cdc in that database.")));
-	describe_source(ctx, cdc_utf8(database), source, source_len);
 	MemoryContextSwitchTo(oldcxt);
+	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
 	*stored = cdc_slot_options_load(NameStr(ctx->slot->data.name));
 	if (own_transaction)
 		CommitTransactionCommand();

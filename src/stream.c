@@ -58,6 +58,17 @@ forget_txn(ReorderBufferTXN *txn)
 	txn->output_plugin_private = NULL;
 }
 
+/*
+ * The (sub)transaction that wrote the message which is being decoded: core does
+ * not hand it over, but has set it as the one whose abort it watches for, unless
+ * that has committed. Then nothing of the transaction is rolled back any more.
+ */
+TransactionId
+cdc_stream_message_xid(ReorderBufferTXN *txn)
+{
+	return TransactionIdIsValid(CheckXidAlive) ? CheckXidAlive : txn->xid;
+}
+
 void
 cdc_stream_add_metadata(CdcTxn *txn, const char *content, Size size)
 {

@@ -4,7 +4,9 @@
  */
 #include "postgres.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "access/tupdesc_details.h"
 #include "catalog/dependency.h"
 #include "catalog/pg_class.h"
@@ -12,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -107,41 +110,48 @@ type_name(CdcTable *table, Oid typid, int32 typmod)
 	return out.data;
 }
 
+/* Under FULL and NOTHING the server needs no key, and the primary key serves. */
+Oid
+cdc_key_index(Relation rel)
+{
+	char		replident = rel->rd_rel->relreplident;
+
+	if (replident != REPLICA_IDENTITY_FULL && replident != REPLICA_IDENTITY_NOTHING)
+		return RelationGetReplicaIndex(rel);
+	(void) RelationGetIndexList(rel);	/* finds the primary key */
+	return cdc_primary_key_index(rel);
+}
+
 /*
- * The columns of the key, as attnums. Under FULL and NOTHING the server needs
- * none, and the primary key serves.
+ * The columns of the key, as attnums. Read past the system cache, which would
+ * keep a row for every table that was ever changed.
  */
 static Bitmapset *
 key_columns(Relation rel)
 {
-	char		replident = rel->rd_rel->relreplident;
-	Oid			index;
+	Oid			index = cdc_key_index(rel);
+	Relation	pg_index;
+	ScanKeyData key;
+	SysScanDesc scan;
 	HeapTuple	tup;
-	Form_pg_index form;
-	Bitmapset  *key = NULL;
+	Bitmapset  *columns = NULL;
 
-	if (replident == REPLICA_IDENTITY_FULL || replident == REPLICA_IDENTITY_NOTHING)
-	{
-		(void) RelationGetIndexList(rel);	/* finds the primary key */
-		index = cdc_primary_key_index(rel);
-	}
-	else
-		index = RelationGetReplicaIndex(rel);
 	if (!OidIsValid(index))
 		return NULL;
-	tup = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
-	if (!HeapTupleIsValid(tup))
-		return NULL;
-	form = (Form_pg_index) GETSTRUCT(tup);
-	for (int i = 0; i < form->indnkeyatts; i++)
+	pg_index = table_open(IndexRelationId, AccessShareLock);
+	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(index));
+	scan = systable_beginscan(pg_index, IndexRelidIndexId, true, NULL, 1, &key);
+	if (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		AttrNumber	attnum = form->indkey.values[i];
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tup);
 
-		if (attnum > 0)
-			key = bms_add_member(key, attnum);
+		for (int i = 0; i < form->indnkeyatts; i++)
+			columns = bms_add_member(columns, form->indkey.values[i]);
 	}
-	ReleaseSysCache(tup);
-	return key;
+	systable_endscan(scan);
+	table_close(pg_index, AccessShareLock);
+	return columns;
 }
 
 static const struct

@@ -63,6 +63,9 @@ typedef struct CdcTableView
  */
 extern CdcTable *cdc_table_resolve(Relation rel, const CdcTableView *view);
 
+/* The index that the key is of; invalid where there is none. */
+extern Oid	cdc_key_index(Relation rel);
+
 /* Whether changes of this relation are ever sent: only tables, and none of
  * those that belong to the extension. */
 extern bool cdc_table_is_sent(Relation rel);

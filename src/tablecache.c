@@ -172,8 +172,6 @@ static CdcTable *
 resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
 {
 	CdcSelection *selection = cdc_filter_resolve(cache->filter, rel, entry->cxt);
-	CdcTableView view = {rel, selection->map, selection->columns};
-	CdcTable   *table = NULL;
 	MemoryContext oldcxt;
 
 	/* renames of ancestors, attaching and detaching them matter */
@@ -184,18 +182,7 @@ resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
 		MemoryContextSwitchTo(oldcxt);
 	}
 	entry->selection = selection;
-	if (selection->ops == 0)
-		return NULL;
-	if (selection->relid != RelationGetRelid(rel))
-		view.as = RelationIdGetRelation(selection->relid);
-	if (!RelationIsValid(view.as))
-		elog(ERROR, "could not open relation with OID %u", selection->relid);
-	oldcxt = MemoryContextSwitchTo(entry->cxt);
-	table = cdc_table_resolve(rel, &view);
-	MemoryContextSwitchTo(oldcxt);
-	if (view.as != rel)
-		RelationClose(view.as);
-	return table;
+	return selection->ops == 0 ? NULL : cdc_selection_table(selection, rel, entry->cxt);
 }
 
 /* Catalogs may change meanwhile: then the entry serves for this once. After an

@@ -83,7 +83,8 @@ static const struct
 };
 
 /* Can the output function of a type raise an ERROR for a stored value? Those
- * of core's own types do not; those of others are not known. */
+ * of core's own types do not, except for two that look at characters and meet
+ * bytes that are none; those of others are not known. */
 static bool
 output_may_raise(Oid typid)
 {
@@ -97,6 +98,9 @@ output_may_raise(Oid typid)
 		case TYPTYPE_ENUM:
 			return false;
 		case TYPTYPE_BASE:
+			if (typid == TSVECTOROID || typid == TSQUERYOID)
+				return pg_database_encoding_max_length() > 1;
+			/* FALLTHROUGH */
 		case TYPTYPE_RANGE:
 		case TYPTYPE_MULTIRANGE:
 			return typid >= FirstNormalObjectId;

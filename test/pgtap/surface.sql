@@ -14,6 +14,8 @@ INSERT INTO expected VALUES
   ('decode', 'data bytea', 'record', 'c', 'i', true, 'u', true),
   ('peek', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'plpgsql', 'v', false, 'u', true),
   ('read', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'plpgsql', 'v', false, 'u', true),
+  ('snapshot', 'relation regclass, from_key text[] DEFAULT NULL::text[], to_key text[] DEFAULT NULL::text[], from_block bigint DEFAULT NULL::bigint, to_block bigint DEFAULT NULL::bigint, options text[] DEFAULT ''{}''::text[], slot_name name DEFAULT NULL::name', 'bytea', 'c', 'v', false, 'u', true),
+  ('snapshot_chunks', 'relation regclass, max_rows bigint DEFAULT 100000', 'record', 'c', 'v', true, 'u', true),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
   ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 'u', false),
   ('proto', 'relation regclass', 'text', 'c', 's', true, 'u', false),

@@ -48,8 +48,8 @@ def same_identity(one, two):
 
 
 def same_when_streamed(path, batches):
-    """What remains of transactions that were sent before they had ended is what
-    the others are, to the byte."""
+    """What remains of transactions that were sent before they had ended, or were
+    prepared, is what the others are, to the byte."""
     reader, transactions = streamed.read(path)
     ours = [(e.position, e.raw) for t in transactions for e in t.events]
     plain = [(e.position, e.raw) for batch in batches for e in batch.events]
@@ -63,7 +63,8 @@ def same_when_streamed(path, batches):
                 if batch.outcome == pb.OUTCOME_COMMITTED]
     if [t.metadata for t in transactions if t.xid is not None] != metadata:
         raise Failed("other metadata when streamed")
-    return "%d transactions streamed, %d events void" % (reader.streamed, reader.void)
+    return "%d transactions streamed, %d prepared, %d events void" % (
+        reader.streamed, reader.two_phase, reader.void)
 
 
 def same_when_cut(reader, batches):
@@ -107,16 +108,17 @@ def json_form(lines, batches):
     return "%d lines" % len(ours)
 
 
-def apply_and_compare(batches, databases):
+def apply_and_compare(batches, databases, relkind="r"):
+    """relkind: of the source's tables that are compared"""
     replica = target.Target(databases[1])
     for batch in batches:
         replica.apply(batch)
     lost = {key for key, relation in replica.relations.items() if relation.lost}
     source = target.connect(databases[0])
-    n, lines = compare.differences(source, replica.connection, lost)
+    n, lines = compare.differences(source, replica.connection, lost, relkind)
     if lines:
         raise Failed("\n".join(lines))
-    comparison_notices(source, replica, lost)
+    comparison_notices(source, replica, lost, relkind)
     ops = ", ".join("%d %s" % (count, pb.Op.Name(op)[3:])
                     for op, count in sorted(replica.counts.items()))
     replica.connection.close()
@@ -124,15 +126,15 @@ def apply_and_compare(batches, databases):
     return "%d tables, %s" % (n - len(lost), ops)
 
 
-def comparison_notices(source, replica, lost):
+def comparison_notices(source, replica, lost, relkind):
     """A row too many, and one that is missing, must be noticed."""
     table = next(r for r in replica.relations.values() if not r.lost and r.schema.columns)
     replica.run("INSERT INTO %s SELECT FROM generate_series(1, 1)" % table.name)
-    if len(compare.differences(source, replica.connection, lost)[1]) == 0:
+    if len(compare.differences(source, replica.connection, lost, relkind)[1]) == 0:
         raise Failed("the comparison does not notice a row")
     replica.connection.rollback()
     met = replica.run("DELETE FROM %s WHERE ctid = (SELECT min(ctid) FROM %s)" %
                       (table.name, table.name))
-    if met and len(compare.differences(source, replica.connection, lost)[1]) == 0:
+    if met and len(compare.differences(source, replica.connection, lost, relkind)[1]) == 0:
         raise Failed("the comparison does not notice a missing row")
     replica.connection.rollback()

@@ -12,6 +12,7 @@ import sys
 import psycopg2
 
 SESSIONS = 3
+MAX_PREPARED = 3
 TABLES = 4
 
 # type: (a value by a random number, other types with the way to get there)
@@ -19,8 +20,11 @@ TYPES = {
     "int": (lambda r: str(r.randint(-99, 99)), {"bigint": "", "text": "", "numeric(10,2)": ""}),
     "bigint": (lambda r: str(r.choice([0, 1, -1, 2 ** 62, r.randint(0, 999)])),
                {"text": "", "int": "USING (%s %% 1000)::int"}),
-    "text": (lambda r: "repeat('%s', %d)" % (r.choice("aäx'").replace("'", "''"),
-                                             r.choice([0, 1, 9, 3000])),
+    "text": (lambda r: r.choice([
+        "repeat('%s', %d)" % (r.choice("aäx'").replace("'", "''"), r.choice([0, 1, 9, 3000])),
+        # does not compress: out of line
+        "(SELECT string_agg(md5((i + %d)::text), '') FROM generate_series(1, 200) i)" %
+        r.randint(0, 9999)]),
              {"varchar(9000)": "", "int": "USING length(%s)"}),
     "varchar(9000)": (lambda r: "'v%d'" % r.randint(0, 999), {"text": "", "varchar(9999)": ""}),
     "varchar(9999)": (lambda r: "''", {"text": ""}),
@@ -42,6 +46,11 @@ TYPES = {
               (r.randint(0, 255), r.choice([0, 1, 4000])), {}),
     "jsonb": (lambda r: "jsonb_build_object('k', %d)" % r.randint(0, 9), {"text": ""}),
     "int[]": (lambda r: "ARRAY[%d, NULL]" % r.randint(0, 9), {"text": ""}),
+    "mood": (lambda r: r.choice(["'low'", "'mid'", "'high'"]), {"text": ""}),
+    "pair": (lambda r: r.choice(["ROW(%d, 'a,\"b')" % r.randint(0, 9), "ROW(NULL, '')"]), {"text": ""}),
+    "positive": (lambda r: str(r.randint(1, 99)), {"int": "", "text": ""}),
+    "list": (lambda r: "ARRAY[%d, %d]" % (r.randint(0, 9), r.randint(0, 9)), {"int[]": ""}),
+    "int4range": (lambda r: "int4range(1, %d)" % r.randint(1, 9), {"text": ""}),
     "interval": (lambda r: "interval '%d days'" % r.randint(-40, 40), {"text": ""}),
 }
 FIRST_TYPES = [t for t in TYPES if t not in ("varchar(9999)", "real")]
@@ -64,10 +73,12 @@ class Generator:
         self.tables = [Table("r%d" % i) for i in range(TABLES)]
         self.open = set()               # sessions in a transaction
         self.depth = collections.Counter()      # and their savepoints
+        self.prepared = []              # transactions that wait for their end
+        self.gids = 0
         self.actions = [(40, self.insert), (40, self.update), (8, self.delete), (6, self.key),
-                        (8, self.savepoint), (14, self.end), (3, self.add), (1, self.drop),
+                        (8, self.savepoint), (14, self.end), (8, self.finish), (3, self.note), (3, self.add), (1, self.drop),
                         (1, self.rename), (2, self.retype), (1, self.truncate), (1, self.identity),
-                        (1, self.copy), (1, self.recreate)]
+                        (1, self.copy), (1, self.recreate), (1, self.storage), (1, self.generated)]
 
     def setup(self):
         for t in self.tables:
@@ -148,7 +159,26 @@ class Generator:
         if session not in self.open:
             return None
         self.aborted(session)
-        return "ROLLBACK" if self.random.random() < 0.2 else "COMMIT"
+        how = self.random.random()
+        if how < 0.15 and len(self.prepared) < MAX_PREPARED:
+            self.gids += 1
+            return "PREPARE TRANSACTION 'g%d'" % self.gids
+        return "ROLLBACK" if how < 0.35 else "COMMIT"
+
+    def finish(self, t, session):
+        """Ends a transaction that was prepared, perhaps by another session."""
+        if session in self.open or not self.prepared:
+            return None
+        gid = self.prepared.pop(self.random.randrange(len(self.prepared)))
+        return "%s PREPARED '%s'" % (self.random.choice(["COMMIT", "COMMIT", "ROLLBACK"]), gid)
+
+    def note(self, t, session):
+        """Metadata, or a message."""
+        if self.random.random() < 0.5:
+            return "SELECT cdc.set_metadata('k%d', 'v%d')" % (
+                self.random.randint(0, 3), self.random.randint(0, 99))
+        return "SELECT pg_logical_emit_message(true, 'p', repeat('m', %d))" % (
+            self.random.choice([1, 10, 5000]))
 
     def aborted(self, session):
         self.open.discard(session)
@@ -161,6 +191,16 @@ class Generator:
         if kind == "float8" and self.random.random() < 0.5:
             default = " DEFAULT random()"       # rewrites the table
         return "ALTER TABLE %s ADD COLUMN c%d %s%s" % (t.name, t.serial, kind, default)
+
+    def storage(self, t, session):
+        c = self.column(t)
+        return c and "ALTER TABLE %s ALTER COLUMN %s SET STORAGE %s" % (
+            t.name, c, self.random.choice(["EXTERNAL", "EXTENDED", "MAIN", "PLAIN"]))
+
+    def generated(self, t, session):
+        t.serial += 1
+        return "ALTER TABLE %s ADD COLUMN g%d int GENERATED ALWAYS AS (id * 2) STORED" % (
+            t.name, t.serial)
 
     def drop(self, t, session):
         c = self.column(t)
@@ -198,6 +238,7 @@ COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relkind = 'r' AND c.relname ~ '^r[0-9]$' AND a.attnum > 1 AND NOT a.attisdropped
+  AND a.attgenerated = ''
 """
 SHORT = {"integer": "int", "character varying(9000)": "varchar(9000)", "boolean": "bool",
          "character varying(9999)": "varchar(9999)", "double precision": "float8",
@@ -227,6 +268,8 @@ def run(database, seed, n=None):
         cursor = sessions[session].cursor()
         try:
             cursor.execute(sql)
+            if sql.startswith("PREPARE"):
+                generator.prepared.append(sql.split("'")[1])
             if sql.startswith(("ALTER", "ROLLBACK")) or "CREATE" in sql:
                 learn(generator, cursor)
         except psycopg2.Error as e:
@@ -236,6 +279,9 @@ def run(database, seed, n=None):
             learn(generator, sessions[session].cursor())
     for session in sessions:
         session.cursor().execute("COMMIT")
+    for gid in generator.prepared:
+        sessions[0].cursor().execute("COMMIT PREPARED '%s'" % gid)
+    for session in sessions:
         session.close()
     return "failed: " + ", ".join("%s %d times" % e for e in errors.most_common())
 

@@ -2,11 +2,12 @@
 
 replay.py BINDIR DIRECTORY NAME...: the server's programs, where streams go,
 and the workloads (workloads/NAME.sql or .sh, with NAME.pre.sql before it, or
-random-SEED). Output is TAP."""
+random-SEED; join-SEED: see join.py). Output is TAP."""
 
 import sys
 
 import checks
+import join
 from tap import Reported, Tap
 from workload import Random, Workload
 
@@ -40,6 +41,12 @@ def replay(tap, workload):
               slots[2], files[2], end, ["messages=*", "streaming=on"],
               {"logical_decoding_work_mem": "64kB"})
     tap.check(name + ": the same when streamed", checks.same_when_streamed, files[2], batches)
+    for i, options in ((3, ["two_phase=on"]), (4, ["two_phase=on", "streaming=on"])):
+        tap.check(name + ": read with " + " ".join(options), workload.receive, slots[i], files[i],
+                  end, ["messages=*", *options], {"logical_decoding_work_mem": "64kB"})
+        tap.check(name + ": the same when prepared", checks.same_when_streamed, files[i], batches)
+    tap.check(name + ": read all the while", workload.receive_live, end)
+    tap.check(name + ": the same live", checks.same_when_streamed, files[5], batches)
     tap.check(name + ": batches cut along their events say the same",
               checks.same_when_cut, reader, batches)
     _, whole = tap.check(name + ": stream of the SQL functions as specified",
@@ -52,13 +59,34 @@ def replay(tap, workload):
     workload.clean()
 
 
+def via_root(tap, workload):
+    """Partitions under the names of their roots."""
+    name, slots, files = workload.name, workload.slots, workload.files
+    end = tap.check(name + ": runs", workload.work)
+    selection = ["publication_names=viaroot"]
+    tap.check(name + ": read", workload.receive, slots[0], files[0], end, selection, {})
+    _, batches = tap.check(name + ": stream as specified", checks.parse_file, files[0])
+    tap.check(name + ": read while transactions are in progress", workload.receive, slots[4],
+              files[4], end, [*selection, "streaming=on"], {"logical_decoding_work_mem": "64kB"})
+    tap.check(name + ": the same when streamed", checks.same_when_streamed, files[4], batches)
+    tap.check(name + ": applied, equal to the source", checks.apply_and_compare, batches,
+              workload.databases, "p")
+    workload.live.finish(end)
+    workload.clean()
+
+
 def main():
     bindir, directory, names = sys.argv[1], sys.argv[2], sys.argv[3:]
     tap = Tap()
     for name in names:
         kind = Random if name.startswith("random-") else Workload
         try:
-            replay(tap, kind(bindir, directory, name))
+            if name.startswith("join-"):
+                join.run(tap, bindir, directory, name)
+            elif name == "viaroot":
+                via_root(tap, Workload(bindir, directory, name))
+            else:
+                replay(tap, kind(bindir, directory, name))
         except Reported:
             pass
     print("1..%d" % tap.tests)

@@ -4,6 +4,7 @@
 #
 #   test/replay/run.sh [WORKLOAD...]    all in workloads/, and two random ones
 #   test/replay/run.sh random-7         a random one by its seed
+#   test/replay/run.sh join-7           first rows read while they change
 #
 # libpq's environment says where the server is (PGHOST, PGPORT, PGUSER); the
 # programs are those of PG_CONFIG or of the PATH. Without PGHOST, scripts/check
@@ -21,7 +22,7 @@ protoc -I"$root/proto" --python_out="$out" cdc/v1/cdc.proto
 bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 
 if [ $# = 0 ]; then
-	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2
+	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2 join-1
 fi
 
 # The system's first: one of the user's may not see the packaged modules.

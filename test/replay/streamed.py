@@ -1,5 +1,5 @@
-"""Reads a stream with transactions in progress, and puts together what is left
-of each when its outcome is known."""
+"""Reads a stream with transactions in progress and prepared ones, and puts together
+what is left of each when its outcome is known."""
 
 import collections
 
@@ -31,8 +31,10 @@ def without_subxid(raw):
 class Reader:
     def __init__(self):
         self.open = {}
+        self.prepared = {}              # by gid
         self.schemas = {}
         self.streamed = 0               # transactions that came before their commit
+        self.two_phase = 0              # that came when they were prepared
         self.void = 0                   # events that were rolled back
 
     def batch(self, data):
@@ -66,7 +68,7 @@ class Reader:
             txn.events.append((subxid, t.first_lsn + event.lsn_offset, event.index, raw))
         txn.count += len(batch.events)
         if batch.outcome == pb.OUTCOME_OPEN:
-            if t.metadata and not t.commit_lsn:
+            if t.metadata and not (t.commit_lsn or t.prepare_lsn):
                 raise Damaged("metadata before the outcome")
             return None
         return self.end(batch, t, self.open.pop(t.xid))
@@ -76,11 +78,25 @@ class Reader:
             raise Damaged("transaction %d has %d events, not %d" %
                           (t.xid, txn.count, batch.event_count))
         self.streamed += any(subxid is not None for subxid, *_ in txn.events)
+        if batch.outcome == pb.OUTCOME_PREPARED:
+            if t.commit_lsn or not t.prepare_lsn or not t.gid or t.gid in self.prepared:
+                raise Damaged("a prepared transaction with gid %r" % t.gid)
+            self.prepared[t.gid] = t.xid, txn, dict(t.metadata)
+            self.two_phase += 1
+            return None
+        metadata = dict(t.metadata)
+        if t.gid:
+            # of one that nothing was sent of, or that was prepared before, is the end alone
+            if txn.events or metadata:
+                raise Damaged("the end of prepared transaction %r has events" % t.gid)
+            xid, txn, metadata = self.prepared.pop(t.gid, (t.xid, txn, metadata))
+            if xid != t.xid:
+                raise Damaged("transaction %d prepared as %r ends as %d" % (xid, t.gid, t.xid))
         if batch.outcome == pb.OUTCOME_ROLLED_BACK:
             self.void += len(txn.events)
             return None
         events = [Event((t.commit_lsn, lsn, index), raw) for _, lsn, index, raw in txn.events]
-        return Transaction(t.xid, events, dict(t.metadata), batch.outcome)
+        return Transaction(t.xid, events, metadata, batch.outcome)
 
     def alone(self, batch, data):
         event, raw = batch.events[0], self.raw_events(data)[0]

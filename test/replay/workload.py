@@ -1,7 +1,10 @@
 """Workloads: what runs on the source, and how its changes are read."""
 
+import atexit
 import os
+import signal
 import subprocess
+import time
 
 import generate
 import target
@@ -47,8 +50,8 @@ class Workload:
         self.bindir = bindir
         self.name = name
         self.databases = ["cdc_replay_%s_%d" % (name.replace("-", "_"), i) for i in (1, 2)]
-        self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "abc"]
-        self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "abc"]
+        self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "abcdef"]
+        self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "abcdef"]
 
     def program(self, name, *args, **kwargs):
         environment = {**os.environ, "BINDIR": self.bindir, "PGDATABASE": self.databases[0]}
@@ -65,7 +68,7 @@ class Workload:
 
     def prepare(self):
         self.psql("postgres", "-c", "SELECT pg_drop_replication_slot(slot_name) FROM "
-                  "pg_replication_slots WHERE slot_name IN ('%s', '%s', '%s')" % tuple(self.slots))
+                  "pg_replication_slots WHERE slot_name IN ('%s')" % "', '".join(self.slots))
         preamble = os.path.join(HERE, "workloads", self.name.split("-")[0] + ".pre.sql")
         for database in self.databases:
             self.psql("postgres", "-c", "DROP DATABASE IF EXISTS " + database,
@@ -74,11 +77,13 @@ class Workload:
                 self.psql(database, "-f", preamble)
         self.psql(self.databases[0], "-c", "CREATE EXTENSION cdc")
         for slot in self.slots:
-            self.psql(self.databases[0], "-c", "SELECT cdc.create_slot('%s')" % slot)
+            self.psql(self.databases[0], "-c", "SELECT cdc.create_slot('%s', two_phase => %s)" %
+                      (slot, slot in self.slots[3:]))
 
     def work(self):
         """Returns the LSN up to which there is something to read."""
         self.prepare()
+        self.live = Live(self, self.slots[5], self.files[5])
         self.changes()
         self.psql(self.databases[0], "-c", LAST_EVENTS)
         return self.psql(self.databases[0], "-c", "SELECT pg_current_wal_insert_lsn()").strip()
@@ -89,6 +94,10 @@ class Workload:
             self.program("bash", "-e", script + ".sh")
         else:
             self.psql(self.databases[0], "-f", script + ".sql")
+
+    def receive_live(self, end):
+        """The rest of what was read all the while."""
+        self.live.finish(end)
 
     def receive(self, slot, file, end, options, settings):
         args = ["-d", self.databases[0], "--slot", slot, "--start", "--no-loop", "-f", file,
@@ -113,6 +122,36 @@ class Workload:
             self.psql(self.databases[0], "-c", "SELECT cdc.drop_slot('%s', true)" % slot)
         for database in self.databases:
             self.psql("postgres", "-c", "DROP DATABASE " + database)
+
+
+class Live:
+    """Reads a slot while it changes: transactions that are in progress, some of
+    which are rolled back meanwhile, and prepared ones."""
+
+    def __init__(self, workload, slot, file):
+        self.workload, self.slot = workload, slot
+        environment = {**os.environ, "PGOPTIONS": "-c logical_decoding_work_mem=64kB"}
+        self.process = subprocess.Popen(
+            [os.path.join(workload.bindir, "pg_recvlogical"), "-d", workload.databases[0], "--slot", slot,
+             "--start", "--no-loop", "-f", file, "-s", "1", "-F", "0", "-o", "messages=*",
+             "-o", "streaming=on", "-o", "two_phase=on"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
+        atexit.register(self.process.kill)
+
+    def finish(self, end):
+        deadline = time.time() + 120
+        while self.process.poll() is None and time.time() < deadline:
+            reached = self.workload.psql(
+                self.workload.databases[0], "-c",
+                "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots WHERE slot_name = '%s'"
+                % (end, self.slot)).strip()
+            if reached == "t":
+                break
+            time.sleep(0.2)
+        self.process.send_signal(signal.SIGINT)
+        _, said = self.process.communicate(timeout=60)
+        if self.process.returncode != 0 or reached != "t":
+            raise Failed("pg_recvlogical ended with %s: %s" % (self.process.returncode, said))
 
 
 class Random(Workload):

@@ -6,6 +6,7 @@ use warnings;
 
 use FindBin;
 use lib $FindBin::Bin;
+use CdcRow;
 use CdcStream;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -119,6 +120,60 @@ receive($node, 'streaming');
 	my @after = outcomes(receive($node, 'streaming', options => { streaming => 'on' }));
 	ok(!(grep { $_->{name} eq 'COMMITTED' } @after), 'it never commits');
 }
+
+# messages in savepoints, rolled back after they were sent, and before; what a
+# reader keeps
+sub kept_messages
+{
+	my (%void, @messages);
+
+	foreach my $batch (batches(join '', @_))
+	{
+		foreach (fields($batch))
+		{
+			$void{$_} = 1 foreach $_->[0] == 8 ? CdcRow::varints($_->[1]) : ();
+			next if $_->[0] != 7;
+			my %event = map { $_->[0] => $_->[1] } fields($_->[1]);
+			next if $event{1} != 5;
+			my %message = map { $_->[0] => $_->[1] } fields($event{13});
+			push @messages, [ $event{10}, $message{2} ];
+		}
+	}
+	return join ' ', map { ($void{ $_->[0] } ? '-' : '') . $_->[1] } @messages;
+}
+
+my %savepoints = (
+	filler => q{INSERT INTO t SELECT nextval('filler'), repeat('x', 100) FROM generate_series(1, 1000)},
+	map { $_ => "SELECT pg_logical_emit_message(true, '$_', 'x')" } qw(top void nested released small kept last));
+sql('CREATE SEQUENCE filler START 100000');
+my @steps = ('BEGIN', 'top', 'filler', 'SAVEPOINT a', 'void', 'filler', '?', 'SAVEPOINT b', 'nested', 'filler', '?', 'RELEASE b', 'released',
+	'filler', 'ROLLBACK TO a', 'small', 'ROLLBACK TO a', 'filler', '?', 'SAVEPOINT c', 'kept', 'filler', '?', 'RELEASE c', 'RELEASE a', 'last');
+slot($node, 'messages');
+sql("SELECT cdc.create_slot('messages_prepared', two_phase => true)");
+my %streamed = (options => { streaming => 'on', messages => '*' });
+{
+	# while it is in progress
+	my $session = $node->background_psql('postgres');
+	my @received;
+	foreach (@steps, 'COMMIT', '?')
+	{
+		if ($_ eq '?') { push @received, receive($node, 'messages', %streamed) }
+		else { $session->query_safe($savepoints{$_} // $_) }
+	}
+	$session->quit;
+	# a new connection streams only once it is beyond what was confirmed: what
+	# was rolled back until then does not come again
+	is(join(', ', map { kept_messages($_) } @received),
+		'top void, top void nested, top -void -nested -released, top kept, top kept last',
+		'messages in savepoints, seen while the transaction is in progress');
+}
+receive($node, 'messages_prepared', %streamed);
+slot($node, 'messages_plain');
+sql(join '; ', map { $savepoints{$_} // $_ } (grep { $_ ne '?' } @steps), "PREPARE TRANSACTION 'messages'");
+is(kept_messages(receive($node, 'messages_prepared', %streamed)), 'top -void -nested -released kept last',
+	'all of them in one connection, of a prepared transaction');
+sql("COMMIT PREPARED 'messages'");
+is(kept_messages(receive($node, 'messages_plain', options => { messages => '*' })), 'top kept last', 'those that count, as core tells them');
 
 # an origin is known at the end only, where there is no transaction
 sql(q{SELECT pg_replication_origin_create('far'); SELECT pg_replication_origin_session_setup('far');} .

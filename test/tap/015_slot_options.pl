@@ -75,7 +75,7 @@ like($err, qr/options of an earlier slot "stored" count for the new one/, 'a war
 sql("SELECT cdc.alter_slot('stored', ARRAY['old', NULL, 'tables', NULL])");
 is(sql("SELECT options FROM cdc.slots WHERE slot_name = 'stored'"), '{"format": "json"}', 'alter_slot serves such slots');
 $node->psql('postgres', 'DROP_REPLICATION_SLOT stored', replication => 'database', stdout => \$out, stderr => \$err);
-$node->psql('postgres', 'BEGIN ISOLATION LEVEL REPEATABLE READ; CREATE_REPLICATION_SLOT stored LOGICAL cdc USE_SNAPSHOT; SELECT count(*) FROM u; COMMIT',
+$node->psql('postgres', 'BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; CREATE_REPLICATION_SLOT stored LOGICAL cdc USE_SNAPSHOT; SELECT count(*) FROM u; COMMIT',
 	replication => 'database', stdout => \$out, stderr => \$err);
 is($err, '', 'with USE_SNAPSHOT nothing is read, since that would be in the way');
 like($out, qr/^stored\|.*^2$/ms, 'and the snapshot serves');

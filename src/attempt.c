@@ -1,0 +1,80 @@
+/*
+ * attempt.c
+ *	  Writes events; failures where that is not possible.
+ */
+#include "postgres.h"
+
+#include "attempt.h"
+#include "guard.h"
+
+static void
+write_change(void *arg)
+{
+	CdcAttempt *attempt = arg;
+
+	cdc_event_change(attempt->out, attempt->change);
+}
+
+static void
+write_failed_key(void *arg)
+{
+	CdcAttempt *attempt = arg;
+
+	cdc_event_failure(attempt->out, attempt->change, true, "", "", 0);
+}
+
+/* Writes, in place of the event that begins at `start`, one that says why there
+ * is none. */
+static void
+write_failure(CdcAttempt *attempt, int start, bool with_key,
+			  int sqlerrcode, const char *message, AttrNumber column)
+{
+	attempt->out->len = start;
+	with_key = with_key && cdc_guarded(write_failed_key, attempt) == NULL &&
+		attempt->out->len - start < attempt->max_len / 2;
+	attempt->out->len = start;
+	cdc_event_failure(attempt->out, attempt->change, with_key,
+					  unpack_sql_state(sqlerrcode), message, column);
+}
+
+void
+cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
+{
+	int			start = attempt->out->len;
+	ErrorData  *error = undecided;
+
+	if (error == NULL && careful)
+		error = cdc_guarded(write_change, attempt);
+	else if (error == NULL)
+		write_change(attempt);
+	if (error != NULL)
+	{
+		if (attempt->stop_on_error)
+			ReThrowError(error);
+		write_failure(attempt, start, undecided == NULL, error->sqlerrcode,
+					  error->message_id != NULL ? error->message_id : "unknown error",
+					  attempt->change->failing);
+	}
+	else if (unlikely(attempt->out->len - start > attempt->max_len))
+	{
+		if (attempt->stop_on_error)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("row is too large for one event")));
+		write_failure(attempt, start, true, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+					  "row is too large for one event", 0);
+	}
+}
+
+void
+cdc_error_place(void *arg)
+{
+	CdcErrorPlace *place = arg;
+
+	if (place->change->failing > 0)
+		errcontext("cdc: writing column %d of relation \"%s\"",
+				   place->change->failing, RelationGetRelationName(place->rel));
+	else
+		errcontext("cdc: writing a change of relation \"%s\"",
+				   RelationGetRelationName(place->rel));
+}
