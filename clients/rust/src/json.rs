@@ -15,6 +15,7 @@ use crate::row::Row;
 use crate::schema::{Schema, SchemaCache, Table, REDACTED_BASE};
 use crate::wire::{Fields, Wire};
 
+pub(crate) use self::value::write_text;
 pub use self::value::write_value;
 
 /// Appends the lines of a batch, each with a newline. The batch's own schemas

@@ -17,6 +17,7 @@ mod event;
 mod frame;
 pub mod json;
 mod limits;
+mod load;
 pub mod metrics;
 mod net;
 mod position;
@@ -34,7 +35,7 @@ mod wire;
 /// The messages of `proto/cdc/v1/cdc.proto`, as prost makes them: for whoever
 /// needs a message as a whole. The views of this crate read the same bytes
 /// without copying them.
-#[allow(missing_docs, clippy::all, clippy::pedantic)]
+#[allow(missing_docs, clippy::all, rustdoc::all)]
 pub mod pb {
     include!("pb/cdc.v1.rs");
 }
@@ -56,6 +57,7 @@ pub use error::{Error, Refusal, ServerError};
 pub use event::{Event, Failure, Message, Op, Truncate};
 pub use frame::{unframe, FrameReader, Frames};
 pub use limits::Limits;
+pub use load::{InitialLoad, Joiner, Reread};
 pub use net::{ConnectConfig, Connection, SslMode};
 pub use position::{Lsn, ParseError, Position};
 pub use row::{overlay, Row, Values};

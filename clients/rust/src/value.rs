@@ -155,3 +155,37 @@ impl<'a> Value<'a> {
         }
     }
 }
+
+/// Text that PostgreSQL reads back to the same value, in a session with
+/// DateStyle `ISO`: to be cast to the column's `pg_type`.
+impl std::fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = String::new();
+        crate::json::write_text(&mut text, self).map_err(|_| std::fmt::Error)?;
+        f.write_str(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text() {
+        for (value, text) in [
+            (Value::Bool(true), "t"),
+            (Value::Double(1e20), "1e+20"),
+            (Value::Float(f32::INFINITY), "Infinity"),
+            (Value::Bytes(&[0, 255]), "\\x00ff"),
+            (Value::TimestampTz(Timestamp(0)), "2000-01-01 00:00:00+00"),
+            (Value::TimestampTz(Timestamp(-70_000_000_000_000_000)), "0220-10-14 19:33:20+00 BC"),
+            (Value::TimestampTz(Timestamp::INFINITY), "infinity"),
+            (
+                Value::Array(Array::parse(Type::Text, b"\x0a\x01a\x0a\x03\"b,").unwrap()),
+                r#"{a,"\"b,"}"#,
+            ),
+        ] {
+            assert_eq!(value.to_string(), text);
+        }
+    }
+}

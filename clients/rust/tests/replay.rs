@@ -2,73 +2,19 @@
 //! also when transactions are sent before they have ended.
 
 mod common;
+#[path = "common/compare.rs"]
+mod compare_mod;
 #[path = "common/live.rs"]
 mod live;
 #[path = "common/workload.rs"]
 mod workload_mod;
 
-use std::collections::BTreeMap;
-
+use compare_mod::{compare, rows};
 use live::{available, next, Database};
 use pgcdc::{
-    Applier, Assembler, Error, MemoryState, Op, Outcome, Relation, Row, Schema, SchemaCache, State,
-    StreamConfig,
+    Applier, Assembler, Error, MemoryState, Op, Outcome, Relation, SchemaCache, State, StreamConfig,
 };
-use workload_mod::{Workload, SCHEMA, TABLES};
-
-type Rows = Vec<BTreeMap<String, Vec<u8>>>;
-
-/// Rows by column name, without tags, sorted; equal rows as often as they are
-/// there.
-fn rows(state: &mut MemoryState, schema: &Schema) -> Rows {
-    let table = &schema.table;
-    let mut rows = Rows::new();
-    state
-        .scan(&Relation::from(table), &mut |_, row| {
-            let mut fields = BTreeMap::new();
-            let mut count = 1;
-            for field in Row::new(row).fields() {
-                let field = field?;
-                match table.column(field.number) {
-                    Some(column) => {
-                        let tag = if column.number < 16 { 1 } else { 2 };
-                        assert!(fields
-                            .insert(column.name.clone(), field.raw[tag..].to_vec())
-                            .is_none());
-                    }
-                    None => match field.value {
-                        pgcdc::Wire::Varint(n) => count = n,
-                        other => panic!("{other:?}"),
-                    },
-                }
-            }
-            rows.extend(std::iter::repeat_n(fields, count as usize));
-            Ok(())
-        })
-        .unwrap();
-    rows.sort();
-    rows
-}
-
-fn compare(applier: &mut Applier<MemoryState>) -> usize {
-    let schemas: Vec<_> = applier.schemas().cloned().collect();
-    let of = |name: &str| schemas.iter().find(|s| s.table.name == name).cloned();
-    let mut compared = 0;
-    for table in TABLES {
-        let Some(schema) = of(table) else { continue };
-        let ours = rows(applier.state(), &schema);
-        let theirs = match of(&format!("copy_{table}")) {
-            Some(copy) => rows(applier.state(), &copy),
-            None => Rows::new(),
-        };
-        for (ours, theirs) in ours.iter().zip(&theirs) {
-            assert_eq!(ours, theirs, "{table}");
-        }
-        assert_eq!(ours.len(), theirs.len(), "{table}");
-        compared += ours.len();
-    }
-    compared
-}
+use workload_mod::{Workload, SCHEMA};
 
 fn is_end(event: &pgcdc::Event<'_>) -> bool {
     event.op == Op::Message && event.message.is_some_and(|m| m.prefix == "end")

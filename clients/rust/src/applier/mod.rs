@@ -18,6 +18,7 @@ use crate::row::{overlay, Row};
 use crate::schema::{ReplicaIdentity, Schema, SchemaCache, Table};
 
 pub use memory::MemoryState;
+pub(crate) use rows::has_all_columns;
 
 /// Name of a relation: schema and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -243,7 +244,11 @@ impl<S: State> Applier<S> {
         }))
     }
 
-    fn is_before(&mut self, position: Position) -> bool {
+    pub(crate) fn applied(&mut self, position: Position) {
+        self.last = position;
+    }
+
+    pub(crate) fn is_before(&mut self, position: Position) -> bool {
         if position.commit_lsn != self.last.commit_lsn {
             self.resuming = false;
             return position.commit_lsn < self.last.commit_lsn;

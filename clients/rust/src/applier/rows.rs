@@ -80,7 +80,7 @@ pub(super) fn key_of(table: &Table, row: &[u8]) -> Result<Vec<u8>, Damage> {
 
 /// Whether an UPDATE says the value of every column, so that the row before it
 /// is not needed.
-pub(super) fn has_all_columns(table: &Table, event: &Event<'_>) -> Result<bool, Damage> {
+pub(crate) fn has_all_columns(table: &Table, event: &Event<'_>) -> Result<bool, Damage> {
     let mut numbers = Vec::new();
     for row in [event.key, event.new] {
         for field in row.fields() {

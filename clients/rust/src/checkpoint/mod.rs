@@ -91,10 +91,10 @@ fn parse(text: &str) -> Option<Checkpoint> {
     let mut seen = 0;
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     while !rest.is_empty() {
-        let (name, tail) = string(rest)?;
+        let (name, tail) = json_string(rest)?;
         let tail = tail.trim_start().strip_prefix(':')?.trim_start();
         let (value, tail) = if tail.starts_with('"') {
-            string(tail)?
+            json_string(tail)?
         } else {
             let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
             (tail[..end].to_owned(), &tail[end..])
@@ -121,7 +121,7 @@ fn parse(text: &str) -> Option<Checkpoint> {
 }
 
 /// A JSON string at the front, and the rest.
-fn string(text: &str) -> Option<(String, &str)> {
+pub(crate) fn json_string(text: &str) -> Option<(String, &str)> {
     let mut out = String::new();
     let mut chars = text.strip_prefix('"')?.char_indices();
     while let Some((at, c)) = chars.next() {

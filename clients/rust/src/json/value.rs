@@ -166,14 +166,25 @@ fn array(out: &mut String, array: &Array<'_>) -> Result<(), Damage> {
         });
     }
     let mut text = String::new();
-    for (&size, &bound) in array.dimensions().iter().zip(array.lower_bounds()) {
-        let last = i64::from(bound) + i64::from(size) - 1;
-        put(&mut text, format_args!("[{bound}:{last}]"));
-    }
-    text.push('=');
-    nested(&mut text, array.dimensions(), &mut array.iter(), "{}", &mut literal)?;
+    array_literal(&mut text, array)?;
     string(out, &text);
     Ok(())
+}
+
+/// PostgreSQL's array literal, with the bounds where they are not 1.
+pub(crate) fn array_literal(out: &mut String, array: &Array<'_>) -> Result<(), Damage> {
+    if array.is_empty() {
+        out.push_str("{}");
+        return Ok(());
+    }
+    if array.lower_bounds().iter().any(|&bound| bound != 1) {
+        for (&size, &bound) in array.dimensions().iter().zip(array.lower_bounds()) {
+            let last = i64::from(bound) + i64::from(size) - 1;
+            put(out, format_args!("[{bound}:{last}]"));
+        }
+        out.push('=');
+    }
+    nested(out, array.dimensions(), &mut array.iter(), "{}", &mut literal)
 }
 
 type Element<'f> = dyn FnMut(&mut String, Option<Value<'_>>) -> Result<(), Damage> + 'f;
@@ -201,6 +212,42 @@ fn nested(
     Ok(())
 }
 
+/// PostgreSQL's text form.
+pub(crate) fn write_text(out: &mut String, value: &Value<'_>) -> Result<(), Damage> {
+    match value {
+        Value::Bool(v) => out.push(if *v { 't' } else { 'f' }),
+        Value::Float(v) => drop(number::single(out, *v)),
+        Value::Double(v) => drop(number::double(out, *v)),
+        Value::Int32(v) => put(out, format_args!("{v}")),
+        Value::Int64(v) => put(out, format_args!("{v}")),
+        Value::UInt32(v) => put(out, format_args!("{v}")),
+        Value::Bytes(v) => {
+            out.push_str("\\x");
+            hex_digits(out, v);
+        }
+        Value::Uuid(v) => uuid(out, v),
+        Value::Timestamp(v) => put(out, format_args!("{v}")),
+        Value::TimestampTz(v) => match v.to_string().strip_suffix(" BC") {
+            _ if v.is_infinite() => put(out, format_args!("{v}")),
+            Some(text) => put(out, format_args!("{text}+00 BC")),
+            None => put(out, format_args!("{v}+00")),
+        },
+        Value::Date(v) => put(out, format_args!("{v}")),
+        Value::Time(v) => put(out, format_args!("{v}")),
+        Value::TimeTz(v) => put(out, format_args!("{v}")),
+        Value::Interval(v) => put(out, format_args!("{v}")),
+        Value::Array(v) => return array_literal(out, v),
+        Value::Numeric(v)
+        | Value::Text(v)
+        | Value::Json(v)
+        | Value::Other(v)
+        | Value::Redacted(v) => {
+            out.push_str(v);
+        }
+    }
+    Ok(())
+}
+
 /// An element in an array literal, as PostgreSQL prints it.
 fn literal(out: &mut String, value: Option<Value<'_>>) -> Result<(), Damage> {
     let Some(value) = value else {
@@ -208,38 +255,12 @@ fn literal(out: &mut String, value: Option<Value<'_>>) -> Result<(), Damage> {
         return Ok(());
     };
     let mut own = String::new();
-    let text = match value {
-        Value::Bool(v) => {
-            if v {
-                "t"
-            } else {
-                "f"
-            }
-        }
-        Value::Float(v) => {
-            number::single(&mut own, v);
+    let text = match value.as_str() {
+        Some(text) => text,
+        None => {
+            write_text(&mut own, &value)?;
             &own
         }
-        Value::Double(v) => {
-            number::double(&mut own, v);
-            &own
-        }
-        Value::Bytes(v) => {
-            own.push_str("\\x");
-            hex_digits(&mut own, v);
-            &own
-        }
-        Value::Uuid(v) => {
-            uuid(&mut own, &v);
-            &own
-        }
-        other => match other.as_str() {
-            Some(text) => text,
-            None => {
-                write(&mut own, other)?;
-                &own
-            }
-        },
     };
     let space = |b: u8| b.is_ascii_whitespace() || b == 0x0b;
     let special = |b: u8| space(b) || matches!(b, b'"' | b'\\' | b'{' | b'}' | b',');

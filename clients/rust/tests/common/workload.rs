@@ -37,11 +37,19 @@ pub struct Workload {
     /// Prepared transactions that wait for their end.
     prepared: Vec<String>,
     pub prefix: String,
+    /// Tables are altered from time to time.
+    pub alters: bool,
 }
 
 impl Workload {
     pub fn new(seed: u64, prefix: &str) -> Self {
-        Workload { random: Random(seed), added: 0, prepared: Vec::new(), prefix: prefix.into() }
+        Workload {
+            random: Random(seed),
+            added: 0,
+            prepared: Vec::new(),
+            prefix: prefix.into(),
+            alters: true,
+        }
     }
 
     fn statement(&mut self) -> String {
@@ -121,7 +129,7 @@ impl Workload {
         if self.random.below(4) == 0 {
             self.end_prepared(sql).await;
         }
-        if self.random.below(15) == 0 && self.prepared.is_empty() {
+        if self.alters && self.random.below(15) == 0 && self.prepared.is_empty() {
             let ddl = self.ddl();
             sql.query(&ddl).await.unwrap_or_else(|error| panic!("{ddl}: {error}"));
         }
