@@ -1,93 +1,216 @@
 //! Prints a stream as JSON lines. See `cdc-tail --help`.
 
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::process::ExitCode;
 
-use pgcdc::{json, Batch, FrameReader, Limits, SchemaCache};
+use pgcdc::{
+    json, Batch, ConnectConfig, DeadLetterFile, FrameReader, Limits, SchemaCache, StreamConfig,
+};
 
 const USAGE: &str = "\
 usage: cdc-tail --file FILE
+       cdc-tail --slot SLOT [--conninfo CONNINFO]
+       cdc-tail --dead-letters FILE
 
-  --file FILE    what pg_recvlogical wrote, or delimited batches; - is standard input
-  --table NAME   only this table, as in the JSON member relation; several may be given
+  --file FILE          what pg_recvlogical wrote, or delimited batches; - is standard input
+  --slot SLOT          a replication slot, followed until interrupted
+  --conninfo CONNINFO  URL or conninfo string; what it lacks comes from PGHOST and so on
+  --option NAME=VALUE  of the plugin; several may be given
+  --create             create the slot if it does not exist
+  --ack                acknowledge what was printed; otherwise it comes again the next time
+  --dead-letters FILE  what a DeadLetterFile has, reason and error before each
+  --table NAME         only this table, as in the JSON member relation; several may be given
+  --json               never with colours, which otherwise come on a terminal
 ";
 
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[derive(Default)]
 struct Options {
     file: Option<String>,
+    slot: Option<String>,
+    letters: Option<String>,
+    conninfo: String,
+    plugin: Vec<(String, String)>,
     tables: Vec<String>,
+    create: bool,
+    ack: bool,
+    json: bool,
+    help: bool,
 }
 
-fn options() -> Result<Option<Options>, String> {
-    let mut options = Options { file: None, tables: Vec::new() };
-    let mut args = std::env::args().skip(1);
+fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
+    let mut options = Options::default();
     while let Some(arg) = args.next() {
         let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         match arg.as_str() {
             "--file" => options.file = Some(value()?),
+            "--slot" => options.slot = Some(value()?),
+            "--dead-letters" => options.letters = Some(value()?),
+            "--conninfo" => options.conninfo = value()?,
             "--table" => options.tables.push(value()?),
-            "--json" => (),
-            "--help" | "-h" => return Ok(None),
-            _ => return Err(format!("unknown argument {arg}")),
+            "--option" => {
+                let value = value()?;
+                let (name, value) = value.split_once('=').ok_or("--option needs NAME=VALUE")?;
+                options.plugin.push((name.into(), value.into()));
+            }
+            "--create" => options.create = true,
+            "--ack" => options.ack = true,
+            "--json" => options.json = true,
+            "--help" | "-h" => options.help = true,
+            _ => return Err(format!("unknown argument {arg}").into()),
         }
     }
-    Ok(Some(options))
+    Ok(options)
 }
 
-/// Events of the tables that were asked for, and all outcomes.
-fn print(
-    out: &mut impl Write,
-    line: &mut String,
-    batch: &Batch<'_>,
-    schemas: &SchemaCache,
-    tables: &[String],
-) -> Result<(), Box<dyn std::error::Error>> {
-    line.clear();
-    if tables.is_empty() {
-        json::write_batch(line, batch, schemas)?;
-        return Ok(out.write_all(line.as_bytes())?);
-    }
-    for event in batch.events() {
-        let event = event?;
-        if event.schema == 0 || !tables.contains(&schemas.get(event.schema)?.table.to_string()) {
-            continue;
+/// Prints the lines of batches.
+struct Printer<W: Write> {
+    out: W,
+    text: String,
+    tables: Vec<String>,
+    colours: bool,
+}
+
+/// What an op looks like on a terminal.
+const COLOURS: [(&str, &str); 7] = [
+    ("INSERT", "32"),
+    ("UPDATE", "33"),
+    ("DELETE", "31"),
+    ("TRUNCATE", "31"),
+    ("REWRITE", "35"),
+    ("MESSAGE", "36"),
+    ("COMMITTED", "2"),
+];
+
+impl<W: Write> Printer<W> {
+    fn batch(&mut self, batch: &Batch<'_>, schemas: &SchemaCache) -> Result<()> {
+        self.text.clear();
+        if self.tables.is_empty() {
+            json::write_batch(&mut self.text, batch, schemas)?;
+        } else {
+            for event in batch.events() {
+                let event = event?;
+                if event.schema != 0
+                    && self.tables.contains(&schemas.get(event.schema)?.table.to_string())
+                {
+                    json::write_event(&mut self.text, batch, &event, schemas)?;
+                    self.text.push('\n');
+                }
+            }
         }
-        json::write_event(line, batch, &event, schemas)?;
-        line.push('\n');
+        if !self.colours {
+            return Ok(self.out.write_all(self.text.as_bytes())?);
+        }
+        for line in self.text.lines() {
+            // control characters are escaped in JSON, so that data can not
+            // write to the terminal
+            let op = COLOURS.iter().find(|(op, _)| line.contains(&format!("\"op\":\"{op}\"")));
+            let colour = op.map_or("0", |(_, colour)| colour);
+            writeln!(self.out, "\x1b[{colour}m{line}\x1b[0m")?;
+        }
+        Ok(())
     }
-    Ok(out.write_all(line.as_bytes())?)
 }
 
-fn file(options: &Options, name: &str) -> Result<(), Box<dyn std::error::Error>> {
+fn file<W: Write>(name: &str, printer: &mut Printer<W>) -> Result<()> {
     let input: Box<dyn Read> = match name {
         "-" => Box::new(io::stdin()),
         name => Box::new(std::fs::File::open(name).map_err(|e| format!("{name}: {e}"))?),
     };
     let mut frames = FrameReader::new(BufReader::with_capacity(1 << 16, input), Limits::DEFAULT);
-    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let mut schemas = SchemaCache::new(Limits::DEFAULT);
-    let mut line = String::new();
     while let Some(frame) = frames.next_batch()? {
         let batch = Batch::parse(frame)?;
         schemas.add_all(&batch)?;
-        print(&mut out, &mut line, &batch, &schemas, &options.tables)?;
+        printer.batch(&batch, &schemas)?;
     }
-    Ok(out.flush()?)
+    Ok(())
 }
 
-fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let Some(options) = options()? else {
+fn dead_letters<W: Write>(name: &str, printer: &mut Printer<W>) -> Result<()> {
+    let bytes = std::fs::read(name).map_err(|e| format!("{name}: {e}"))?;
+    let mut result = Ok(());
+    DeadLetterFile::read(&bytes, |reason, error, position, batch| {
+        if result.is_ok() {
+            result = dead_letter(reason, error, position, batch, printer);
+        }
+    })?;
+    result
+}
+
+fn dead_letter<W: Write>(
+    reason: &str,
+    error: &str,
+    position: &str,
+    batch: &[u8],
+    printer: &mut Printer<W>,
+) -> Result<()> {
+    writeln!(printer.out, "-- {reason} {position} {}", error.escape_debug())?;
+    let print = |printer: &mut Printer<W>| {
+        let batch = Batch::parse(batch)?;
+        let mut schemas = SchemaCache::new(Limits::DEFAULT);
+        schemas.add_all(&batch)?;
+        printer.batch(&batch, &schemas)
+    };
+    match print(printer) {
+        Err(error) => Ok(writeln!(printer.out, "-- {} bytes: {error}", batch.len())?),
+        Ok(()) => Ok(()),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn follow<W: Write>(options: &Options, slot: &str, printer: &mut Printer<W>) -> Result<()> {
+    let mut config = StreamConfig::new(ConnectConfig::parse(&options.conninfo)?, slot);
+    config.create_slot = options.create;
+    config.options.extend(options.plugin.iter().cloned());
+    let mut stream = config.start().await?;
+    while let Some(delivery) = stream.next().await {
+        let delivery = delivery?;
+        printer.batch(&delivery.batch()?, delivery.schemas())?;
+        printer.out.flush()?;
+        if options.ack {
+            stream.ack(&delivery);
+        }
+    }
+    Ok(())
+}
+
+fn run() -> Result<()> {
+    let options = options(std::env::args().skip(1))?;
+    if options.help {
         print!("{USAGE}");
         return Ok(());
-    };
-    match &options.file {
-        Some(name) => file(&options, name),
-        None => Err(USAGE.into()),
     }
+    let stdout = io::stdout();
+    let mut printer = Printer {
+        colours: !options.json && stdout.is_terminal(),
+        out: BufWriter::with_capacity(1 << 16, stdout.lock()),
+        text: String::new(),
+        tables: options.tables.clone(),
+    };
+    let result = match (&options.file, &options.slot, &options.letters) {
+        (Some(name), None, None) => file(name, &mut printer),
+        (None, Some(slot), None) => follow(&options, slot, &mut printer),
+        (None, None, Some(name)) => dead_letters(name, &mut printer),
+        _ => Err(USAGE.into()),
+    };
+    // what came before an error is printed
+    printer.out.flush()?;
+    result
 }
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
+        // whoever reads has had enough
+        Err(error)
+            if error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) =>
+        {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("cdc-tail: {error}");
             ExitCode::FAILURE
