@@ -28,6 +28,7 @@ const STATE: &str = "SELECT coalesce(md5(string_agg(a::text, ',' ORDER BY id)), 
 struct Consumer {
     child: Child,
     log: PathBuf,
+    killed: bool,
 }
 
 fn start(source: &Database, target: &Database) -> Consumer {
@@ -39,13 +40,16 @@ fn start(source: &Database, target: &Database) -> Consumer {
         .stderr(Stdio::from(std::fs::File::create(&log).unwrap()))
         .spawn()
         .unwrap();
-    Consumer { child, log }
+    Consumer { child, log, killed: false }
 }
 
 impl Consumer {
     /// One that ended by itself must have had a reason.
     fn kill(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
+            if self.killed {
+                return;
+            }
             let log = std::fs::read_to_string(&self.log).unwrap();
             // the former walsender has not noticed yet, the server is away,
             // the transaction of the target was killed with it
@@ -66,6 +70,7 @@ impl Consumer {
             assert!(reasons.iter().any(|reason| log.contains(reason)), "{status}: {log}");
             return;
         }
+        self.killed = true;
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }

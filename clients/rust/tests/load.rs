@@ -104,12 +104,15 @@ async fn interrupted_load_goes_on() {
     if !available() {
         return;
     }
-    let mut db = Database::new("reload").await;
+    let mut db = Database::without_slot("reload").await;
     db.run(
         "CREATE TABLE plain (id int, part text, v int, PRIMARY KEY (part, id)); \
-            INSERT INTO plain SELECT i, 'p' || i % 3, 0 FROM generate_series(1, 300) i",
+            INSERT INTO plain SELECT i, 'p' || i % 3, 0 FROM generate_series(1, 300) i; \
+            ALTER TABLE plain REPLICA IDENTITY FULL",
     )
     .await;
+    let name = db.name.clone();
+    db.run(&format!("SELECT cdc.create_slot('{name}')")).await;
     let mut sql = db.another().await;
     let mut load =
         InitialLoad::plan(&mut sql, "plain", 50, &[("tables", "public.plain")]).await.unwrap();
