@@ -240,6 +240,11 @@ impl SchemaCache {
         Ok(true)
     }
 
+    /// Whether this very schema is there.
+    pub(crate) fn has(&self, version: &SchemaVersion<'_>) -> bool {
+        self.schemas.get(&version.fingerprint).is_some_and(|known| *known.bytes == *version.table)
+    }
+
     /// Takes up all schemas of a batch.
     ///
     /// # Errors

@@ -126,6 +126,76 @@ async fn durable_before_it_is_reported() {
     db.drop().await;
 }
 
+/// A store that fails from its second save on.
+struct Full(AtomicU64);
+
+impl CheckpointStore for Full {
+    fn load(&self) -> pgcdc::BoxFuture<'_, Result<Option<Checkpoint>, Error>> {
+        Box::pin(async { Ok(None) })
+    }
+    fn save<'a>(&'a self, _: &'a Checkpoint) -> pgcdc::BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async {
+            match self.0.fetch_add(1, Ordering::Relaxed) {
+                0 => Ok(()),
+                _ => Err(Error::Io(std::io::ErrorKind::StorageFull.into())),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_can_not_be_stored_is_not_reported() {
+    if !available() {
+        return;
+    }
+    let mut db = orders("full").await;
+    let mut config = db.config().checkpoint(Full(AtomicU64::new(0)));
+    config.feedback_interval = Duration::from_millis(50);
+    let mut stream = config.start().await.unwrap();
+    let before = db.confirmed().await;
+    db.run("INSERT INTO orders VALUES (1)").await;
+    let delivery = next(&mut stream).await.unwrap();
+    stream.ack(&delivery);
+    let error = next(&mut stream).await.unwrap_err();
+    assert!(matches!(error, Error::Other(_)), "{error}");
+    assert_eq!(db.confirmed().await, before);
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn two_consumers_do_not_share_a_slot() {
+    if !available() {
+        return;
+    }
+    let db = orders("share").await;
+    let stream = db.config().start().await.unwrap();
+    let error = db.config().start().await.unwrap_err();
+    assert!(matches!(&error, Error::Server(e) if e.code == "55006"), "{error}");
+    assert!(error.is_transient(), "the other one may be about to end");
+    stream.close().await;
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn traces_and_metadata() {
+    if !available() {
+        return;
+    }
+    let mut db = orders("trace").await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    db.run(&format!(
+        "BEGIN; SELECT cdc.set_traceparent('{trace}'); INSERT INTO orders VALUES (1); COMMIT"
+    ))
+    .await;
+    let mut stream = db.config().start().await.unwrap();
+    let delivery = next(&mut stream).await.unwrap();
+    let batch = delivery.batch().unwrap();
+    let parent = pgcdc::TraceParent::of(&batch.transaction.unwrap()).unwrap();
+    assert_eq!(format!("{:032x}", parent.trace_id), trace[3..35]);
+    stream.close().await;
+    db.drop().await;
+}
+
 #[tokio::test]
 async fn idle_database_does_not_retain_wal() {
     if !available() {

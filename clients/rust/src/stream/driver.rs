@@ -274,7 +274,13 @@ impl Driver {
             return false;
         };
         let checkpoint = self.checkpoint(lsn, position);
-        *saving = Some(Box::pin(async move { store.save(&checkpoint).await.map(|()| lsn) }));
+        *saving = Some(Box::pin(async move {
+            match store.save(&checkpoint).await {
+                Ok(()) => Ok(lsn),
+                // not a reason to connect again
+                Err(error) => Err(Error::Other(Box::new(error))),
+            }
+        }));
         true
     }
 
@@ -318,7 +324,9 @@ impl Driver {
                 let end = lsn(1).ok_or_else(cut)?;
                 self.received = self.received.max(end);
                 self.wal_end = self.wal_end.max(end);
-                self.tracker.keepalive(end);
+                if self.tracker.keepalive(end) {
+                    self.config.metrics.set(Gauge::LagSeconds, 0.0);
+                }
                 self.measure();
                 Ok(body[17] != 0)
             }

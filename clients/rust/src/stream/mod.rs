@@ -208,9 +208,12 @@ impl Stream {
 
     fn accept<'a>(&mut self, bytes: &'a [u8]) -> Result<Batch<'a>, Damage> {
         let batch = Batch::parse(bytes)?;
-        if batch.schemas().next().is_some() {
-            // cloned only while a delivery of before is still held
-            Arc::make_mut(&mut self.schemas).add_all(&batch)?;
+        for version in batch.schemas() {
+            let version = version?;
+            if !self.schemas.has(&version) {
+                // cloned only while a delivery of before is still held
+                Arc::make_mut(&mut self.schemas).add(&version)?;
+            }
         }
         if batch.source.is_some() {
             let source = Fields::new(bytes).flatten().filter(|field| field.number == 9).last();

@@ -114,13 +114,15 @@ impl Tracker {
     }
 
     /// The server says that it has sent everything up to here. Followed while
-    /// nothing is in flight.
-    pub(super) fn keepalive(&self, wal_end: Lsn) {
+    /// nothing is in flight; whether that is so.
+    pub(super) fn keepalive(&self, wal_end: Lsn) -> bool {
         let mut state = self.state();
-        if state.queued == 0 && state.pending.is_empty() && !state.inside {
+        let idle = state.queued == 0 && state.pending.is_empty() && !state.inside;
+        if idle {
             state.acknowledged.0 = state.acknowledged.0.max(wal_end);
             state.delivered = state.delivered.max(wal_end);
         }
+        idle
     }
 
     /// What may be stored, and then reported as flushed.
