@@ -1,15 +1,17 @@
-//! What could not be handled: policies, and a file to keep it in.
+//! What could not be handled: policies, and files to keep it in.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
-use std::sync::Mutex;
+use std::io;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::damage::Damage;
+use crate::datetime::Timestamp;
+use crate::json::string;
 use crate::position::Position;
-use crate::wire::{put_bytes, put_varint};
+use crate::replace::replace;
+use crate::schema::fingerprint;
+use crate::wire::put_varint;
 
 /// What to do with what can not be handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub enum Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
     /// The bytes are damaged.
-    Malformed,
+    Damage,
     /// The schema of an event has not come.
     UnknownSchema,
     /// The server could not write the change.
@@ -40,7 +42,7 @@ impl Reason {
     /// As in `cdc_dead_letters_total{reason}`.
     pub const fn name(self) -> &'static str {
         match self {
-            Reason::Malformed => "malformed",
+            Reason::Damage => "damage",
             Reason::UnknownSchema => "unknown_schema",
             Reason::Failure => "failure",
             Reason::Handler => "handler",
@@ -52,7 +54,7 @@ impl From<Damage> for Reason {
     fn from(damage: Damage) -> Self {
         match damage {
             Damage::UnknownSchema(_) => Reason::UnknownSchema,
-            _ => Reason::Malformed,
+            _ => Reason::Damage,
         }
     }
 }
@@ -95,63 +97,54 @@ impl<T: DeadLetters + ?Sized> DeadLetters for std::sync::Arc<T> {
     }
 }
 
-/// Appends each as a record to a file (mode 0600) and syncs it.
-///
-/// The file is a series of delimited messages with the fields 1 `reason`, 2
-/// `error`, 3 `slot`, 4 `position` (strings) and 5 `batch` (bytes), which
-/// `cdc-tail --dead-letters` and [`DeadLetterFile::read`] read.
-#[derive(Debug)]
-pub struct DeadLetterFile {
-    file: Mutex<File>,
+/// Writes a pair of files for each into a directory, which must exist:
+/// `NAME.pb`, a delimited batch that `cdc-tail --file` prints, and `NAME.json`,
+/// which says why. Their mode is 0600. One that is put again replaces itself.
+#[derive(Clone, Debug)]
+pub struct DeadLetterDir {
+    directory: PathBuf,
 }
 
-impl DeadLetterFile {
-    /// Appends to a file, which is created if need be.
-    ///
-    /// # Errors
-    /// What opening gives.
-    pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        Ok(DeadLetterFile { file: Mutex::new(file) })
-    }
-
-    /// Calls `f` with reason, error, position (empty if there is none) and batch of each
-    /// record in the bytes of such a file.
-    ///
-    /// # Errors
-    /// Damage.
-    pub fn read(bytes: &[u8], mut f: impl FnMut(&str, &str, &str, &[u8])) -> Result<(), Damage> {
-        let limits = crate::Limits { max_batch_bytes: u64::MAX, ..crate::Limits::DEFAULT };
-        for record in crate::Frames::new(bytes, limits) {
-            let (mut texts, mut batch) = ([""; 5], &[][..]);
-            for field in crate::Fields::new(record?) {
-                let field = field?;
-                match field.number {
-                    number @ 1..=4 => texts[number as usize] = field.value.str()?,
-                    5 => batch = field.value.bytes()?,
-                    _ => (),
-                }
-            }
-            f(texts[1], texts[2], texts[4], batch);
-        }
-        Ok(())
+impl DeadLetterDir {
+    /// In this directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        DeadLetterDir { directory: directory.into() }
     }
 }
 
-impl DeadLetters for DeadLetterFile {
+impl DeadLetters for DeadLetterDir {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
-        let mut record = Vec::with_capacity(letter.batch.len() + 256);
-        let position = letter.position.map(|p| p.to_string()).unwrap_or_default();
-        let texts = [letter.reason.name(), letter.error, letter.slot, &position];
-        for (number, text) in (1..).zip(texts) {
-            put_bytes(&mut record, number, text.as_bytes());
+        let name = match letter.position {
+            Some(position) => position.to_string().replace('/', "-"),
+            None => format!("{:016x}", fingerprint(letter.batch)),
+        };
+        let name = format!("{name}-{}", letter.reason);
+        let mut batch = Vec::with_capacity(letter.batch.len() + 10);
+        put_varint(&mut batch, letter.batch.len() as u64);
+        batch.extend_from_slice(letter.batch);
+        replace(&self.directory.join(format!("{name}.pb")), &batch)?;
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let time = Timestamp::from_unix_microseconds(i64::try_from(seconds).unwrap_or(0));
+        let mut why = String::from("{");
+        for (i, (name, value)) in [
+            ("reason", letter.reason.name()),
+            ("error", letter.error),
+            ("slot", letter.slot),
+            ("position", &letter.position.unwrap_or_default().to_string()),
+            ("time", &time.unwrap_or_default().to_string().replacen(' ', "T", 1)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            why.push_str(if i > 0 { "," } else { "" });
+            string(&mut why, name);
+            why.push(':');
+            string(&mut why, value);
+            if name == "time" {
+                why.insert(why.len() - 1, 'Z');
+            }
         }
-        put_bytes(&mut record, 5, letter.batch);
-        let mut framed = Vec::with_capacity(record.len() + 10);
-        put_varint(&mut framed, record.len() as u64);
-        framed.append(&mut record);
-        let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.write_all(&framed)?;
-        file.sync_data()
+        why.push_str("}\n");
+        replace(&self.directory.join(format!("{name}.json")), why.as_bytes())
     }
 }

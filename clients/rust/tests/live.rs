@@ -417,8 +417,9 @@ async fn failures_and_rejects_become_dead_letters() {
     // the server can not say whether row 4 passes
     db.run("CREATE PUBLICATION p FOR TABLE orders WHERE (1 / (id - 4) IS NOT NULL)").await;
     db.run("INSERT INTO orders VALUES (1, 'fine'), (2, 'bad'), (3, 'fine'), (4, 'failure')").await;
-    let path = db.dir.join("letters");
-    let sink = pgcdc::DeadLetterFile::open(&path).unwrap();
+    let dir = db.dir.join("letters");
+    std::fs::create_dir(&dir).unwrap();
+    let sink = pgcdc::DeadLetterDir::new(&dir);
     let counts = Arc::new(Counts::default());
     let config = db.config().metrics(counts.clone()).option("publication_names", "p");
     let mut stream = config.clone().dead_letters(sink).start().await.unwrap();
@@ -436,24 +437,23 @@ async fn failures_and_rejects_become_dead_letters() {
     assert_eq!(handled, 2);
     assert_eq!(counts.letters.load(Ordering::Relaxed), 2);
     stream.close().await;
+    let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
     let mut letters = Vec::new();
-    let bytes = std::fs::read(&path).unwrap();
-    pgcdc::DeadLetterFile::read(&bytes, |reason, error, position, batch| {
-        let batch = pgcdc::Batch::parse(batch).unwrap();
-        let mut schemas = pgcdc::SchemaCache::default();
-        schemas.add_all(&batch).unwrap();
-        let mut json = String::new();
-        pgcdc::json::write_batch(&mut json, &batch, &schemas).unwrap();
-        assert!(json.contains(position) && batch.source.is_some());
-        letters.push((reason.to_owned(), error.to_owned(), json));
-    })
-    .unwrap();
-    assert_eq!(letters.len(), 2);
-    assert_eq!((letters[0].0.as_str(), letters[0].1.as_str()), ("handler", "cannot handle it"));
-    assert!(letters[0].2.contains(r#""key":{"id":2}"#) && letters[0].2.lines().count() == 1);
-
-    assert_eq!(letters[1].0, "failure");
-    assert!(letters[1].2.contains(r#""failure":{"sqlstate":"22012""#), "{}", letters[1].2);
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some(name) = name.strip_suffix(".pb") else { continue };
+        // what was cut out can be read alone
+        let json = common::to_json(&read(&format!("{name}.pb"))).unwrap();
+        let why = String::from_utf8(read(&format!("{name}.json"))).unwrap();
+        assert_eq!(json.lines().count(), 1);
+        letters.push((name.rsplit('-').next().unwrap().to_owned(), why, json));
+    }
+    letters.sort();
+    let [failure, rejected] = &letters[..] else { panic!("{letters:?}") };
+    assert!(failure.0 == "failure" && failure.2.contains(r#""failure":{"sqlstate":"22012""#));
+    assert!(rejected.0 == "handler" && rejected.1.contains(r#""error":"cannot handle it""#));
+    assert!(rejected.2.contains(r#""key":{"id":2}"#));
+    assert!(serde_json::from_str::<serde_json::Value>(&rejected.1).is_ok(), "{}", rejected.1);
 
     // the default is to stop
     let mut stream = config.start().await.unwrap();

@@ -61,7 +61,7 @@ async fn load_and_stream_join() {
         workload.transaction(&mut db.sql, false).await;
     }
     let name = db.name.clone();
-    db.run(&format!("SELECT cdc.create_slot('{name}')")).await;
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
     let mut sql = db.another().await;
     let mut busy = db.another().await;
     let changes = tokio::spawn(async move {
@@ -112,7 +112,7 @@ async fn interrupted_load_goes_on() {
     )
     .await;
     let name = db.name.clone();
-    db.run(&format!("SELECT cdc.create_slot('{name}')")).await;
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
     let mut sql = db.another().await;
     let mut load =
         InitialLoad::plan(&mut sql, "plain", 50, &[("tables", "public.plain")]).await.unwrap();

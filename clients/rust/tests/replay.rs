@@ -83,7 +83,10 @@ async fn copy_equals_source() {
     for (slot, two_phase) in
         [("plain", false), ("streamed", false), ("two", true), ("broken", false)]
     {
-        db.run(&format!("SELECT cdc.create_slot('{name}_{slot}', two_phase => {two_phase})")).await;
+        db.run(&format!(
+            "SELECT pg_create_logical_replication_slot('{name}_{slot}', 'cdc', false, {two_phase})"
+        ))
+        .await;
     }
     db.run(SCHEMA).await;
     let mut workload = Workload::new(seed, &name);

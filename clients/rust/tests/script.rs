@@ -85,7 +85,7 @@ async fn damage_by_policy() {
     assert!(error.is_none() && counts == [1, 1], "{counts:?} {error:?}");
     let letters = letters.0.lock().unwrap();
     assert_eq!(letters.len(), 2);
-    assert!(letters.iter().all(|(reason, len)| *reason == Reason::Malformed && *len > 0));
+    assert!(letters.iter().all(|(reason, len)| *reason == Reason::Damage && *len > 0));
 }
 
 #[tokio::test]

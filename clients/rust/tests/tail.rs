@@ -76,7 +76,17 @@ async fn slots() {
     let conninfo = format!("dbname={}", db.name);
     for ack in ["--json", "--ack"] {
         let mut child = Command::new(TAIL)
-            .args(["--slot", &db.name, "--conninfo", &conninfo, "--option", "tables=public.*", ack])
+            .args([
+                "--slot",
+                &db.name,
+                "--conninfo",
+                &conninfo,
+                "--option",
+                "tables=public.*",
+                ack,
+                "-n",
+                "1",
+            ])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -87,8 +97,7 @@ async fn slots() {
             .unwrap()
             .contains(r#""op":"INSERT","relation":"public.orders""#));
         assert!(lines.next().unwrap().unwrap().contains("COMMITTED"));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        assert!(child.wait().unwrap().success(), "ends by itself after one transaction");
     }
     db.drop().await;
 }

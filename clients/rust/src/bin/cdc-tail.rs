@@ -2,23 +2,22 @@
 
 use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use pgcdc::{
-    json, Batch, ConnectConfig, DeadLetterFile, FrameReader, Limits, SchemaCache, StreamConfig,
-};
+use pgcdc::{json, Batch, ConnectConfig, FrameReader, Limits, SchemaCache, StreamConfig};
 
 const USAGE: &str = "\
 usage: cdc-tail --file FILE
        cdc-tail --slot SLOT [--conninfo CONNINFO]
-       cdc-tail --dead-letters FILE
 
   --file FILE          what pg_recvlogical wrote, or delimited batches; - is standard input
+  --follow             with --file: wait for more at its end
   --slot SLOT          a replication slot, followed until interrupted
   --conninfo CONNINFO  URL or conninfo string; what it lacks comes from PGHOST and so on
   --option NAME=VALUE  of the plugin; several may be given
   --create             create the slot if it does not exist
   --ack                acknowledge what was printed; otherwise it comes again the next time
-  --dead-letters FILE  what a DeadLetterFile has, reason and error before each
+  -n COUNT             stop after this many transactions
   --table NAME         only this table, as in the JSON member relation; several may be given
   --json               never with colours, which otherwise come on a terminal
 ";
@@ -29,7 +28,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 struct Options {
     file: Option<String>,
     slot: Option<String>,
-    letters: Option<String>,
+    follow: bool,
+    limit: Option<u64>,
     conninfo: String,
     plugin: Vec<(String, String)>,
     tables: Vec<String>,
@@ -46,7 +46,6 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
         match arg.as_str() {
             "--file" => options.file = Some(value()?),
             "--slot" => options.slot = Some(value()?),
-            "--dead-letters" => options.letters = Some(value()?),
             "--conninfo" => options.conninfo = value()?,
             "--table" => options.tables.push(value()?),
             "--option" => {
@@ -54,6 +53,8 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
                 let (name, value) = value.split_once('=').ok_or("--option needs NAME=VALUE")?;
                 options.plugin.push((name.into(), value.into()));
             }
+            "--follow" => options.follow = true,
+            "-n" => options.limit = Some(value()?.parse().map_err(|_| "-n needs a number")?),
             "--create" => options.create = true,
             "--ack" => options.ack = true,
             "--json" => options.json = true,
@@ -70,6 +71,7 @@ struct Printer<W: Write> {
     text: String,
     tables: Vec<String>,
     colours: bool,
+    transactions: u64,
 }
 
 /// What an op looks like on a terminal.
@@ -84,6 +86,11 @@ const COLOURS: [(&str, &str); 7] = [
 ];
 
 impl<W: Write> Printer<W> {
+    fn is_enough(&mut self, batch: &Batch<'_>, limit: Option<u64>) -> bool {
+        self.transactions += u64::from(batch.is_end());
+        limit.is_some_and(|limit| self.transactions >= limit)
+    }
+
     fn batch(&mut self, batch: &Batch<'_>, schemas: &SchemaCache) -> Result<()> {
         self.text.clear();
         if self.tables.is_empty() {
@@ -113,10 +120,30 @@ impl<W: Write> Printer<W> {
     }
 }
 
-fn file<W: Write>(name: &str, printer: &mut Printer<W>) -> Result<()> {
+/// A file that may grow: at its end it waits.
+struct Growing(std::fs::File);
+
+impl Read for Growing {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(out)? {
+                0 if !out.is_empty() => std::thread::sleep(Duration::from_millis(200)),
+                len => return Ok(len),
+            }
+        }
+    }
+}
+
+fn file<W: Write>(options: &Options, name: &str, printer: &mut Printer<W>) -> Result<()> {
     let input: Box<dyn Read> = match name {
         "-" => Box::new(io::stdin()),
-        name => Box::new(std::fs::File::open(name).map_err(|e| format!("{name}: {e}"))?),
+        name => {
+            let file = std::fs::File::open(name).map_err(|e| format!("{name}: {e}"))?;
+            match options.follow {
+                true => Box::new(Growing(file)),
+                false => Box::new(file),
+            }
+        }
     };
     let mut frames = FrameReader::new(BufReader::with_capacity(1 << 16, input), Limits::DEFAULT);
     let mut schemas = SchemaCache::new(Limits::DEFAULT);
@@ -124,39 +151,14 @@ fn file<W: Write>(name: &str, printer: &mut Printer<W>) -> Result<()> {
         let batch = Batch::parse(frame)?;
         schemas.add_all(&batch)?;
         printer.batch(&batch, &schemas)?;
+        if options.follow {
+            printer.out.flush()?;
+        }
+        if printer.is_enough(&batch, options.limit) {
+            break;
+        }
     }
     Ok(())
-}
-
-fn dead_letters<W: Write>(name: &str, printer: &mut Printer<W>) -> Result<()> {
-    let bytes = std::fs::read(name).map_err(|e| format!("{name}: {e}"))?;
-    let mut result = Ok(());
-    DeadLetterFile::read(&bytes, |reason, error, position, batch| {
-        if result.is_ok() {
-            result = dead_letter(reason, error, position, batch, printer);
-        }
-    })?;
-    result
-}
-
-fn dead_letter<W: Write>(
-    reason: &str,
-    error: &str,
-    position: &str,
-    batch: &[u8],
-    printer: &mut Printer<W>,
-) -> Result<()> {
-    writeln!(printer.out, "-- {reason} {position} {}", error.escape_debug())?;
-    let print = |printer: &mut Printer<W>| {
-        let batch = Batch::parse(batch)?;
-        let mut schemas = SchemaCache::new(Limits::DEFAULT);
-        schemas.add_all(&batch)?;
-        printer.batch(&batch, &schemas)
-    };
-    match print(printer) {
-        Err(error) => Ok(writeln!(printer.out, "-- {} bytes: {error}", batch.len())?),
-        Ok(()) => Ok(()),
-    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -172,7 +174,11 @@ async fn follow<W: Write>(options: &Options, slot: &str, printer: &mut Printer<W
         if options.ack {
             stream.ack(&delivery);
         }
+        if printer.is_enough(&delivery.batch()?, options.limit) {
+            break;
+        }
     }
+    stream.close().await;
     Ok(())
 }
 
@@ -188,11 +194,11 @@ fn run() -> Result<()> {
         out: BufWriter::with_capacity(1 << 16, stdout.lock()),
         text: String::new(),
         tables: options.tables.clone(),
+        transactions: 0,
     };
-    let result = match (&options.file, &options.slot, &options.letters) {
-        (Some(name), None, None) => file(name, &mut printer),
-        (None, Some(slot), None) => follow(&options, slot, &mut printer),
-        (None, None, Some(name)) => dead_letters(name, &mut printer),
+    let result = match (&options.file, &options.slot) {
+        (Some(name), None) => file(&options, name, &mut printer),
+        (None, Some(slot)) => follow(&options, slot, &mut printer),
         _ => Err(USAGE.into()),
     };
     // what came before an error is printed

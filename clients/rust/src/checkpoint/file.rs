@@ -1,12 +1,12 @@
 //! A checkpoint in a file.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{BoxFuture, Checkpoint, CheckpointStore};
 use crate::error::Error;
+use crate::replace::replace;
 
 /// One JSON file, replaced as a whole: a crash leaves the old or the new one.
 /// Its mode is 0600.
@@ -28,27 +28,6 @@ impl FileStore {
             Err(error) => Err(Error::Io(error)),
         }
     }
-
-    /// Written beside it, synced, renamed, and the directory synced.
-    fn write(path: &Path, text: &str) -> io::Result<()> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        drop(file);
-        fs::rename(&temporary, path)?;
-        File::open(directory)?.sync_all()
-    }
 }
 
 fn joined<T>(result: Result<Result<T, Error>, tokio::task::JoinError>) -> Result<T, Error> {
@@ -65,7 +44,7 @@ impl CheckpointStore for FileStore {
         let (path, mut text) = (self.path.clone(), checkpoint.to_json());
         text.push('\n');
         Box::pin(async {
-            let write = move || Self::write(&path, &text).map_err(Error::Io);
+            let write = move || replace(&path, text.as_bytes()).map_err(Error::Io);
             joined(tokio::task::spawn_blocking(write).await)
         })
     }

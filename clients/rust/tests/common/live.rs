@@ -36,7 +36,7 @@ impl Database {
         let db = Self::without_slot(test).await;
         let mut db = db;
         let name = db.name.clone();
-        db.run(&format!("SELECT cdc.create_slot('{name}')")).await;
+        db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
         db
     }
 

@@ -100,7 +100,8 @@ impl Workload {
 
     /// One random transaction.
     pub async fn transaction(&mut self, sql: &mut Connection, two_phase: bool) {
-        let mut text = String::from("BEGIN;");
+        // what a prepared transaction locks would be waited for
+        let mut text = String::from("BEGIN; SET LOCAL lock_timeout = '100ms';");
         for _ in 0..=self.random.below(6) {
             match self.random.below(12) {
                 0 => {
@@ -120,8 +121,6 @@ impl Workload {
         } else {
             text.push_str("COMMIT");
         }
-        // what a prepared transaction locks would be waited for
-        text.insert_str(0, "SET lock_timeout = '100ms';");
         if let Err(error) = sql.query(&text).await {
             assert!(error.to_string().contains("55P03"), "{text}: {error}");
             sql.query("ROLLBACK").await.unwrap();
