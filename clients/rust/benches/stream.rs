@@ -30,7 +30,9 @@ async fn read(config: StreamConfig, values: bool) -> Result<(u64, Duration), Err
             let change = change?;
             changes += 1;
             if change.op == Op::Message {
-                return Ok((changes, start.elapsed()));
+                let time = start.elapsed();
+                stream.close().await;
+                return Ok((changes, time));
             }
             if let (true, Some(table)) = (values, change.table()) {
                 for value in change.new.values(table) {

@@ -104,3 +104,87 @@ impl Sequence {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::pb;
+
+    struct Test(Sequence);
+
+    impl Test {
+        fn new() -> Self {
+            let mut test = Test(Sequence::new());
+            assert!(test
+                .check(&pb::Batch { source: Some(pb::Source::default()), ..part(1, 0, 1, true) }));
+            test
+        }
+
+        fn check(&mut self, batch: &pb::Batch) -> bool {
+            self.0.check(&Batch::parse(&batch.encode_to_vec()).unwrap()).is_ok()
+        }
+    }
+
+    /// A part with one event; the last one says how many there were.
+    fn part(xid: u32, part: u32, count: u64, committed: bool) -> pb::Batch {
+        let open = count == 0;
+        pb::Batch {
+            transaction: Some(pb::Transaction {
+                xid,
+                first_lsn: 1,
+                commit_lsn: if committed { 100 } else { 0 },
+                ..Default::default()
+            }),
+            part,
+            outcome: if open { 0 } else { pb::Outcome::Committed as i32 },
+            event_count: count,
+            events: vec![pb::ChangeEvent::default()],
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn parts_in_order() {
+        let mut t = Test::new();
+        assert!(t.check(&part(2, 0, 0, true)) && t.0.is_inside());
+        assert!(t.check(&part(2, 1, 2, true)) && !t.0.is_inside());
+        // streamed ones stand between others
+        assert!(t.check(&part(3, 0, 0, false)) && !t.0.is_inside());
+        assert!(t.check(&part(4, 0, 1, true)));
+        assert!(t.check(&part(3, 0, 0, false)), "from its beginning");
+        assert!(t.check(&part(3, 1, 2, false)));
+        let mut end = part(5, 0, 0, true);
+        (end.outcome, end.events) = (pb::Outcome::Committed as i32, Vec::new());
+        end.transaction.as_mut().unwrap().gid = "g".into();
+        assert!(t.check(&end), "of a prepared transaction");
+    }
+
+    #[test]
+    fn what_is_lost_is_noticed() {
+        assert!(!Test(Sequence::new()).check(&part(1, 0, 1, true)), "no source");
+        assert!(!Test::new().check(&part(2, 1, 1, true)), "first parts");
+        assert!(!Test::new().check(&part(2, 0, 2, true)), "count");
+        let mut t = Test::new();
+        assert!(t.check(&part(2, 0, 0, true)) && !t.check(&part(2, 2, 2, true)), "gap");
+        let mut t = Test::new();
+        assert!(t.check(&part(2, 0, 0, true)) && !t.check(&part(3, 0, 1, true)), "mixed");
+        let mut t = Test::new();
+        assert!(
+            t.check(&part(2, 0, 0, true)) && !t.check(&pb::Batch::default()),
+            "a message between"
+        );
+    }
+
+    #[test]
+    fn after_damage_that_was_passed_over() {
+        let mut t = Test::new();
+        assert!(t.check(&part(2, 0, 0, true)));
+        t.0.lost();
+        assert!(t.check(&part(2, 2, 3, true)), "can not be counted");
+        assert!(t.check(&part(3, 1, 2, true)), "nor one whose beginning was lost");
+        assert!(t.check(&part(4, 0, 1, true)));
+        assert!(!t.check(&part(5, 0, 2, true)), "but the next one can");
+    }
+}

@@ -405,3 +405,234 @@ impl<S: State> Target<'_, S> {
         Ok(Applied::Done)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::batch::SchemaVersion;
+    use crate::limits::Limits;
+    use crate::pb;
+    use crate::schema::fingerprint;
+
+    /// public.t with columns 1 (key, if there is one) to n, all int4.
+    fn table(columns: u32, key: bool, identity: pb::ReplicaIdentity) -> pb::Table {
+        let column = |number| pb::Column {
+            number,
+            name: format!("c{number}"),
+            r#type: pb::Type::Int32 as i32,
+            pg_type: "pg_catalog.int4".into(),
+            key: key && number == 1,
+            ..Default::default()
+        };
+        pb::Table {
+            schema: "public".into(),
+            name: "t".into(),
+            columns: (1..=columns).map(column).collect(),
+            replica_identity: identity as i32,
+        }
+    }
+
+    struct Test {
+        applier: Applier<MemoryState>,
+        schemas: SchemaCache,
+        commit: u64,
+    }
+
+    impl Test {
+        fn new() -> Self {
+            Test {
+                applier: Applier::new(MemoryState::default()),
+                schemas: SchemaCache::new(Limits::DEFAULT),
+                commit: 100,
+            }
+        }
+
+        fn schema(&mut self, table: &pb::Table) -> u64 {
+            let table = table.encode_to_vec();
+            let version =
+                SchemaVersion { fingerprint: fingerprint(&table), table: &table, version: 0 };
+            self.schemas.add(&version).unwrap();
+            version.fingerprint
+        }
+
+        fn apply_at(&mut self, commit_lsn: u64, events: Vec<pb::ChangeEvent>) -> Vec<Applied> {
+            let batch = pb::Batch {
+                transaction: Some(pb::Transaction {
+                    commit_lsn,
+                    first_lsn: 1,
+                    ..Default::default()
+                }),
+                events: (0..)
+                    .zip(events)
+                    .map(|(i, e)| pb::ChangeEvent { lsn_offset: i, ..e })
+                    .collect(),
+                ..Default::default()
+            }
+            .encode_to_vec();
+            let batch = Batch::parse(&batch).unwrap();
+            self.applier.begin(Some(Lsn(commit_lsn)));
+            let events = batch.events();
+            events
+                .map(|event| self.applier.apply(&event.unwrap(), &self.schemas).unwrap())
+                .collect()
+        }
+
+        fn apply(&mut self, event: pb::ChangeEvent) -> Applied {
+            self.commit += 100;
+            self.apply_at(self.commit, vec![event])[0]
+        }
+
+        fn rows(&mut self) -> Vec<Vec<u8>> {
+            let relation = Relation { schema: "public".into(), name: "t".into() };
+            let rows = self.applier.state().rows(&relation);
+            rows.into_iter().flat_map(|rows| rows.values().cloned()).collect()
+        }
+    }
+
+    /// Column and value, encoded.
+    fn row(values: &[(u8, u8)]) -> Vec<u8> {
+        values.iter().flat_map(|(number, value)| [number << 3, value * 2]).collect()
+    }
+
+    fn event(op: pb::Op, schema: u64, key: &[(u8, u8)], new: &[(u8, u8)]) -> pb::ChangeEvent {
+        pb::ChangeEvent {
+            op: op as i32,
+            schema,
+            key: row(key),
+            new: row(new),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn deltas_keys_and_nulls() {
+        let mut t = Test::new();
+        let s = t.schema(&table(3, true, pb::ReplicaIdentity::Default));
+        t.apply(event(pb::Op::Insert, s, &[(1, 1)], &[(2, 5), (3, 6)]));
+        t.apply(event(pb::Op::Update, s, &[(1, 1)], &[(3, 7)]));
+        assert_eq!(t.rows(), [row(&[(1, 1), (2, 5), (3, 7)])]);
+        let mut moved = event(pb::Op::Update, s, &[(1, 1)], &[]);
+        (moved.new_key, moved.nulls) = (row(&[(1, 9)]), vec![2]);
+        t.apply(moved);
+        assert_eq!(t.rows(), [row(&[(3, 7), (1, 9)])]);
+        assert_eq!(t.apply(event(pb::Op::Delete, s, &[(1, 1)], &[])), Applied::MissingRow);
+        assert_eq!(t.apply(event(pb::Op::Update, s, &[(1, 1)], &[(2, 1)])), Applied::MissingRow);
+        // all columns are there: the row before is not needed
+        t.apply(event(pb::Op::Update, s, &[(1, 2)], &[(2, 1), (3, 1)]));
+        assert_eq!(t.rows().len(), 2);
+        assert_eq!(t.apply(event(pb::Op::Delete, s, &[(1, 9)], &[])), Applied::Done);
+        t.apply(event(pb::Op::Truncate, s, &[], &[]));
+        assert!(t.rows().is_empty());
+    }
+
+    #[test]
+    fn idempotent_by_position() {
+        let mut t = Test::new();
+        let s = t.schema(&table(2, true, pb::ReplicaIdentity::Default));
+        let insert = |id| event(pb::Op::Insert, s, &[(1, id)], &[(2, id)]);
+        use Applied::{Before, Done};
+        assert_eq!(t.apply_at(1000, vec![insert(1), insert(2)]), [Done, Done]);
+        // half of it had been applied when the connection broke
+        assert_eq!(t.apply_at(1000, vec![insert(1), insert(2), insert(3)]), [Before, Before, Done]);
+        assert_eq!(t.apply_at(900, vec![insert(4)]), [Before]);
+        assert_eq!(t.apply_at(1100, vec![insert(5)]), [Done]);
+        let (position, schemas) =
+            (t.applier.position(), t.applier.schemas().cloned().collect::<Vec<_>>());
+        let state = std::mem::replace(&mut t, Test::new()).applier.into_state();
+        t.schema(&table(2, true, pb::ReplicaIdentity::Default));
+        t.applier = Applier::resume(state, position, schemas);
+        assert_eq!(t.apply_at(1100, vec![insert(5), insert(6)]), [Before, Done]);
+        assert_eq!(t.rows().len(), 5);
+    }
+
+    #[test]
+    fn rows_without_a_key() {
+        let mut t = Test::new();
+        let s = t.schema(&table(2, false, pb::ReplicaIdentity::Full));
+        for _ in 0..3 {
+            t.apply(event(pb::Op::Insert, s, &[], &[(1, 1), (2, 2)]));
+        }
+        let mut update = event(pb::Op::Update, s, &[], &[(2, 3)]);
+        update.old = row(&[(1, 1), (2, 2)]);
+        t.apply(update.clone());
+        let mut delete = event(pb::Op::Delete, s, &[], &[]);
+        delete.old = row(&[(1, 1), (2, 2)]);
+        // one of the two that are left
+        assert_eq!(t.apply(delete.clone()), Applied::Done);
+        assert_eq!(t.rows(), [row(&[(1, 1), (2, 2)]), row(&[(1, 1), (2, 3)])]);
+        t.apply(delete.clone());
+        assert_eq!(t.apply(delete), Applied::MissingRow);
+        assert_eq!(t.apply(update), Applied::MissingRow);
+    }
+
+    #[test]
+    fn changes_that_can_not_be_located() {
+        let mut t = Test::new();
+        let s = t.schema(&table(2, true, pb::ReplicaIdentity::Nothing));
+        t.apply(event(pb::Op::Insert, s, &[(1, 1)], &[(2, 2)]));
+        assert!(t.applier.lost().is_empty());
+        assert_eq!(t.apply(event(pb::Op::Delete, s, &[], &[])), Applied::Unlocated);
+        assert_eq!(t.applier.lost().len(), 1);
+    }
+
+    #[test]
+    fn ddl() {
+        let mut t = Test::new();
+        let s = t.schema(&table(2, true, pb::ReplicaIdentity::Full));
+        t.apply(event(pb::Op::Insert, s, &[(1, 1)], &[(2, 2)]));
+        // a column with a value for rows that are older
+        let mut with_missing = table(3, true, pb::ReplicaIdentity::Full);
+        with_missing.columns[2].missing = row(&[(3, 8)]);
+        let s = t.schema(&with_missing);
+        t.apply(event(pb::Op::Insert, s, &[(1, 2)], &[]));
+        assert_eq!(t.rows(), [row(&[(1, 1), (2, 2), (3, 8)]), row(&[(1, 2)])]);
+        // columns 2 and 3 go, then the key
+        let s = t.schema(&table(1, true, pb::ReplicaIdentity::Full));
+        t.apply(event(pb::Op::Delete, s, &[(1, 2)], &[]));
+        assert_eq!(t.rows(), [row(&[(1, 1)])]);
+        let s = t.schema(&table(1, false, pb::ReplicaIdentity::Full));
+        let mut delete = event(pb::Op::Delete, s, &[], &[]);
+        delete.old = row(&[(1, 1)]);
+        assert_eq!(t.apply(delete), Applied::Done);
+        // a rewrite empties the table first
+        t.apply(event(pb::Op::Insert, s, &[], &[(1, 5)]));
+        let wide = t.schema(&table(2, true, pb::ReplicaIdentity::Full));
+        let mut first = event(pb::Op::Rewrite, wide, &[(1, 6)], &[(2, 1)]);
+        first.rewrite_start = true;
+        t.apply(first);
+        t.apply(event(pb::Op::Rewrite, wide, &[(1, 7)], &[(2, 1)]));
+        assert_eq!(t.rows().len(), 2);
+    }
+
+    #[test]
+    fn what_must_not_be_applied() {
+        let mut t = Test::new();
+        let s = t.schema(&table(2, true, pb::ReplicaIdentity::Full));
+        let mut bad = [
+            event(pb::Op::Insert, s, &[(1, 1)], &[]),
+            event(pb::Op::Insert, s + 1, &[(1, 1)], &[]),
+            event(pb::Op::Unspecified, s, &[(1, 1)], &[]),
+        ];
+        bad[0].failure = Some(pb::Failure { sqlstate: "22P02".into(), ..Default::default() });
+        for event in bad {
+            let batch = pb::Batch {
+                transaction: Some(pb::Transaction { commit_lsn: 5, ..Default::default() }),
+                events: vec![event],
+                ..Default::default()
+            };
+            let bytes = batch.encode_to_vec();
+            let batch = Batch::parse(&bytes).unwrap();
+            assert!(t.applier.apply_batch(&batch, &t.schemas).is_err());
+        }
+        let uncommitted = pb::Batch {
+            events: vec![event(pb::Op::Insert, s, &[(1, 1)], &[])],
+            ..Default::default()
+        };
+        let bytes = pb::Batch { transaction: Some(pb::Transaction::default()), ..uncommitted }
+            .encode_to_vec();
+        assert!(t.applier.apply_batch(&Batch::parse(&bytes).unwrap(), &t.schemas).is_err());
+        assert!(t.rows().is_empty());
+    }
+}

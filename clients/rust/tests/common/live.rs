@@ -31,7 +31,7 @@ fn config(database: &str) -> ConnectConfig {
 }
 
 impl Database {
-    /// `slot`: an SQL expression after cdc.create_slot(, or empty for no slot.
+    /// By core's function: cdc.create_slot() would do as well.
     pub async fn new(test: &str) -> Self {
         let db = Self::without_slot(test).await;
         let mut db = db;
