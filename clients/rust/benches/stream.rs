@@ -74,30 +74,15 @@ async fn main() -> Result<(), Error> {
             time.as_secs_f64(),
             changes as f64 / time.as_secs_f64()
         );
-        let start = Instant::now();
-        // -s 0: nothing is reported, so that the slot stays
-        let status = Command::new("pg_recvlogical")
-            .args([
-                "-d",
-                &name,
-                "-S",
-                &name,
-                "--start",
-                "--no-loop",
-                "-f",
-                "/dev/null",
-                "-s",
-                "0",
-                "--endpos",
-                &end,
-            ])
-            .status()?;
-        let time = start.elapsed().as_secs_f64();
-        println!(
-            "round {round}: pg_recvlogical to /dev/null, {time:.2} s, {:.0}/s ({status})",
-            rows as f64 / time
-        );
     }
+    // last, since it acknowledges what it has received when it ends
+    let start = Instant::now();
+    let status = Command::new("pg_recvlogical")
+        .args(["-d", &name, "-S", &name, "--start", "--no-loop", "-f", "/dev/null"])
+        .args(["--endpos", &end])
+        .status()?;
+    let time = start.elapsed().as_secs_f64();
+    println!("pg_recvlogical to /dev/null, {time:.2} s, {:.0}/s ({status})", rows as f64 / time);
     // the walsender may need a moment to notice
     while sql.query(&format!("SELECT pg_drop_replication_slot('{name}')")).await.is_err() {
         tokio::time::sleep(Duration::from_millis(100)).await;
