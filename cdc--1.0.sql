@@ -187,6 +187,318 @@ REVOKE ALL ON FUNCTION proto(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION proto(regclass) IS
   'A .proto file with a message for the table''s rows as they are now: field number = attnum, dropped ones reserved. Names that are no identifiers, or that protoc could not tell apart, get their attnum. NULL gives NULL. ERROR 42809 for what is no table.';
 
+-- Redaction
+
+CREATE TABLE redaction_rule (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  relation regclass,
+  attnum int2,
+  schema_name name,
+  table_name name,
+  column_name name,
+  column_pattern text,
+  method text NOT NULL,
+  value text,
+  length int,
+  prefix int,
+  suffix int,
+  filler text,
+  reason text,
+  created_at timestamptz NOT NULL DEFAULT now(),
+  created_by name NOT NULL DEFAULT session_user,
+  follows bigint REFERENCES redaction_rule ON DELETE CASCADE,
+  CONSTRAINT by_column_or_pattern CHECK (num_nulls(relation, attnum, schema_name, table_name, column_name)
+    = CASE WHEN column_pattern IS NULL THEN 0 ELSE 5 END),
+  -- what decoding reads must not be stored out of line
+  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler)) <= 1000)
+) WITH (user_catalog_table = true);
+ALTER TABLE redaction_rule
+  ALTER column_pattern SET STORAGE MAIN, ALTER method SET STORAGE MAIN, ALTER value SET STORAGE MAIN,
+  ALTER filler SET STORAGE MAIN;
+REVOKE ALL ON redaction_rule FROM PUBLIC;
+COMMENT ON TABLE redaction_rule IS
+  'The rules of redaction, and those that follow one for other columns and partitions. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
+SELECT pg_catalog.pg_extension_config_dump('redaction_rule', '');
+SELECT pg_catalog.pg_extension_config_dump('redaction_rule_id_seq', '');
+COMMENT ON SEQUENCE redaction_rule_id_seq IS 'Numbers of the rules of redaction';
+
+CREATE FUNCTION rules_changed()
+RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_rules_changed';
+REVOKE ALL ON FUNCTION rules_changed() FROM PUBLIC;
+COMMENT ON FUNCTION rules_changed() IS
+  'Trigger function: tells sessions that decode that rules have changed; refuses TRUNCATE.';
+CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON redaction_rule
+  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON redaction_rule
+  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
+ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate;
+
+CREATE TABLE redaction_audit (
+  -- no number: a restore adds entries before those of the dump come
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  by name NOT NULL DEFAULT session_user,
+  action text NOT NULL,
+  rule jsonb NOT NULL,
+  former jsonb
+);
+REVOKE ALL ON redaction_audit FROM PUBLIC;
+COMMENT ON TABLE redaction_audit IS
+  'Who has added, changed or removed which rule of redaction, and when. Rows are added by a trigger; nobody but the owner can change them.';
+SELECT pg_catalog.pg_extension_config_dump('redaction_audit', '');
+
+CREATE FUNCTION audit_rules()
+RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdc.redaction_audit (action, rule, former)
+  VALUES (TG_OP, to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END),
+          CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) END);
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION audit_rules() FROM PUBLIC;
+COMMENT ON FUNCTION audit_rules() IS 'Trigger function: writes cdc.redaction_audit.';
+CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON redaction_rule
+  FOR EACH ROW EXECUTE FUNCTION audit_rules();
+ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER audit_rules;
+
+-- A rule follows what it covers: columns that come under its names, and partitions,
+-- which may get other names or be detached later.
+CREATE FUNCTION follow_rules()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdc.redaction_rule WHERE column_pattern IS NULL) THEN
+    RETURN;
+  END IF;
+  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
+    method, value, length, prefix, suffix, filler, reason, follows)
+  SELECT DISTINCT c.oid, a.attnum, n.nspname, c.relname, a.attname,
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, coalesce(r.follows, r.id)
+  FROM cdc.redaction_rule r
+    JOIN LATERAL (
+      -- what bears the names, what is covered by number, and the partitions of both
+      SELECT sc.oid AS relid, sa.attname
+      FROM pg_class sc JOIN pg_namespace sn ON sn.oid = sc.relnamespace
+        JOIN pg_attribute sa ON sa.attrelid = sc.oid AND sa.attnum > 0 AND NOT sa.attisdropped
+      WHERE (sn.nspname = r.schema_name AND sc.relname = r.table_name AND sa.attname = r.column_name)
+         OR (sc.oid = r.relation AND sa.attnum = r.attnum)) s ON true
+    CROSS JOIN LATERAL (
+      SELECT s.relid UNION SELECT t.relid FROM pg_partition_tree(s.relid) t) m
+    JOIN pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p')
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
+  WHERE r.column_pattern IS NULL
+    AND NOT EXISTS (
+      SELECT FROM cdc.redaction_rule k
+      WHERE k.relation = c.oid AND k.attnum = a.attnum
+        AND coalesce(k.follows, k.id) = coalesce(r.follows, r.id));
+END $$;
+REVOKE ALL ON FUNCTION follow_rules() FROM PUBLIC;
+COMMENT ON FUNCTION follow_rules() IS
+  'Event trigger function: adds rules for columns that came under the names of one, and for partitions.';
+CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end
+  WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER SCHEMA')
+  EXECUTE FUNCTION follow_rules();
+ALTER EVENT TRIGGER cdc_follow_rules ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_follow_rules IS
+  'Lets rules of redaction follow columns and partitions through DDL.';
+
+CREATE TABLE redaction_secret (
+  number int PRIMARY KEY CHECK (number > 0),
+  large_object oid NOT NULL,
+  created_at timestamptz NOT NULL,
+  created_by name NOT NULL
+);
+REVOKE ALL ON redaction_secret FROM PUBLIC;
+COMMENT ON TABLE redaction_secret IS
+  'Which large object has which secret for hashes: 32 random bytes, readable by its owner, who is the extension''s, alone. Hashes name the number. Both are in pg_dump (with --large-objects).';
+SELECT pg_catalog.pg_extension_config_dump('redaction_secret', '');
+
+CREATE FUNCTION rotate_redaction_secret()
+RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_rotate_redaction_secret';
+REVOKE ALL ON FUNCTION rotate_redaction_secret() FROM PUBLIC;
+COMMENT ON FUNCTION rotate_redaction_secret() IS
+  'Makes a new secret for hashes inside the server, and returns its number. A stream uses the one that is the newest when it starts, so that hashes of equal values differ from there on. Former secrets are kept.';
+
+CREATE FUNCTION check_method(method text, value text, length int, prefix int, suffix int, filler text)
+RETURNS void LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  allowed text[];
+  given text[] := array_remove(ARRAY[
+    CASE WHEN value IS NOT NULL THEN 'value' END, CASE WHEN length IS NOT NULL THEN 'length' END,
+    CASE WHEN prefix IS NOT NULL THEN 'prefix' END, CASE WHEN suffix IS NOT NULL THEN 'suffix' END,
+    CASE WHEN filler IS NOT NULL THEN 'filler' END], NULL);
+BEGIN
+  SELECT m.parameters INTO allowed FROM (VALUES
+    ('drop', '{}'::text[]), ('null', '{}'), ('hash', '{}'), ('constant', '{value}'),
+    ('mask', '{length,filler}'), ('partial', '{prefix,suffix,filler}'),
+    ('email', '{filler}'), ('truncate', '{length}')) m(name, parameters)
+  WHERE m.name = method;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('unknown method of redaction: %s', coalesce(quote_ident(method), 'NULL')),
+      HINT = 'Methods are: drop, null, constant, mask, hash, partial, email, truncate.';
+  END IF;
+  IF NOT given <@ allowed THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('method %s does not take %s', method,
+        (SELECT string_agg(g, ', ') FROM unnest(given) g WHERE g <> ALL (allowed))),
+      HINT = CASE WHEN allowed = '{}' THEN 'It takes no parameters.'
+             ELSE format('It takes: %s.', array_to_string(allowed, ', ')) END;
+  END IF;
+  IF (method = 'constant' AND value IS NULL) OR (method = 'truncate' AND length IS NULL) OR
+     (method = 'partial' AND (prefix IS NULL OR suffix IS NULL)) THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = format('method %s needs %s', method,
+        CASE method WHEN 'constant' THEN 'value' WHEN 'truncate' THEN 'length' ELSE 'prefix and suffix' END);
+  END IF;
+  IF length NOT BETWEEN 0 AND 10000 OR prefix NOT BETWEEN 0 AND 10000 OR suffix NOT BETWEEN 0 AND 10000 THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'length, prefix and suffix must be between 0 and 10000 characters';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION check_method(text, text, int, int, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION check_method(text, text, int, int, int, text) IS
+  'ERROR (22023) unless there is such a method of redaction, and it takes these parameters.';
+
+CREATE FUNCTION redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
+  length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
+  reason text DEFAULT NULL, force boolean DEFAULT false)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  col record;
+  result bigint;
+BEGIN
+  PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
+  SELECT c.relkind, n.nspname, c.relname, a.attnum,
+    EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)
+            AND (i.indisreplident OR i.indisprimary)) AS is_key
+  INTO col
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = redact.column_name AND a.attnum > 0
+      AND NOT a.attisdropped
+  WHERE c.oid = redact.relation;
+  IF NOT FOUND OR col.relkind NOT IN ('r', 'p') THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('"%s" is not a table', coalesce(relation::text, 'NULL'));
+  END IF;
+  IF col.attnum IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_column',
+      MESSAGE = format('column "%s" of table %s does not exist', column_name, relation);
+  END IF;
+  IF col.is_key AND method <> 'hash' AND NOT force THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('column "%s" is part of the key of table %s', column_name, relation),
+      DETAIL = 'Consumers find rows by the key; one that is not sent whole or hashed is none, and then they have no way to tell which row an UPDATE or DELETE has met.',
+      HINT = 'Use method hash, which keeps equal keys equal, or force => true.';
+  END IF;
+  IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
+    PERFORM cdc.rotate_redaction_secret();
+  END IF;
+  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
+    method, value, length, prefix, suffix, filler, reason)
+  VALUES (relation, col.attnum, col.nspname, col.relname, column_name,
+    method, value, length, prefix, suffix,
+    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
+  RETURNING id INTO result;
+  -- its partitions
+  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
+    method, value, length, prefix, suffix, filler, reason, follows)
+  SELECT c.oid, a.attnum, n.nspname, c.relname, a.attname,
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.id
+  FROM cdc.redaction_rule r CROSS JOIN pg_partition_tree(r.relation) t
+    JOIN pg_class c ON c.oid = t.relid AND c.oid <> r.relation
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = r.column_name AND NOT a.attisdropped
+  WHERE r.id = result;
+  RETURN result;
+END $$;
+REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) IS
+  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. Returns the rule''s id. ERROR 22023 for a wrong method or parameter, 55000 for a key column unless hashed or forced.';
+
+CREATE FUNCTION redact_matching(column_pattern text, method text, value text DEFAULT NULL,
+  length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
+  reason text DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  result bigint;
+BEGIN
+  PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
+  IF coalesce(column_pattern, '') = '' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'column_pattern must not be empty',
+      HINT = 'For example: ''%email%''.';
+  END IF;
+  IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
+    PERFORM cdc.rotate_redaction_secret();
+  END IF;
+  INSERT INTO cdc.redaction_rule (column_pattern, method, value, length, prefix, suffix, filler, reason)
+  VALUES (column_pattern, method, value, length, prefix, suffix,
+    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
+  RETURNING id INTO result;
+  RETURN result;
+END $$;
+REVOKE ALL ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) IS
+  'Adds a rule for every column, now and later, whose name matches: % is any characters, _ is one, letters A to Z match both cases. Methods and the rest as for cdc.redact(); key columns that match are redacted, too, and are no key then unless hashed.';
+
+CREATE FUNCTION unredact(rule_id bigint, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- the audit has the reason of the removal beside that of the rule
+  UPDATE cdc.redaction_rule r SET reason = concat_ws('; removed: ', r.reason, unredact.reason)
+  WHERE id = rule_id AND unredact.reason IS NOT NULL;
+  DELETE FROM cdc.redaction_rule WHERE id = rule_id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('rule %s does not exist', coalesce(rule_id::text, 'NULL')),
+      HINT = 'The view cdc.redaction_rules lists those that do.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION unredact(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION unredact(bigint, text) IS
+  'Removes a rule. Changes that were made while it was there stay redacted, whenever they are read. ERROR 42704 where there is no such rule.';
+
+CREATE VIEW redaction_rules AS
+SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
+       ARRAY(SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
+             FROM pg_catalog.pg_attribute a
+               JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+             WHERE a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+               AND CASE WHEN r.column_pattern IS NOT NULL THEN a.attname::text ILIKE r.column_pattern
+                   ELSE EXISTS (
+                     SELECT FROM (SELECT c.oid AS relid UNION SELECT p.relid FROM pg_catalog.pg_partition_ancestors(c.oid) p) s
+                       JOIN pg_catalog.pg_class sc ON sc.oid = s.relid
+                       JOIN pg_catalog.pg_namespace sn ON sn.oid = sc.relnamespace
+                       JOIN pg_catalog.pg_attribute sa ON sa.attrelid = s.relid AND sa.attname = a.attname
+                       JOIN cdc.redaction_rule k ON k.id = r.id OR k.follows = r.id
+                     WHERE (k.relation = s.relid AND k.attnum = sa.attnum)
+                       OR (k.schema_name = sn.nspname AND k.table_name = sc.relname AND k.column_name = sa.attname)) END
+             ORDER BY 1) AS covers,
+       r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
+FROM cdc.redaction_rule r
+WHERE r.follows IS NULL;
+REVOKE ALL ON redaction_rules FROM PUBLIC;
+COMMENT ON VIEW redaction_rules IS
+  'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves).';
+
 -- Metadata of transactions
 
 CREATE FUNCTION set_metadata(key text, value text)

@@ -7,6 +7,26 @@
 #include "attempt.h"
 #include "guard.h"
 
+/* What may be said of an error: where something is held back, not what was raised,
+ * since that may quote a value. */
+static const char *
+error_text(const CdcAttempt *attempt, const ErrorData *error)
+{
+	if (attempt->change->table->restricted)
+		return "value can not be written";
+	return error->message_id != NULL ? error->message_id : "unknown error";
+}
+
+static void
+raise_error(const CdcAttempt *attempt, ErrorData *error)
+{
+	if (attempt->change->table->restricted)
+		ereport(ERROR,
+				(errcode(error->sqlerrcode),
+				 errmsg("value can not be written")));
+	ReThrowError(error);
+}
+
 static void
 write_change(void *arg)
 {
@@ -50,10 +70,9 @@ cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
 	if (error != NULL)
 	{
 		if (attempt->stop_on_error)
-			ReThrowError(error);
+			raise_error(attempt, error);
 		write_failure(attempt, start, undecided == NULL, error->sqlerrcode,
-					  error->message_id != NULL ? error->message_id : "unknown error",
-					  attempt->change->failing);
+					  error_text(attempt, error), attempt->change->failing);
 	}
 	else if (unlikely(attempt->out->len - start > attempt->max_len))
 	{

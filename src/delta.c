@@ -40,6 +40,20 @@ value_same(const CdcColumn *column, Datum before, Datum after)
 	}
 }
 
+/* What looks the same has not changed. */
+static bool
+redacted_same(const CdcColumn *column, Datum before, Datum after)
+{
+	StringInfoData a;
+	StringInfoData b;
+
+	initStringInfo(&a);
+	initStringInfo(&b);
+	column->codec.encode(&a, &column->codec, before);
+	column->codec.encode(&b, &column->codec, after);
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
 bool
 cdc_delta(const CdcColumn *columns, int ncolumns,
 		  const CdcRow *before, const CdcRow *after, bool *changed)
@@ -53,7 +67,9 @@ cdc_delta(const CdcColumn *columns, int ncolumns,
 		if (before->isnull[at] || after->isnull[at])
 			changed[at] = before->isnull[at] != after->isnull[at];
 		else
-			changed[at] = !value_same(&columns[i], before->values[at], after->values[at]);
+			changed[at] = !value_same(&columns[i], before->values[at], after->values[at]) &&
+				(columns[i].codec.redaction == NULL ||
+				 !redacted_same(&columns[i], before->values[at], after->values[at]));
 		any |= changed[at];
 	}
 	return any;

@@ -390,7 +390,7 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 	selection->relid = RelationGetRelid(rel);
 	selection->persistence = rel->rd_rel->relpersistence;
 	selection->access_method = rel->rd_rel->relam;
-	if (by_publications && rel->rd_rel->relispartition)
+	if (rel->rd_rel->relispartition)
 	{
 		oldcxt = MemoryContextSwitchTo(cxt);
 		selection->ancestors = get_partition_ancestors(selection->relid);
@@ -424,7 +424,7 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 }
 
 CdcTable *
-cdc_selection_table(const CdcSelection *selection, Relation rel, MemoryContext cxt)
+cdc_selection_table(const CdcSelection *selection, CdcRules *rules, Relation rel, MemoryContext cxt)
 {
 	CdcTableView view = {rel, selection->map, selection->columns};
 	MemoryContext oldcxt;
@@ -435,6 +435,7 @@ cdc_selection_table(const CdcSelection *selection, Relation rel, MemoryContext c
 	if (!RelationIsValid(view.as))
 		elog(ERROR, "could not open relation with OID %u", selection->relid);
 	oldcxt = MemoryContextSwitchTo(cxt);
+	view.redactions = cdc_rules_resolve(rules, rel, selection->ancestors);
 	table = cdc_table_resolve(rel, &view);
 	MemoryContextSwitchTo(oldcxt);
 	if (view.as != rel)

@@ -10,6 +10,7 @@
 
 #include "options.h"
 #include "rowfilter.h"
+#include "rules.h"
 
 /* Of a decoding session. */
 typedef struct CdcFilter CdcFilter;
@@ -41,9 +42,9 @@ extern CdcFilter *cdc_filter_create(const CdcOptions *options, MemoryContext cxt
  */
 extern CdcSelection *cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt);
 
-/* The relation as it is sent, allocated in `cxt`. */
-extern CdcTable *cdc_selection_table(const CdcSelection *selection, Relation rel,
-									 MemoryContext cxt);
+/* The relation as it is sent under these rules, allocated in `cxt`. */
+extern CdcTable *cdc_selection_table(const CdcSelection *selection, CdcRules *rules,
+									 Relation rel, MemoryContext cxt);
 
 static inline bool
 cdc_selection_has(const CdcSelection *selection, Cdc__V1__Op op)

@@ -28,23 +28,28 @@ cdc_json_damaged(const char *what)
 static void
 append_escaped(StringInfo out, const char *text, size_t len)
 {
+	static const char named[] = "\b\f\n\r\t\"\\";
+	static const char letters[] = "bfnrt\"\\";
+	size_t		done = 0;
+
 	for (size_t i = 0; i < len; i++)
 	{
 		unsigned char c = (unsigned char) text[i];
 		const char *at;
-		static const char named[] = "\b\f\n\r\t\"\\";
-		static const char letters[] = "bfnrt\"\\";
 
+		if (likely(c >= 0x20 && c != '"' && c != '\\'))
+			continue;
+		appendBinaryStringInfo(out, text + done, (int) (i - done));
+		done = i + 1;
 		if (c != '\0' && (at = strchr(named, c)) != NULL)
 		{
 			appendStringInfoChar(out, '\\');
 			appendStringInfoChar(out, letters[at - named]);
 		}
-		else if (c < 0x20)
-			appendStringInfo(out, "\\u%04x", c);
 		else
-			appendStringInfoChar(out, (char) c);
+			appendStringInfo(out, "\\u%04x", c);
 	}
+	appendBinaryStringInfo(out, text + done, (int) (len - done));
 }
 
 void

@@ -48,9 +48,29 @@ static const char *const array_types[] =
 	[CDC__V1__TYPE__TYPE_UUID] = ".cdc.v1.BytesArray",
 };
 
+/* Redacted values are strings in fields of their own. */
+#define REDACTED_BASE 2000
+
+static bool
+is_redacted(const Cdc__V1__Column *column)
+{
+	return column->redaction != CDC__V1__REDACTION__REDACTION_UNSPECIFIED;
+}
+
+/* Whether anything stands for its values. */
+static bool
+is_held_back(const Cdc__V1__Column *column)
+{
+	return column->redaction == CDC__V1__REDACTION__REDACTION_DROP ||
+		column->redaction == CDC__V1__REDACTION__REDACTION_NULL ||
+		column->redaction == CDC__V1__REDACTION__REDACTION_WITHHELD;
+}
+
 static const char *
 field_type(const Cdc__V1__Column *column)
 {
+	if (is_redacted(column))
+		return "string";
 	if (column->type != CDC__V1__TYPE__TYPE_ARRAY)
 		return field_types[column->type];
 	if (column->element < lengthof(array_types) && array_types[column->element] != NULL)
@@ -111,6 +131,8 @@ field_names(const Cdc__V1__Table *table)
 	for (int i = 0; i < n; i++)
 	{
 		names[i] = sanitize(table->columns[i]->name, &suffix[i]);
+		if (is_redacted(table->columns[i]))
+			names[i] = psprintf("%s_redacted", names[i]);
 		again |= suffix[i];
 	}
 	do
@@ -174,9 +196,12 @@ write_reserved(StringInfo out, const Cdc__V1__Table *table, int natts)
 
 	for (uint32 number = 1; number <= natts; number++)
 	{
-		if (next < table->n_columns && table->columns[next]->number == number)
+		bool		there = next < table->n_columns && table->columns[next]->number == number;
+
+		if (there)
 			next++;
-		else
+		/* the column's own number stays the column's, for when the rule is gone */
+		if (!there || is_redacted(table->columns[next - 1]))
 		{
 			appendStringInfo(out, "%s%u", separator, number);
 			separator = ", ";
@@ -184,6 +209,26 @@ write_reserved(StringInfo out, const Cdc__V1__Table *table, int natts)
 	}
 	if (*separator == ',')
 		appendStringInfoString(out, ";\n");
+}
+
+/* What a comment says of it. */
+static const char *
+redaction_text(Cdc__V1__Redaction redaction)
+{
+	static const char *const texts[] = {
+		[CDC__V1__REDACTION__REDACTION_DROP] = "redacted: dropped",
+		[CDC__V1__REDACTION__REDACTION_NULL] = "redacted: never sent",
+		[CDC__V1__REDACTION__REDACTION_CONSTANT] = "redacted: a constant",
+		[CDC__V1__REDACTION__REDACTION_MASK] = "redacted: masked",
+		[CDC__V1__REDACTION__REDACTION_HASH] = "redacted: HMAC-SHA-256",
+		[CDC__V1__REDACTION__REDACTION_PARTIAL] = "redacted: prefix and suffix kept",
+		[CDC__V1__REDACTION__REDACTION_EMAIL] = "redacted: as an e-mail address",
+		[CDC__V1__REDACTION__REDACTION_TRUNCATE] = "redacted: truncated",
+		[CDC__V1__REDACTION__REDACTION_PATH] = "redacted: in parts",
+		[CDC__V1__REDACTION__REDACTION_WITHHELD] = "withheld",
+	};
+
+	return redaction < lengthof(texts) && texts[redaction] != NULL ? texts[redaction] : "redacted";
 }
 
 static void
@@ -200,10 +245,14 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name)
 		appendStringInfoString(out, ": ");
 	}
 	append_comment_text(out, column->pg_type);
-	appendStringInfo(out, "%s%s%s\n", column->not_null ? ", not null" : "",
+	appendStringInfo(out, "%s%s%s", column->not_null ? ", not null" : "",
 					 column->key ? ", key" : "", column->generated ? ", generated" : "");
-	appendStringInfo(out, "  optional %s %s = %u;\n", field_type(column), name,
-					 column->number);
+	if (is_redacted(column))
+		appendStringInfo(out, ", %s", redaction_text(column->redaction));
+	appendStringInfoChar(out, '\n');
+	if (!is_held_back(column))
+		appendStringInfo(out, "  optional %s %s = %u;\n", field_type(column), name,
+						 column->number + (is_redacted(column) ? REDACTED_BASE : 0));
 }
 
 void

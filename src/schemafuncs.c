@@ -13,6 +13,7 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "filter.h"
 #include "json.h"
 #include "proto.h"
 #include "settings.h"
@@ -22,11 +23,14 @@ PG_FUNCTION_INFO_V1(cdc_fingerprint_sql);
 PG_FUNCTION_INFO_V1(cdc_table_schema);
 PG_FUNCTION_INFO_V1(cdc_proto);
 
-/* Opens a table and resolves it, under the settings of the stream. */
+/* Opens a table and resolves it, as it is sent without options. */
 static CdcTable *
 open_table(Oid relid, Relation *rel)
 {
 	int			nestlevel;
+	CdcOptions	options;
+	CdcRules   *rules;
+	CdcSelection *selection;
 	CdcTable   *table;
 
 	*rel = try_relation_open(relid, AccessShareLock);
@@ -42,7 +46,12 @@ open_table(Oid relid, Relation *rel)
 				 errdetail("Only tables and partitioned tables are in the stream.")));
 	nestlevel = NewGUCNestLevel();
 	cdc_fix_settings();
-	table = cdc_table_resolve(*rel, NULL);
+	cdc_options_parse(&options, NIL, NIL);
+	rules = cdc_rules_create(CurrentMemoryContext);
+	cdc_rules_refresh(rules);
+	selection = cdc_filter_resolve(cdc_filter_create(&options, CurrentMemoryContext), *rel,
+								   CurrentMemoryContext);
+	table = cdc_selection_table(selection, rules, *rel, CurrentMemoryContext);
 	AtEOXact_GUC(false, nestlevel);
 	return table;
 }

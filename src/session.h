@@ -30,6 +30,7 @@ typedef struct CdcTxn
 typedef struct CdcState
 {
 	CdcOptions	options;
+	CdcRules   *rules;
 	CdcTableCache *tables;
 	CdcBatch   *batch;
 	MemoryContext change_cxt;	/* reset after every change */

@@ -41,6 +41,7 @@
 struct CdcSnapRead
 {
 	CdcOptions	options;
+	CdcRules   *rules;
 	Oid			relid;			/* the relation under whose name rows are sent */
 	List	   *relids;			/* those to read, the current one first */
 
@@ -329,7 +330,7 @@ begin_table(CdcSnapRead *read, Relation rel)
 	oldcxt = MemoryContextSwitchTo(read->table_cxt);
 	require_same_storage(rel);
 	read->selection = resolve_selection(&read->options, rel, read->table_cxt);
-	read->table = cdc_selection_table(read->selection, rel, read->table_cxt);
+	read->table = cdc_selection_table(read->selection, read->rules, rel, read->table_cxt);
 	open_cursor(read, rel);
 	read->nfetched = read->next = 0;
 	MemoryContextSwitchTo(oldcxt);
@@ -471,6 +472,8 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 	char	   *source;
 
 	read->options = *options;
+	read->rules = cdc_rules_create(CurrentMemoryContext);
+	cdc_rules_refresh(read->rules);
 	read->range = *range;
 	read->relids = find_relations(&read->options, rel);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&

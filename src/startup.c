@@ -55,7 +55,8 @@ new_row(MemoryContext cxt)
  * be decoded need those of their time; so nothing of it may stay in a cache.
  */
 static void
-read_catalogs(LogicalDecodingContext *ctx, List **stored, char **source, int *source_len)
+read_catalogs(LogicalDecodingContext *ctx, CdcRules *rules, List **stored, char **source,
+			  int *source_len)
 {
 	MemoryContext oldcxt = CurrentMemoryContext;
 	bool		own_transaction = !IsTransactionState();
@@ -74,6 +75,7 @@ read_catalogs(LogicalDecodingContext *ctx, List **stored, char **source, int *so
 	MemoryContextSwitchTo(oldcxt);
 	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
 	*stored = cdc_slot_options_load(NameStr(ctx->slot->data.name));
+	cdc_rules_refresh(rules);
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);
@@ -107,7 +109,7 @@ warn_of_stored_options(LogicalDecodingContext *ctx)
 static void
 create_state(LogicalDecodingContext *ctx, CdcState *state, const char *source, int source_len)
 {
-	state->tables = cdc_tablecache_create(&state->options, ctx->context);
+	state->tables = cdc_tablecache_create(&state->options, state->rules, ctx->context);
 	state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
 	state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change", ALLOCSET_DEFAULT_SIZES);
 	state->metadata = cdc_metadata_create(ctx->context);
@@ -133,7 +135,8 @@ cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_in
 	else
 	{
 		warn_of_old_minor();
-		read_catalogs(ctx, &stored, &source, &source_len);
+		state->rules = cdc_rules_create(ctx->context);
+		read_catalogs(ctx, state->rules, &stored, &source, &source_len);
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
 	opt->output_type = state->options.json ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT :

@@ -115,6 +115,7 @@ stream_start_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcState   *state = ctx->output_plugin_private;
 
+	cdc_rules_refresh(state->rules);
 	state->txn = streamed_txn(ctx, txn);
 	state->settings_fixed = false;
 	state->silent = 0;
@@ -144,6 +145,8 @@ stream_abort_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr a
 	/* nothing was sent of it */
 	if (streamed == NULL)
 		return;
+	/* what is there is another transaction's */
+	cdc_metadata_clear(state->metadata);
 	if (txn != top)
 	{
 		drop_metadata(streamed, txn->xid);

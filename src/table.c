@@ -238,6 +238,35 @@ map_key(const Bitmapset *key, const CdcTableView *view)
 	return mapped;
 }
 
+/* Redacted values stand in field 2000 + attnum. */
+#define REDACTED_BASE 2000
+
+static const CdcRedaction *
+redaction_of(const CdcTableView *view, AttrNumber attnum)
+{
+	AttrNumber	own = own_attnum(view, attnum);
+
+	return view->redactions == NULL || own == 0 ? NULL : view->redactions[own - 1];
+}
+
+/* Whether all columns of a key are sent, exact or hashed. */
+static bool
+key_is_sent(const CdcTableView *view, const Bitmapset *key)
+{
+	int			attnum = -1;
+
+	if (view->columns != NULL && !bms_is_subset(key, view->columns))
+		return false;
+	while ((attnum = bms_next_member(key, attnum)) >= 0)
+	{
+		const CdcRedaction *redaction = redaction_of(view, attnum);
+
+		if (redaction != NULL && redaction->method != CDC_METHOD_HASH)
+			return false;
+	}
+	return true;
+}
+
 /* A key of which a column is not sent is none. */
 static Bitmapset *
 hide_key(CdcTable *table, Bitmapset *key, int natts)
@@ -273,7 +302,7 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 	MemoryContextSwitchTo(scratch);
 	key = map_key(key_columns(rel), view);
 	MemoryContextSwitchTo(result_cxt);
-	if (view->columns != NULL && !bms_is_subset(key, view->columns))
+	if (!key_is_sent(view, key))
 		key = hide_key(table, key, natts);
 
 	table->relid = RelationGetRelid(rel);
@@ -297,20 +326,27 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
 		Cdc__V1__Column *d = &columns[desc.n_columns];
 		bool		is_key = bms_is_member(att->attnum, key);
+		const CdcRedaction *redaction = redaction_of(view, att->attnum);
+		CdcColumn	unsent = {0};
 		CdcColumn  *column;
 
 		if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 			continue;
 		if (view->columns != NULL && !bms_is_member(att->attnum, view->columns))
 			continue;
-		column = is_key ? &table->keys[table->nkeys++] : &table->rest[table->nrest++];
+		if (redaction != NULL && !cdc_method_sends(redaction->method))
+			column = &unsent;
+		else
+			column = is_key ? &table->keys[table->nkeys++] : &table->rest[table->nrest++];
 		column->attnum = att->attnum;
 		column->attbyval = att->attbyval;
 		column->attlen = att->attlen;
-		if (att->attlen == -1)
+		if (att->attlen == -1 && column != &unsent)
 			table->varlena[table->nvarlena++] = att->attnum;
 		MemoryContextSwitchTo(result_cxt);
 		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
+		if (redaction != NULL && column != &unsent)
+			cdc_redaction_codec(&column->codec, REDACTED_BASE + att->attnum, att->atttypid, redaction);
 		MemoryContextSwitchTo(scratch);
 		table->may_raise |= column->codec.may_raise;
 		table->needs_settings |= column->codec.needs_settings;
@@ -325,8 +361,14 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		d->key = is_key;
 		d->not_null = att->attnotnull;
 		d->generated = att->attgenerated != '\0';
-		describe_missing(d, column, RelationGetDescr(rel), own_attnum(view, att->attnum),
-						 &missing_total);
+		if (redaction != NULL)
+		{
+			d->redaction = cdc_method_wire(redaction->method);
+			table->restricted = true;
+		}
+		if (column != &unsent)
+			describe_missing(d, column, RelationGetDescr(rel), own_attnum(view, att->attnum),
+							 &missing_total);
 		desc.columns[desc.n_columns++] = d;
 	}
 

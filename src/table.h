@@ -11,6 +11,7 @@
 #include "utils/rel.h"
 
 #include "fingerprint.h"
+#include "redact.h"
 #include "typcodec.h"
 
 /* A column that is sent. Columns that are dropped, or have no value in the
@@ -20,7 +21,7 @@ typedef struct CdcColumn
 	AttrNumber	attnum;			/* also the field number */
 	bool		attbyval;
 	int16		attlen;
-	CdcCodec	codec;			/* how a value is written */
+	CdcCodec	codec;			/* how a value, or what stands for it, is written */
 } CdcColumn;
 
 /* Lives in one memory context, of which it is the only owner. */
@@ -29,6 +30,8 @@ typedef struct CdcTable
 	Oid			relid;
 	char		replident;		/* pg_class.relreplident */
 	bool		may_raise;		/* some encoder may raise an ERROR */
+	bool		restricted;		/* some column is redacted or withheld: no text of
+								 * errors may be sent or logged */
 	bool		needs_settings; /* some output function reads settings */
 	bool	   *identity;		/* by attnum - 1: columns of a key that is not
 								 * sent as such; or NULL */
@@ -53,6 +56,7 @@ typedef struct CdcTableView
 	const AttrNumber *map;		/* by these - 1, the relation's own attnums;
 								 * NULL: the same */
 	const Bitmapset *columns;	/* by these, what is sent; NULL: all */
+	const CdcRedaction *const *redactions;	/* by the relation's own attnums - 1; NULL: none */
 } CdcTableView;
 
 /*

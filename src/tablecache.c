@@ -23,6 +23,7 @@ struct CdcTableCache
 	Size		bytes;			/* of all entries' contexts */
 	CdcTableEntry *last;		/* the entry that the last call returned */
 	CdcFilter  *filter;
+	CdcRules   *rules;
 	List	   *ancestors;		/* OIDs of partitioned tables that entries depend on */
 };
 
@@ -52,7 +53,8 @@ invalidate_relation(Datum arg, Oid relid)
 
 	if (current_cache == NULL)
 		return;
-	if (OidIsValid(relid) && !list_member_oid(current_cache->ancestors, relid))
+	if (!cdc_rules_invalidated(current_cache->rules, relid) &&
+		!list_member_oid(current_cache->ancestors, relid))
 	{
 		entry = hash_search(current_cache->entries, &relid, HASH_FIND, NULL);
 		if (entry != NULL)
@@ -97,7 +99,7 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 }
 
 CdcTableCache *
-cdc_tablecache_create(const CdcOptions *options, MemoryContext parent)
+cdc_tablecache_create(const CdcOptions *options, CdcRules *rules, MemoryContext parent)
 {
 	static const CdcSysCacheId watched[] = {
 		NAMESPACEOID, PUBLICATIONOID, PUBLICATIONRELMAP, PUBLICATIONNAMESPACEMAP
@@ -110,6 +112,7 @@ cdc_tablecache_create(const CdcOptions *options, MemoryContext parent)
 	cache = MemoryContextAllocZero(parent, sizeof(CdcTableCache));
 	cache->cxt = AllocSetContextCreate(parent, "cdc table cache", ALLOCSET_DEFAULT_SIZES);
 	cache->filter = cdc_filter_create(options, parent);
+	cache->rules = rules;
 	dlist_init(&cache->lru);
 	ctl.keysize = sizeof(Oid);
 	ctl.entrysize = sizeof(CdcTableEntry);
@@ -182,7 +185,8 @@ resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
 		MemoryContextSwitchTo(oldcxt);
 	}
 	entry->selection = selection;
-	return selection->ops == 0 ? NULL : cdc_selection_table(selection, rel, entry->cxt);
+	return selection->ops == 0 ? NULL :
+		cdc_selection_table(selection, cache->rules, rel, entry->cxt);
 }
 
 /* Catalogs may change meanwhile: then the entry serves for this once. After an

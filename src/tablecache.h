@@ -34,7 +34,8 @@ typedef struct CdcTableCache CdcTableCache;
 
 /* Created once per decoding context, as a child of `parent`. Its invalidation
  * ends with that context, also when an ERROR skips the shutdown callback. */
-extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, MemoryContext parent);
+extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, CdcRules *rules,
+											MemoryContext parent);
 
 /*
  * The entry of a relation, resolved by the catalogs as of the change that is

@@ -98,11 +98,10 @@ output_may_raise(Oid typid)
 		case TYPTYPE_ENUM:
 			return false;
 		case TYPTYPE_BASE:
-			if (typid == TSVECTOROID || typid == TSQUERYOID)
-				return pg_database_encoding_max_length() > 1;
-			/* FALLTHROUGH */
 		case TYPTYPE_RANGE:
 		case TYPTYPE_MULTIRANGE:
+			if (typid == TSVECTOROID || typid == TSQUERYOID)
+				return pg_database_encoding_max_length() > 1;
 			return typid >= FirstNormalObjectId;
 		default:
 			return true;
@@ -285,4 +284,29 @@ cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid)
 	if (IS_TEXT(codec->type))
 		use_text_rules(codec);
 	set_tag(codec, field, wire);
+}
+
+void
+cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid)
+{
+	Oid			base = getBaseType(typid);
+
+	memset(codec, 0, sizeof(*codec));
+	codec->type = CDC__V1__TYPE__TYPE_TEXT;
+	if (base == TEXTOID || base == VARCHAROID || base == BPCHAROID || base == JSONOID)
+		codec->encode = cdc_encode_varlena_text;
+	else
+	{
+		codec->encode = cdc_encode_output;
+		use_output(codec, base);
+	}
+	/* a string it is in a SQL_ASCII database, too */
+	codec->may_raise |= conversion_may_raise() || GetDatabaseEncoding() == PG_SQL_ASCII;
+	cdc_codec_set_tag(codec, field);
+}
+
+void
+cdc_codec_set_tag(CdcCodec *codec, uint32 field)
+{
+	set_tag(codec, field, CDC_WIRE_LEN);
 }

@@ -27,6 +27,10 @@ struct CdcCodec
 	bool		needs_settings; /* the output depends on settings */
 	FmgrInfo	output;			/* for encoders that go through text */
 	struct CdcArrayCodec *array;	/* for arrays; NULL otherwise */
+
+	/* for values that are redacted, see redact.h; NULL otherwise */
+	const CdcCodec *plain;		/* writes the value's text */
+	const struct CdcRedaction *redaction;
 };
 
 /* The message of arrays of these elements. */
@@ -51,6 +55,13 @@ typedef struct CdcArrayCodec
 /* Resolves a type for a field number of 1 to 3600. What the codec points to
  * lives in the current memory context. Reads catalogs. */
 extern void cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid);
+
+/* Resolves a type to a codec that writes the text of its values, whatever the
+ * type is sent as. */
+extern void cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid);
+
+/* For a field that is a string or a message. */
+extern void cdc_codec_set_tag(CdcCodec *codec, uint32 field);
 
 /* The type of the elements if `typid` is an array of them (not so for
  * int2vector and oidvector, which only look like arrays), else InvalidOid. */

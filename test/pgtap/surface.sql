@@ -16,6 +16,14 @@ INSERT INTO expected VALUES
   ('read', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'plpgsql', 'v', false, 'u', true),
   ('snapshot', 'relation regclass, from_key text[] DEFAULT NULL::text[], to_key text[] DEFAULT NULL::text[], from_block bigint DEFAULT NULL::bigint, to_block bigint DEFAULT NULL::bigint, options text[] DEFAULT ''{}''::text[], slot_name name DEFAULT NULL::name', 'bytea', 'c', 'v', false, 'u', true),
   ('snapshot_chunks', 'relation regclass, max_rows bigint DEFAULT 100000', 'record', 'c', 'v', true, 'u', true),
+  ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('rotate_redaction_secret', '', 'integer', 'c', 'v', false, 'u', false),
+  ('check_method', 'method text, value text, length integer, prefix integer, suffix integer, filler text', 'void', 'plpgsql', 'i', false, 's', false),
+  ('rules_changed', '', 'trigger', 'c', 'v', false, 'u', false),
+  ('audit_rules', '', 'trigger', 'plpgsql', 'v', false, 'u', false),
+  ('follow_rules', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
   ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 'u', false),
   ('proto', 'relation regclass', 'text', 'c', 's', true, 'u', false),
@@ -41,17 +49,18 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'')', ARRAY['slots', 'slot_option'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
-SELECT is(to_jsonb(ROW((SELECT string_agg(a, ', ' ORDER BY o) FROM unnest(string_to_array(pg_get_function_arguments(f.oid), ', ')) WITH ORDINALITY x(a, o)
+SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM unnest(string_to_array(pg_get_function_arguments(f.oid), ', ')) WITH ORDINALITY x(a, o)
                WHERE a !~ '^OUT '),
               format_type(prorettype, NULL), lanname::text, provolatile, proisstrict, proparallel, proretset))::text,
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, false, proname || ' is SECURITY INVOKER') FROM function ORDER BY proname;
+SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules'), proname || ' is SECURITY INVOKER, unless it writes rules')
+FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
 FROM function JOIN pg_language l ON l.oid = prolang WHERE lanname <> 'c' AND lanname <> 'internal' ORDER BY proname;
@@ -103,7 +112,7 @@ SELECT is_empty($$
   'every object has a comment');
 SELECT ok(length(obj_description(oid, 'pg_extension')) > 20, 'the extension has a comment') FROM pg_extension WHERE extname = 'cdc';
 SELECT is_empty($$
-  SELECT description FROM object WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass, 'pg_rewrite'::regclass) $$,
+  SELECT description FROM object WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass, 'pg_rewrite'::regclass, 'pg_event_trigger'::regclass) $$,
   'nothing else is installed');
 
 SELECT * FROM finish();

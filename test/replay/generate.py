@@ -13,6 +13,7 @@ import psycopg2
 
 SESSIONS = 3
 MAX_PREPARED = 3
+BREAKS = 5
 TABLES = 4
 
 # type: (a value by a random number, other types with the way to get there)
@@ -45,6 +46,8 @@ TYPES = {
     "bytea": (lambda r: "decode(repeat('%02x', %d), 'hex')" %
               (r.randint(0, 255), r.choice([0, 1, 4000])), {}),
     "jsonb": (lambda r: "jsonb_build_object('k', %d)" % r.randint(0, 9), {"text": ""}),
+    # labels are added on the way; one that is not committed can not be used
+    "grows": (lambda r: r.choice(["'g0'", "enum_last(NULL::grows)"]), {"text": ""}),
     "int[]": (lambda r: "ARRAY[%d, NULL]" % r.randint(0, 9), {"text": ""}),
     "mood": (lambda r: r.choice(["'low'", "'mid'", "'high'"]), {"text": ""}),
     "pair": (lambda r: r.choice(["ROW(%d, 'a,\"b')" % r.randint(0, 9), "ROW(NULL, '')"]), {"text": ""}),
@@ -54,6 +57,21 @@ TYPES = {
     "interval": (lambda r: "interval '%d days'" % r.randint(-40, 40), {"text": ""}),
 }
 FIRST_TYPES = [t for t in TYPES if t not in ("varchar(9999)", "real")]
+TOAST_TYPES = ["text", "bytea", "jsonb", "int[]", "varchar(9000)"]
+
+# Large ones for the tables of large values: inline, compressed, out of line, and
+# both; those of md5() hardly compress.
+LARGE = {
+    "text": "(SELECT string_agg(md5((i + {0})::text), '') FROM generate_series(1, {1}) i)",
+    "bytea": "(SELECT string_agg(decode(md5((i + {0})::text), 'hex'), '') "
+             "FROM generate_series(1, {1}) i)",
+    "jsonb": "(SELECT jsonb_object_agg(i, md5((i + {0})::text)) FROM generate_series(1, {1}) i)",
+    "int[]": "ARRAY(SELECT (i * {0}) % 65537 FROM generate_series(1, {1} * 8) i)",
+    "varchar(9000)": "repeat('{0} ', {1} * 4)",
+}
+LABELS = 9
+SCHEMAS = ["public", "one", "two"]
+BOUNDS = ["MINVALUE", 100, 200, "MAXVALUE"]     # of the partitions of p
 
 
 class Table:
@@ -68,21 +86,33 @@ class Generator:
     """What it knows of the tables may be wrong after a rollback: then
     statements fail, and look() learns anew."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, kinds=FIRST_TYPES, large=False):
         self.random = random.Random(seed)
+        self.kinds = kinds              # types of new columns
+        self.large = large
         self.tables = [Table("r%d" % i) for i in range(TABLES)]
         self.open = set()               # sessions in a transaction
         self.depth = collections.Counter()      # and their savepoints
         self.prepared = []              # transactions that wait for their end
         self.gids = 0
         self.actions = [(40, self.insert), (40, self.update), (8, self.delete), (6, self.key),
-                        (8, self.savepoint), (14, self.end), (8, self.finish), (3, self.note), (3, self.add), (1, self.drop),
-                        (1, self.rename), (2, self.retype), (1, self.truncate), (1, self.identity),
-                        (1, self.copy), (1, self.recreate), (1, self.storage), (1, self.generated)]
+                        (8, self.savepoint), (14, self.end), (8, self.finish), (3, self.note),
+                        (3, self.add), (1, self.drop), (1, self.replace), (1, self.rename),
+                        (2, self.retype), (1, self.truncate), (1, self.identity), (1, self.copy),
+                        (1, self.recreate), (1, self.storage), (1, self.generated),
+                        (1, self.default), (1, self.rewrite), (1, self.cluster), (1, self.swap),
+                        (1, self.move), (0.3, self.swap_schemas), (1, self.grow),
+                        (8, self.partitioned), (2, self.partition)]
 
     def setup(self):
+        yield "CREATE SCHEMA one; CREATE SCHEMA two"
+        yield "CREATE TABLE p (id int PRIMARY KEY, v text) PARTITION BY RANGE (id)"
+        yield "CREATE TABLE p0 (v text, gone int, id int NOT NULL); ALTER TABLE p0 DROP COLUMN gone"
+        yield self.attach(0)
+        for i in (1, 2):
+            yield "CREATE TABLE p%d PARTITION OF p %s" % (i, self.bounds(i))
         for t in self.tables:
-            t.columns = {"c%d" % i: self.random.choice(FIRST_TYPES)
+            t.columns = {"c%d" % i: self.random.choice(self.kinds)
                          for i in range(self.random.randint(1, 5))}
             t.serial = len(t.columns)
             yield "CREATE TABLE %s (id int PRIMARY KEY, %s)" % (
@@ -107,7 +137,15 @@ class Generator:
     def value(self, kind):
         if kind not in TYPES or self.random.random() < 0.15:
             return "NULL"
+        if self.large and kind in LARGE and self.random.random() < 0.7:
+            return LARGE[kind].format(self.random.randint(1, 9999),
+                                      self.random.choice([20, 60, 130, 600, 2000]))
         return TYPES[kind][0](self.random)
+
+    def constant(self, kind):
+        """One that can be a default: no subquery."""
+        value = self.value(kind)
+        return "NULL" if "SELECT" in value else value
 
     def column(self, t):
         return self.random.choice(sorted(t.columns)) if t.columns else None
@@ -128,8 +166,10 @@ class Generator:
             "UPDATE SET id = excluded.id" if self.random.random() < 0.3 else "NOTHING")
 
     def copy(self, t, session):
-        return "INSERT INTO %s (id) SELECT i FROM generate_series(%d, %d) i" % (
-            t.name, *sorted(self.random.sample(range(500, 3000), 2)))
+        ends = sorted(self.random.sample(range(500, 3000), 2))
+        if self.random.random() < 0.5:
+            return "COPY %s (id) FROM PROGRAM 'seq %d %d'" % (t.name, *ends)
+        return "INSERT INTO %s (id) SELECT i FROM generate_series(%d, %d) i" % (t.name, *ends)
 
     def update(self, t, session):
         columns = self.random.sample(sorted(t.columns), min(len(t.columns), 2))
@@ -185,9 +225,9 @@ class Generator:
         self.depth[session] = 0
 
     def add(self, t, session):
-        kind = self.random.choice(FIRST_TYPES)
+        kind = self.random.choice(self.kinds)
         t.serial += 1
-        default = ["", " DEFAULT " + self.value(kind)][self.random.random() < 0.7]
+        default = ["", " DEFAULT " + self.constant(kind)][self.random.random() < 0.7]
         if kind == "float8" and self.random.random() < 0.5:
             default = " DEFAULT random()"       # rewrites the table
         return "ALTER TABLE %s ADD COLUMN c%d %s%s" % (t.name, t.serial, kind, default)
@@ -206,6 +246,27 @@ class Generator:
         c = self.column(t)
         return c and "ALTER TABLE %s DROP COLUMN %s" % (t.name, c)
 
+    def replace(self, t, session):
+        """Another column of the same name."""
+        c, kind = self.column(t), self.random.choice(self.kinds)
+        return c and "ALTER TABLE %s DROP COLUMN %s, ADD COLUMN %s %s DEFAULT %s" % (
+            t.name, c, c, kind, self.constant(kind))
+
+    def default(self, t, session):
+        c = self.column(t)
+        return c and "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s" % (
+            t.name, c, self.constant(t.columns[c]))
+
+    def rewrite(self, t, session):
+        """What is written to an unlogged table is not in the stream, but then
+        all rows are sent."""
+        return ("ALTER TABLE %s SET UNLOGGED; UPDATE %s SET id = id; ALTER TABLE %s SET LOGGED" %
+                (t.name, t.name, t.name))
+
+    def cluster(self, t, session):
+        """After an event, since it would hide the value of a new column."""
+        return "UPDATE %s SET id = id; CLUSTER %s USING %s_pkey" % (t.name, t.name, t.name)
+
     def rename(self, t, session):
         c = self.column(t)
         t.serial += 1
@@ -221,7 +282,8 @@ class Generator:
 
     def truncate(self, t, session):
         other = self.random.choice(self.tables)
-        return "TRUNCATE " + ", ".join(sorted({t.name, other.name}))
+        return "TRUNCATE %s%s" % (", ".join(sorted({t.name, other.name})), self.random.choice(
+            ["", " CASCADE", " RESTART IDENTITY", " RESTART IDENTITY CASCADE"]))
 
     def identity(self, t, session):
         return "ALTER TABLE %s REPLICA IDENTITY %s" % (
@@ -229,9 +291,63 @@ class Generator:
 
     def recreate(self, t, session):
         """A table of the same name; its rows are deleted first."""
-        kind = self.random.choice(FIRST_TYPES)
+        kind = self.random.choice(self.kinds)
         return ("DELETE FROM %s; DROP TABLE %s; CREATE TABLE %s (id int PRIMARY KEY, n0 %s)" %
                 (t.name, t.name, t.name, kind))
+
+    # A stream does not tell that a table has another name now: those that change
+    # their names are empty.
+
+    def swap(self, t, session):
+        other = self.random.choice(self.tables)
+        if other is t:
+            return None
+        return ("DELETE FROM {0}; DELETE FROM {1}; {2}".format(t.name, other.name, "; ".join(
+            "ALTER TABLE %s RENAME TO %s; ALTER INDEX %s_pkey RENAME TO %s_pkey" % (a, b, a, b)
+            for a, b in ((t.name, "other"), (other.name, t.name), ("other", other.name)))))
+
+    def move(self, t, session):
+        return "DELETE FROM %s; ALTER TABLE %s SET SCHEMA %s" % (
+            t.name, t.name, self.random.choice(SCHEMAS))
+
+    def swap_schemas(self, t, session):
+        # which locks no table
+        names = [t.name for t in self.tables]
+        return "; ".join(["LOCK " + ", ".join(names), *("DELETE FROM " + n for n in names),
+                          "ALTER SCHEMA one RENAME TO other", "ALTER SCHEMA two RENAME TO one",
+                          "ALTER SCHEMA other RENAME TO two"])
+
+    def grow(self, t, session):
+        return "ALTER TYPE grows ADD VALUE IF NOT EXISTS 'g%d'" % self.random.randint(1, LABELS)
+
+    # Partitions, each under its own name.
+
+    def bounds(self, i):
+        return "FOR VALUES FROM (%s) TO (%s)" % (BOUNDS[i], BOUNDS[i + 1])
+
+    def attach(self, i):
+        return "ALTER TABLE p ATTACH PARTITION p%d %s" % (i, self.bounds(i))
+
+    def partitioned(self, t, session):
+        """Rows move."""
+        id = self.random.randint(-10, 310)
+        return self.random.choice([
+            "INSERT INTO p SELECT i, 'v' || i FROM generate_series({0}, {0} + 20) i "
+            "ON CONFLICT DO NOTHING",
+            "UPDATE p SET id = id + 100 WHERE id BETWEEN {0} AND {0} + 9",
+            "UPDATE p SET id = 200 - id, v = NULL WHERE id BETWEEN {0} AND {0} + 9",
+            "UPDATE p SET v = v || '!' WHERE id % 7 = {0} % 7",
+            "DELETE FROM p WHERE id BETWEEN {0} AND {0} + 15"]).format(id)
+
+    def partition(self, t, session):
+        """Of a partition that is attached already, or is not, the statement fails."""
+        i = self.random.randrange(len(BOUNDS) - 1)
+        return self.random.choice([
+            "ALTER TABLE p DETACH PARTITION p%d" % i, self.attach(i), self.attach(i),
+            "DELETE FROM p%d; DROP TABLE p%d; CREATE TABLE p%d PARTITION OF p %s" %
+            (i, i, i, self.bounds(i)),
+            "ALTER TABLE p DROP COLUMN v, ADD COLUMN v text DEFAULT 'again'",
+            "ALTER TABLE p%d REPLICA IDENTITY FULL" % i, "TRUNCATE p%d" % i, "TRUNCATE p"])
 
 
 COLUMNS = """
@@ -250,17 +366,21 @@ def statements(n):
     return int(os.environ.get("CDC_REPLAY_STATEMENTS", n))
 
 
-def run(database, seed, n=None):
-    """Runs them, one after the other; says how many failed."""
-    generator = Generator(seed)
-    sessions = [psycopg2.connect(dbname=database, options="-c lock_timeout=3 -c timezone=UTC")
+def run(database, generator, n=None, between=None):
+    """Runs them, one after the other; says how many failed. Calls between()
+    some times on the way."""
+    options = "-c lock_timeout=3 -c timezone=UTC -c search_path=" + ",".join(SCHEMAS)
+    sessions = [psycopg2.connect(dbname=database, options=options)
                 for _ in range(SESSIONS)]
     for session in sessions:
         session.autocommit = True
     for sql in generator.setup():
         sessions[0].cursor().execute(sql)
     errors = collections.Counter()
-    for _ in range(n or statements(1500)):
+    n = n or statements(1500)
+    for i in range(n):
+        if between and i % (n // BREAKS) == n // BREAKS - 1:
+            between()
         session = generator.random.randrange(SESSIONS)
         sql = generator.statement(session)
         if sql is None:

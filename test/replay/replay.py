@@ -2,14 +2,17 @@
 
 replay.py BINDIR DIRECTORY NAME...: the server's programs, where streams go,
 and the workloads (workloads/NAME.sql or .sh, with NAME.pre.sql before it, or
-random-SEED; join-SEED: see join.py). Output is TAP."""
+random-SEED, large-SEED: see generate.py;
+aborts-SEED: see aborts.py; join-SEED: see join.py). Output is TAP."""
 
 import sys
 
 import checks
 import join
 from tap import Reported, Tap
-from workload import Random, Workload
+from workload import Aborts, Random, Workload
+
+SEEDED = {"random": Random, "large": Random, "aborts": Aborts}
 
 # Settings of a session that must not matter.
 ODD_SETTINGS = {
@@ -40,13 +43,16 @@ def replay(tap, workload):
     tap.check(name + ": read while transactions are in progress", workload.receive,
               slots[2], files[2], end, ["messages=*", "streaming=on"],
               {"logical_decoding_work_mem": "64kB"})
-    tap.check(name + ": the same when streamed", checks.same_when_streamed, files[2], batches)
+    tap.check(name + ": the same when streamed", checks.same_when_streamed, [files[2]], batches)
     for i, options in ((3, ["two_phase=on"]), (4, ["two_phase=on", "streaming=on"])):
         tap.check(name + ": read with " + " ".join(options), workload.receive, slots[i], files[i],
                   end, ["messages=*", *options], {"logical_decoding_work_mem": "64kB"})
-        tap.check(name + ": the same when prepared", checks.same_when_streamed, files[i], batches)
+        tap.check(name + ": the same when prepared", checks.same_when_streamed, [files[i]], batches)
     tap.check(name + ": read all the while", workload.receive_live, end)
-    tap.check(name + ": the same live", checks.same_when_streamed, files[5], batches)
+    tap.check(name + ": the same live", checks.same_when_streamed, [files[5]], batches)
+    tap.check(name + ": read to the end by one who came back", workload.receive_piece, end)
+    tap.check(name + ": the same in %d connections" % len(workload.pieces),
+              checks.same_when_streamed, workload.pieces, batches)
     tap.check(name + ": batches cut along their events say the same",
               checks.same_when_cut, reader, batches)
     _, whole = tap.check(name + ": stream of the SQL functions as specified",
@@ -68,7 +74,7 @@ def via_root(tap, workload):
     _, batches = tap.check(name + ": stream as specified", checks.parse_file, files[0])
     tap.check(name + ": read while transactions are in progress", workload.receive, slots[4],
               files[4], end, [*selection, "streaming=on"], {"logical_decoding_work_mem": "64kB"})
-    tap.check(name + ": the same when streamed", checks.same_when_streamed, files[4], batches)
+    tap.check(name + ": the same when streamed", checks.same_when_streamed, [files[4]], batches)
     tap.check(name + ": applied, equal to the source", checks.apply_and_compare, batches,
               workload.databases, "p")
     workload.live.finish(end)
@@ -79,7 +85,7 @@ def main():
     bindir, directory, names = sys.argv[1], sys.argv[2], sys.argv[3:]
     tap = Tap()
     for name in names:
-        kind = Random if name.startswith("random-") else Workload
+        kind = SEEDED.get(name.split("-")[0], Workload) if "-" in name else Workload
         try:
             if name.startswith("join-"):
                 join.run(tap, bindir, directory, name)

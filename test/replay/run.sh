@@ -2,8 +2,10 @@
 # Replays workloads: their streams, applied to an empty database by a reader
 # that knows the specification alone, give the source's tables. Usage:
 #
-#   test/replay/run.sh [WORKLOAD...]    all in workloads/, and two random ones
+#   test/replay/run.sh [WORKLOAD...]    all in workloads/, and some random ones
 #   test/replay/run.sh random-7         a random one by its seed
+#   test/replay/run.sh large-7          with large values only
+#   test/replay/run.sh aborts-7         large transactions that are rolled back
 #   test/replay/run.sh join-7           first rows read while they change
 #
 # libpq's environment says where the server is (PGHOST, PGPORT, PGUSER); the
@@ -22,7 +24,7 @@ protoc -I"$root/proto" --python_out="$out" cdc/v1/cdc.proto
 bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 
 if [ $# = 0 ]; then
-	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2 join-1
+	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2 large-1 aborts-1 join-1
 fi
 
 # The system's first: one of the user's may not see the packaged modules.

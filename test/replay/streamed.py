@@ -37,6 +37,11 @@ class Reader:
         self.two_phase = 0              # that came when they were prepared
         self.void = 0                   # events that were rolled back
 
+    def connect(self):
+        """What was prepared stays; all else is sent again."""
+        self.open = {}
+        self.schemas = {}
+
     def batch(self, data):
         """The transaction that ends with this batch, if one does."""
         batch = pb.Batch.FromString(data)
@@ -93,6 +98,8 @@ class Reader:
             if xid != t.xid:
                 raise Damaged("transaction %d prepared as %r ends as %d" % (xid, t.gid, t.xid))
         if batch.outcome == pb.OUTCOME_ROLLED_BACK:
+            if t.metadata:
+                raise Damaged("metadata of transaction %d, which was rolled back" % t.xid)
             self.void += len(txn.events)
             return None
         events = [Event((t.commit_lsn, lsn, index), raw) for _, lsn, index, raw in txn.events]
@@ -108,9 +115,12 @@ class Reader:
         return [value for number, _, value, _ in fields(data) if number == 7]
 
 
-def read(path):
-    """(the reader as it is afterwards, transactions in the order of their ends)"""
-    reader = Reader()
-    with open(path, "rb") as f:
-        ended = [reader.batch(data) for data in delimited(f.read())]
+def read(*paths):
+    """(the reader as it is afterwards, transactions in the order of their ends)
+    of files, one of each connection"""
+    reader, ended = Reader(), []
+    for path in paths:
+        reader.connect()
+        with open(path, "rb") as f:
+            ended += [reader.batch(data) for data in delimited(f.read())]
     return reader, [t for t in ended if t is not None and t.events]

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 
+import aborts
 import generate
 import target
 from tap import Failed
@@ -49,9 +50,10 @@ class Workload:
     def __init__(self, bindir, directory, name):
         self.bindir = bindir
         self.name = name
+        self.preamble = name            # what both databases have
         self.databases = ["cdc_replay_%s_%d" % (name.replace("-", "_"), i) for i in (1, 2)]
-        self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "abcdef"]
-        self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "abcdef"]
+        self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "abcdefg"]
+        self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "abcdefg"]
 
     def program(self, name, *args, **kwargs):
         environment = {**os.environ, "BINDIR": self.bindir, "PGDATABASE": self.databases[0]}
@@ -69,7 +71,7 @@ class Workload:
     def prepare(self):
         self.psql("postgres", "-c", "SELECT pg_drop_replication_slot(slot_name) FROM "
                   "pg_replication_slots WHERE slot_name IN ('%s')" % "', '".join(self.slots))
-        preamble = os.path.join(HERE, "workloads", self.name.split("-")[0] + ".pre.sql")
+        preamble = os.path.join(HERE, "workloads", self.preamble + ".pre.sql")
         for database in self.databases:
             self.psql("postgres", "-c", "DROP DATABASE IF EXISTS " + database,
                       "-c", "CREATE DATABASE " + database)
@@ -78,7 +80,8 @@ class Workload:
         self.psql(self.databases[0], "-c", "CREATE EXTENSION cdc")
         for slot in self.slots:
             self.psql(self.databases[0], "-c", "SELECT cdc.create_slot('%s', two_phase => %s)" %
-                      (slot, slot in self.slots[3:]))
+                      (slot, slot in self.slots[3:6]))
+        self.pieces = []                # files of the last slot, one of each connection
 
     def work(self):
         """Returns the LSN up to which there is something to read."""
@@ -94,6 +97,15 @@ class Workload:
             self.program("bash", "-e", script + ".sh")
         else:
             self.psql(self.databases[0], "-f", script + ".sql")
+
+    def receive_piece(self, end=None):
+        """What there is for a consumer that comes back now and then. Its first
+        connection does not switch two_phase on."""
+        end = end or self.psql(self.databases[0], "-c", "SELECT pg_current_wal_flush_lsn()").strip()
+        options = ["messages=*", "streaming=on"] + ["two_phase=on"] * bool(self.pieces)
+        self.pieces.append("%s%d" % (self.files[6], len(self.pieces)))
+        self.receive(self.slots[6], self.pieces[-1], end, options,
+                     {"logical_decoding_work_mem": "64kB"})
 
     def receive_live(self, end):
         """The rest of what was read all the while."""
@@ -155,5 +167,25 @@ class Live:
 
 
 class Random(Workload):
+    """random-SEED, and large-SEED with large values only"""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.preamble = "random"
+
+    def generator(self):
+        kind, seed = self.name.split("-")
+        if kind == "large":
+            return generate.Generator(int(seed), generate.TOAST_TYPES, True)
+        return generate.Generator(int(seed))
+
     def changes(self):
-        print("# " + generate.run(self.databases[0], int(self.name.split("-")[1])))
+        target_labels = ["ALTER TYPE grows ADD VALUE IF NOT EXISTS 'g%d'" % i
+                         for i in range(1, generate.LABELS + 1)]
+        self.psql(self.databases[1], "-c", "; ".join(target_labels))
+        print("# " + generate.run(self.databases[0], self.generator(), between=self.receive_piece))
+
+
+class Aborts(Workload):
+    def changes(self):
+        aborts.run(self.databases[0], int(self.name.split("-")[1]))

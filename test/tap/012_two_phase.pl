@@ -8,6 +8,7 @@ use FindBin;
 use lib $FindBin::Bin;
 use CdcRow;
 use CdcStream;
+use IPC::Run;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
@@ -139,7 +140,7 @@ sub kept_messages
 			push @messages, [ $event{10}, $message{2} ];
 		}
 	}
-	return join ' ', map { ($void{ $_->[0] } ? '-' : '') . $_->[1] } @messages;
+	return join ' ', map { ($void{ $_->[0] // 0 } ? '-' : '') . $_->[1] } @messages;
 }
 
 my %savepoints = (
@@ -147,31 +148,41 @@ my %savepoints = (
 	map { $_ => "SELECT pg_logical_emit_message(true, '$_', 'x')" } qw(top void nested released small kept last));
 sql('CREATE SEQUENCE filler START 100000');
 my @steps = ('BEGIN', 'top', 'filler', 'SAVEPOINT a', 'void', 'filler', '?', 'SAVEPOINT b', 'nested', 'filler', '?', 'RELEASE b', 'released',
-	'filler', 'ROLLBACK TO a', 'small', 'ROLLBACK TO a', 'filler', '?', 'SAVEPOINT c', 'kept', 'filler', '?', 'RELEASE c', 'RELEASE a', 'last');
-slot($node, 'messages');
+	'filler', '?', 'ROLLBACK TO a', 'small', 'ROLLBACK TO a', 'filler', '?', 'SAVEPOINT c', 'kept', 'filler', '?', 'RELEASE c', 'RELEASE a', 'last');
+slot($node, $_) for qw(messages live);
 sql("SELECT cdc.create_slot('messages_prepared', two_phase => true)");
 my %streamed = (options => { streaming => 'on', messages => '*' });
 {
-	# while it is in progress
+	# read while it is in progress, by one connection and by one for each '?'
 	my $session = $node->background_psql('postgres');
-	my @received;
+	my $file = write_file('live.bin', '');
+	my ($in, $out, $err, @received, $last) = ('', '', '');
+	my $client = IPC::Run::start([ 'pg_recvlogical', '-S', 'live', '-d', $node->connstr('postgres'), '--start', '--no-loop',
+			'-o', 'streaming=on', '-o', 'messages=*', '-f', $file ], '<', \$in, '>', \$out, '2>', \$err);
 	foreach (@steps, 'COMMIT', '?')
 	{
-		if ($_ eq '?') { push @received, receive($node, 'messages', %streamed) }
-		else { $session->query_safe($savepoints{$_} // $_) }
+		if ($_ ne '?')
+		{
+			$session->query_safe($savepoints{$_} // $_);
+			$last = $_ if exists $savepoints{$_} && $_ !~ /^(filler|small)$/;
+			next;
+		}
+		push @received, receive($node, 'messages', %streamed);
+		eventually(sub { slurp_file($file) =~ /\Q$last\E/ }) or die "no $last";
 	}
 	$session->quit;
-	# a new connection streams only once it is beyond what was confirmed: what
-	# was rolled back until then does not come again
-	is(join(', ', map { kept_messages($_) } @received),
-		'top void, top void nested, top -void -nested -released, top kept, top kept last',
-		'messages in savepoints, seen while the transaction is in progress');
+	$client->signal('INT');
+	$client->finish;
+	is(kept_messages(slurp_file($file)), 'top -void -nested -released kept last', 'messages in savepoints that were rolled back after they were sent');
+	# A new connection streams only once it is beyond what was confirmed, and
+	# newer servers look what is rolled back already: that need not come.
+	is(join(', ', map { kept_messages($_) =~ s/ -\w+//gr } @received), 'top void, top void nested, top void nested released, top, top kept, top kept last',
+		'and over several connections');
 }
 receive($node, 'messages_prepared', %streamed);
 slot($node, 'messages_plain');
 sql(join '; ', map { $savepoints{$_} // $_ } (grep { $_ ne '?' } @steps), "PREPARE TRANSACTION 'messages'");
-is(kept_messages(receive($node, 'messages_prepared', %streamed)), 'top -void -nested -released kept last',
-	'all of them in one connection, of a prepared transaction');
+is(kept_messages(receive($node, 'messages_prepared', %streamed)) =~ s/ -\w+//gr, 'top kept last', 'of a prepared transaction');
 sql("COMMIT PREPARED 'messages'");
 is(kept_messages(receive($node, 'messages_plain', options => { messages => '*' })), 'top kept last', 'those that count, as core tells them');
 
@@ -181,6 +192,40 @@ sql(q{SELECT pg_replication_origin_create('far'); SELECT pg_replication_origin_s
 my $bytes = receive($node, 'streaming', options => { streaming => 'on' });
 like((batches($bytes))[-1], qr/far/, 'the origin of a streamed transaction');
 unlike((batches($bytes))[0], qr/far/, 'is not known before');
+
+# What one transaction has said of itself is never another's. The connection stays
+# open, so that the walsender has sent parts of what is rolled back.
+receive($node, 'streaming');
+my $file = "$PostgreSQL::Test::Utils::tmp_check/live.bin";
+my $live = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'streaming', '--start', '--no-loop',
+		'-f', $file, '-F', '0', '-s', '1', '-o', 'streaming=on' ]);
+wait_active($node, 'streaming', 'true');
+sub sent
+{
+	my $upto = sql('CHECKPOINT; SELECT pg_current_wal_insert_lsn()');
+	$node->poll_query_until('postgres',
+		"SELECT sent_lsn >= '$upto' FROM pg_stat_replication WHERE pid = (SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'streaming')")
+	  or die 'the walsender does not get on';
+}
+my $rows = q{INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(700000, 702000) g};
+my $named = q{BEGIN; SELECT cdc.set_metadata('whose', 'mine'); INSERT INTO u VALUES (%d); COMMIT};
+my $other = $node->background_psql('postgres');
+$other->query_safe("BEGIN; SAVEPOINT s; $rows");
+sent();
+sql(sprintf $named, 700);
+$other->query_safe("ROLLBACK TO s; $rows");
+sent();
+sql(sprintf $named, 701);
+$other->query_safe('ROLLBACK');
+$other->quit;
+sent();
+$live->signal('INT');
+$live->finish;
+my @outcomes = outcomes(slurp_file($file));
+ok((grep { $_->{rolled_back} } @outcomes), 'a savepoint was rolled back after it was sent');
+ok((grep { $_->{name} eq 'ROLLED_BACK' } @outcomes), 'and a transaction');
+is(join(' ', map { $_->{name} . ($_->{rolled_back} ? ' savepoint' : '') } grep { $_->{metadata} } @outcomes),
+	'COMMITTED COMMITTED', 'metadata in the batches of its own transaction alone');
 
 my ($ret, $out, $err) = $node->psql('postgres',
 	q{SELECT * FROM pg_logical_slot_peek_changes('streaming', NULL, NULL, 'streaming', 'on', 'format', 'json')});

@@ -52,6 +52,36 @@ UPDATE root SET kind = 'e' WHERE id BETWEEN 5000 AND 5020;
 INSERT INTO root VALUES (6000, 'e', 'direct', NULL);
 ALTER TABLE root ALTER added TYPE bigint;
 UPDATE root SET added = 5000000000 WHERE id = 6000;
+
+-- changes on all levels, at random; what violates a key or leaves its partition
+-- is rolled back
+SELECT setseed(0.25);
+DO $$
+DECLARE
+  k text;
+  n int;
+BEGIN
+  FOR i IN 1..600 LOOP
+    k := chr(97 + floor(random() * 5)::int);
+    n := floor(random() * 400);
+    BEGIN
+      CASE floor(random() * 10)::int
+        WHEN 0, 1 THEN INSERT INTO root SELECT g, k, 'random', g FROM generate_series(n, n + 9) g ON CONFLICT DO NOTHING;
+        WHEN 2 THEN UPDATE root SET kind = k WHERE id BETWEEN n AND n + 5;
+        WHEN 3 THEN UPDATE root_c SET id = id + 50, added = NULL WHERE id BETWEEN n AND n + 20;
+        WHEN 4 THEN UPDATE root_c SET kind = CASE kind WHEN 'c' THEN 'd' ELSE 'c' END, v = v || '.' WHERE id BETWEEN n AND n + 9;
+        WHEN 5 THEN UPDATE root_c2 SET v = repeat(md5(n::text), 100), id = id - 60 WHERE id BETWEEN n AND n + 20;
+        WHEN 6 THEN DELETE FROM root WHERE kind = k AND id BETWEEN n AND n + 9;
+        WHEN 7 THEN UPDATE root_b SET id = id + 1, added = -id WHERE id = n;
+        WHEN 8 THEN INSERT INTO root_e (kind, id, v, added) VALUES ('e', n, NULL, n);
+        ELSE UPDATE root SET added = added + 1 WHERE id % 50 = n % 50;
+      END CASE;
+    EXCEPTION WHEN unique_violation OR check_violation THEN NULL;
+    END;
+    IF i % 7 = 0 THEN COMMIT; END IF;
+  END LOOP;
+END $$;
+
 BEGIN;
 TRUNCATE whole;
 INSERT INTO whole SELECT g, 'again' FROM generate_series(1, 50) g;

@@ -1,0 +1,415 @@
+/*
+ * rules.c
+ *	  Reads cdc.redaction_rule and finds the rules for a relation.
+ *
+ * The table is a user catalog table, so that it can be read as of a change. The
+ * rules of now are read where no historic snapshot is in force, by catalogs of
+ * now: the table may have been dropped or made anew since the change.
+ */
+#include "postgres.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "compat.h"
+#include "rules.h"
+#include "secret.h"
+
+/* Columns of the table, as in the install script. */
+enum
+{
+	RULE_ID = 1,
+	RULE_RELATION,
+	RULE_ATTNUM,
+	RULE_SCHEMA,
+	RULE_TABLE,
+	RULE_COLUMN,
+	RULE_PATTERN,
+	RULE_METHOD,
+	RULE_VALUE,
+	RULE_LENGTH,
+	RULE_PREFIX,
+	RULE_SUFFIX,
+	RULE_FILLER
+};
+
+typedef struct Rule
+{
+	Oid			relid;
+	AttrNumber	attnum;
+	const char *schema;			/* NULL: a rule by pattern */
+	const char *table;
+	const char *column;
+	const char *pattern;
+	CdcRedaction redaction;
+} Rule;
+
+/* What was read of the table. */
+typedef struct RuleSet
+{
+	MemoryContext cxt;
+	bool		stale;
+	bool		unreadable;		/* there were rules, and they are gone */
+	List	   *rules;
+} RuleSet;
+
+struct CdcRules
+{
+	RuleSet		now;
+	RuleSet		then;			/* as of the change */
+	Oid			table_now;
+	Oid			table_then;
+	Oid			storage_now;	/* its relfilenode */
+	bool		privileged;		/* a superuser reads */
+	CdcSecret	secret;
+};
+
+CdcRules *
+cdc_rules_create(MemoryContext cxt)
+{
+	CdcRules   *rules = MemoryContextAllocZero(cxt, sizeof(CdcRules));
+
+	rules->now.cxt = AllocSetContextCreate(cxt, "cdc rules", ALLOCSET_SMALL_SIZES);
+	rules->then.cxt = AllocSetContextCreate(cxt, "cdc former rules", ALLOCSET_SMALL_SIZES);
+	rules->now.stale = rules->then.stale = true;
+	return rules;
+}
+
+bool
+cdc_rules_invalidated(CdcRules *rules, Oid relid)
+{
+	if (OidIsValid(relid) && relid != rules->table_now && relid != rules->table_then)
+		return false;
+	rules->now.stale = rules->then.stale = true;
+	return true;
+}
+
+/* --- reading the table ---------------------------------------------------- */
+
+static Oid
+find_table(void)
+{
+	Oid			schema = get_namespace_oid("cdc", true);
+
+	return OidIsValid(schema) ? get_relname_relid("redaction_rule", schema) : InvalidOid;
+}
+
+static char *
+text_attribute(HeapTuple tup, TupleDesc tupdesc, int column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, column, tupdesc, &isnull);
+
+	return isnull ? NULL : TextDatumGetCString(value);
+}
+
+static char *
+name_attribute(HeapTuple tup, TupleDesc tupdesc, int column)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, column, tupdesc, &isnull);
+
+	return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
+}
+
+static int
+int_attribute(HeapTuple tup, TupleDesc tupdesc, int column, int missing)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, column, tupdesc, &isnull);
+
+	return isnull ? missing : DatumGetInt32(value);
+}
+
+static Rule *
+read_rule(HeapTuple tup, TupleDesc tupdesc, const CdcSecret *secret)
+{
+	Rule	   *rule = palloc0(sizeof(Rule));
+	CdcRedaction *r = &rule->redaction;
+	char	   *method = text_attribute(tup, tupdesc, RULE_METHOD);
+	bool		isnull;
+
+	rule->relid = DatumGetObjectId(heap_getattr(tup, RULE_RELATION, tupdesc, &isnull));
+	if (isnull)
+		rule->relid = InvalidOid;
+	rule->attnum = DatumGetInt16(heap_getattr(tup, RULE_ATTNUM, tupdesc, &isnull));
+	rule->schema = name_attribute(tup, tupdesc, RULE_SCHEMA);
+	rule->table = name_attribute(tup, tupdesc, RULE_TABLE);
+	rule->column = name_attribute(tup, tupdesc, RULE_COLUMN);
+	rule->pattern = text_attribute(tup, tupdesc, RULE_PATTERN);
+	r->value = text_attribute(tup, tupdesc, RULE_VALUE);
+	r->length = int_attribute(tup, tupdesc, RULE_LENGTH, -1);
+	r->prefix = int_attribute(tup, tupdesc, RULE_PREFIX, 0);
+	r->suffix = int_attribute(tup, tupdesc, RULE_SUFFIX, 0);
+	r->filler = text_attribute(tup, tupdesc, RULE_FILLER);
+	r->value = r->value == NULL ? "" : cdc_utf8(r->value);
+	r->filler = r->filler == NULL ? "" : cdc_utf8(r->filler);
+	r->secret = secret;
+	/* what this version does not know, or can not do, it withholds */
+	if (method == NULL || !cdc_method_parse(method, &r->method) ||
+		(r->method == CDC_METHOD_HASH && secret->number == 0) ||
+		(r->method == CDC_METHOD_TRUNCATE && r->length < 0))
+		r->method = CDC_METHOD_WITHHELD;
+	return rule;
+}
+
+static void
+read_rules(RuleSet *set, Relation rel, const CdcSecret *secret)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(set->cxt);
+	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
+	HeapTuple	tup;
+
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+		set->rules = lappend(set->rules, read_rule(tup, RelationGetDescr(rel), secret));
+	systable_endscan(scan);
+	MemoryContextSwitchTo(oldcxt);
+}
+
+static void
+forget(RuleSet *set)
+{
+	MemoryContextReset(set->cxt);
+	set->rules = NIL;
+	set->unreadable = false;
+}
+
+static void
+read_now(CdcRules *rules)
+{
+	Relation	rel;
+
+	forget(&rules->now);
+	cdc_secret_read(&rules->secret);
+	rules->privileged = superuser();
+	rules->table_now = find_table();
+	rules->now.unreadable = !OidIsValid(rules->table_now);
+	if (rules->now.unreadable)
+		return;
+	rel = table_open(rules->table_now, AccessShareLock);
+	rules->storage_now = rel->rd_rel->relfilenode;
+	read_rules(&rules->now, rel, &rules->secret);
+	table_close(rel, AccessShareLock);
+}
+
+void
+cdc_rules_refresh(CdcRules *rules)
+{
+	Snapshot	historic = NULL;
+	HTAB	   *tuplecids = NULL;
+
+	if (!rules->now.stale)
+		return;
+	if (HistoricSnapshotActive())
+	{
+		historic = GetCatalogSnapshot(InvalidOid);
+		tuplecids = HistoricSnapshotGetTupleCids();
+		TeardownHistoricSnapshot(false);
+		InvalidateSystemCaches();
+	}
+	read_now(rules);
+	if (historic != NULL)
+	{
+		InvalidateSystemCaches();
+		SetupHistoricSnapshot(historic, tuplecids);
+	}
+	rules->now.stale = false;
+	rules->then.stale = true;
+}
+
+/*
+ * The rules as of the change. Where the table of then has another storage now, or
+ * none, it can not be read, and there may have been rules.
+ */
+static void
+read_then(CdcRules *rules)
+{
+	Relation	rel;
+
+	forget(&rules->then);
+	rules->then.stale = false;
+	rules->table_then = InvalidOid;
+	if (!HistoricSnapshotActive())
+		return;
+	rules->table_then = find_table();
+	if (!OidIsValid(rules->table_then))
+		return;
+	/* to open a table of this kind that is gone would be an ERROR */
+	rules->then.unreadable = rules->table_then != rules->table_now;
+	if (rules->then.unreadable)
+		return;
+	rel = table_open(rules->table_then, AccessShareLock);
+	rules->then.unreadable = rel->rd_rel->relfilenode != rules->storage_now;
+	if (!rules->then.unreadable)
+		read_rules(&rules->then, rel, &rules->secret);
+	table_close(rel, AccessShareLock);
+}
+
+/* --- finding those for a column ------------------------------------------- */
+
+/* LIKE without regard to case, of ASCII: % is any characters, _ is one. */
+static bool
+matches(const char *pattern, const char *name)
+{
+	if (*pattern == '\0')
+		return *name == '\0';
+	if (*pattern == '%')
+	{
+		do
+		{
+			if (matches(pattern + 1, name))
+				return true;
+		} while (*name++ != '\0');
+		return false;
+	}
+	if (*name == '\0')
+		return false;
+	if (*pattern == '_')
+		return matches(pattern + 1, name + pg_mblen(name));
+	if (*pattern == '\\' && pattern[1] != '\0')
+		pattern++;
+	return pg_ascii_tolower((unsigned char) *pattern) == pg_ascii_tolower((unsigned char) *name) &&
+		matches(pattern + 1, name + 1);
+}
+
+/* A relation whose rules count for the one that is resolved: itself, or an
+ * ancestor. */
+typedef struct Subject
+{
+	Oid			relid;
+	const char *schema;
+	const char *table;
+} Subject;
+
+/* Whether a rule is about a column: by its number, or by its names. */
+static bool
+covers(const Rule *rule, const Subject *subject, AttrNumber attnum, const char *column)
+{
+	if (rule->schema == NULL)
+		return rule->pattern != NULL && matches(rule->pattern, column);
+	return (rule->relid == subject->relid && rule->attnum == attnum) ||
+		(strcmp(rule->schema, subject->schema) == 0 && strcmp(rule->table, subject->table) == 0 &&
+		 strcmp(rule->column, column) == 0);
+}
+
+/* What the rules for a column come to. */
+typedef struct Verdict
+{
+	const CdcRedaction *strictest;	/* NULL: there are none */
+	bool		contradiction;	/* there is another one of its rank */
+} Verdict;
+
+static void
+apply_rules(const RuleSet *set, const Subject *subject, AttrNumber attnum, const char *column,
+			Verdict *verdict)
+{
+	ListCell   *lc;
+
+	foreach(lc, set->rules)
+	{
+		const Rule *rule = lfirst(lc);
+		const CdcRedaction *other = &rule->redaction;
+
+		if (!covers(rule, subject, attnum, column))
+			continue;
+		if (verdict->strictest == NULL ||
+			cdc_method_stricter(other->method, verdict->strictest->method))
+		{
+			verdict->strictest = other;
+			verdict->contradiction = false;
+		}
+		else if (!cdc_method_stricter(verdict->strictest->method, other->method) &&
+				 !cdc_redaction_equal(verdict->strictest, other))
+			verdict->contradiction = true;
+	}
+}
+
+/* A redaction of its own for a column: of two that differ none can be trusted. A
+ * bytea is cut by bytes, of which each is two digits of its text. */
+static CdcRedaction *
+conclude(const Verdict *verdict, Oid typid)
+{
+	CdcRedaction *result = palloc0(sizeof(CdcRedaction));
+
+	*result = *verdict->strictest;
+	if (verdict->contradiction)
+		result->method = CDC_METHOD_WITHHELD;
+	if (result->method == CDC_METHOD_TRUNCATE && getBaseType(typid) == BYTEAOID)
+		result->length = 2 + 2 * Min(result->length, PG_INT32_MAX / 2 - 2);
+	return result;
+}
+
+static List *
+find_subjects(Relation rel, const List *ancestors)
+{
+	List	   *oids = lcons_oid(RelationGetRelid(rel), list_copy(ancestors));
+	List	   *subjects = NIL;
+	ListCell   *lc;
+
+	foreach(lc, oids)
+	{
+		Subject    *subject = palloc(sizeof(Subject));
+
+		subject->relid = lfirst_oid(lc);
+		subject->schema = get_namespace_name(get_rel_namespace(subject->relid));
+		subject->table = get_rel_name(subject->relid);
+		if (subject->schema == NULL)
+			subject->schema = "";
+		if (subject->table == NULL)
+			subject->table = "";
+		subjects = lappend(subjects, subject);
+	}
+	return subjects;
+}
+
+const CdcRedaction *const *
+cdc_rules_resolve(CdcRules *rules, Relation rel, const List *ancestors)
+{
+	TupleDesc	tupdesc = RelationGetDescr(rel);
+	CdcRedaction **result = palloc0(sizeof(CdcRedaction *) * Max(tupdesc->natts, 1));
+	static const CdcRedaction withheld = {CDC_METHOD_WITHHELD};
+	List	   *subjects;
+	bool		any = false;
+	bool		withhold;
+
+	if (rules->then.stale)
+		read_then(rules);
+	withhold = (rules->now.unreadable || rules->then.unreadable) && !rules->privileged;
+	if (!withhold && rules->now.rules == NIL && rules->then.rules == NIL)
+		return NULL;
+	subjects = find_subjects(rel, ancestors);
+	for (int i = 0; i < tupdesc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
+		Verdict		verdict = {withhold ? &withheld : NULL};
+		ListCell   *lc;
+
+		if (att->attisdropped)
+			continue;
+		foreach(lc, subjects)
+		{
+			const Subject *subject = lfirst(lc);
+			AttrNumber	attnum = subject->relid == RelationGetRelid(rel) ? att->attnum :
+				get_attnum(subject->relid, NameStr(att->attname));
+
+			apply_rules(&rules->now, subject, attnum, NameStr(att->attname), &verdict);
+			apply_rules(&rules->then, subject, attnum, NameStr(att->attname), &verdict);
+		}
+		if (verdict.strictest == NULL)
+			continue;
+		result[i] = conclude(&verdict, att->atttypid);
+		any = true;
+	}
+	return any ? (const CdcRedaction *const *) result : NULL;
+}
