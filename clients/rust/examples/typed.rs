@@ -1,0 +1,38 @@
+//! Prints orders as structs that prost generated from `cdc.proto()`.
+//!
+//!     cargo run --example typed -- "host=/run/postgresql dbname=shop" SLOT
+
+use pgcdc::{ConnectConfig, Error, FileStore, StreamConfig, Typed};
+
+mod rows {
+    include!("rows/cdc.rows.public.rs");
+}
+const DESCRIPTORS: &[u8] = include_bytes!("rows/orders.fds");
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    let mut args = std::env::args().skip(1);
+    let server = ConnectConfig::parse(&args.next().unwrap_or_default())?;
+    let slot = args.next().unwrap_or("orders".into());
+    let mut orders = Typed::<rows::Orders>::new(DESCRIPTORS, "cdc.rows.public.Orders")?;
+    let mut stream = StreamConfig::new(server, &slot)
+        .create_slot()
+        .option("tables", "public.orders")
+        .checkpoint(FileStore::new(format!("{slot}.json")))
+        .start()
+        .await?;
+    while let Some(delivery) = stream.next().await {
+        let delivery = delivery?;
+        for change in delivery.changes() {
+            let change = change?;
+            let Some(schema) = change.schema else { continue };
+            let (before, after) = (orders.before(schema, &change)?, orders.after(schema, &change)?);
+            println!(
+                "{} {:?}\n  before {before:?}\n  after  {after:?}",
+                change.position, change.op
+            );
+        }
+        stream.ack(&delivery);
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+#!/bin/bash
+# What takes long: hundreds of crashes of client, walsender and server, a million
+# random events that decode to the server's JSON, many random workloads, and
+# minutes of damaged bytes. Needs PGHOST and so on as check.sh does; the server must
+# be one that may be killed, run by the same user. Usage:
+#
+#   clients/rust/long.sh [crash|equal|replay|fuzz|bench...]
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../..
+
+[ -n "${PGHOST-}" ] || exec "$root/scripts/check" rust-long "$@"
+
+toolchain=$("$root/scripts/toolchain-rust.sh")
+PATH=$toolchain:$PATH
+cd "$here"
+test_() { cargo test --locked --all-features "$@" -- --nocapture; }
+
+crash()
+{
+	cargo build --locked --all-features --examples
+	CRASH_SERVER=$("${PG_CONFIG:-pg_config}" --bindir)/pg_ctl ROUNDS=${ROUNDS-200} test_ --test crash
+}
+
+equal() { EVENTS=${EVENTS-1000000} test_ --release --test equal; }
+
+replay()
+{
+	local seed
+
+	for seed in $(seq "${SEEDS-20}"); do
+		SEED=$seed test_ --test replay --test load
+	done
+}
+
+# Guided by coverage where cargo-fuzz and a nightly toolchain are installed,
+# otherwise random.
+fuzz()
+{
+	local target
+
+	if cargo fuzz --version >/dev/null 2>&1; then
+		for target in batch event table row; do
+			mkdir -p "fuzz/corpus/$target"
+			cp "$root"/test/golden/*.pb "fuzz/corpus/$target"
+			cargo fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS-600}" -rss_limit_mb=512
+		done
+	else
+		FUZZ_SECONDS=${FUZZ_SECONDS-600} test_ --release --test fuzz
+	fi
+}
+
+bench() { cargo bench --locked; }
+
+[ $# -gt 0 ] || set -- crash equal replay fuzz bench
+for what; do
+	echo "# $what"
+	"$what"
+done

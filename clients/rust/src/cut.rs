@@ -1,0 +1,55 @@
+//! Cuts batches along their events, by joining bytes.
+
+use crate::batch::Batch;
+use crate::damage::Damage;
+use crate::event::Event;
+use crate::schema::Schema;
+use crate::wire::{put_bytes, put_varint, Fields};
+
+/// A batch with this event alone, and everything that is needed to read it:
+/// transaction, source, schema. `source`: the serialized `Source` that came
+/// last, for batches that have none.
+///
+/// Its identity and its rows are what they were. The outcome stays behind.
+///
+/// # Errors
+/// Damage.
+pub fn cut(
+    batch: &Batch<'_>,
+    event: &Event<'_>,
+    schema: Option<&Schema>,
+    source: Option<&[u8]>,
+) -> Result<Vec<u8>, Damage> {
+    let mut out = Vec::with_capacity(event.bytes().len() + 256);
+    let mut has_source = false;
+    for field in Fields::new(batch.bytes()) {
+        let field = field?;
+        let wanted = match field.number {
+            1 | 13 => true,
+            4 => batch.transaction.is_none(),
+            9 => {
+                has_source = true;
+                true
+            }
+            _ => false,
+        };
+        if wanted {
+            out.extend_from_slice(field.raw);
+        }
+    }
+    if let Some(source) = source.filter(|_| !has_source) {
+        put_bytes(&mut out, 9, source);
+    }
+    if let Some(schema) = schema {
+        let mut version = vec![0x09];
+        version.extend_from_slice(&schema.fingerprint.to_le_bytes());
+        put_bytes(&mut version, 2, &schema.bytes);
+        if schema.version != 0 {
+            version.push(0x18);
+            put_varint(&mut version, schema.version.into());
+        }
+        put_bytes(&mut out, 6, &version);
+    }
+    put_bytes(&mut out, 7, event.bytes());
+    Ok(out)
+}

@@ -1,0 +1,150 @@
+//! What could not be handled: policies, and files to keep it in.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::damage::Damage;
+use crate::datetime::Timestamp;
+use crate::json::string;
+use crate::position::Position;
+use crate::replace::replace;
+use crate::schema::fingerprint;
+use crate::wire::put_varint;
+
+/// What to do with what can not be handled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// An error that ends the stream; nothing is acknowledged.
+    #[default]
+    Stop,
+    /// Goes on without it. It is logged and counted.
+    Skip,
+    /// Gives it to the [`DeadLetters`] and goes on when they have it.
+    DeadLetter,
+}
+
+/// Why something is a dead letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The bytes are damaged.
+    Damage,
+    /// The schema of an event has not come.
+    UnknownSchema,
+    /// The server could not write the change.
+    Failure,
+    /// The consumer's own code failed.
+    Handler,
+}
+
+impl Reason {
+    /// As in `cdc_dead_letters_total{reason}`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Reason::Damage => "damage",
+            Reason::UnknownSchema => "unknown_schema",
+            Reason::Failure => "failure",
+            Reason::Handler => "handler",
+        }
+    }
+}
+
+impl From<Damage> for Reason {
+    fn from(damage: Damage) -> Self {
+        match damage {
+            Damage::UnknownSchema(_) => Reason::UnknownSchema,
+            _ => Reason::Damage,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Something that could not be handled.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadLetter<'a> {
+    /// Why.
+    pub reason: Reason,
+    /// What was said about it.
+    pub error: &'a str,
+    /// The slot that it came from.
+    pub slot: &'a str,
+    /// Of the event, if it is one.
+    pub position: Option<Position>,
+    /// A serialized `Batch`, without its frame: the damaged one as it came, or
+    /// one that was cut to the single event and has what is needed to read it
+    /// alone.
+    pub batch: &'a [u8],
+}
+
+/// Takes dead letters.
+pub trait DeadLetters: Send + Sync {
+    /// Keeps one. When it returns, the stream goes on.
+    ///
+    /// # Errors
+    /// Whatever prevents it: the stream then stops.
+    fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()>;
+}
+
+impl<T: DeadLetters + ?Sized> DeadLetters for std::sync::Arc<T> {
+    fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
+        (**self).put(letter)
+    }
+}
+
+/// Writes a pair of files for each into a directory, which must exist:
+/// `NAME.pb`, a delimited batch that `cdc-tail --file` prints, and `NAME.json`,
+/// which says why. Their mode is 0600. One that is put again replaces itself.
+#[derive(Clone, Debug)]
+pub struct DeadLetterDir {
+    directory: PathBuf,
+}
+
+impl DeadLetterDir {
+    /// In this directory.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        DeadLetterDir { directory: directory.into() }
+    }
+}
+
+impl DeadLetters for DeadLetterDir {
+    fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
+        let name = match letter.position {
+            Some(position) => position.to_string().replace('/', "-"),
+            None => format!("{:016x}", fingerprint(letter.batch)),
+        };
+        let name = format!("{name}-{}", letter.reason);
+        let mut batch = Vec::with_capacity(letter.batch.len() + 10);
+        put_varint(&mut batch, letter.batch.len() as u64);
+        batch.extend_from_slice(letter.batch);
+        replace(&self.directory.join(format!("{name}.pb")), &batch)?;
+        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let time = Timestamp::from_unix_microseconds(i64::try_from(seconds).unwrap_or(0));
+        let mut why = String::from("{");
+        for (i, (name, value)) in [
+            ("reason", letter.reason.name()),
+            ("error", letter.error),
+            ("slot", letter.slot),
+            ("position", &letter.position.unwrap_or_default().to_string()),
+            ("time", &time.unwrap_or_default().to_string().replacen(' ', "T", 1)),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            why.push_str(if i > 0 { "," } else { "" });
+            string(&mut why, name);
+            why.push(':');
+            string(&mut why, value);
+            if name == "time" {
+                why.insert(why.len() - 1, 'Z');
+            }
+        }
+        why.push_str("}\n");
+        replace(&self.directory.join(format!("{name}.json")), why.as_bytes())
+    }
+}

@@ -1,0 +1,296 @@
+//! Joins rows of snapshots with the stream: every row remembers what it was
+//! read under, and what that snapshot saw does nothing to it.
+
+use std::collections::HashMap;
+
+use crate::applier::{has_all_columns, Applied, Applier, Relation, State};
+use crate::assembler::Assembled;
+use crate::batch::{Batch, Outcome, OwnedSnapshot};
+use crate::damage::Damage;
+use crate::error::Error;
+use crate::event::{Event, Op};
+use crate::row::Row;
+use crate::schema::SchemaCache;
+use crate::wire::{put_varint, Wire};
+
+/// The number of a row's snapshot stands in the row, as a field that no table
+/// has: so it is kept where the row is kept.
+const MARK: u32 = (1 << 29) - 2;
+
+/// A row that must be read again: one that moved to another key, while one was
+/// read after and the other before, and whose event does not have all of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reread {
+    /// Its relation.
+    pub relation: Relation,
+    /// Names and values, as text, of the key columns.
+    pub key: Vec<(String, String)>,
+}
+
+impl Reread {
+    pub(super) fn value(&self, name: &str) -> Option<String> {
+        self.key.iter().find(|(column, _)| column == name).map(|(_, value)| value.clone())
+    }
+}
+
+/// An [`Applier`] while tables are loaded, and until the stream has passed the
+/// load's end.
+#[derive(Debug)]
+pub struct Joiner<S> {
+    applier: Applier<S>,
+    snapshots: Vec<OwnedSnapshot>,
+    /// Tables without a key were read under one snapshot.
+    whole: HashMap<Relation, usize>,
+    rereads: Vec<Reread>,
+}
+
+impl<S: State> Joiner<S> {
+    /// For a load that begins.
+    pub fn new(applier: Applier<S>) -> Self {
+        Joiner { applier, snapshots: Vec::new(), whole: HashMap::new(), rereads: Vec::new() }
+    }
+
+    /// For a load that was interrupted: of one table with a key, whose rows are
+    /// in the state.
+    pub fn resume(applier: Applier<S>, load: &super::InitialLoad) -> Self {
+        Joiner { snapshots: load.snapshots().to_vec(), ..Joiner::new(applier) }
+    }
+
+    /// The applier, for its state.
+    pub fn applier(&mut self) -> &mut Applier<S> {
+        &mut self.applier
+    }
+
+    /// When the join is over.
+    pub fn into_applier(self) -> Applier<S> {
+        self.applier
+    }
+
+    /// Rows that must be read again by
+    /// [`InitialLoad::reread`](super::InitialLoad::reread), before or after what
+    /// follows.
+    pub fn take_rereads(&mut self) -> Vec<Reread> {
+        std::mem::take(&mut self.rereads)
+    }
+
+    /// Takes rows of a snapshot.
+    pub(super) fn load(
+        &mut self,
+        batch: &Batch<'_>,
+        schemas: &SchemaCache,
+        keyed: bool,
+    ) -> Result<(), Error> {
+        let snapshot = batch.snapshot.ok_or(Damage::Malformed("rows without a snapshot"))?;
+        let snapshot = OwnedSnapshot::from(snapshot);
+        let number = match self.snapshots.iter().rposition(|known| *known == snapshot) {
+            Some(number) => number,
+            None => {
+                self.snapshots.push(snapshot);
+                self.snapshots.len() - 1
+            }
+        };
+        if !keyed {
+            for version in batch.schemas() {
+                let schema = schemas.get(version?.fingerprint)?;
+                let relation = Relation::from(&schema.table);
+                // a read that was interrupted begins anew
+                if self.whole.get(&relation) != Some(&number) {
+                    self.applier.state().truncate(&relation)?;
+                    self.whole.insert(relation, number);
+                }
+            }
+        }
+        for event in batch.events() {
+            let event = event?;
+            self.applier.apply_new(&event, schemas)?;
+            if keyed {
+                self.mark(&event, schemas, number)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn mark(
+        &mut self,
+        event: &Event<'_>,
+        schemas: &SchemaCache,
+        number: usize,
+    ) -> Result<(), Error> {
+        let relation = Relation::from(&schemas.get(event.schema)?.table);
+        let key = event.key.bytes();
+        if let Some(mut row) = self.applier.state().get(&relation, key)? {
+            put_varint(&mut row, u64::from(MARK) << 3);
+            put_varint(&mut row, number as u64);
+            self.applier.state().put(&relation, key, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Applies a batch of a committed transaction.
+    ///
+    /// # Errors
+    /// As [`Applier::apply_batch`].
+    pub fn apply_batch(&mut self, batch: &Batch<'_>, schemas: &SchemaCache) -> Result<(), Error> {
+        if batch.part == 0 {
+            self.applier.begin(batch.transaction.map(|t| t.commit_lsn));
+        }
+        let xid = batch.transaction.map_or(0, |t| t.xid);
+        for event in batch.events() {
+            self.apply(xid, &event?, schemas)?;
+        }
+        Ok(())
+    }
+
+    /// Applies a transaction, if it is committed.
+    ///
+    /// # Errors
+    /// As [`Applier::apply_batch`].
+    pub fn apply_assembled(
+        &mut self,
+        transaction: &mut Assembled,
+        schemas: &SchemaCache,
+    ) -> Result<(), Error> {
+        if transaction.outcome != Outcome::Committed {
+            return Ok(());
+        }
+        self.applier.begin(transaction.commit_lsn);
+        let xid = transaction.xid;
+        transaction.for_each(|event| self.apply(xid, event, schemas).map(drop))
+    }
+
+    /// Applies an event of a transaction.
+    ///
+    /// # Errors
+    /// As [`Applier::apply`].
+    pub fn apply(
+        &mut self,
+        xid: u32,
+        event: &Event<'_>,
+        schemas: &SchemaCache,
+    ) -> Result<Applied, Error> {
+        if self.applier.is_before(event.position) {
+            return Ok(Applied::Before);
+        }
+        let applied = self.join(xid, event, schemas)?;
+        self.applier.applied(event.position);
+        Ok(applied)
+    }
+
+    fn join(
+        &mut self,
+        xid: u32,
+        event: &Event<'_>,
+        schemas: &SchemaCache,
+    ) -> Result<Applied, Error> {
+        if event.op == Op::Message {
+            return Ok(Applied::NoRow);
+        }
+        let schema = schemas.get(event.schema)?;
+        let relation = Relation::from(&schema.table);
+        if let Some(&number) = self.whole.get(&relation) {
+            if self.snapshots[number].sees(xid) {
+                return Ok(Applied::Before);
+            }
+            return self.applier.apply_new(event, schemas);
+        }
+        if event.op == Op::Truncate || event.rewrite_start {
+            self.truncate(xid, &relation)?;
+            if event.op == Op::Truncate {
+                return Ok(Applied::Done);
+            }
+        }
+        if event.rewrite_start {
+            // it has been emptied, of what it may be emptied of
+            return self.insert_rewritten(xid, &relation, event, schemas);
+        }
+        if event.key.is_empty() {
+            return self.applier.apply_new(event, schemas);
+        }
+        if event.op == Op::Update && !event.new_key.is_empty() && event.new_key != event.key {
+            return self.move_row(xid, &relation, event, schemas);
+        }
+        match self.sees(xid, &relation, event.key)? {
+            Some(true) => Ok(Applied::Before),
+            // a row that was not read takes what comes
+            _ => self.applier.apply_new(event, schemas),
+        }
+    }
+
+    /// Whether the row is there, and whether its snapshot saw the transaction.
+    fn sees(&mut self, xid: u32, relation: &Relation, key: Row<'_>) -> Result<Option<bool>, Error> {
+        let Some(row) = self.applier.state().get(relation, key.bytes())? else { return Ok(None) };
+        Ok(Some(saw(&self.snapshots, xid, &row)?))
+    }
+
+    fn truncate(&mut self, xid: u32, relation: &Relation) -> Result<(), Error> {
+        let (snapshots, mut gone) = (&self.snapshots, Vec::new());
+        self.applier.state().scan(relation, &mut |key, row| {
+            if !saw(snapshots, xid, row)? {
+                gone.push(key.to_vec());
+            }
+            Ok(())
+        })?;
+        gone.iter().try_for_each(|key| self.applier.state().delete(relation, key))
+    }
+
+    /// The first row of a rewrite, without emptying the table again.
+    fn insert_rewritten(
+        &mut self,
+        xid: u32,
+        relation: &Relation,
+        event: &Event<'_>,
+        schemas: &SchemaCache,
+    ) -> Result<Applied, Error> {
+        if !event.key.is_empty() && self.sees(xid, relation, event.key)? == Some(true) {
+            return Ok(Applied::Before);
+        }
+        let mut event = *event;
+        event.rewrite_start = false;
+        self.applier.apply_new(&event, schemas)
+    }
+
+    fn move_row(
+        &mut self,
+        xid: u32,
+        relation: &Relation,
+        event: &Event<'_>,
+        schemas: &SchemaCache,
+    ) -> Result<Applied, Error> {
+        let from = self.sees(xid, relation, event.key)?;
+        let to = self.sees(xid, relation, event.new_key)?;
+        if to == Some(true) {
+            // read where it went; what was read where it came from goes
+            if from == Some(false) {
+                self.applier.state().delete(relation, event.key.bytes())?;
+            }
+            return Ok(Applied::Done);
+        }
+        if from == Some(false) {
+            return self.applier.apply_new(event, schemas);
+        }
+        // not read before, or another row is there by now
+        let table = &schemas.get(event.schema)?.table;
+        if has_all_columns(table, event)? {
+            let mut insert = *event;
+            (insert.op, insert.key, insert.new_key) = (Op::Insert, event.new_key, Row::new(&[]));
+            return self.applier.apply_new(&insert, schemas);
+        }
+        let key = event.new_key.values(table);
+        let key =
+            key.map(|value| value.map(|(column, value)| (column.name.clone(), value.to_string())));
+        self.rereads
+            .push(Reread { relation: relation.clone(), key: key.collect::<Result<_, _>>()? });
+        Ok(Applied::MissingRow)
+    }
+}
+
+fn saw(snapshots: &[OwnedSnapshot], xid: u32, row: &[u8]) -> Result<bool, Damage> {
+    for field in Row::new(row).fields() {
+        let field = field?;
+        if let (MARK, Wire::Varint(number)) = (field.number, field.value) {
+            let snapshot = snapshots.get(number as usize);
+            return Ok(snapshot.ok_or(Damage::Malformed("row of an unknown snapshot"))?.sees(xid));
+        }
+    }
+    Ok(false)
+}

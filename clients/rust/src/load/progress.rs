@@ -1,0 +1,128 @@
+//! A load as bytes, so that it goes on after a restart.
+
+use super::{Chunk, InitialLoad};
+use crate::batch::OwnedSnapshot;
+use crate::damage::{malformed, Damage};
+use crate::position::Lsn;
+use crate::wire::{put_bytes, put_varint, Fields};
+
+/// The strings of a JSON array of strings.
+pub(super) fn strings(json: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = json.trim_start_matches('[');
+    while let Some((text, tail)) = crate::checkpoint::json_string(rest) {
+        found.push(text);
+        rest = tail.trim_start_matches(',');
+    }
+    found
+}
+
+impl InitialLoad {
+    /// What has been read and what not, with the snapshots: to be kept with
+    /// the state.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_bytes(&mut out, 1, self.relation.as_bytes());
+        for option in &self.options {
+            put_bytes(&mut out, 2, option.as_bytes());
+        }
+        for column in &self.key_columns {
+            put_bytes(&mut out, 3, column.as_bytes());
+        }
+        for chunk in &self.chunks {
+            let mut bytes = Vec::new();
+            let parts = [&chunk.from_key, &chunk.to_key, &chunk.from_block, &chunk.to_block];
+            for (number, part) in (1..).zip(parts) {
+                if let Some(part) = part {
+                    put_bytes(&mut bytes, number, part.as_bytes());
+                }
+            }
+            if chunk.done {
+                bytes.extend([0x28, 1]);
+            }
+            put_bytes(&mut out, 4, &bytes);
+        }
+        for snapshot in &self.snapshots {
+            put_bytes(&mut out, 5, snapshot.bytes());
+        }
+        out.push(0x30);
+        put_varint(&mut out, self.end_lsn.0);
+        out
+    }
+
+    /// Of what [`InitialLoad::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
+        let mut load = InitialLoad {
+            relation: String::new(),
+            options: Vec::new(),
+            key_columns: Vec::new(),
+            chunks: Vec::new(),
+            end_lsn: Lsn::ZERO,
+            snapshots: Vec::new(),
+        };
+        for field in Fields::new(bytes) {
+            let field = field?;
+            match field.number {
+                1 => load.relation = field.value.str()?.to_owned(),
+                2 => load.options.push(field.value.str()?.to_owned()),
+                3 => load.key_columns.push(field.value.str()?.to_owned()),
+                4 => load.chunks.push(chunk(field.value.bytes()?)?),
+                5 => load.snapshots.push(OwnedSnapshot::new(field.value.bytes()?)?),
+                6 => load.end_lsn = Lsn(field.value.varint()?),
+                _ => return malformed("not the progress of a load"),
+            }
+        }
+        Ok(load)
+    }
+
+    /// The snapshots of the rows that have been read, for
+    /// [`Joiner::resume`](super::Joiner::resume).
+    pub fn snapshots(&self) -> &[OwnedSnapshot] {
+        &self.snapshots
+    }
+}
+
+fn chunk(bytes: &[u8]) -> Result<Chunk, Damage> {
+    let mut chunk = Chunk::default();
+    for field in Fields::new(bytes) {
+        let field = field?;
+        let text = || field.value.str().map(|text| Some(text.to_owned()));
+        match field.number {
+            1 => chunk.from_key = text()?,
+            2 => chunk.to_key = text()?,
+            3 => chunk.from_block = text()?,
+            4 => chunk.to_block = text()?,
+            5 => chunk.done = field.value.bool()?,
+            _ => return malformed("not the progress of a load"),
+        }
+    }
+    Ok(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes() {
+        let load = InitialLoad {
+            relation: "public.orders".into(),
+            options: vec!["tables".into(), "public.*".into()],
+            key_columns: vec!["id".into(), "part".into()],
+            chunks: vec![
+                Chunk { to_key: Some("{1,a}".into()), done: true, ..Chunk::default() },
+                Chunk { from_key: Some("{1,a}".into()), ..Chunk::default() },
+            ],
+            end_lsn: Lsn(7),
+            snapshots: vec![OwnedSnapshot::new(&[0x08, 1, 0x10, 2]).unwrap()],
+        };
+        let bytes = load.to_bytes();
+        assert_eq!(InitialLoad::from_bytes(&bytes), Ok(load.clone()));
+        assert!(!load.is_done());
+        assert!(InitialLoad::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        assert_eq!(strings(r#"["id","a \"b\"",",x"]"#), ["id", "a \"b\"", ",x"]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Counters and gauges, and what they are called.
+
+use crate::event::Op;
+
+/// What only grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Counter {
+    /// `cdc_events_total{op}`: events handed to the consumer.
+    Events(Op),
+    /// `cdc_transactions_total`: ends of transactions, and messages outside of
+    /// them.
+    Transactions,
+    /// `cdc_bytes_total`: bytes of batches received.
+    Bytes,
+    /// `cdc_batches_total`: batches received.
+    Batches,
+    /// `cdc_reconnects_total`: connections after the first.
+    Reconnects,
+    /// `cdc_dead_letters_total{reason}`: what was set aside or skipped.
+    DeadLetters(&'static str),
+    /// `cdc_redacted_total`: events of tables that have redacted columns.
+    Redacted,
+    /// `cdc_unknown_fields_total`: fields of a newer server.
+    UnknownFields,
+}
+
+impl Counter {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Counter::Events(_) => "cdc_events_total",
+            Counter::Transactions => "cdc_transactions_total",
+            Counter::Bytes => "cdc_bytes_total",
+            Counter::Batches => "cdc_batches_total",
+            Counter::Reconnects => "cdc_reconnects_total",
+            Counter::DeadLetters(_) => "cdc_dead_letters_total",
+            Counter::Redacted => "cdc_redacted_total",
+            Counter::UnknownFields => "cdc_unknown_fields_total",
+        }
+    }
+
+    /// Name and value of its label.
+    pub fn label(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Counter::Events(op) => Some(("op", op.name())),
+            Counter::DeadLetters(reason) => Some(("reason", reason)),
+            _ => None,
+        }
+    }
+}
+
+/// What goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Gauge {
+    /// `cdc_lag_seconds`: age of the transaction that was delivered last when it
+    /// was delivered; 0 when there is nothing to deliver.
+    LagSeconds,
+    /// `cdc_lag_bytes`: WAL that the server has sent up to, minus what is
+    /// acknowledged.
+    LagBytes,
+    /// `cdc_retained_wal_bytes`: WAL that the server keeps for the slot, as of
+    /// the last connection, plus what it has written since.
+    RetainedWalBytes,
+    /// `cdc_buffered_bytes`: received and not yet delivered.
+    BufferedBytes,
+}
+
+impl Gauge {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Gauge::LagSeconds => "cdc_lag_seconds",
+            Gauge::LagBytes => "cdc_lag_bytes",
+            Gauge::RetainedWalBytes => "cdc_retained_wal_bytes",
+            Gauge::BufferedBytes => "cdc_buffered_bytes",
+        }
+    }
+}
+
+/// Takes measurements. Called from several tasks; must not block.
+pub trait Metrics: Send + Sync {
+    /// Adds to a counter.
+    fn add(&self, counter: Counter, n: u64);
+    /// Sets a gauge.
+    fn set(&self, gauge: Gauge, value: f64);
+}
+
+impl<T: Metrics + ?Sized> Metrics for std::sync::Arc<T> {
+    fn add(&self, counter: Counter, n: u64) {
+        (**self).add(counter, n);
+    }
+    fn set(&self, gauge: Gauge, value: f64) {
+        (**self).set(gauge, value);
+    }
+}
+
+/// Measures nothing.
+impl Metrics for () {
+    fn add(&self, _: Counter, _: u64) {}
+    fn set(&self, _: Gauge, _: f64) {}
+}
+
+/// Gives measurements to the recorder of the `metrics` crate, and so to
+/// Prometheus and others.
+#[cfg(feature = "metrics")]
+#[derive(Clone, Debug, Default)]
+pub struct Recorder {
+    /// Labels of every metric, for example the slot.
+    pub labels: Vec<(&'static str, String)>,
+}
+
+#[cfg(feature = "metrics")]
+impl Recorder {
+    fn labels(&self) -> Vec<metrics::Label> {
+        self.labels.iter().map(|(name, value)| metrics::Label::new(*name, value.clone())).collect()
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl Metrics for Recorder {
+    fn add(&self, counter: Counter, n: u64) {
+        let mut labels = self.labels();
+        labels.extend(counter.label().map(|(name, value)| metrics::Label::new(name, value)));
+        metrics::counter!(counter.name(), labels).increment(n);
+    }
+
+    fn set(&self, gauge: Gauge, value: f64) {
+        metrics::gauge!(gauge.name(), self.labels()).set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(Counter::Events(Op::Insert).label(), Some(("op", "INSERT")));
+        assert_eq!(Counter::DeadLetters("failure").name(), "cdc_dead_letters_total");
+        assert_eq!(Gauge::LagSeconds.name(), "cdc_lag_seconds");
+    }
+}

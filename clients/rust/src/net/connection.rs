@@ -1,0 +1,337 @@
+//! A connection: messages in and out, simple queries, COPY, replication.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::config::{ConnectConfig, SslMode};
+use super::tls;
+use crate::error::{Error, ServerError};
+use crate::limits::Limits;
+
+trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
+
+/// A message of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) tag: u8,
+    pub(crate) body: Bytes,
+}
+
+/// What a query gives: rows of columns in text form, `None` for NULL.
+pub type Rows = Vec<Vec<Option<String>>>;
+
+/// A connection to PostgreSQL, ordinary or for replication. Dropping it ends
+/// the session.
+pub struct Connection {
+    transport: Box<dyn Transport>,
+    input: BytesMut,
+    max_message: usize,
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}
+
+/// `"name"`, for SQL and replication commands.
+pub(crate) fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// `'text'`, for replication commands and, with standard_conforming_strings,
+/// for SQL.
+pub(crate) fn quote_literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+fn ended() -> Error {
+    Error::Io(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"))
+}
+
+impl Connection {
+    /// An ordinary connection.
+    ///
+    /// # Errors
+    /// Network, TLS, authentication, the server's.
+    pub async fn connect(config: &ConnectConfig, limits: &Limits) -> Result<Self, Error> {
+        Self::open(config, limits, false).await
+    }
+
+    /// One for logical replication: takes replication commands too.
+    ///
+    /// # Errors
+    /// As [`Connection::connect`].
+    pub async fn connect_replication(
+        config: &ConnectConfig,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        Self::open(config, limits, true).await
+    }
+
+    async fn open(c: &ConnectConfig, limits: &Limits, replication: bool) -> Result<Self, Error> {
+        let timeout =
+            || Error::Io(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"));
+        tokio::time::timeout(c.connect_timeout, Self::establish(c, limits, replication))
+            .await
+            .map_err(|_| timeout())?
+    }
+
+    async fn establish(
+        c: &ConnectConfig,
+        limits: &Limits,
+        replication: bool,
+    ) -> Result<Self, Error> {
+        let (transport, private) = transport(c).await?;
+        let mut connection = Connection {
+            transport,
+            input: BytesMut::with_capacity(1 << 16),
+            // header of a CopyData message, length of the frame
+            max_message: usize::try_from(limits.max_batch_bytes).unwrap_or(usize::MAX - 64) + 64,
+        };
+        let mut parameters = vec![
+            ("user", c.user.as_str()),
+            ("database", &c.dbname),
+            ("application_name", &c.application_name),
+            ("client_encoding", "UTF8"),
+            ("DateStyle", "ISO"),
+        ];
+        if replication {
+            parameters.push(("replication", "database"));
+        }
+        if let Some(options) = &c.options {
+            parameters.push(("options", options));
+        }
+        let mut out = BytesMut::new();
+        frontend::startup_message(parameters, &mut out)?;
+        connection.send(&out).await?;
+        let password = c.find_password();
+        connection.authenticate(&c.user, password.as_deref(), private).await?;
+        connection.until_ready().await?;
+        Ok(connection)
+    }
+
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.transport.write_all(bytes).await?;
+        Ok(self.transport.flush().await?)
+    }
+
+    /// A whole message, if one has been read. The length is checked before
+    /// anything is allocated for it.
+    fn take_message(&mut self) -> Result<Option<Incoming>, Error> {
+        let [tag, a, b, c, d, ..] = self.input[..] else { return Ok(None) };
+        let len = u32::from_be_bytes([a, b, c, d]) as usize;
+        if len < 4 || len > self.max_message {
+            return Err(Error::Protocol(format!("message of {len} bytes")));
+        }
+        if self.input.len() <= len {
+            self.input.reserve(len + 1 - self.input.len());
+            return Ok(None);
+        }
+        let mut message = self.input.split_to(len + 1);
+        let body = message.split_off(5).freeze();
+        Ok(Some(Incoming { tag, body }))
+    }
+
+    /// The next message, whatever it is. May be cancelled without loss.
+    pub(crate) async fn read_raw(&mut self) -> Result<Incoming, Error> {
+        loop {
+            if let Some(message) = self.take_message()? {
+                return Ok(message);
+            }
+            self.input.reserve(1 << 14);
+            if self.transport.read_buf(&mut self.input).await? == 0 {
+                return Err(ended());
+            }
+        }
+    }
+
+    /// The next message but notices and parameters; errors are errors.
+    pub(crate) async fn read(&mut self) -> Result<Incoming, Error> {
+        loop {
+            let message = self.read_raw().await?;
+            match message.tag {
+                b'E' => return Err(ServerError::parse(&message.body).into()),
+                b'N' => {
+                    let notice = ServerError::parse(&message.body);
+                    tracing::debug!(%notice, "notice of the server");
+                }
+                b'S' | b'A' | b'K' => (),
+                _ => return Ok(message),
+            }
+        }
+    }
+
+    pub(crate) async fn expect(&mut self, tag: u8) -> Result<Bytes, Error> {
+        let message = self.read().await?;
+        if message.tag != tag {
+            let (wanted, found) = (char::from(tag), char::from(message.tag));
+            return Err(Error::Protocol(format!("message {found} where {wanted} was expected")));
+        }
+        Ok(message.body)
+    }
+
+    async fn until_ready(&mut self) -> Result<(), Error> {
+        while self.read().await?.tag != b'Z' {}
+        Ok(())
+    }
+
+    /// Runs SQL or a replication command; the rows of all its results, as text.
+    /// After an error of the server the connection can be used again.
+    ///
+    /// # Errors
+    /// The server's, the network's.
+    pub async fn query(&mut self, sql: &str) -> Result<Rows, Error> {
+        let mut rows = Vec::new();
+        self.query_each(sql, |row| {
+            rows.push(row);
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
+    async fn query_each(
+        &mut self,
+        sql: &str,
+        mut f: impl FnMut(Vec<Option<String>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.send_query(sql).await?;
+        let mut result = Ok(());
+        loop {
+            match self.read().await {
+                Ok(Incoming { tag: b'Z', .. }) => return result,
+                Ok(Incoming { tag: b'D', body }) if result.is_ok() => {
+                    result = columns(&body).and_then(&mut f);
+                }
+                Ok(_) => (),
+                Err(Error::Server(error)) if error.severity != "FATAL" => {
+                    result = Err(error.into());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn send_query(&mut self, sql: &str) -> Result<(), Error> {
+        let mut out = BytesMut::new();
+        frontend::query(sql, &mut out)?;
+        self.send(&out).await
+    }
+
+    /// Runs `COPY … TO STDOUT`: `f` is given each CopyData message.
+    ///
+    /// # Errors
+    /// The server's, the network's, `f`'s: then the connection must not be used
+    /// again.
+    pub(crate) async fn copy_out(
+        &mut self,
+        sql: &str,
+        mut f: impl FnMut(Bytes) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        self.send_query(sql).await?;
+        self.expect(b'H').await?;
+        loop {
+            let message = self.read().await?;
+            match message.tag {
+                b'd' => f(message.body)?,
+                b'Z' => return Ok(()),
+                _ => (),
+            }
+        }
+    }
+
+    /// Begins a COPY in both directions: START_REPLICATION.
+    pub(crate) async fn copy_both(&mut self, sql: &str) -> Result<(), Error> {
+        self.send_query(sql).await?;
+        self.expect(b'W').await.map(drop)
+    }
+
+    pub(crate) async fn send_copy_data(&mut self, data: &[u8]) -> Result<(), Error> {
+        let mut out = BytesMut::with_capacity(data.len() + 5);
+        frontend::CopyData::new(data)?.write(&mut out);
+        self.send(&out).await
+    }
+
+    /// Ends a COPY in both directions: what the server has sent meanwhile is
+    /// dropped.
+    pub(crate) async fn end_copy(&mut self) -> Result<(), Error> {
+        let mut out = BytesMut::new();
+        frontend::copy_done(&mut out);
+        self.send(&out).await?;
+        self.until_ready().await
+    }
+
+    /// Says good-bye. Dropping the connection does as well, less politely.
+    pub async fn close(mut self) {
+        let mut out = BytesMut::new();
+        frontend::terminate(&mut out);
+        let _ = self.send(&out).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.transport.shutdown()).await;
+    }
+}
+
+fn columns(body: &[u8]) -> Result<Vec<Option<String>>, Error> {
+    fn number<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+        let (bytes, tail) = rest.split_first_chunk()?;
+        *rest = tail;
+        Some(*bytes)
+    }
+    fn column(rest: &mut &[u8]) -> Option<Option<String>> {
+        let len = i32::from_be_bytes(number(rest)?);
+        let Ok(len) = usize::try_from(len) else { return Some(None) };
+        let (text, tail) = rest.split_at_checked(len)?;
+        *rest = tail;
+        Some(Some(String::from_utf8_lossy(text).into_owned()))
+    }
+    let mut rest = body;
+    let count = number(&mut rest).map_or(0, u16::from_be_bytes);
+    (0..count)
+        .map(|_| column(&mut rest))
+        .collect::<Option<_>>()
+        .ok_or_else(|| Error::Protocol("row is cut".into()))
+}
+
+/// The socket, and whether nobody else can read what goes over it.
+async fn transport(c: &ConnectConfig) -> Result<(Box<dyn Transport>, bool), Error> {
+    if let Some(path) = c.socket() {
+        let socket = UnixStream::connect(&path).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
+        return Ok((Box::new(socket), true));
+    }
+    let address = c.hostaddr.as_deref().unwrap_or(&c.host);
+    let mut socket = TcpStream::connect((address, c.port))
+        .await
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}:{}: {error}", c.port)))?;
+    socket.set_nodelay(true)?;
+    if c.sslmode == SslMode::Disable {
+        return Ok((Box::new(socket), false));
+    }
+    let mut request = BytesMut::new();
+    frontend::ssl_request(&mut request);
+    socket.write_all(&request).await?;
+    // one byte and no more: nothing that was sent before TLS counts after it
+    match socket.read_u8().await? {
+        b'S' => {
+            let (connector, name) = tls::connector(c)?;
+            let tls =
+                connector.connect(name, socket).await.map_err(|error| match error.kind() {
+                    io::ErrorKind::InvalidData => Error::Protocol(format!("TLS: {error}")),
+                    _ => Error::Io(error),
+                })?;
+            Ok((Box::new(tls), true))
+        }
+        b'N' if c.sslmode == SslMode::Prefer => Ok((Box::new(socket), false)),
+        b'N' => {
+            Err(Error::Config("the server does not support TLS, but sslmode demands it".into()))
+        }
+        _ => Err(Error::Protocol("unexpected answer to the request for TLS".into())),
+    }
+}

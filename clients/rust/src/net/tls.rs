@@ -1,0 +1,169 @@
+//! TLS by rustls, with ring. No channel binding: SCRAM is used without it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
+use tokio_rustls::rustls::crypto::{ring, CryptoProvider};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
+    SignatureScheme,
+};
+use tokio_rustls::TlsConnector;
+
+use super::config::{ConnectConfig, SslMode};
+use crate::error::Error;
+
+/// Where systems keep their root certificates; SSL_CERT_FILE comes first.
+const SYSTEM: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/ca-bundle.pem",
+];
+
+fn config(error: impl std::fmt::Display, path: &Path) -> Error {
+    Error::Config(format!("{}: {error}", path.display()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| config(error, path))
+}
+
+fn roots(path: &Path) -> Result<Arc<RootCertStore>, Error> {
+    let file = match path.to_str() {
+        Some("system") => match std::env::var_os("SSL_CERT_FILE") {
+            Some(file) => file.into(),
+            None => SYSTEM
+                .iter()
+                .map(Path::new)
+                .find(|path| path.exists())
+                .ok_or_else(|| Error::Config("the system has no root certificates".into()))?
+                .to_owned(),
+        },
+        _ => path.to_owned(),
+    };
+    let mut store = RootCertStore::empty();
+    let (added, _) = store.add_parsable_certificates(certificates(&file)?);
+    if added == 0 {
+        return Err(config("no certificate in it", &file));
+    }
+    Ok(Arc::new(store))
+}
+
+/// How a certificate is looked at below `verify-full`.
+#[derive(Debug)]
+struct Lenient {
+    /// Whether an authority must have signed it.
+    authority: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Lenient {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        let Some(authority) = &self.authority else { return Ok(ServerCertVerified::assertion()) };
+        match authority.verify_server_cert(certificate, intermediates, name, ocsp, now) {
+            // the chain was found to be in order before the name was looked at
+            Err(TlsError::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Ok(ServerCertVerified::assertion()),
+            result => result,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        tokio_rustls::rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signature,
+            algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        tokio_rustls::rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signature,
+            algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn verifier(
+    c: &ConnectConfig,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    let verifies = matches!(c.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
+    let authority = match &c.sslrootcert {
+        Some(path) if verifies || c.sslmode == SslMode::Require => {
+            let builder =
+                WebPkiServerVerifier::builder_with_provider(roots(path)?, provider.clone());
+            Some(builder.build().map_err(|error| config(error, path))?)
+        }
+        None if verifies => {
+            return Err(Error::Config(
+                "sslmode verify-ca and verify-full need sslrootcert (a file, or \"system\")".into(),
+            ))
+        }
+        _ => None,
+    };
+    match (authority, c.sslmode) {
+        (Some(authority), SslMode::VerifyFull) => Ok(authority),
+        (authority, _) => Ok(Arc::new(Lenient { authority, provider: provider.clone() })),
+    }
+}
+
+/// What makes TLS of a socket, and the name that the server must have.
+pub(super) fn connector(c: &ConnectConfig) -> Result<(TlsConnector, ServerName<'static>), Error> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::Config(error.to_string()))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier(c, &provider)?);
+    let mut tls = match (&c.sslcert, &c.sslkey) {
+        (Some(cert), Some(key)) => {
+            let chain = certificates(cert)?;
+            let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| config(error, key))?;
+            builder.with_client_auth_cert(chain, key_der).map_err(|error| config(error, cert))?
+        }
+        _ => builder.with_no_client_auth(),
+    };
+    tls.alpn_protocols = vec![b"postgresql".to_vec()];
+    let host =
+        if c.host.is_empty() { c.hostaddr.clone().unwrap_or_default() } else { c.host.clone() };
+    let name = ServerName::try_from(host.clone())
+        .map_err(|_| Error::Config(format!("\"{host}\" is not a host's name")))?;
+    Ok((TlsConnector::from(Arc::new(tls)), name))
+}

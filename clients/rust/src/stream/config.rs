@@ -1,0 +1,151 @@
+//! How a stream is to be read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Stream;
+use crate::checkpoint::CheckpointStore;
+use crate::deadletter::{DeadLetters, Policy};
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::net::ConnectConfig;
+
+/// Settings of a [`Stream`]; [`StreamConfig::start`] starts it.
+#[derive(Clone)]
+pub struct StreamConfig {
+    /// The server.
+    pub connect: ConnectConfig,
+    /// Name of the replication slot.
+    pub slot: String,
+    /// Options of the plugin: `publication_names`, `messages`, `streaming` …
+    pub options: BTreeMap<String, String>,
+    /// Creates the slot if it does not exist and there is no checkpoint.
+    pub create_slot: bool,
+    /// With `create_slot`: a slot that decodes prepared transactions.
+    pub slot_two_phase: bool,
+    /// Where the consumer's position is kept. Without one the slot's position
+    /// is all there is: a start can not be refused.
+    pub checkpoint: Option<Arc<dyn CheckpointStore>>,
+    /// Goes on from a checkpoint of another system, from where the slot is.
+    /// For pg_upgrade, which gives a new identifier.
+    pub allow_other_system: bool,
+    /// What is accepted at most.
+    pub limits: Limits,
+    /// Bytes of batches that wait for the consumer; beyond it nothing is read
+    /// from the network. 16 MiB by default. One batch is always accepted.
+    pub max_buffered_bytes: usize,
+    /// Damaged batches, and events whose schema is missing.
+    pub on_damage: Policy,
+    /// Events with a `failure`.
+    pub on_failure: Policy,
+    /// What the consumer rejects.
+    pub on_reject: Policy,
+    /// Where dead letters go; needed by [`Policy::DeadLetter`].
+    pub dead_letters: Option<Arc<dyn DeadLetters>>,
+    /// Where measurements go.
+    pub metrics: Arc<dyn Metrics>,
+    /// Time between reports to the server; 10 s by default. Half of its
+    /// `wal_sender_timeout` if that is less.
+    pub feedback_interval: Duration,
+    /// Reconnects after errors that may pass.
+    pub reconnect: bool,
+    /// Longest time between two attempts: 30 s by default. The first comes after
+    /// up to 100 ms, and each doubles the bound, of which a random part is
+    /// taken.
+    pub max_backoff: Duration,
+}
+
+impl StreamConfig {
+    /// Defaults: the slot must exist, nothing is kept, errors stop the stream.
+    pub fn new(connect: ConnectConfig, slot: impl Into<String>) -> Self {
+        StreamConfig {
+            connect,
+            slot: slot.into(),
+            options: BTreeMap::new(),
+            create_slot: false,
+            slot_two_phase: false,
+            checkpoint: None,
+            allow_other_system: false,
+            limits: Limits::DEFAULT,
+            max_buffered_bytes: 16 << 20,
+            on_damage: Policy::Stop,
+            on_failure: Policy::Stop,
+            on_reject: Policy::Stop,
+            dead_letters: None,
+            metrics: Arc::new(()),
+            feedback_interval: Duration::from_secs(10),
+            reconnect: true,
+            max_backoff: Duration::from_secs(30),
+        }
+    }
+
+    /// Sets an option of the plugin.
+    #[must_use]
+    pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// Keeps the position in a store.
+    #[must_use]
+    pub fn checkpoint(mut self, store: impl CheckpointStore + 'static) -> Self {
+        self.checkpoint = Some(Arc::new(store));
+        self
+    }
+
+    /// Creates the slot if it does not exist and there is no checkpoint.
+    #[must_use]
+    pub fn create_slot(mut self) -> Self {
+        self.create_slot = true;
+        self
+    }
+
+    /// Sends what can not be handled to a sink, whatever the reason.
+    #[must_use]
+    pub fn dead_letters(mut self, sink: impl DeadLetters + 'static) -> Self {
+        self.dead_letters = Some(Arc::new(sink));
+        self.on_damage = Policy::DeadLetter;
+        self.on_failure = Policy::DeadLetter;
+        self.on_reject = Policy::DeadLetter;
+        self
+    }
+
+    /// Measures.
+    #[must_use]
+    pub fn metrics(mut self, metrics: impl Metrics + 'static) -> Self {
+        self.metrics = Arc::new(metrics);
+        self
+    }
+
+    /// Connects, checks that it is safe to go on, and starts.
+    ///
+    /// # Errors
+    /// Everything that prevents it. The first connection is tried once.
+    pub async fn start(self) -> Result<Stream, Error> {
+        Stream::start(self).await
+    }
+
+    pub(super) fn validate(&self) -> Result<(), Error> {
+        let policies = [self.on_damage, self.on_failure, self.on_reject];
+        if policies.contains(&Policy::DeadLetter) && self.dead_letters.is_none() {
+            return Err(Error::Config("the policy DeadLetter needs dead_letters".into()));
+        }
+        if self.options.get("format").is_some_and(|format| format != "protobuf") {
+            return Err(Error::Config("this client reads format = 'protobuf' only".into()));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for StreamConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamConfig")
+            .field("connect", &self.connect)
+            .field("slot", &self.slot)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,293 @@
+//! What a consumer gets: a batch, its events, its schemas.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::config::StreamConfig;
+use crate::batch::{Batch, Events};
+use crate::cut::cut;
+use crate::damage::Damage;
+use crate::deadletter::{DeadLetter, Policy, Reason};
+use crate::error::Error;
+use crate::event::{Event, Op};
+use crate::metrics::Counter;
+use crate::position::Position;
+use crate::schema::{Schema, SchemaCache, Table};
+
+/// What to do about something that can not be handled: goes on, or is the
+/// error.
+pub(super) fn apply(
+    config: &StreamConfig,
+    policy: Policy,
+    letter: &DeadLetter<'_>,
+    error: Error,
+) -> Result<(), Error> {
+    if policy == Policy::Stop {
+        return Err(error);
+    }
+    tracing::warn!(slot = letter.slot, reason = letter.reason.name(), %error,
+        position = letter.position.map(|p| p.to_string()), "passed over");
+    config.metrics.add(Counter::DeadLetters(letter.reason.name()), 1);
+    match (&config.dead_letters, policy) {
+        (Some(sink), Policy::DeadLetter) => Ok(sink.put(letter)?),
+        _ => Ok(()),
+    }
+}
+
+/// A batch of the stream. Holds its bytes; cheap to move and to clone.
+#[derive(Clone)]
+pub struct Delivery {
+    pub(super) bytes: Bytes,
+    pub(super) schemas: Arc<SchemaCache>,
+    pub(super) config: Arc<StreamConfig>,
+    pub(super) source: Bytes,
+    pub(super) id: Option<u64>,
+    pub(super) first: bool,
+}
+
+impl std::fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Delivery").field("bytes", &self.bytes.len()).field("id", &self.id).finish()
+    }
+}
+
+impl Delivery {
+    /// The view of the batch.
+    ///
+    /// # Errors
+    /// None in fact: the batch has been parsed before.
+    pub fn batch(&self) -> Result<Batch<'_>, Damage> {
+        Batch::parse(&self.bytes)
+    }
+
+    /// The serialized batch: what to pass on.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The schemas that have come so far.
+    pub fn schemas(&self) -> &SchemaCache {
+        &self.schemas
+    }
+
+    /// Whether it ends a transaction or is a message outside of one: what
+    /// [`Stream::ack`](crate::Stream::ack) is for.
+    pub fn is_end(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// Whether it is the first one of a connection: transactions that had no
+    /// outcome before it are sent again, see
+    /// [`Assembler::disconnected`](crate::Assembler::disconnected).
+    pub fn is_first_of_connection(&self) -> bool {
+        self.first
+    }
+
+    /// The changes, each with its schema. Events that can not be read and those
+    /// with a `failure` are treated as the policies say.
+    pub fn changes(&self) -> Changes<'_> {
+        let batch = self.batch();
+        let (batch, damage) = match batch {
+            Ok(batch) => (Some(batch), None),
+            Err(damage) => (None, Some(damage)),
+        };
+        let events = batch.as_ref().map(Batch::events);
+        Changes { delivery: self, batch, events, damage, counts: Counts::default(), last: None }
+    }
+
+    /// Sets a change aside that the caller's code could not handle, as
+    /// [`StreamConfig::on_reject`] says.
+    ///
+    /// # Errors
+    /// `error`, if the policy is to stop; what prevents the dead letter.
+    pub fn reject(
+        &self,
+        change: &Change<'_>,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Result<(), Error> {
+        let error = error.into();
+        let batch = self.batch()?;
+        self.dispose(
+            self.config.on_reject,
+            Reason::Handler,
+            &batch,
+            &change.event,
+            change.schema,
+            Error::Other(error),
+        )
+    }
+
+    fn dispose(
+        &self,
+        policy: Policy,
+        reason: Reason,
+        batch: &Batch<'_>,
+        event: &Event<'_>,
+        schema: Option<&Schema>,
+        error: Error,
+    ) -> Result<(), Error> {
+        let alone = cut(batch, event, schema, Some(&self.source))?;
+        let text = error.to_string();
+        let letter = DeadLetter {
+            reason,
+            error: &text,
+            slot: &self.config.slot,
+            position: Some(event.position),
+            batch: &alone,
+        };
+        apply(&self.config, policy, &letter, error)
+    }
+}
+
+/// A change: an event and the schema of its relation.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// The event.
+    pub event: Event<'a>,
+    /// Of its relation; `None` for a message.
+    pub schema: Option<&'a Schema>,
+}
+
+impl<'a> Change<'a> {
+    /// The table; `None` for a message.
+    pub fn table(&self) -> Option<&'a Table> {
+        self.schema.map(|schema| &schema.table)
+    }
+}
+
+impl<'a> Deref for Change<'a> {
+    type Target = Event<'a>;
+
+    fn deref(&self) -> &Event<'a> {
+        &self.event
+    }
+}
+
+/// Events by op, so that metrics are told once for a batch.
+#[derive(Debug, Default)]
+struct Counts {
+    ops: [(Option<Op>, u64); 9],
+    redacted: u64,
+    unknown: u64,
+}
+
+impl Counts {
+    fn add(&mut self, op: Op) {
+        let free = self.ops.iter_mut().find(|(known, _)| known.is_none_or(|known| known == op));
+        if let Some((known, n)) = free {
+            *known = Some(op);
+            *n += 1;
+        }
+    }
+}
+
+/// The changes of a [`Delivery`].
+#[derive(Debug)]
+pub struct Changes<'a> {
+    delivery: &'a Delivery,
+    batch: Option<Batch<'a>>,
+    events: Option<Events<'a>>,
+    damage: Option<Damage>,
+    counts: Counts,
+    last: Option<(&'a Schema, bool)>,
+}
+
+impl<'a> Changes<'a> {
+    fn schema(&mut self, fingerprint: u64) -> Result<(&'a Schema, bool), Damage> {
+        match self.last {
+            Some(last) if last.0.fingerprint == fingerprint => Ok(last),
+            _ => {
+                let schema = &**self.delivery.schemas.get(fingerprint)?;
+                let redacted = schema.table.columns.iter().any(|column| column.is_redacted());
+                self.last = Some((schema, redacted));
+                Ok((schema, redacted))
+            }
+        }
+    }
+
+    /// The change; `None` if it is passed over.
+    fn change(&mut self, event: Event<'a>) -> Result<Option<Change<'a>>, Error> {
+        let (delivery, Some(batch)) = (self.delivery, self.batch) else { return Ok(None) };
+        self.counts.add(event.op);
+        self.counts.unknown += u64::from(event.unknown_fields());
+        let mut schema = None;
+        if event.schema != 0 {
+            match self.schema(event.schema) {
+                Ok((found, redacted)) => {
+                    schema = Some(found);
+                    self.counts.redacted += u64::from(redacted);
+                }
+                Err(damage) => {
+                    let policy = delivery.config.on_damage;
+                    delivery.dispose(policy, damage.into(), &batch, &event, None, damage.into())?;
+                    return Ok(None);
+                }
+            }
+        }
+        if let Some(failure) = event.failure {
+            let error = Error::Failure {
+                position: event.position,
+                sqlstate: failure.sqlstate.into(),
+                message: failure.message.into(),
+            };
+            let policy = delivery.config.on_failure;
+            delivery.dispose(policy, Reason::Failure, &batch, &event, schema, error)?;
+            return Ok(None);
+        }
+        Ok(Some(Change { event, schema }))
+    }
+
+    /// An event that is no event: the batch as a whole is set aside.
+    fn damaged(&mut self, damage: Damage) -> Result<(), Error> {
+        let delivery = self.delivery;
+        let text = damage.to_string();
+        let letter = DeadLetter {
+            reason: damage.into(),
+            error: &text,
+            slot: &delivery.config.slot,
+            position: None::<Position>,
+            batch: &delivery.bytes,
+        };
+        apply(&delivery.config, delivery.config.on_damage, &letter, damage.into())
+    }
+}
+
+impl<'a> Iterator for Changes<'a> {
+    type Item = Result<Change<'a>, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(damage) = self.damage.take() {
+                return Some(Err(damage.into()));
+            }
+            let result = match self.events.as_mut()?.next()? {
+                Ok(event) => self.change(event).transpose(),
+                Err(damage) => self.damaged(damage).err().map(Err),
+            };
+            if result.is_some() {
+                return result;
+            }
+        }
+    }
+}
+
+impl Drop for Changes<'_> {
+    fn drop(&mut self) {
+        let metrics = &self.delivery.config.metrics;
+        for (op, n) in self.counts.ops {
+            if let Some(op) = op {
+                metrics.add(Counter::Events(op), n);
+            }
+        }
+        let unknown = self.counts.unknown + u64::from(self.batch.map_or(0, |b| b.unknown_fields()));
+        for (counter, n) in
+            [(Counter::Redacted, self.counts.redacted), (Counter::UnknownFields, unknown)]
+        {
+            if n > 0 {
+                metrics.add(counter, n);
+            }
+        }
+    }
+}

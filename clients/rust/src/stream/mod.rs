@@ -1,0 +1,299 @@
+//! A stream: connection, acknowledgement, resuming.
+
+mod config;
+mod delivery;
+mod driver;
+mod start;
+mod tracker;
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use self::driver::{Driver, Item};
+use self::tracker::Tracker;
+use crate::batch::Batch;
+use crate::damage::Damage;
+use crate::deadletter::DeadLetter;
+use crate::error::Error;
+use crate::frame::unframe;
+use crate::metrics::{Counter, Gauge};
+use crate::position::{Lsn, Position};
+use crate::schema::SchemaCache;
+use crate::sequence::Sequence;
+use crate::wire::Fields;
+
+pub use config::StreamConfig;
+pub use delivery::{Change, Changes, Delivery};
+
+/// Acknowledges deliveries from other tasks.
+#[derive(Clone, Debug)]
+pub struct Acker {
+    tracker: Arc<Tracker>,
+}
+
+impl Acker {
+    /// As [`Stream::ack`].
+    pub fn ack(&self, delivery: &Delivery) {
+        if let Some(id) = delivery.id {
+            self.tracker.acknowledge(id);
+        }
+    }
+}
+
+/// A stream of batches, read ahead by a task of its own that also reports to
+/// the server. Dropping it ends the connection; [`Stream::close`] reports what
+/// is acknowledged first.
+#[derive(Debug)]
+pub struct Stream {
+    config: Arc<StreamConfig>,
+    tracker: Arc<Tracker>,
+    items: mpsc::UnboundedReceiver<Item>,
+    shutdown: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<()>>,
+    schemas: Arc<SchemaCache>,
+    sequence: Sequence,
+    source: Bytes,
+    /// What was applied before this process began, or was handed out.
+    applied: Lsn,
+    ended: bool,
+    /// No delivery has come on this connection yet.
+    fresh: bool,
+}
+
+impl Stream {
+    pub(crate) async fn start(config: StreamConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let config = Arc::new(config);
+        let tracker = Arc::new(Tracker::default());
+        let (sender, items) = mpsc::unbounded_channel();
+        let (shutdown, stop) = oneshot::channel();
+        let (driver, connection) = Driver::start(config.clone(), tracker.clone(), sender).await?;
+        let task = tokio::spawn(driver.run(connection, stop));
+        Ok(Self::new(config, tracker, items, Some(shutdown), task))
+    }
+
+    fn new(
+        config: Arc<StreamConfig>,
+        tracker: Arc<Tracker>,
+        items: mpsc::UnboundedReceiver<Item>,
+        shutdown: Option<oneshot::Sender<()>>,
+        task: JoinHandle<()>,
+    ) -> Self {
+        Stream {
+            schemas: Arc::new(SchemaCache::new(config.limits)),
+            applied: tracker.acknowledged().0,
+            config,
+            tracker,
+            items,
+            shutdown,
+            task: Some(task),
+            sequence: Sequence::new(),
+            source: Bytes::new(),
+            ended: false,
+            fresh: true,
+        }
+    }
+
+    /// One whose items come from a script.
+    #[cfg(feature = "test")]
+    pub(crate) fn play(config: StreamConfig, steps: Vec<crate::test::Step>) -> Self {
+        use crate::test::Step;
+
+        let tracker = Arc::new(Tracker::default());
+        let (sender, items) = mpsc::unbounded_channel();
+        let queue = tracker.clone();
+        let task = tokio::spawn(async move {
+            for step in steps {
+                let item = match step {
+                    Step::Payload(payload) => {
+                        queue.queue(payload.len());
+                        Item::Payload(payload)
+                    }
+                    Step::Delay(time) => {
+                        tokio::time::sleep(time).await;
+                        continue;
+                    }
+                    Step::Reconnect => {
+                        queue.queue(0);
+                        Item::Reconnected
+                    }
+                    Step::Fail(error) => Item::Failed(error),
+                };
+                if sender.send(item).is_err() {
+                    return;
+                }
+            }
+        });
+        Self::new(Arc::new(config), tracker, items, None, task)
+    }
+
+    /// The next batch, in the order of the stream; waits for it. Whole
+    /// transactions come in the order of their commits, large ones in several
+    /// batches. After a new connection a transaction of which only a part had
+    /// come begins again with part 0: forget the earlier parts.
+    ///
+    /// Cancel safe. After an error or the end there is nothing more.
+    ///
+    /// # Errors
+    /// What ended the stream. Errors that may pass are not among them, as the
+    /// stream reconnects.
+    pub async fn next(&mut self) -> Option<Result<Delivery, Error>> {
+        while !self.ended {
+            let step = match self.items.recv().await {
+                None => {
+                    self.ended = true;
+                    return None;
+                }
+                Some(Item::Failed(error)) => Err(error),
+                Some(Item::Reconnected) => {
+                    self.sequence = Sequence::new();
+                    self.fresh = true;
+                    self.tracker.reconnected();
+                    self.tracker.taken(0, false);
+                    continue;
+                }
+                Some(Item::Payload(payload)) => {
+                    let result = self.payload(&payload);
+                    self.tracker.taken(payload.len(), self.sequence.is_inside());
+                    if matches!(result, Ok(None)) {
+                        continue;
+                    }
+                    result
+                }
+            };
+            self.ended = step.is_err();
+            return step.transpose();
+        }
+        None
+    }
+
+    /// The delivery; `None` if it is passed over.
+    fn payload(&mut self, payload: &Bytes) -> Result<Option<Delivery>, Error> {
+        let parsed = unframe(payload, &self.config.limits)
+            .and_then(|bytes| self.accept(bytes).map(|batch| (bytes, batch)));
+        let (bytes, batch) = match parsed {
+            Ok(parsed) => parsed,
+            Err(damage) => {
+                self.sequence.lost();
+                let text = damage.to_string();
+                let letter = DeadLetter {
+                    reason: damage.into(),
+                    error: &text,
+                    slot: &self.config.slot,
+                    position: None,
+                    batch: unframe(payload, &self.config.limits).unwrap_or(payload),
+                };
+                delivery::apply(&self.config, self.config.on_damage, &letter, damage.into())?;
+                return Ok(None);
+            }
+        };
+        let Some((end, position)) = self.place(&batch) else { return Ok(None) };
+        let id = end.map(|end| {
+            self.config.metrics.add(Counter::Transactions, 1);
+            self.tracker.deliver(end, position)
+        });
+        Ok(Some(Delivery {
+            bytes: payload.slice_ref(bytes),
+            schemas: self.schemas.clone(),
+            config: self.config.clone(),
+            source: self.source.clone(),
+            id,
+            first: std::mem::take(&mut self.fresh),
+        }))
+    }
+
+    fn accept<'a>(&mut self, bytes: &'a [u8]) -> Result<Batch<'a>, Damage> {
+        let batch = Batch::parse(bytes)?;
+        for version in batch.schemas() {
+            let version = version?;
+            if !self.schemas.has(&version) {
+                // cloned only while a delivery of before is still held
+                Arc::make_mut(&mut self.schemas).add(&version)?;
+            }
+        }
+        if batch.source.is_some() {
+            let source = Fields::new(bytes).flatten().filter(|field| field.number == 9).last();
+            if let Some(source) = source.and_then(|field| field.value.bytes().ok()) {
+                self.source = Bytes::copy_from_slice(source);
+            }
+        }
+        self.sequence.check(&batch)?;
+        Ok(batch)
+    }
+
+    /// Where the batch ends, if it ends something, and its position. `None`: it
+    /// has been applied before.
+    fn place(&mut self, batch: &Batch<'_>) -> Option<(Option<Lsn>, Position)> {
+        let commit = match &batch.transaction {
+            Some(t) => t.commit_lsn.max(t.prepare_lsn),
+            None => batch.end_lsn,
+        };
+        let applied = match &batch.transaction {
+            Some(_) => commit != Lsn::ZERO && commit < self.applied,
+            None => commit <= self.applied,
+        };
+        if applied {
+            return None;
+        }
+        if !batch.is_end() {
+            return Some((None, Position::default()));
+        }
+        self.applied = self.applied.max(batch.end_lsn);
+        let last = batch.events().last().and_then(Result::ok).map(|event| event.position);
+        let position = last.unwrap_or(Position { commit_lsn: commit, lsn: commit, index: 0 });
+        if let Some(t) = &batch.transaction {
+            self.measure_lag(t.commit_time);
+        }
+        Some((Some(batch.end_lsn), position))
+    }
+
+    fn measure_lag(&self, commit_time: i64) {
+        if commit_time != 0 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let lag = now.as_secs_f64() - commit_time as f64 / 1e6;
+            self.config.metrics.set(Gauge::LagSeconds, lag.max(0.0));
+        }
+    }
+
+    /// Says that a transaction, and for the caller everything in it, is
+    /// durable. Its end is reported to the server when all before it are
+    /// acknowledged too and the checkpoint is stored. Of a part that ends
+    /// nothing this does nothing.
+    pub fn ack(&self, delivery: &Delivery) {
+        if let Some(id) = delivery.id {
+            self.tracker.acknowledge(id);
+        }
+    }
+
+    /// Acknowledges from other tasks.
+    pub fn acker(&self) -> Acker {
+        Acker { tracker: self.tracker.clone() }
+    }
+
+    /// Up to where everything is acknowledged.
+    pub fn acknowledged(&self) -> Lsn {
+        self.tracker.acknowledged().0
+    }
+
+    /// Stores and reports what is acknowledged, and ends the connection.
+    pub async fn close(mut self) {
+        if let Some(shutdown) = self.shutdown.take() {
+            let _ = shutdown.send(());
+        }
+        if let Some(task) = self.task.take() {
+            let _ = task.await;
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! What is checked before a stream begins.
+
+use super::config::StreamConfig;
+use crate::checkpoint::Checkpoint;
+use crate::error::{Error, Refusal};
+use crate::net::{quote_identifier, quote_literal, Connection};
+use crate::position::Lsn;
+
+/// What the server says of itself.
+#[derive(Clone, Debug)]
+pub(super) struct System {
+    pub(super) identifier: u64,
+    pub(super) timeline: u32,
+    pub(super) wal_end: Lsn,
+    pub(super) database: String,
+}
+
+/// What the server says of the slot.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) confirmed: Lsn,
+    pub(super) restart: Lsn,
+}
+
+type Row = Vec<Option<String>>;
+
+fn text(row: &Row, at: usize) -> &str {
+    row.get(at).and_then(Option::as_deref).unwrap_or("")
+}
+
+fn unexpected(what: &str) -> Error {
+    Error::Protocol(format!("unexpected answer to {what}"))
+}
+
+pub(super) async fn identify(connection: &mut Connection) -> Result<System, Error> {
+    let rows = connection.query("IDENTIFY_SYSTEM").await?;
+    let row = rows.first().ok_or_else(|| unexpected("IDENTIFY_SYSTEM"))?;
+    Ok(System {
+        identifier: text(row, 0).parse().map_err(|_| unexpected("IDENTIFY_SYSTEM"))?,
+        timeline: text(row, 1).parse().map_err(|_| unexpected("IDENTIFY_SYSTEM"))?,
+        wal_end: text(row, 2).parse().map_err(|_| unexpected("IDENTIFY_SYSTEM"))?,
+        database: text(row, 3).to_owned(),
+    })
+}
+
+/// The slot; `None` if it does not exist.
+pub(super) async fn slot(
+    connection: &mut Connection,
+    name: &str,
+    database: &str,
+) -> Result<Option<Slot>, Error> {
+    let sql = format!(
+        "SELECT plugin, database, confirmed_flush_lsn, restart_lsn \
+         FROM pg_catalog.pg_replication_slots WHERE slot_name = {}",
+        quote_literal(name)
+    );
+    let rows = connection.query(&sql).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    if text(row, 0) != "cdc" {
+        return Err(Refusal::OtherPlugin(text(row, 0).into()).into());
+    }
+    if text(row, 1) != database {
+        return Err(Refusal::OtherDatabase(text(row, 1).into()).into());
+    }
+    let lsn = |at| text(row, at).parse().unwrap_or(Lsn::ZERO);
+    Ok(Some(Slot { confirmed: lsn(2), restart: lsn(3) }))
+}
+
+/// Creates the slot; it begins at the LSN that is returned.
+pub(super) async fn create_slot(
+    connection: &mut Connection,
+    config: &StreamConfig,
+) -> Result<Slot, Error> {
+    let two_phase = if config.slot_two_phase { ", TWO_PHASE" } else { "" };
+    let sql = format!(
+        "CREATE_REPLICATION_SLOT {} LOGICAL cdc (SNAPSHOT 'nothing'{two_phase})",
+        quote_identifier(&config.slot)
+    );
+    let rows = connection.query(&sql).await?;
+    let row = rows.first().ok_or_else(|| unexpected("CREATE_REPLICATION_SLOT"))?;
+    let confirmed = text(row, 1).parse().map_err(|_| unexpected("CREATE_REPLICATION_SLOT"))?;
+    Ok(Slot { confirmed, restart: confirmed })
+}
+
+/// Milliseconds; 0 is never.
+pub(super) async fn wal_sender_timeout(connection: &mut Connection) -> Result<u64, Error> {
+    let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
+    let rows = connection.query(sql).await?;
+    Ok(rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or(60_000))
+}
+
+/// Where a timeline's history left an earlier one: lines of timeline, LSN and
+/// reason. `None` if it was never on it.
+fn branch_point(history: &str, timeline: u32) -> Option<Lsn> {
+    history.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let of: u32 = words.next()?.parse().ok()?;
+        (of == timeline).then_some(words.next()?.parse().ok()?)
+    })
+}
+
+/// Whether it is safe to go on from the checkpoint.
+pub(super) async fn check(
+    connection: &mut Connection,
+    config: &StreamConfig,
+    system: &System,
+    slot: &Slot,
+    checkpoint: &Checkpoint,
+) -> Result<(), Error> {
+    if checkpoint.database != system.database {
+        return Err(Refusal::OtherDatabase(checkpoint.database.clone()).into());
+    }
+    if checkpoint.slot != config.slot {
+        return Err(Refusal::OtherDatabase(checkpoint.slot.clone()).into());
+    }
+    if checkpoint.system_identifier != system.identifier {
+        if config.allow_other_system {
+            return Ok(());
+        }
+        let (server, checkpoint) = (system.identifier, checkpoint.system_identifier);
+        return Err(Refusal::OtherSystem { server, checkpoint }.into());
+    }
+    if checkpoint.timeline != system.timeline {
+        let history = timeline_history(connection, system.timeline).await?;
+        let branch = branch_point(&history, checkpoint.timeline);
+        if branch.is_none_or(|branch| branch < checkpoint.end_lsn) {
+            let (server, checkpoint) = (system.timeline, checkpoint.timeline);
+            return Err(Refusal::OtherTimeline { server, checkpoint, branch }.into());
+        }
+    }
+    if checkpoint.end_lsn > system.wal_end {
+        let server = system.wal_end;
+        return Err(Refusal::BeyondWal { server, checkpoint: checkpoint.end_lsn }.into());
+    }
+    if slot.confirmed > checkpoint.end_lsn {
+        let slot = slot.confirmed;
+        return Err(Refusal::SlotAhead { slot, checkpoint: checkpoint.end_lsn }.into());
+    }
+    Ok(())
+}
+
+async fn timeline_history(connection: &mut Connection, timeline: u32) -> Result<String, Error> {
+    if timeline == 1 {
+        return Ok(String::new());
+    }
+    let rows = connection.query(&format!("TIMELINE_HISTORY {timeline}")).await?;
+    Ok(rows.first().map(|row| text(row, 1).to_owned()).unwrap_or_default())
+}
+
+/// START_REPLICATION with the plugin's options.
+pub(super) fn command(config: &StreamConfig, from: Lsn) -> String {
+    let mut sql =
+        format!("START_REPLICATION SLOT {} LOGICAL {from}", quote_identifier(&config.slot));
+    for (i, (name, value)) in config.options.iter().enumerate() {
+        sql.push_str(if i == 0 { " (" } else { ", " });
+        sql.push_str(&format!("{} {}", quote_identifier(name), quote_literal(value)));
+    }
+    if !config.options.is_empty() {
+        sql.push(')');
+    }
+    sql
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histories() {
+        let history = "1\t0/1A000000\tno recovery target specified\n\n2\t0/2B000000\tx\n";
+        assert_eq!(branch_point(history, 1), Some(Lsn(0x1A00_0000)));
+        assert_eq!(branch_point(history, 2), Some(Lsn(0x2B00_0000)));
+        assert_eq!(branch_point(history, 3), None);
+    }
+
+    #[test]
+    fn commands_are_quoted() {
+        let mut config = StreamConfig::new(
+            crate::ConnectConfig::parse_with("user=u", |_| None).unwrap(),
+            "s\"x",
+        );
+        assert_eq!(command(&config, Lsn(16)), "START_REPLICATION SLOT \"s\"\"x\" LOGICAL 0/10");
+        config.options.insert("a\"b".into(), "it's".into());
+        config.options.insert("messages".into(), "*".into());
+        assert_eq!(
+            command(&config, Lsn(16)),
+            "START_REPLICATION SLOT \"s\"\"x\" LOGICAL 0/10 (\"a\"\"b\" 'it''s', \"messages\" '*')"
+        );
+    }
+}

@@ -1,0 +1,132 @@
+//! A database of its own for each live test, on the server of libpq's
+//! environment.
+#![allow(dead_code)]
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use pgcdc::{ConnectConfig, Connection, Delivery, Error, Limits, Stream, StreamConfig};
+
+/// A database with the extension and a slot of the same name. Dropped by
+/// [`Database::drop`].
+pub struct Database {
+    pub name: String,
+    pub sql: Connection,
+    pub dir: PathBuf,
+}
+
+/// Whether there is a server; if not, says that the test is skipped.
+pub fn available() -> bool {
+    let available = std::env::var_os("PGHOST").is_some();
+    if !available {
+        eprintln!("skipped: PGHOST does not name a server");
+    }
+    available
+}
+
+fn config(database: &str) -> ConnectConfig {
+    let mut config = ConnectConfig::from_env().unwrap();
+    config.dbname = database.into();
+    config
+}
+
+impl Database {
+    /// By core's function: cdc.create_slot() would do as well.
+    pub async fn new(test: &str) -> Self {
+        let db = Self::without_slot(test).await;
+        let mut db = db;
+        let name = db.name.clone();
+        db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
+        db
+    }
+
+    pub async fn without_slot(test: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rust_{test}_{}_{n}", std::process::id());
+        let mut admin = Connection::connect(&config("postgres"), &Limits::DEFAULT).await.unwrap();
+        admin.query(&format!("CREATE DATABASE {name} TEMPLATE template0")).await.unwrap();
+        let mut sql = Connection::connect(&config(&name), &Limits::DEFAULT).await.unwrap();
+        sql.query("CREATE EXTENSION cdc").await.unwrap();
+        let dir = std::env::temp_dir().join(&name);
+        std::fs::create_dir_all(&dir).unwrap();
+        Database { name, sql, dir }
+    }
+
+    pub fn connect(&self) -> ConnectConfig {
+        config(&self.name)
+    }
+
+    pub fn config(&self) -> StreamConfig {
+        StreamConfig::new(self.connect(), &self.name)
+    }
+
+    pub fn checkpoint(&self) -> pgcdc::FileStore {
+        pgcdc::FileStore::new(self.dir.join("checkpoint.json"))
+    }
+
+    /// One statement, or several in one transaction.
+    pub async fn run(&mut self, sql: &str) -> Vec<Vec<Option<String>>> {
+        self.sql.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    pub async fn one(&mut self, sql: &str) -> String {
+        let rows = self.run(sql).await;
+        rows[0][0].clone().unwrap_or_default()
+    }
+
+    pub async fn another(&self) -> Connection {
+        Connection::connect(&self.connect(), &Limits::DEFAULT).await.unwrap()
+    }
+
+    /// Ends the walsender of the slot.
+    pub async fn kill_walsender(&mut self) {
+        let name = self.name.clone();
+        self.run(&format!(
+            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots \
+             WHERE slot_name = '{name}' AND active_pid IS NOT NULL"
+        ))
+        .await;
+    }
+
+    pub async fn confirmed(&mut self) -> pgcdc::Lsn {
+        let name = self.name.clone();
+        let sql = format!(
+            "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = '{name}'"
+        );
+        self.one(&sql).await.parse().unwrap()
+    }
+
+    pub async fn drop(mut self) {
+        let name = self.name.clone();
+        for _ in 0..100 {
+            let sql = format!(
+                "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots \
+                 WHERE database = '{name}'"
+            );
+            match self.sql.query(&sql).await {
+                Ok(_) => break,
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            }
+        }
+        self.sql.close().await;
+        let mut admin = Connection::connect(&config("postgres"), &Limits::DEFAULT).await.unwrap();
+        admin.query(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+        std::fs::remove_dir_all(&self.dir).unwrap();
+    }
+}
+
+/// The next delivery, within a time.
+pub async fn next(stream: &mut Stream) -> Result<Delivery, Error> {
+    tokio::time::timeout(std::time::Duration::from_secs(30), stream.next())
+        .await
+        .expect("nothing came for 30 s")
+        .expect("the stream ended")
+}
+
+/// JSON lines of a delivery.
+pub fn lines(delivery: &Delivery) -> Vec<String> {
+    let mut out = String::new();
+    pgcdc::json::write_batch(&mut out, &delivery.batch().unwrap(), delivery.schemas()).unwrap();
+    out.lines().map(str::to_owned).collect()
+}

@@ -1,0 +1,143 @@
+//! Snapshots and the stream join without a gap or a repetition, while the
+//! tables change.
+
+mod common;
+#[path = "common/compare.rs"]
+mod compare_mod;
+#[path = "common/live.rs"]
+mod live;
+#[path = "common/workload.rs"]
+mod workload_mod;
+
+use std::time::Duration;
+
+use compare_mod::compare;
+use live::{available, next, Database};
+use pgcdc::{Applier, Connection, Error, InitialLoad, Joiner, MemoryState, Op, Stream};
+use workload_mod::{Workload, SCHEMA, TABLES};
+
+/// Reads until the end message or a position; rows that must be read again are.
+async fn follow(
+    stream: &mut Stream,
+    sql: &mut Connection,
+    loads: &mut [InitialLoad],
+    joiner: &mut Joiner<MemoryState>,
+) -> usize {
+    let mut rereads = 0;
+    loop {
+        let delivery = next(stream).await.unwrap();
+        let batch = delivery.batch().unwrap();
+        joiner.apply_batch(&batch, delivery.schemas()).unwrap();
+        for reread in joiner.take_rereads() {
+            let at = TABLES.iter().position(|table| *table == reread.relation.name).unwrap();
+            loads[at].reread(sql, joiner, &reread).await.unwrap();
+            rereads += 1;
+        }
+        stream.ack(&delivery);
+        let end = |event: pgcdc::Event<'_>| {
+            event.op == Op::Message && event.message.is_some_and(|m| m.prefix == "end")
+        };
+        if batch.events().any(|event| end(event.unwrap())) {
+            return rereads;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn load_and_stream_join() {
+    if !available() {
+        return;
+    }
+    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_nanos() as u64 | 1
+    });
+    println!("SEED={seed}");
+    let mut db = Database::without_slot("load").await;
+    db.run(SCHEMA).await;
+    let mut workload = Workload::new(seed, &db.name);
+    workload.alters = false;
+    for _ in 0..60 {
+        workload.transaction(&mut db.sql, false).await;
+    }
+    let name = db.name.clone();
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
+    let mut sql = db.another().await;
+    let mut busy = db.another().await;
+    let changes = tokio::spawn(async move {
+        for _ in 0..200 {
+            workload.transaction(&mut busy, false).await;
+        }
+        workload.finish(&mut busy).await;
+    });
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    let mut loads = Vec::new();
+    let mut chunks = 0;
+    for table in TABLES {
+        let mut load =
+            InitialLoad::plan(&mut sql, &format!("public.{table}"), 40, &[]).await.unwrap();
+        loop {
+            match load.read_next(&mut sql, &mut joiner).await {
+                Ok(true) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Ok(false) => break,
+                Err(Error::Server(error)) if error.code == "55000" => (),
+                Err(error) => panic!("{table}: {error}"),
+            }
+        }
+        assert!(load.is_done() && load.end_lsn().0 > 0);
+        chunks += load.chunks().0;
+        loads.push(load);
+    }
+    let mut stream = db.config().option("messages", "*").start().await.unwrap();
+    let rereads = follow(&mut stream, &mut sql, &mut loads, &mut joiner).await;
+    changes.await.unwrap();
+    stream.close().await;
+    let mut applier = joiner.into_applier();
+    let rows = compare(&mut applier);
+    println!("{rows} rows equal, {chunks} chunks, {rereads} rows read again");
+    assert!(rows > 100 && chunks > 12);
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn interrupted_load_goes_on() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("reload").await;
+    db.run(
+        "CREATE TABLE plain (id int, part text, v int, PRIMARY KEY (part, id)); \
+            INSERT INTO plain SELECT i, 'p' || i % 3, 0 FROM generate_series(1, 300) i; \
+            ALTER TABLE plain REPLICA IDENTITY FULL",
+    )
+    .await;
+    let name = db.name.clone();
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
+    let mut sql = db.another().await;
+    let mut load =
+        InitialLoad::plan(&mut sql, "plain", 50, &[("tables", "public.plain")]).await.unwrap();
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    assert!(load.chunks().0 >= 5, "{:?}", load.chunks());
+    while load.read_next(&mut sql, &mut joiner).await.unwrap() {
+        // what was read, what was not, and what moves from one to the other
+        db.run("UPDATE plain SET v = v + 1 WHERE id % 7 = 0; UPDATE plain SET part = 'a' WHERE id % 50 = 0; \
+                UPDATE plain SET part = 'z' WHERE id % 50 = 1; DELETE FROM plain WHERE id % 50 = 2; \
+                INSERT INTO plain VALUES ((SELECT max(id) + 1 FROM plain), 'p1', 0)")
+            .await;
+        // all that is left is what was kept
+        load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+        let state = joiner.into_applier().into_state();
+        joiner = Joiner::resume(Applier::new(state), &load);
+    }
+    assert!(load.is_done());
+    db.run("CREATE TABLE copy_plain AS SELECT * FROM plain").await;
+    db.run("SELECT pg_logical_emit_message(true, 'end', '')").await;
+    let mut stream = db.config().option("messages", "*").start().await.unwrap();
+    let mut loads = [load];
+    let rereads = follow(&mut stream, &mut sql, &mut loads, &mut joiner).await;
+    let rows = compare(&mut joiner.into_applier());
+    println!("{rows} rows equal, {rereads} read again");
+    assert!(rows > 280 && rereads > 0);
+    stream.close().await;
+    db.drop().await;
+}
