@@ -101,6 +101,7 @@ packages()
 			test) echo "perl libipc-run-perl python3 python3-protobuf python3-psycopg2" ;;
 			pgtap) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-pgtap" ;;
 			clang) echo "clang libclang-rt-$(clang_version)-dev" ;;
+			go | rust) echo "curl ca-certificates protobuf-compiler" ;;
 		esac
 	done
 }
@@ -257,6 +258,11 @@ enter()
 		user=postgres
 		id "$user" >/dev/null 2>&1 || user=nobody
 	fi
+	# Root's own Rust, if there is one, is not for others to run.
+	local rust
+	case " ${groups[*]} " in *" rust "*)
+		[ "$(id -un)" = "$user" ] || { rust=$("$root/scripts/toolchain-rust.sh" --share) && PATH=$rust:$PATH; } || : ;;
+	esac
 	# In /tmp whatever TMPDIR says: the path of a Unix socket is short.
 	CDC_WORK=$(mktemp -d /tmp/cdc-XXXXXX)
 	trap 'rm -rf "$CDC_WORK"' EXIT
@@ -272,7 +278,8 @@ enter()
 		"CDC_WORK=$CDC_WORK" "CDC_ROOT=$root" "PG_CONFIG=$PG_CONFIG" "PG_MAJOR=$PG_MAJOR" "USER=$user")
 	# what whoever runs a script may set for it
 	local v
-	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE CDC_BIG_ROWS CDC_REPLAY_STATEMENTS; do
+	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE CDC_BIG_ROWS CDC_REPLAY_STATEMENTS \
+			CDC_CACHE CDC_TOOLCHAINS CDC_GO_URL GOPROXY EVENTS ROUNDS; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
 	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then
