@@ -427,6 +427,8 @@ finish()
 	[ -z "$CHILD" ] || kill -TERM -- "-$CHILD" 2>/dev/null || :
 	stop_servers
 	cd /
+	# caches of modules are read-only
+	find "$WORK" -type d ! -perm -u+w -exec chmod u+w {} + 2>/dev/null || :
 	if [ -n "$KEEP_LOGS" ]; then
 		find "$WORK" -mindepth 1 -maxdepth 1 ! -name logs -exec rm -rf {} +
 	else
