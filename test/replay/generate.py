@@ -33,7 +33,7 @@ TYPES = {
                       {"numeric": "", "float8": ""}),
     "numeric": (lambda r: r.choice(["'NaN'", "0", "1.500", "-12345678901234567890.5"]),
                 {"text": ""}),
-    "float8": (lambda r: r.choice(["0.1", "'-0'", "'NaN'", "'Infinity'", "1e300", "3"]),
+    "float8": (lambda r: r.choice(["0.1", "1e23", "'-0'", "'NaN'", "'Infinity'", "1e300", "3"]),
                {"text": "", "real": "USING 0.5"}),
     "real": (lambda r: r.choice(["0.1", "1e-40", "7"]), {"float8": ""}),
     "bool": (lambda r: r.choice(["true", "false"]), {"text": ""}),

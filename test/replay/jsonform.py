@@ -1,8 +1,10 @@
 """The JSON form of a batch, from the specification alone."""
 
 import json
+import math
 import re
 import struct
+from fractions import Fraction
 
 import values
 from cdc.v1 import cdc_pb2 as pb
@@ -60,11 +62,19 @@ def floating(value, digits, limit):
 
 def double(raw):
     value = struct.unpack("<d", raw)[0]
-    shortest = repr(value)              # Python's are the shortest
-    if "e" not in shortest and value == value and abs(value) != float("inf"):
-        n = len(shortest.replace("-", "").replace(".", "").strip("0")) or 1
-        shortest = "%.*e" % (n - 1, value)
-    return floating(value, shortest, 15)
+    return floating(value, shortest_float8(value) if math.isfinite(value) else "", 15)
+
+
+def shortest_float8(value):
+    """Python's are the shortest that read back; of those that lie half way to the
+    next number PostgreSQL takes more."""
+    digits = repr(value).lower().split("e")[0].replace("-", "").replace(".", "").strip("0")
+    for n in range(len(digits) or 1, 18):
+        text = "%.*e" % (n - 1, value)
+        if not any(Fraction(text) * 2 == Fraction(value) + Fraction(math.nextafter(value, to))
+                   for to in (-math.inf, math.inf) if math.isfinite(math.nextafter(value, to))):
+            return text
+    return text
 
 
 def single(raw):

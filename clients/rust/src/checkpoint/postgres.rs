@@ -40,8 +40,9 @@ impl PostgresStore {
     }
 
     /// A statement that saves a checkpoint, to be run in a transaction of the
-    /// caller's. It never goes back: a lower `end_lsn` than what is there is
-    /// left out.
+    /// caller's. It never goes back: a lower `end_lsn` or position than what is
+    /// there is left out. (While a prepared transaction waits for its end, `end_lsn`
+    /// stays and the position goes on.)
     pub fn save_sql(c: &Checkpoint) -> String {
         format!(
             "INSERT INTO cdc_checkpoint AS c (slot, system_identifier, timeline, database, position, end_lsn) \
@@ -49,7 +50,9 @@ impl PostgresStore {
              ON CONFLICT (slot) DO UPDATE SET system_identifier = EXCLUDED.system_identifier, \
              timeline = EXCLUDED.timeline, database = EXCLUDED.database, position = EXCLUDED.position, \
              end_lsn = EXCLUDED.end_lsn, updated_at = now() \
-             WHERE EXCLUDED.end_lsn > c.end_lsn OR EXCLUDED.system_identifier <> c.system_identifier",
+             WHERE EXCLUDED.system_identifier <> c.system_identifier OR c.end_lsn <= EXCLUDED.end_lsn AND \
+             (split_part(c.position, '/', 1) || '/' || split_part(c.position, '/', 2))::pg_lsn <= \
+             (split_part(EXCLUDED.position, '/', 1) || '/' || split_part(EXCLUDED.position, '/', 2))::pg_lsn",
             quote_literal(&c.slot),
             c.system_identifier,
             c.timeline,
