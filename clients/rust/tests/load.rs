@@ -100,6 +100,30 @@ async fn load_and_stream_join() {
 }
 
 #[tokio::test]
+async fn errors_leave_the_connection_usable() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("copyerror").await;
+    db.run("CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain VALUES (1), (2)").await;
+    let mut sql = db.another().await;
+    let mut load = InitialLoad::plan(&mut sql, "plain", 1, &[]).await.unwrap();
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    assert!(load.read_next(&mut sql, &mut joiner).await.unwrap());
+    let read = load.chunks().1;
+    db.run("ALTER TABLE plain RENAME TO gone").await;
+    for _ in 0..3 {
+        let error = load.read_next(&mut sql, &mut joiner).await.unwrap_err();
+        assert!(matches!(&error, Error::Server(e) if e.code == "42P01"), "{error}");
+    }
+    assert_eq!(load.chunks().1, read, "what failed is not done");
+    db.run("ALTER TABLE gone RENAME TO plain").await;
+    while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
+    assert!(load.is_done());
+    db.drop().await;
+}
+
+#[tokio::test]
 async fn interrupted_load_goes_on() {
     if !available() {
         return;

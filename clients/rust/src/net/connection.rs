@@ -228,21 +228,25 @@ impl Connection {
     /// Runs `COPY … TO STDOUT`: `f` is given each CopyData message.
     ///
     /// # Errors
-    /// The server's, the network's, `f`'s: then the connection must not be used
-    /// again.
+    /// The server's, after which the connection can be used again; the
+    /// network's, `f`'s: then it must not be.
     pub(crate) async fn copy_out(
         &mut self,
         sql: &str,
         mut f: impl FnMut(Bytes) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.send_query(sql).await?;
-        self.expect(b'H').await?;
+        let mut result = Ok(());
         loop {
-            let message = self.read().await?;
-            match message.tag {
-                b'd' => f(message.body)?,
-                b'Z' => return Ok(()),
-                _ => (),
+            match self.read().await {
+                Ok(Incoming { tag: b'Z', .. }) => return result,
+                Ok(Incoming { tag: b'd', body }) => f(body)?,
+                Ok(_) => (),
+                // ReadyForQuery follows
+                Err(Error::Server(error)) if error.severity != "FATAL" => {
+                    result = Err(error.into());
+                }
+                Err(error) => return Err(error),
             }
         }
     }
