@@ -14,6 +14,7 @@
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
+#include "utils/tuplestore.h"
 
 #include "keyrange.h"
 #include "settings.h"
