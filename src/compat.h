@@ -106,6 +106,16 @@ typedef int CdcSysCacheId;
 /* Slots that are synchronized to standbys from 17 on, with what two-phase commit
  * needs from 18 on. */
 #define CDC_HAS_FAILOVER		(PG_VERSION_NUM >= 170000)
+#if CDC_HAS_FAILOVER
+#define cdc_create_logical_slot(name, plugin, temporary, two_phase, failover) \
+	OidFunctionCall5(F_PG_CREATE_LOGICAL_REPLICATION_SLOT, (name), (plugin), (temporary), \
+					 (two_phase), (failover))
+#else
+#define cdc_create_logical_slot(name, plugin, temporary, two_phase, failover) \
+	((void) (failover), \
+	 OidFunctionCall4(F_PG_CREATE_LOGICAL_REPLICATION_SLOT, (name), (plugin), (temporary), \
+					  (two_phase)))
+#endif
 #define CDC_SYNCS_TWO_PHASE		(PG_VERSION_NUM >= 180000)
 
 /* Publications that name a relation, and those FOR ALL TABLES EXCEPT it (19). */

@@ -15,7 +15,9 @@
 #include "replication/slot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/guc.h"
+#include "utils/resowner.h"
 #include "utils/varlena.h"
 
 #include "compat.h"
@@ -165,25 +167,24 @@ require_storable(const char *function, List *options, bool temporary)
 Datum
 cdc_create_slot(PG_FUNCTION_ARGS)
 {
-	static const char *const queries[] = {
-		"SELECT slot_name, lsn FROM pg_catalog.pg_create_logical_replication_slot($1, 'cdc', $2, $3)",
-		"SELECT slot_name, lsn FROM pg_catalog.pg_create_logical_replication_slot($1, 'cdc', $2, $3, $4)"
-	};
-	Oid			types[] = {NAMEOID, BOOLOID, BOOLOID, BOOLOID};
-	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3)};
 	bool		temporary = PG_GETARG_BOOL(1);
 	bool		failover = PG_GETARG_BOOL(3);
 	List	   *options = cdc_options_list(PG_GETARG_ARRAYTYPE_P(4));
-	HeapTupleHeader result;
+	ResourceOwner owner = CurrentResourceOwner;
+	Datum		result;
 
 	require_plugin_allowed();
 	check_options(options);
 	require_storable("cdc.create_slot()", options, temporary);
 	if (failover)
 		require_failover(PG_GETARG_BOOL(2));
-	result = query_row(queries[failover], failover ? 4 : 3, types, args);
+	/* Not by SPI: while this waits for other transactions it decodes, and then comes
+	 * back with another resource owner than it was called with. */
+	result = cdc_create_logical_slot(PG_GETARG_DATUM(0), DirectFunctionCall1(namein, CStringGetDatum("cdc")),
+									 PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3));
+	CurrentResourceOwner = owner;
 	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(0)), options);
-	PG_RETURN_HEAPTUPLEHEADER(result);
+	PG_RETURN_DATUM(result);
 }
 
 /* What is stored, changed by what is given: a NULL value takes an option out. */
