@@ -2,6 +2,7 @@
 # sourced by bash, as root, on a Debian with debootstrap.
 #
 # make_folder SUITE DIR [PACKAGE]...   a minimal system of that suite
+# trust_as_here DIR                    gives it this machine's certificate authorities
 # in_folder DIR COMMAND...             runs a command in it as root; what it
 #                                      leaves running ends with it
 #
@@ -108,3 +109,15 @@ in_folder()
 # The packages downloaded by in_folder are kept in DIR, so that the next
 # folder of the suite does not download them again.
 keep_archives() { export ARCHIVES=$1; mkdir -p "$ARCHIVES/partial"; }
+
+# Certificate authorities that this machine trusts beside Debian's own: behind a
+# proxy nothing can be fetched without them.
+trust_as_here()
+{
+	local dir=$1 certificates=(/usr/local/share/ca-certificates/*.crt)
+
+	[ -e "${certificates[0]}" ] || return 0
+	mkdir -p "$dir/usr/local/share/ca-certificates"
+	cp "${certificates[@]}" "$dir/usr/local/share/ca-certificates/"
+	in_folder "$dir" update-ca-certificates >/dev/null 2>&1
+}

@@ -192,7 +192,7 @@ ensure_packages()
 $(sed 's/^/    /' <<<"$list")"
 		return
 	fi
-	for p in $(packages "$@"); do
+	for p in $(packages "$@" | tr ' ' '\n' | awk '!seen[$0]++'); do
 		installed "$p" || missing+=("$p")
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
