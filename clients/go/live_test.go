@@ -208,11 +208,11 @@ func TestLiveSlowConsumer(t *testing.T) {
 	config := d.config(t)
 	metrics := newMeter()
 	config.BufferBytes, config.Metrics = 100_000, metrics
-	config.Conn += " options='-c wal_sender_timeout=1s'"
+	config.Conn += " options='-c wal_sender_timeout=4s'"
 	stream := d.open(config)
 	d.exec("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 10) i")
 	d.exec("DO $$ BEGIN FOR i IN 11..3000 LOOP INSERT INTO t VALUES (i, repeat('x', 3000)); COMMIT; END LOOP; END $$")
-	time.Sleep(3 * time.Second)
+	time.Sleep(6 * time.Second)
 	n := 0
 	for n < 3000 {
 		txn := receive(t, stream)

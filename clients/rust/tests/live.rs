@@ -235,14 +235,14 @@ async fn slow_consumer_does_not_time_out() {
     }
     let mut db = orders("slow").await;
     let mut config = db.config();
-    config.connect.options = Some("-c wal_sender_timeout=1s".into());
+    config.connect.options = Some("-c wal_sender_timeout=4s".into());
     config.max_buffered_bytes = 1 << 16;
     let reconnects = Arc::new(Counts::default());
     config.metrics = reconnects.clone();
     let mut stream = config.start().await.unwrap();
     // far more than fits into the buffers of the client and of the sockets
     db.run("INSERT INTO orders SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i").await;
-    sleep(4000).await;
+    sleep(6000).await;
     assert!(reconnects.buffered.load(Ordering::Relaxed) < (1 << 16) + (1 << 17), "bounded");
     let mut rows = 0;
     loop {
