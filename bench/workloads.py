@@ -45,8 +45,14 @@ def fill_mixed(sql, size):
 
 
 def prepare_insert(sql, size):
+    sql.execute("SELECT cdc.unredact(id) FROM cdc.redaction_rules")
     sql.execute("DROP TABLE IF EXISTS mixed")
     sql.execute(MIXED)
+
+
+def prepare_redacted(sql, size):
+    prepare_insert(sql, size)
+    sql.execute("SELECT cdc.redact('mixed', 'code', 'hash'), cdc.redact('mixed', 'note', 'mask')")
 
 
 def prepare_update(sql, size):
@@ -69,6 +75,8 @@ def pgbench(*arguments):
 WORKLOADS = [
     # 10 mixed columns
     Workload("insert", 1_000_000, "inserts", prepare_insert, fill_mixed),
+    # the same, one of them hashed, one masked
+    Workload("redacted", 1_000_000, "inserts", prepare_redacted, fill_mixed),
     # its standard script, TPC-B: 3 updates and an insert a transaction
     Workload("pgbench", 100_000, "transactions",
              lambda sql, size: pgbench("-i", "-q", "-s", "10"),
