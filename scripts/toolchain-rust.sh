@@ -27,14 +27,21 @@ new_enough()
 		PATH=$1:$PATH "$1/cargo" fmt --version >/dev/null 2>&1
 }
 
+# Whether the shared copy is root's, with the directory that it is in.
+shared_is_roots()
+{
+	[ "$(stat -c %u "$shared" "$(dirname "$shared")" 2>/dev/null | sort -u)" = 0 ]
+}
+
 found()
 {
 	local dir candidates=("$(dirname "$(command -v cargo || echo /nonexistent/cargo)")"
-		"${CARGO_HOME:-/nonexistent}/bin" "${HOME:-/nonexistent}/.cargo/bin" /root/.cargo/bin
-		"$cache/bin" "$cache/cargo/bin")
+		"${CARGO_HOME:-/nonexistent}/bin" "${HOME:-/nonexistent}/.cargo/bin" /root/.cargo/bin)
 
-	# of the shared one only what root has made
-	[ "$(stat -c %u "$shared" 2>/dev/null)" != 0 ] || candidates+=("$shared/bin")
+	# of what lies where anybody can write, only what is ours; of the shared one
+	# only what root has made
+	[ ! -O "$cache" ] || candidates+=("$cache/bin" "$cache/cargo/bin")
+	! shared_is_roots || candidates+=("$shared/bin")
 	for dir in "${candidates[@]}"; do
 		if new_enough "$dir"; then
 			# what is behind rustup's proxies, which need their owner's settings
@@ -53,6 +60,7 @@ fetch()
 	arch=$(uname -m)-unknown-linux-gnu
 	url=https://static.rust-lang.org/rustup/dist/$arch/rustup-init
 	mkdir -p "$cache"
+	[ -O "$cache" ] && [ -O "$(dirname "$cache")" ] || { echo "$cache belongs to somebody else" >&2; return 1; }
 	curl -fsS --retry 2 --max-time 120 -o "$cache/rustup-init" "$url" || return 1
 	chmod +x "$cache/rustup-init"
 	RUSTUP_HOME=$cache/rustup CARGO_HOME=$cache/cargo "$cache/rustup-init" -q -y --no-modify-path \
@@ -66,8 +74,8 @@ share()
 	local sysroot
 
 	sysroot=$(dirname "$1")
-	if ! new_enough "$shared/bin"; then
-		rm -rf "$shared"
+	if ! shared_is_roots || ! new_enough "$shared/bin"; then
+		rm -rf "$(dirname "$shared")"
 		mkdir -p "$shared"
 		(cd "$sysroot" && tar --exclude=lib/rustlib/src --exclude='*/doc' --exclude='rust-analyzer*' \
 			--exclude='*miri*' -cf - bin lib libexec 2>/dev/null || :) | tar --no-same-owner -xf - -C "$shared"
