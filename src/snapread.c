@@ -270,7 +270,7 @@ open_cursor(CdcSnapRead *read, Relation rel)
 	cdc_key_describe(rel, &key);
 	if (key.ncolumns == 0 && (read->range.from_key != NULL || read->range.to_key != NULL))
 		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("table \"%s\" has no key", RelationGetRelationName(rel)),
 				 errhint("Read it whole, or by from_block and to_block within one transaction.")));
 	append_key_range(&sql, &key, &read->range, types, values, &nparams);
