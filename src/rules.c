@@ -11,7 +11,6 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "catalog/namespace.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -23,6 +22,7 @@
 #include "utils/syscache.h"
 
 #include "compat.h"
+#include "exttable.h"
 #include "rules.h"
 #include "secret.h"
 
@@ -97,62 +97,24 @@ cdc_rules_invalidated(CdcRules *rules, Oid relid)
 
 /* --- reading the table ---------------------------------------------------- */
 
-static Oid
-find_table(void)
-{
-	Oid			schema = get_namespace_oid("cdc", true);
-
-	return OidIsValid(schema) ? get_relname_relid("redaction_rule", schema) : InvalidOid;
-}
-
-static char *
-text_attribute(HeapTuple tup, TupleDesc tupdesc, int column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tup, column, tupdesc, &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
-static char *
-name_attribute(HeapTuple tup, TupleDesc tupdesc, int column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tup, column, tupdesc, &isnull);
-
-	return isnull ? NULL : pstrdup(NameStr(*DatumGetName(value)));
-}
-
-static int
-int_attribute(HeapTuple tup, TupleDesc tupdesc, int column, int missing)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tup, column, tupdesc, &isnull);
-
-	return isnull ? missing : DatumGetInt32(value);
-}
-
 static Rule *
-read_rule(HeapTuple tup, TupleDesc tupdesc, const CdcSecret *secret)
+read_rule(Relation rel, HeapTuple tup, const CdcSecret *secret)
 {
 	Rule	   *rule = palloc0(sizeof(Rule));
 	CdcRedaction *r = &rule->redaction;
-	char	   *method = text_attribute(tup, tupdesc, RULE_METHOD);
-	bool		isnull;
+	char	   *method = cdc_exttable_text(rel, tup, RULE_METHOD);
 
-	rule->relid = DatumGetObjectId(heap_getattr(tup, RULE_RELATION, tupdesc, &isnull));
-	if (isnull)
-		rule->relid = InvalidOid;
-	rule->attnum = DatumGetInt16(heap_getattr(tup, RULE_ATTNUM, tupdesc, &isnull));
-	rule->schema = name_attribute(tup, tupdesc, RULE_SCHEMA);
-	rule->table = name_attribute(tup, tupdesc, RULE_TABLE);
-	rule->column = name_attribute(tup, tupdesc, RULE_COLUMN);
-	rule->pattern = text_attribute(tup, tupdesc, RULE_PATTERN);
-	r->value = text_attribute(tup, tupdesc, RULE_VALUE);
-	r->length = int_attribute(tup, tupdesc, RULE_LENGTH, -1);
-	r->prefix = int_attribute(tup, tupdesc, RULE_PREFIX, 0);
-	r->suffix = int_attribute(tup, tupdesc, RULE_SUFFIX, 0);
-	r->filler = text_attribute(tup, tupdesc, RULE_FILLER);
+	rule->relid = cdc_exttable_oid(rel, tup, RULE_RELATION);
+	rule->attnum = (AttrNumber) cdc_exttable_int(rel, tup, RULE_ATTNUM, 0);
+	rule->schema = cdc_exttable_name(rel, tup, RULE_SCHEMA);
+	rule->table = cdc_exttable_name(rel, tup, RULE_TABLE);
+	rule->column = cdc_exttable_name(rel, tup, RULE_COLUMN);
+	rule->pattern = cdc_exttable_text(rel, tup, RULE_PATTERN);
+	r->value = cdc_exttable_text(rel, tup, RULE_VALUE);
+	r->length = cdc_exttable_int(rel, tup, RULE_LENGTH, -1);
+	r->prefix = cdc_exttable_int(rel, tup, RULE_PREFIX, 0);
+	r->suffix = cdc_exttable_int(rel, tup, RULE_SUFFIX, 0);
+	r->filler = cdc_exttable_text(rel, tup, RULE_FILLER);
 	r->value = r->value == NULL ? "" : cdc_utf8(r->value);
 	r->filler = r->filler == NULL ? "" : cdc_utf8(r->filler);
 	r->secret = secret;
@@ -172,7 +134,7 @@ read_rules(RuleSet *set, Relation rel, const CdcSecret *secret)
 	HeapTuple	tup;
 
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-		set->rules = lappend(set->rules, read_rule(tup, RelationGetDescr(rel), secret));
+		set->rules = lappend(set->rules, read_rule(rel, tup, secret));
 	systable_endscan(scan);
 	MemoryContextSwitchTo(oldcxt);
 }
@@ -193,7 +155,7 @@ read_now(CdcRules *rules)
 	forget(&rules->now);
 	cdc_secret_read(&rules->secret);
 	rules->privileged = superuser();
-	rules->table_now = find_table();
+	rules->table_now = cdc_exttable_find("redaction_rule");
 	rules->now.unreadable = !OidIsValid(rules->table_now);
 	if (rules->now.unreadable)
 		return;
@@ -242,7 +204,7 @@ read_then(CdcRules *rules)
 	rules->table_then = InvalidOid;
 	if (!HistoricSnapshotActive())
 		return;
-	rules->table_then = find_table();
+	rules->table_then = cdc_exttable_find("redaction_rule");
 	if (!OidIsValid(rules->table_then))
 		return;
 	/* to open a table of this kind that is gone would be an ERROR */

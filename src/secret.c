@@ -3,8 +3,7 @@
  *	  Reads and makes secrets for hashes.
  *
  * cdc.redaction_secret says which large object has the secret of which number.
- * They are read straight from the catalog, since a session that decodes has the
- * rights of whoever reads the stream.
+ * They are read straight from the catalog, as the extension's tables are.
  */
 #include "postgres.h"
 
@@ -12,23 +11,21 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/indexing.h"
-#include "catalog/namespace.h"
-#include "catalog/pg_extension.h"
 #include "catalog/pg_largeobject.h"
-#include "commands/extension.h"
 #include "libpq/libpq-fs.h"
 #include "miscadmin.h"
 #include "storage/large_object.h"
-#include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "exttable.h"
 #include "secret.h"
 
-/* Columns of cdc.redaction_secret, as in the install script. */
+#define TABLE "redaction_secret"
+
+/* Its columns, as in the install script. */
 enum
 {
 	SECRET_NUMBER = 1,
@@ -66,15 +63,6 @@ read_object(Oid loid, uint8 *bytes)
 	return found;
 }
 
-static Relation
-open_table(LOCKMODE lockmode)
-{
-	Oid			schema = get_namespace_oid("cdc", true);
-	Oid			relid = OidIsValid(schema) ? get_relname_relid("redaction_secret", schema) : InvalidOid;
-
-	return OidIsValid(relid) ? table_open(relid, lockmode) : NULL;
-}
-
 /* The highest number, and its object. */
 static int
 newest(Relation rel, Oid *loid)
@@ -82,16 +70,15 @@ newest(Relation rel, Oid *loid)
 	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
 	HeapTuple	tup;
 	int			result = 0;
-	bool		isnull;
 
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		int			number = DatumGetInt32(heap_getattr(tup, SECRET_NUMBER, RelationGetDescr(rel), &isnull));
+		int			number = cdc_exttable_int(rel, tup, SECRET_NUMBER, 0);
 
 		if (number > result)
 		{
 			result = number;
-			*loid = DatumGetObjectId(heap_getattr(tup, SECRET_OBJECT, RelationGetDescr(rel), &isnull));
+			*loid = cdc_exttable_oid(rel, tup, SECRET_OBJECT);
 		}
 	}
 	systable_endscan(scan);
@@ -101,7 +88,7 @@ newest(Relation rel, Oid *loid)
 void
 cdc_secret_read(CdcSecret *secret)
 {
-	Relation	rel = open_table(AccessShareLock);
+	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
 	Oid			loid = InvalidOid;
 
 	secret->number = 0;
@@ -138,7 +125,7 @@ create_object(const uint8 *bytes, Oid owner)
 int
 cdc_secret_create(void)
 {
-	Relation	rel = open_table(ShareRowExclusiveLock);
+	Relation	rel = cdc_exttable_open(TABLE, ShareRowExclusiveLock);
 	uint8		bytes[CDC_SECRET_BYTES];
 	Oid			loid = InvalidOid;
 	int			number;
@@ -157,8 +144,7 @@ cdc_secret_create(void)
 	values[SECRET_NUMBER - 1] = Int32GetDatum(number);
 	values[SECRET_OBJECT - 1] = ObjectIdGetDatum(loid);
 	values[SECRET_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[SECRET_CREATED_BY - 1] = DirectFunctionCall1(namein,
-														CStringGetDatum(GetUserNameFromId(GetSessionUserId(), false)));
+	values[SECRET_CREATED_BY - 1] = cdc_exttable_user();
 	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	table_close(rel, NoLock);
 	CommandCounterIncrement();

@@ -1,9 +1,6 @@
 /*
  * slotoption.c
  *	  Reads and writes the table cdc.slot_option.
- *
- * Directly, not by SQL: the plugin has no portal to run SQL in, and a role
- * that may use slots needs no right on the table.
  */
 #include "postgres.h"
 
@@ -12,18 +9,18 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/indexing.h"
-#include "catalog/namespace.h"
 #include "commands/defrem.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "replication/slot.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "exttable.h"
 #include "slotoption.h"
+
+#define TABLE "slot_option"
 
 /* Columns, as in the install script. */
 enum
@@ -36,16 +33,6 @@ enum
 	NCOLUMNS = SET_BY
 };
 
-/* NULL: there is no such table. */
-static Relation
-open_table(LOCKMODE lockmode)
-{
-	Oid			schema = get_namespace_oid("cdc", true);
-	Oid			relid = OidIsValid(schema) ? get_relname_relid("slot_option", schema) : InvalidOid;
-
-	return OidIsValid(relid) ? table_open(relid, lockmode) : NULL;
-}
-
 /* The options of one slot, or with NULL of all, in the order of the primary key. */
 static SysScanDesc
 begin_scan(Relation rel, const char *slot_name, ScanKeyData *key)
@@ -57,19 +44,10 @@ begin_scan(Relation rel, const char *slot_name, ScanKeyData *key)
 	return systable_beginscan(rel, rel->rd_pkindex, true, NULL, slot_name != NULL ? 1 : 0, key);
 }
 
-static char *
-text_column(HeapTuple tup, int column, Relation rel)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tup, column, RelationGetDescr(rel), &isnull);
-
-	return isnull ? NULL : TextDatumGetCString(value);
-}
-
 List *
 cdc_slot_options_load(const char *slot_name)
 {
-	Relation	rel = open_table(AccessShareLock);
+	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
 	List	   *options = NIL;
 	ScanKeyData key;
 	SysScanDesc scan;
@@ -80,8 +58,8 @@ cdc_slot_options_load(const char *slot_name)
 	scan = begin_scan(rel, slot_name, &key);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 		options = lappend(options,
-						  makeDefElem(text_column(tup, OPTION, rel),
-									  (Node *) makeString(text_column(tup, VALUE, rel)), -1));
+						  makeDefElem(cdc_exttable_text(rel, tup, OPTION),
+									  (Node *) makeString(cdc_exttable_text(rel, tup, VALUE)), -1));
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return options;
@@ -103,7 +81,7 @@ void
 cdc_slot_options_store(const char *slot_name, List *options)
 {
 	/* excludes others who write */
-	Relation	rel = open_table(ShareRowExclusiveLock);
+	Relation	rel = cdc_exttable_open(TABLE, ShareRowExclusiveLock);
 	ListCell   *lc;
 
 	if (rel == NULL)
@@ -119,8 +97,7 @@ cdc_slot_options_store(const char *slot_name, List *options)
 		values[OPTION - 1] = CStringGetTextDatum(option->defname);
 		values[VALUE - 1] = CStringGetTextDatum(defGetString(option));
 		values[SET_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-		values[SET_BY - 1] = DirectFunctionCall1(namein,
-												 CStringGetDatum(GetUserNameFromId(GetSessionUserId(), false)));
+		values[SET_BY - 1] = cdc_exttable_user();
 		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
 	}
 	table_close(rel, NoLock);
@@ -130,7 +107,7 @@ cdc_slot_options_store(const char *slot_name, List *options)
 void
 cdc_slot_options_prune(void)
 {
-	Relation	rel = open_table(ShareRowExclusiveLock);
+	Relation	rel = cdc_exttable_open(TABLE, ShareRowExclusiveLock);
 	SysScanDesc scan;
 	HeapTuple	tup;
 
@@ -139,10 +116,7 @@ cdc_slot_options_prune(void)
 	scan = begin_scan(rel, NULL, NULL);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		bool		isnull;
-		Name		name = DatumGetName(heap_getattr(tup, SLOT_NAME, RelationGetDescr(rel), &isnull));
-
-		if (SearchNamedReplicationSlot(NameStr(*name), true) == NULL)
+		if (SearchNamedReplicationSlot(cdc_exttable_name(rel, tup, SLOT_NAME), true) == NULL)
 			CatalogTupleDelete(rel, &tup->t_self);
 	}
 	systable_endscan(scan);
