@@ -17,23 +17,23 @@ CREATE TABLE slot_option (
 );
 REVOKE ALL ON slot_option FROM PUBLIC;
 COMMENT ON TABLE slot_option IS
-  'Options that are stored for slots and count for whoever reads from them, unless the client gives others. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
+  'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
 CREATE FUNCTION create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
   two_phase boolean DEFAULT false, failover boolean DEFAULT false,
-  options text[] DEFAULT '{}', OUT lsn pg_lsn)
-RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+  options text[] DEFAULT '{}', reader name DEFAULT NULL, OUT lsn pg_lsn)
+RETURNS record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_create_slot';
-REVOKE ALL ON FUNCTION create_slot(name, boolean, boolean, boolean, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION create_slot(name, boolean, boolean, boolean, text[]) IS
-  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin, 22023 for a wrong option, before the slot is made.';
+REVOKE ALL ON FUNCTION create_slot(name, boolean, boolean, boolean, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION create_slot(name, boolean, boolean, boolean, text[], name) IS
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
 
-CREATE FUNCTION alter_slot(slot_name name, options text[])
-RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+CREATE FUNCTION alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_alter_slot';
-REVOKE ALL ON FUNCTION alter_slot(name, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION alter_slot(name, text[]) IS
-  'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out, what is not named stays. They count from the next start of the slot on, unless the client gives others. NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, of which nothing is stored.';
+REVOKE ALL ON FUNCTION alter_slot(name, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION alter_slot(name, text[], name) IS
+  'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out, what is not named stays. They count from the next start of the slot on, unless the client gives others. reader: binds it to a role, see cdc.create_slot(); none = to no role any more, NULL = as it is. Other NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, 42704 for a role that does not exist; nothing is stored then.';
 
 CREATE FUNCTION copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
   OUT lsn pg_lsn)
@@ -70,7 +70,9 @@ SELECT s.slot_name, s.active, s.active_pid, s.temporary,
        coalesce((j->>'failover')::boolean, false) AS failover,
        coalesce((j->>'synced')::boolean, false) AS synced,
        (SELECT pg_catalog.jsonb_object_agg(o.option, o.value)
-        FROM cdc.slot_option o WHERE o.slot_name = s.slot_name) AS options,
+        FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option <> 'reader') AS options,
+       (SELECT pg_catalog.pg_get_userbyid(o.value::oid)
+        FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option = 'reader') AS reader,
        t.total_txns, t.total_bytes, t.spill_txns, t.spill_count, t.spill_bytes,
        t.stream_txns, t.stream_count, t.stream_bytes
 FROM pg_catalog.pg_replication_slots s
@@ -82,7 +84,7 @@ LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
 REVOKE ALL ON slots FROM PUBLIC;
 COMMENT ON VIEW slots IS
-  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. failover, synced: synchronized to standbys, from a primary (PostgreSQL 17). options: what is stored for it, NULL = nothing. The rest as in pg_replication_slots and pg_stat_replication_slots.';
+  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. failover, synced: synchronized to standbys, from a primary (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
 
 -- Reading
 
@@ -144,6 +146,15 @@ REVOKE ALL ON FUNCTION read(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION read(name, pg_lsn, integer, text[]) IS
   'As cdc.peek(), and consumes what it returns: the slot moves on once all of it is decoded, also if the transaction is rolled back later. An ERROR leaves the slot where it was. Decodes twice: for looks, not for volumes. Needs what peek() needs.';
 
+CREATE FUNCTION "fetch"(slot_name name, confirmed_lsn pg_lsn DEFAULT NULL, start_lsn pg_lsn DEFAULT NULL,
+  max_bytes bigint DEFAULT 16777216, timeout interval DEFAULT '0', options text[] DEFAULT '{}',
+  OUT lsn pg_lsn, OUT data bytea)
+RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_fetch';
+REVOKE ALL ON FUNCTION "fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION "fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) IS
+  'The stream by ordinary SQL, for a role without REPLICATION to which a slot is bound (cdc.create_slot(), reader). Confirms the slot up to confirmed_lsn (NULL = as it is), and returns the transactions that commit at start_lsn or later (NULL = confirmed_lsn, or where the slot stands): data is one batch of the stream, delimited, lsn where it comes from. The last row has no data: everything that committed before its lsn was returned or is not sent, so that it is to be confirmed once all is handled, and the start_lsn of the next call. Ends after the transaction with which max_bytes are reached. With nothing to send it waits for timeout (at most 60 seconds, during which the snapshot holds up VACUUM). options: names and values in turn, as a client of the slot may give them; format and streaming can not be given. Every call is a connection of its own as to schemas and parts. Other NULL arguments give no rows. ERROR 42501 for other roles (but superusers), 55000 where a position lies before the slot''s or beyond the WAL, 55006 while the slot is in use, 22023 for a wrong argument.';
+
 -- Reading tables as they are
 
 CREATE FUNCTION snapshot(relation regclass, from_key text[] DEFAULT NULL, to_key text[] DEFAULT NULL,
@@ -153,7 +164,7 @@ RETURNS SETOF bytea LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_snapshot';
 REVOKE ALL ON FUNCTION snapshot(regclass, text[], text[], bigint, bigint, text[], name) FROM PUBLIC;
 COMMENT ON FUNCTION snapshot(regclass, text[], text[], bigint, bigint, text[], name) IS
-  'The rows of a table as READ events, in delimited batches like those of the stream, each with the snapshot under which it was read; at least one batch, also where there are no rows. from_key (inclusive), to_key (exclusive): values of the key columns in the order of the key''s index, as text; NULL = open; both the same = the row with that key. from_block, to_block: the same for blocks of the table, in a REPEATABLE READ transaction only. cdc.snapshot_chunks() gives ranges. options: names and values in turn, as of the stream; those stored for slot_name count where they are not given. Columns, rows and names are those that the options select; a table that they leave out is an ERROR (22023). Reads with the caller''s privileges; a row security policy that would hide rows is an ERROR (42501), a table that was created, truncated or rewritten after the snapshot was taken 55000. NULL for relation gives no rows. For COPY (SELECT cdc.snapshot(...)) TO STDOUT (FORMAT binary).';
+  'The rows of a table as READ events, in delimited batches like those of the stream, each with the snapshot under which it was read; at least one batch, also where there are no rows. from_key (inclusive), to_key (exclusive): values of the key columns in the order of the key''s index, as text; NULL = open; both the same = the row with that key. from_block, to_block: the same for blocks of the table, in a REPEATABLE READ transaction only. cdc.snapshot_chunks() gives ranges. options: names and values in turn, as of the stream; those stored for slot_name count where they are not given. Columns, rows and names are those that the options select; a table that they leave out is an ERROR (22023). Reads what the caller may SELECT, or was given by cdc.grant_read(); what is not is withheld, and a table of which that is all an ERROR (42501), as is a range of a key that is redacted. A table that was created, truncated or rewritten after the snapshot was taken 55000. NULL for relation gives no rows. For COPY (SELECT cdc.snapshot(...)) TO STDOUT (FORMAT binary).';
 
 CREATE FUNCTION snapshot_chunks(relation regclass, max_rows bigint DEFAULT 100000,
   OUT from_key text[], OUT to_key text[], OUT from_block bigint, OUT to_block bigint,
@@ -162,7 +173,7 @@ RETURNS SETOF record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_snapshot_chunks';
 REVOKE ALL ON FUNCTION snapshot_chunks(regclass, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION snapshot_chunks(regclass, bigint) IS
-  'Ranges to give to cdc.snapshot(), which together are the whole table whatever is inserted later: by key, each with max_rows rows at the moment, or for a table without a key by block, with about as many. key_columns: the columns whose values from_key and to_key are; NULL where the table has no key. Reads the key of every row, with the caller''s privileges. NULL arguments give no rows.';
+  'Ranges to give to cdc.snapshot(), which together are the whole table whatever is inserted later: by key, each with max_rows rows at the moment, or for a table without a key by block, with about as many. key_columns: the columns whose values from_key and to_key are; NULL where the table has no key. Reads the key of every row; a key that is redacted or withheld from the caller counts as none, and a table that is withheld is an ERROR (42501). NULL arguments give no rows.';
 
 -- Schemas
 
@@ -239,13 +250,14 @@ CREATE TABLE redaction_audit (
   id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
   at timestamptz NOT NULL DEFAULT clock_timestamp(),
   by name NOT NULL DEFAULT session_user,
+  about name NOT NULL,
   action text NOT NULL,
   rule jsonb NOT NULL,
   former jsonb
 );
 REVOKE ALL ON redaction_audit FROM PUBLIC;
 COMMENT ON TABLE redaction_audit IS
-  'Who has added, changed or removed which rule of redaction, and when. Rows are added by a trigger; nobody but the owner can change them.';
+  'Who has added, changed or removed which rule of redaction (about redaction_rule) or what a role may be sent (about read_grant), and when. Rows are added by a trigger; nobody but the owner can change them.';
 SELECT pg_catalog.pg_extension_config_dump('redaction_audit', '');
 
 CREATE FUNCTION audit_rules()
@@ -253,8 +265,8 @@ RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  INSERT INTO cdc.redaction_audit (action, rule, former)
-  VALUES (TG_OP, to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END),
+  INSERT INTO cdc.redaction_audit (about, action, rule, former)
+  VALUES (TG_TABLE_NAME, TG_OP, to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END),
           CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) END);
   RETURN NULL;
 END $$;
@@ -498,6 +510,70 @@ WHERE r.follows IS NULL;
 REVOKE ALL ON redaction_rules FROM PUBLIC;
 COMMENT ON VIEW redaction_rules IS
   'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves).';
+
+-- Privileges
+
+CREATE TABLE read_grant (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  role regrole NOT NULL,
+  relation regclass,
+  column_name name,
+  prefix text,
+  reason text,
+  granted_at timestamptz NOT NULL DEFAULT now(),
+  granted_by name NOT NULL DEFAULT session_user,
+  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(relation, prefix) = 1),
+  CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR relation IS NOT NULL)
+);
+REVOKE ALL ON read_grant FROM PUBLIC;
+COMMENT ON TABLE read_grant IS
+  'What roles may be sent without being able to SELECT it: columns of tables (column_name NULL = all, later ones too), logical messages with a prefix. Written by cdc.grant_read() and cdc.revoke_read(); other changes count, too, and are audited. Can not be truncated.';
+SELECT pg_catalog.pg_extension_config_dump('read_grant',
+  'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles) AND (relation IS NULL OR relation IN (SELECT oid FROM pg_catalog.pg_class))');
+SELECT pg_catalog.pg_extension_config_dump('read_grant_id_seq', '');
+COMMENT ON SEQUENCE read_grant_id_seq IS 'Numbers of the rows of cdc.read_grant';
+CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON read_grant
+  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON read_grant
+  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
+CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON read_grant
+  FOR EACH ROW EXECUTE FUNCTION audit_rules();
+ALTER TABLE read_grant ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate,
+  ENABLE ALWAYS TRIGGER audit_rules;
+
+CREATE FUNCTION grant_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
+  columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_grant_read';
+REVOKE ALL ON FUNCTION grant_read(regclass, regrole, name[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION grant_read(regclass, regrole, name[], text, text) IS
+  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Columns are known by name: a renamed one must be granted anew. Needs EXECUTE, and ownership of the table, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix ownership of the extension. What was granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
+
+CREATE FUNCTION revoke_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
+  columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
+RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_revoke_read';
+REVOKE ALL ON FUNCTION revoke_read(regclass, regrole, name[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION revoke_read(regclass, regrole, name[], text, text) IS
+  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on. What the role may SELECT it is still sent. Needs what cdc.grant_read() needs. ERROR 42704 where nothing of it was granted.';
+
+-- Grants go with their tables: another one may get the number.
+CREATE FUNCTION forget_grants()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM cdc.read_grant WHERE relation IS NOT NULL) THEN
+    DELETE FROM cdc.read_grant WHERE relation IN (
+      SELECT objid FROM pg_event_trigger_dropped_objects()
+      WHERE classid = 'pg_class'::regclass AND objsubid = 0);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION forget_grants() FROM PUBLIC;
+COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: removes what was granted on dropped tables.';
+CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grants();
+ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gave on tables that are dropped.';
 
 -- Metadata of transactions
 

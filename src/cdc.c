@@ -5,12 +5,12 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "utils/guc.h"
+#include "settings.h"
 
 CDC_MODULE_MAGIC("cdc", CDC_VERSION);
 
 void
 _PG_init(void)
 {
-	MarkGUCPrefixReserved("cdc");
+	cdc_define_settings();
 }

@@ -14,6 +14,7 @@
 #include "replication/origin.h"
 #include "replication/output_plugin.h"
 #include "replication/reorderbuffer.h"
+#include "replication/slot.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 #if PG_VERSION_NUM >= 160000
@@ -117,6 +118,20 @@ typedef int CdcSysCacheId;
 					  (two_phase)))
 #endif
 #define CDC_SYNCS_TWO_PHASE		(PG_VERSION_NUM >= 180000)
+
+/* Has an argument for slots that can not be read from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define cdc_acquire_slot(name)	ReplicationSlotAcquire((name), true, true)
+#else
+#define cdc_acquire_slot(name)	ReplicationSlotAcquire((name), true)
+#endif
+
+/* A failover slot's reader must not be ahead of standbys (17). */
+#if CDC_HAS_FAILOVER
+#define cdc_wait_for_standbys(lsn)	WaitForStandbyConfirmation(lsn)
+#else
+#define cdc_wait_for_standbys(lsn)	((void) (lsn))
+#endif
 
 /* Publications that name a relation, and those FOR ALL TABLES EXCEPT it (19). */
 #if PG_VERSION_NUM < 190000

@@ -424,19 +424,19 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 }
 
 CdcTable *
-cdc_selection_table(const CdcSelection *selection, CdcRules *rules, Relation rel, MemoryContext cxt)
+cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation rel, MemoryContext cxt)
 {
 	CdcTableView view = {rel, selection->map, selection->columns};
 	MemoryContext oldcxt;
-	CdcTable   *table;
+	CdcTable   *table = NULL;
 
 	if (selection->relid != RelationGetRelid(rel))
 		view.as = RelationIdGetRelation(selection->relid);
 	if (!RelationIsValid(view.as))
 		elog(ERROR, "could not open relation with OID %u", selection->relid);
 	oldcxt = MemoryContextSwitchTo(cxt);
-	view.redactions = cdc_rules_resolve(rules, rel, selection->ancestors);
-	table = cdc_table_resolve(rel, &view);
+	if (cdc_access_resolve(access, rel, selection->ancestors, &view.redactions))
+		table = cdc_table_resolve(rel, &view);
 	MemoryContextSwitchTo(oldcxt);
 	if (view.as != rel)
 		RelationClose(view.as);

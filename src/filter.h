@@ -10,7 +10,7 @@
 
 #include "options.h"
 #include "rowfilter.h"
-#include "rules.h"
+#include "access.h"
 
 /* Of a decoding session. */
 typedef struct CdcFilter CdcFilter;
@@ -42,8 +42,8 @@ extern CdcFilter *cdc_filter_create(const CdcOptions *options, MemoryContext cxt
  */
 extern CdcSelection *cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt);
 
-/* The relation as it is sent under these rules, allocated in `cxt`. */
-extern CdcTable *cdc_selection_table(const CdcSelection *selection, CdcRules *rules,
+/* The relation as the user may be sent it, allocated in `cxt`; NULL: not at all. */
+extern CdcTable *cdc_selection_table(const CdcSelection *selection, CdcAccess *access,
 									 Relation rel, MemoryContext cxt);
 
 static inline bool

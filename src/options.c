@@ -22,6 +22,7 @@ typedef struct OptionDef
 	const char *allowed;		/* for error messages */
 	/* Stores the value; false when it is malformed. */
 	bool		(*parse) (CdcOptions *options, const char *value);
+	bool		bound;			/* also on a slot that is bound to a role */
 } OptionDef;
 
 /* One of two words. */
@@ -135,15 +136,15 @@ parse_exclude_tables(CdcOptions *options, const char *value)
 
 static const OptionDef option_defs[] =
 {
-	{"proto_version", "1", parse_proto_version},
-	{"batch_bytes", "1 to 16777216 bytes, units B, kB, MB", parse_batch_bytes},
-	{"schemas", "once, batch", parse_schemas},
+	{"proto_version", "1", parse_proto_version, true},
+	{"batch_bytes", "1 to 16777216 bytes, units B, kB, MB", parse_batch_bytes, true},
+	{"schemas", "once, batch", parse_schemas, true},
 	{"old", "changed, full", parse_old},
-	{"format", "protobuf, json", parse_format},
+	{"format", "protobuf, json", parse_format, true},
 	{"messages", "*, or prefixes separated by commas", parse_messages},
 	{"rewrites", "on, off", parse_rewrites},
 	{"on_error", "dead_letter, stop", parse_on_error},
-	{"streaming", "on, off", parse_streaming},
+	{"streaming", "on, off", parse_streaming, true},
 	{"two_phase", "on, off", parse_two_phase},
 	{"publication_names", "names of publications separated by commas, as in SQL", parse_publication_names},
 	{"tables", PATTERNS_ALLOWED, parse_tables},
@@ -152,13 +153,14 @@ static const OptionDef option_defs[] =
 };
 
 static char *
-option_names(void)
+option_names(bool bound)
 {
 	StringInfoData names;
 
 	initStringInfo(&names);
 	for (int i = 0; i < lengthof(option_defs); i++)
-		appendStringInfo(&names, "%s%s", i > 0 ? ", " : "", option_defs[i].name);
+		if (option_defs[i].bound || !bound)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "", option_defs[i].name);
 	return names.data;
 }
 
@@ -194,7 +196,7 @@ report_unknown(const char *name, OptionSource source)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("unrecognized cdc option: \"%s\"", name),
 			 source_detail(source),
-			 errhint("Options are: %s.", option_names())));
+			 errhint("Options are: %s.", option_names(false))));
 }
 
 /* Sets what `given` says, unless it comes from a later source already. */
@@ -273,6 +275,25 @@ cdc_options_check_names(List *given)
 	foreach(lc, given)
 		if (find_option(lfirst_node(DefElem, lc)->defname) < 0)
 			report_unknown(lfirst_node(DefElem, lc)->defname, FROM_CLIENT);
+}
+
+void
+cdc_options_check_bound(List *given)
+{
+	ListCell   *lc;
+
+	foreach(lc, given)
+	{
+		const char *name = lfirst_node(DefElem, lc)->defname;
+		int			i = find_option(name);
+
+		if (i >= 0 && !option_defs[i].bound)
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("cdc option \"%s\" can not be given for a slot that is bound to a role", name),
+					 errdetail("What such a slot sends is for its administrator to say."),
+					 errhint("Its reader may give: %s. cdc.alter_slot() stores the others.", option_names(true))));
+	}
 }
 
 List *

@@ -39,6 +39,10 @@ extern List *cdc_options_list(ArrayType *array);
 /* ERROR when an option that is not known is among them. */
 extern void cdc_options_check_names(List *given);
 
+/* ERROR 42501 when an option is among them that the client of a slot that is bound to
+ * a role may not give. */
+extern void cdc_options_check_bound(List *given);
+
 /* Whether logical messages with this prefix are sent. */
 extern bool cdc_options_want_message(const CdcOptions *options, const char *prefix);
 

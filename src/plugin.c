@@ -54,7 +54,7 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	MemoryContextReset(plain->cxt);
 	cdc_metadata_clear(state->metadata);
-	cdc_rules_refresh(state->rules);
+	cdc_access_refresh(state->access);
 	plain->head.xid = txn->xid;
 	plain->head.first_lsn = txn->first_lsn;
 	plain->head.commit_lsn = txn->final_lsn;
@@ -297,6 +297,26 @@ write_message_alone(CdcState *state, XLogRecPtr lsn, const char *prefix,
 	cdc_batch_end(state->batch, CDC__V1__OUTCOME__OUTCOME_OPEN, lsn);
 }
 
+/* Whether the user may be sent a message. Outside of transactions nothing else
+ * asks whether that has changed. */
+static bool
+may_send(CdcState *state, bool transactional, const char *prefix)
+{
+	bool		own_transaction = !transactional && !IsTransactionState();
+	MemoryContext cxt = CurrentMemoryContext;
+
+	if (cdc_access_superuser(state->access))
+		return true;
+	if (own_transaction)
+		StartTransactionCommand();
+	if (!transactional)
+		cdc_access_refresh(state->access);
+	if (own_transaction)
+		CommitTransactionCommand();
+	MemoryContextSwitchTo(cxt);
+	return cdc_access_message(state->access, prefix);
+}
+
 /* `lsn` is the end of the message's record, which is where the next one may
  * start: the byte before is the message's alone. */
 void
@@ -305,8 +325,10 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 {
 	CdcState   *state = ctx->output_plugin_private;
 	bool		metadata = strcmp(prefix, CDC_METADATA_PREFIX) == 0;
-	bool		wanted = !metadata && cdc_options_want_message(&state->options, prefix);
+	bool		asked_for = metadata ? transactional : cdc_options_want_message(&state->options, prefix);
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
+	bool		allowed = asked_for && may_send(state, transactional, prefix);
+	bool		wanted = allowed && !metadata;
 
 	if (transactional)
 	{
@@ -321,6 +343,7 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 		}
 		else
 		{
+			metadata &= allowed;
 			if (metadata && state->txn->streamed)
 				cdc_stream_add_metadata(state->txn, content, size);
 			else if (metadata && !cdc_metadata_add(state->metadata, content, size))

@@ -36,7 +36,7 @@ cdc_rules_changed(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("table \"%s\" can not be truncated", RelationGetRelationName(trigger->tg_relation)),
 				 errdetail("What it had would no longer be known for changes that are not read yet."),
-				 errhint("DELETE its rows, or use cdc.unredact().")));
+				 errhint("DELETE its rows instead.")));
 	CacheInvalidateRelcacheByRelid(RelationGetRelid(trigger->tg_relation));
 	return PointerGetDatum(NULL);
 }

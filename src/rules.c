@@ -13,9 +13,7 @@
 #include "access/table.h"
 #include "catalog/pg_type.h"
 #include "mb/pg_wchar.h"
-#include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -26,7 +24,9 @@
 #include "rules.h"
 #include "secret.h"
 
-/* Columns of the table, as in the install script. */
+#define TABLE "redaction_rule"
+
+/* Its columns, as in the install script. */
 enum
 {
 	RULE_ID = 1,
@@ -59,7 +59,6 @@ typedef struct Rule
 typedef struct RuleSet
 {
 	MemoryContext cxt;
-	bool		stale;
 	bool		unreadable;		/* there were rules, and they are gone */
 	List	   *rules;
 } RuleSet;
@@ -68,6 +67,7 @@ struct CdcRules
 {
 	RuleSet		now;
 	RuleSet		then;			/* as of the change */
+	bool		then_stale;
 	Oid			table_now;
 	Oid			table_then;
 	Oid			storage_now;	/* its relfilenode */
@@ -82,17 +82,19 @@ cdc_rules_create(MemoryContext cxt)
 
 	rules->now.cxt = AllocSetContextCreate(cxt, "cdc rules", ALLOCSET_SMALL_SIZES);
 	rules->then.cxt = AllocSetContextCreate(cxt, "cdc former rules", ALLOCSET_SMALL_SIZES);
-	rules->now.stale = rules->then.stale = true;
 	return rules;
 }
 
-bool
-cdc_rules_invalidated(CdcRules *rules, Oid relid)
+void
+cdc_rules_outdated(CdcRules *rules)
 {
-	if (OidIsValid(relid) && relid != rules->table_now && relid != rules->table_then)
-		return false;
-	rules->now.stale = rules->then.stale = true;
-	return true;
+	rules->then_stale = true;
+}
+
+bool
+cdc_rules_stored_in(const CdcRules *rules, Oid relid)
+{
+	return relid == rules->table_now || relid == rules->table_then;
 }
 
 /* --- reading the table ---------------------------------------------------- */
@@ -147,47 +149,24 @@ forget(RuleSet *set)
 	set->unreadable = false;
 }
 
-static void
-read_now(CdcRules *rules)
+void
+cdc_rules_read(CdcRules *rules, bool privileged)
 {
 	Relation	rel;
 
 	forget(&rules->now);
+	forget(&rules->then);
+	rules->then_stale = true;
+	rules->privileged = privileged;
 	cdc_secret_read(&rules->secret);
-	rules->privileged = superuser();
-	rules->table_now = cdc_exttable_find("redaction_rule");
-	rules->now.unreadable = !OidIsValid(rules->table_now);
-	if (rules->now.unreadable)
+	rel = cdc_exttable_open(TABLE, AccessShareLock);
+	rules->now.unreadable = rel == NULL;
+	rules->table_now = rel == NULL ? InvalidOid : RelationGetRelid(rel);
+	if (rel == NULL)
 		return;
-	rel = table_open(rules->table_now, AccessShareLock);
 	rules->storage_now = rel->rd_rel->relfilenode;
 	read_rules(&rules->now, rel, &rules->secret);
 	table_close(rel, AccessShareLock);
-}
-
-void
-cdc_rules_refresh(CdcRules *rules)
-{
-	Snapshot	historic = NULL;
-	HTAB	   *tuplecids = NULL;
-
-	if (!rules->now.stale)
-		return;
-	if (HistoricSnapshotActive())
-	{
-		historic = GetCatalogSnapshot(InvalidOid);
-		tuplecids = HistoricSnapshotGetTupleCids();
-		TeardownHistoricSnapshot(false);
-		InvalidateSystemCaches();
-	}
-	read_now(rules);
-	if (historic != NULL)
-	{
-		InvalidateSystemCaches();
-		SetupHistoricSnapshot(historic, tuplecids);
-	}
-	rules->now.stale = false;
-	rules->then.stale = true;
 }
 
 /*
@@ -200,11 +179,11 @@ read_then(CdcRules *rules)
 	Relation	rel;
 
 	forget(&rules->then);
-	rules->then.stale = false;
+	rules->then_stale = false;
 	rules->table_then = InvalidOid;
 	if (!HistoricSnapshotActive())
 		return;
-	rules->table_then = cdc_exttable_find("redaction_rule");
+	rules->table_then = cdc_exttable_find(TABLE);
 	if (!OidIsValid(rules->table_then))
 		return;
 	/* to open a table of this kind that is gone would be an ERROR */
@@ -345,7 +324,7 @@ cdc_rules_resolve(CdcRules *rules, Relation rel, const List *ancestors)
 	bool		any = false;
 	bool		withhold;
 
-	if (rules->then.stale)
+	if (rules->then_stale)
 		read_then(rules);
 	withhold = (rules->now.unreadable || rules->then.unreadable) && !rules->privileged;
 	if (!withhold && rules->now.rules == NIL && rules->then.rules == NIL)

@@ -17,16 +17,16 @@ typedef struct CdcRules CdcRules;
 /* Lives in `cxt`. */
 extern CdcRules *cdc_rules_create(MemoryContext cxt);
 
-/*
- * Reads the rules of now, and the secret, if they may have changed. Needs a
- * transaction. While changes are being decoded only where no relation is open,
- * since what is cached of catalogs is thrown away.
- */
-extern void cdc_rules_refresh(CdcRules *rules);
+/* Reads the rules of now, and the secret; those as of the change are read when they
+ * are asked for. `privileged`: a superuser reads, from whom nothing is withheld.
+ * Needs a transaction, and no historic snapshot. */
+extern void cdc_rules_read(CdcRules *rules, bool privileged);
 
-/* A relation has changed, or with InvalidOid any may have: true if the rules may
- * have, and tables must be resolved anew. */
-extern bool cdc_rules_invalidated(CdcRules *rules, Oid relid);
+/* The rules as of the change have to be read again. */
+extern void cdc_rules_outdated(CdcRules *rules);
+
+/* Whether a relation is where rules are stored, or were. */
+extern bool cdc_rules_stored_in(const CdcRules *rules, Oid relid);
 
 /*
  * How the columns of a relation are redacted: an array by attnum - 1, NULL for

@@ -17,19 +17,21 @@
 #include "json.h"
 #include "proto.h"
 #include "settings.h"
+#include "snapread.h"
 #include "table.h"
 
 PG_FUNCTION_INFO_V1(cdc_fingerprint_sql);
 PG_FUNCTION_INFO_V1(cdc_table_schema);
 PG_FUNCTION_INFO_V1(cdc_proto);
 
-/* Opens a table and resolves it, as it is sent without options. */
+/* Opens a table and resolves it, as it is sent to the current user without
+ * options. */
 static CdcTable *
 open_table(Oid relid, Relation *rel)
 {
 	int			nestlevel;
 	CdcOptions	options;
-	CdcRules   *rules;
+	CdcAccess  *access;
 	CdcSelection *selection;
 	CdcTable   *table;
 
@@ -47,12 +49,14 @@ open_table(Oid relid, Relation *rel)
 	nestlevel = NewGUCNestLevel();
 	cdc_fix_settings();
 	cdc_options_parse(&options, NIL, NIL);
-	rules = cdc_rules_create(CurrentMemoryContext);
-	cdc_rules_refresh(rules);
+	access = cdc_access_create(false, CurrentMemoryContext);
+	cdc_access_refresh(access);
 	selection = cdc_filter_resolve(cdc_filter_create(&options, CurrentMemoryContext), *rel,
 								   CurrentMemoryContext);
-	table = cdc_selection_table(selection, rules, *rel, CurrentMemoryContext);
+	table = cdc_selection_table(selection, access, *rel, CurrentMemoryContext);
 	AtEOXact_GUC(false, nestlevel);
+	if (table == NULL)
+		cdc_snapread_refuse(*rel);
 	return table;
 }
 

@@ -30,7 +30,7 @@ typedef struct CdcTxn
 typedef struct CdcState
 {
 	CdcOptions	options;
-	CdcRules   *rules;
+	CdcAccess  *access;		/* NULL while a slot is created */
 	CdcTableCache *tables;
 	CdcBatch   *batch;
 	MemoryContext change_cxt;	/* reset after every change */

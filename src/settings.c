@@ -1,11 +1,40 @@
 /*
  * settings.c
- *	  Fixes the settings that output functions read.
+ *	  Defines the extension's settings, and fixes those that output functions
+ *	  read.
  */
 #include "postgres.h"
 
-#include "settings.h"
+#include "access/xact.h"
+#include "miscadmin.h"
 #include "utils/guc.h"
+#include "utils/memutils.h"
+
+#include "settings.h"
+
+bool		cdc_check_privileges = true;
+
+/*
+ * A walsender loads the library outside of a transaction, and a value that its
+ * client has given is checked then, which reads catalogs.
+ */
+void
+cdc_define_settings(void)
+{
+	MemoryContext oldcxt = CurrentMemoryContext;
+	bool		own_transaction = IsUnderPostmaster && !IsTransactionState();
+
+	if (own_transaction)
+		StartTransactionCommand();
+	DefineCustomBoolVariable("cdc.check_privileges",
+							 "Sends a user only what it may SELECT, or was given by cdc.grant_read().",
+							 "Superusers are sent everything that rules of redaction leave.",
+							 &cdc_check_privileges, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	MarkGUCPrefixReserved("cdc");
+	if (own_transaction)
+		CommitTransactionCommand();
+	MemoryContextSwitchTo(oldcxt);
+}
 
 static const struct
 {

@@ -1,7 +1,7 @@
 /*
  * settings.h
- *	  The settings under which output functions run, so that what is sent never
- *	  depends on the session.
+ *	  The extension's own settings, and those under which output functions run,
+ *	  so that what is sent never depends on the session.
  */
 #ifndef CDC_SETTINGS_H
 #define CDC_SETTINGS_H
@@ -9,5 +9,12 @@
 /* Sets them until the current (sub)transaction or GUC nesting level ends.
  * Cheap when they already have these values. */
 extern void cdc_fix_settings(void);
+
+/* cdc.check_privileges: whether a user is sent only what it may SELECT or was given
+ * by cdc.grant_read(). */
+extern bool cdc_check_privileges;
+
+/* Defines the extension's own settings. */
+extern void cdc_define_settings(void);
 
 #endif							/* CDC_SETTINGS_H */

@@ -13,6 +13,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "replication/slot.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -141,49 +142,75 @@ require_failover(bool two_phase)
 
 /* What is stored for slots follows them, where this server can write. */
 static void
-store_options(const char *slot_name, List *options)
+store_options(const char *slot_name, List *options, Oid reader)
 {
 	if (RecoveryInProgress() || XactReadOnly)
 		return;
 	cdc_slot_options_prune();
 	if (slot_name != NULL)
-		cdc_slot_options_store(slot_name, options);
+		cdc_slot_options_store(slot_name, options, reader);
 }
 
 static void
-require_storable(const char *function, List *options, bool temporary)
+require_storable(const char *function, List *options, Oid reader, bool temporary)
 {
-	if (options == NIL)
+	if (options == NIL && !OidIsValid(reader))
 		return;
 	PreventCommandIfReadOnly(function);
 	PreventCommandDuringRecovery(function);
 	if (temporary)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("no options can be stored for a temporary slot"),
-				 errhint("Give them when reading from it.")));
+				 errmsg("nothing can be stored for a temporary slot"),
+				 errhint("Give options when reading from it.")));
+}
+
+/* The role that is to read from a slot, by name; "none" is no role's name. */
+static Oid
+reader_argument(FunctionCallInfo fcinfo, int n, Oid missing)
+{
+	const char *name;
+
+	if (PG_ARGISNULL(n))
+		return missing;
+	name = NameStr(*PG_GETARG_NAME(n));
+	return strcmp(name, "none") == 0 ? InvalidOid : get_role_oid(name, false);
+}
+
+static bool
+any_null(FunctionCallInfo fcinfo, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (PG_ARGISNULL(i))
+			return true;
+	return false;
 }
 
 Datum
 cdc_create_slot(PG_FUNCTION_ARGS)
 {
-	bool		temporary = PG_GETARG_BOOL(1);
-	bool		failover = PG_GETARG_BOOL(3);
-	List	   *options = cdc_options_list(PG_GETARG_ARRAYTYPE_P(4));
+	bool		temporary;
+	List	   *options;
+	Oid			reader;
 	ResourceOwner owner = CurrentResourceOwner;
 	Datum		result;
 
+	if (any_null(fcinfo, 5))
+		PG_RETURN_NULL();
+	temporary = PG_GETARG_BOOL(1);
+	options = cdc_options_list(PG_GETARG_ARRAYTYPE_P(4));
+	reader = reader_argument(fcinfo, 5, InvalidOid);
 	require_plugin_allowed();
 	check_options(options);
-	require_storable("cdc.create_slot()", options, temporary);
-	if (failover)
+	require_storable("cdc.create_slot()", options, reader, temporary);
+	if (PG_GETARG_BOOL(3))
 		require_failover(PG_GETARG_BOOL(2));
 	/* Not by SPI: while this waits for other transactions it decodes, and then comes
 	 * back with another resource owner than it was called with. */
 	result = cdc_create_logical_slot(PG_GETARG_DATUM(0), DirectFunctionCall1(namein, CStringGetDatum("cdc")),
 									 PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3));
 	CurrentResourceOwner = owner;
-	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(0)), options);
+	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(0)), options, reader);
 	PG_RETURN_DATUM(result);
 }
 
@@ -214,19 +241,24 @@ merge_options(List *stored, List *given)
 Datum
 cdc_alter_slot(PG_FUNCTION_ARGS)
 {
-	const char *slot_name = NameStr(*PG_GETARG_NAME(0));
-	List	   *given = cdc_options_list(PG_GETARG_ARRAYTYPE_P(1));
+	const char *slot_name;
+	List	   *given;
 	List	   *merged;
+	Oid			reader;
 	int			pid;
 
+	if (any_null(fcinfo, 2))
+		PG_RETURN_NULL();
+	slot_name = NameStr(*PG_GETARG_NAME(0));
+	given = cdc_options_list(PG_GETARG_ARRAYTYPE_P(1));
 	CheckSlotPermissions();
 	pid = require_slot(PG_GETARG_DATUM(0));
 	PreventCommandIfReadOnly("cdc.alter_slot()");
 	PreventCommandDuringRecovery("cdc.alter_slot()");
 	cdc_options_check_names(given);
-	merged = merge_options(cdc_slot_options_load(slot_name), given);
+	merged = merge_options(cdc_slot_options_load(slot_name, &reader), given);
 	check_options(merged);
-	store_options(slot_name, merged);
+	store_options(slot_name, merged, reader_argument(fcinfo, 2, reader));
 	if (pid != 0)
 		ereport(NOTICE,
 				(errmsg("replication slot \"%s\" is in use by process %d", slot_name, pid),
@@ -241,14 +273,16 @@ cdc_copy_slot(PG_FUNCTION_ARGS)
 	Datum		args[] = {PG_GETARG_DATUM(0), PG_GETARG_DATUM(1), PG_GETARG_DATUM(2)};
 	bool		temporary = PG_GETARG_BOOL(2);
 	HeapTupleHeader result;
+	List	   *options;
+	Oid			reader;
 
 	CheckSlotPermissions();
 	require_plugin_allowed();
 	(void) require_slot(args[0]);
 	result = query_row("SELECT slot_name, lsn FROM pg_catalog.pg_copy_logical_replication_slot($1, $2, $3)",
 					   lengthof(args), types, args);
-	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(1)),
-				  cdc_slot_options_load(NameStr(*PG_GETARG_NAME(0))));
+	options = cdc_slot_options_load(NameStr(*PG_GETARG_NAME(0)), &reader);
+	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(1)), options, reader);
 	PG_RETURN_HEAPTUPLEHEADER(result);
 }
 
@@ -282,6 +316,6 @@ cdc_drop_slot(PG_FUNCTION_ARGS)
 	if (pid != 0)
 		(void) query_row("SELECT pg_catalog.pg_terminate_backend($1, 10000)", 1, types, args);
 	(void) DirectFunctionCall1(pg_drop_replication_slot, PG_GETARG_DATUM(0));
-	store_options(NULL, NIL);
+	store_options(NULL, NIL, InvalidOid);
 	PG_RETURN_VOID();
 }

@@ -10,6 +10,7 @@
 #include "access/xact.h"
 #include "catalog/indexing.h"
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "replication/slot.h"
 #include "utils/builtins.h"
@@ -21,6 +22,9 @@
 #include "slotoption.h"
 
 #define TABLE "slot_option"
+
+/* Not an option of the plugin: the OID of the role that the slot is bound to. */
+#define READER "reader"
 
 /* Columns, as in the install script. */
 enum
@@ -45,7 +49,7 @@ begin_scan(Relation rel, const char *slot_name, ScanKeyData *key)
 }
 
 List *
-cdc_slot_options_load(const char *slot_name)
+cdc_slot_options_load(const char *slot_name, Oid *reader)
 {
 	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
 	List	   *options = NIL;
@@ -53,16 +57,39 @@ cdc_slot_options_load(const char *slot_name)
 	SysScanDesc scan;
 	HeapTuple	tup;
 
+	*reader = InvalidOid;
 	if (rel == NULL)
 		return NIL;
 	scan = begin_scan(rel, slot_name, &key);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-		options = lappend(options,
-						  makeDefElem(cdc_exttable_text(rel, tup, OPTION),
-									  (Node *) makeString(cdc_exttable_text(rel, tup, VALUE)), -1));
+	{
+		char	   *option = cdc_exttable_text(rel, tup, OPTION);
+		char	   *value = cdc_exttable_text(rel, tup, VALUE);
+
+		if (strcmp(option, READER) == 0)
+			*reader = (Oid) strtoul(value, NULL, 10);
+		else
+			options = lappend(options, makeDefElem(option, (Node *) makeString(value), -1));
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return options;
+}
+
+void
+cdc_slot_require_reader(const char *slot_name, Oid reader)
+{
+	const char *name;
+
+	if (reader == GetUserId())
+		return;
+	name = GetUserNameFromId(reader, true);
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("replication slot \"%s\" is bound to another role", slot_name),
+			 name == NULL ? errdetail("The role does not exist any more.") :
+			 errdetail("Only role \"%s\" may read from it.", name),
+			 errhint("cdc.alter_slot() changes that.")));
 }
 
 static void
@@ -78,7 +105,7 @@ delete_options(Relation rel, const char *slot_name)
 }
 
 void
-cdc_slot_options_store(const char *slot_name, List *options)
+cdc_slot_options_store(const char *slot_name, List *options, Oid reader)
 {
 	/* excludes others who write */
 	Relation	rel = cdc_exttable_open(TABLE, ShareRowExclusiveLock);
@@ -87,6 +114,8 @@ cdc_slot_options_store(const char *slot_name, List *options)
 	if (rel == NULL)
 		elog(ERROR, "table cdc.slot_option does not exist");
 	delete_options(rel, slot_name);
+	if (OidIsValid(reader))
+		options = lcons(makeDefElem(READER, (Node *) makeString(psprintf("%u", reader)), -1), options);
 	foreach(lc, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);

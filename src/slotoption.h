@@ -9,13 +9,18 @@
 #include "nodes/pg_list.h"
 
 /* The options stored for a slot of this database, as DefElems in the current
- * memory context; NIL also where the extension is not installed. Needs a
- * transaction, and no historic snapshot. */
-extern List *cdc_slot_options_load(const char *slot_name);
+ * memory context; NIL also where the extension is not installed. *reader is the role
+ * that the slot is bound to, or InvalidOid. Needs a transaction, and no historic
+ * snapshot. */
+extern List *cdc_slot_options_load(const char *slot_name, Oid *reader);
 
-/* Replaces all that is stored for a slot. Whoever may call it is the caller's to
+/* ERROR 42501 unless the current user is the role that a slot is bound to. */
+extern void cdc_slot_require_reader(const char *slot_name, Oid reader);
+
+/* Replaces all that is stored for a slot, with the role that it is bound to
+ * (InvalidOid: none). Whoever may call it is the caller's to
  * decide: the table's privileges are not asked. */
-extern void cdc_slot_options_store(const char *slot_name, List *options);
+extern void cdc_slot_options_store(const char *slot_name, List *options, Oid reader);
 
 /* Removes what is stored for slots that this database does not have. */
 extern void cdc_slot_options_prune(void);

@@ -6,6 +6,7 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -16,6 +17,7 @@
 #include "utils/guc.h"
 #include "utils/tuplestore.h"
 
+#include "access.h"
 #include "keyrange.h"
 #include "settings.h"
 #include "slotoption.h"
@@ -59,9 +61,16 @@ begin_read(FunctionCallInfo fcinfo)
 	List	   *given = PG_ARGISNULL(5) ? NIL : cdc_options_list(PG_GETARG_ARRAYTYPE_P_COPY(5));
 	CdcSnapRange range;
 	CdcOptions	options;
+	Oid			reader = InvalidOid;
+	List	   *stored = slot == NULL ? NIL : cdc_slot_options_load(slot, &reader);
 
 	PreventCommandDuringRecovery("cdc.snapshot()");
-	cdc_options_parse(&options, slot == NULL ? NIL : cdc_slot_options_load(slot), given);
+	if (OidIsValid(reader) && !superuser())
+	{
+		cdc_slot_require_reader(slot, reader);
+		cdc_options_check_bound(given);
+	}
+	cdc_options_parse(&options, stored, given);
 	if (options.json)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -214,6 +223,7 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 	Chunks		chunks = {rsinfo, FROM_KEY, TO_KEY};
 	StringInfoData sql;
 	StringInfoData columns;
+	CdcSnapReader reader;
 	Portal		portal;
 
 	initStringInfo(&sql);
@@ -234,6 +244,7 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 						   " AND (\"row number\" OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog.%) $1"
 						   " OPERATOR(pg_catalog.=) 0 ORDER BY \"row number\"");
 	SPI_connect();
+	reader = cdc_snapread_enter(rel);
 	portal = SPI_cursor_open_with_args(NULL, sql.data, 1, types, args, NULL, true, 0);
 	for (;;)
 	{
@@ -247,6 +258,7 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 		SPI_freetuptable(SPI_tuptable);
 	}
 	put_chunk(&chunks, from, first, (Datum) 0, true);
+	cdc_snapread_leave(reader);
 	SPI_finish();
 }
 
@@ -256,6 +268,8 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 	int64		max_rows = PG_GETARG_INT64(1);
 	Relation	rel;
 	Chunks		whole = {(ReturnSetInfo *) fcinfo->resultinfo, FROM_KEY, TO_KEY};
+	List	   *ancestors = NIL;
+	CdcAccess  *access;
 	CdcKey		key;
 	int			nestlevel;
 
@@ -265,9 +279,16 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 				 errmsg("max_rows must be at least 1")));
 	InitMaterializedSRF(fcinfo, 0);
 	rel = cdc_snapread_open(PG_GETARG_OID(0));
+	if (rel->rd_rel->relispartition)
+		ancestors = get_partition_ancestors(RelationGetRelid(rel));
+	access = cdc_access_create(false, CurrentMemoryContext);
+	cdc_access_refresh(access);
+	if (!cdc_access_plain(access, rel, ancestors, NULL, 0))
+		cdc_snapread_refuse(rel);
 	cdc_key_describe(rel, &key);
 	nestlevel = enter_settings();
-	if (key.ncolumns > 0)
+	/* the ends of ranges are values of the key */
+	if (key.ncolumns > 0 && cdc_access_plain(access, rel, ancestors, key.attnums, key.ncolumns))
 		chunks_by_key((ReturnSetInfo *) fcinfo->resultinfo, rel, &key, max_rows);
 	else if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		put_chunk(&whole, (Datum) 0, true, (Datum) 0, true);

@@ -2,8 +2,8 @@
  * snapread.c
  *	  Reads tables as they are, into batches like those of the stream.
  *
- * Rows are read with the caller's privileges by a cursor, so that what is in
- * memory does not grow with the table.
+ * Rows are read by a cursor, so that what is in memory does not grow with the
+ * table.
  */
 #include "postgres.h"
 
@@ -21,7 +21,9 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/acl.h"
 #include "utils/portal.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "attempt.h"
@@ -41,7 +43,7 @@
 struct CdcSnapRead
 {
 	CdcOptions	options;
-	CdcRules   *rules;
+	CdcAccess  *access;
 	Oid			relid;			/* the relation under whose name rows are sent */
 	List	   *relids;			/* those to read, the current one first */
 
@@ -174,6 +176,40 @@ find_relations(const CdcOptions *options, Relation rel)
 	return relids;
 }
 
+/* --- who reads ---------------------------------------------------------- */
+
+void
+cdc_snapread_refuse(Relation rel)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not read table \"%s\"",
+					GetUserNameFromId(GetUserId(), false), RelationGetRelationName(rel)),
+			 errdetail("The role may not SELECT from it, or row security applies to the role."),
+			 errhint("cdc.grant_read() gives a role what it may be sent.")));
+	pg_unreachable();
+}
+
+CdcSnapReader
+cdc_snapread_enter(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	CdcSnapReader reader;
+
+	GetUserIdAndSecContext(&reader.user, &reader.context);
+	if (pg_class_aclcheck(relid, reader.user, ACL_SELECT) != ACLCHECK_OK ||
+		check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
+		SetUserIdAndSecContext(rel->rd_rel->relowner,
+							   reader.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
+	return reader;
+}
+
+void
+cdc_snapread_leave(CdcSnapReader reader)
+{
+	SetUserIdAndSecContext(reader.user, reader.context);
+}
+
 /* --- the cursor --------------------------------------------------------- */
 
 void
@@ -247,6 +283,7 @@ open_cursor(CdcSnapRead *read, Relation rel)
 	Datum		values[2 * CDC_KEY_MAX_COLUMNS];
 	int			nparams = 0;
 	CdcKey		key;
+	CdcSnapReader reader;
 	StringInfoData sql;
 	Portal		portal;
 
@@ -273,11 +310,20 @@ open_cursor(CdcSnapRead *read, Relation rel)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("table \"%s\" has no key", RelationGetRelationName(rel)),
 				 errhint("Read it whole, or by from_block and to_block within one transaction.")));
+	/* or the order of what is hidden could be found out */
+	if ((read->range.from_key != NULL || read->range.to_key != NULL) &&
+		!cdc_access_plain(read->access, rel, read->selection->ancestors, key.attnums, key.ncolumns))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("the key of table \"%s\" is redacted or withheld", RelationGetRelationName(rel)),
+				 errhint("Read it whole, or by from_block and to_block within one transaction.")));
 	append_key_range(&sql, &key, &read->range, types, values, &nparams);
 	append_block_bound(&sql, read->range.from_block, ">=");
 	append_block_bound(&sql, read->range.to_block, "<");
 
+	reader = cdc_snapread_enter(rel);
 	portal = SPI_cursor_open_with_args(NULL, sql.data, nparams, types, values, NULL, true, 0);
+	cdc_snapread_leave(reader);
 	read->portal = MemoryContextStrdup(read->table_cxt, portal->name);
 }
 
@@ -330,7 +376,9 @@ begin_table(CdcSnapRead *read, Relation rel)
 	oldcxt = MemoryContextSwitchTo(read->table_cxt);
 	require_same_storage(rel);
 	read->selection = resolve_selection(&read->options, rel, read->table_cxt);
-	read->table = cdc_selection_table(read->selection, read->rules, rel, read->table_cxt);
+	read->table = cdc_selection_table(read->selection, read->access, rel, read->table_cxt);
+	if (read->table == NULL)
+		cdc_snapread_refuse(rel);
 	open_cursor(read, rel);
 	read->nfetched = read->next = 0;
 	MemoryContextSwitchTo(oldcxt);
@@ -385,14 +433,17 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 /* Fetches some rows; false when there are no more. They are kept when SPI is
  * left. */
 static bool
-fetch_rows(CdcSnapRead *read)
+fetch_rows(CdcSnapRead *read, Relation rel)
 {
 	Portal		portal = SPI_cursor_find(read->portal);
+	CdcSnapReader reader;
 	MemoryContext oldcxt;
 
 	if (portal == NULL)
 		elog(ERROR, "cursor \"%s\" is gone", read->portal);
+	reader = cdc_snapread_enter(rel);
 	SPI_cursor_fetch(portal, true, FETCH_ROWS);
+	cdc_snapread_leave(reader);
 	MemoryContextReset(read->fetch_cxt);
 	oldcxt = MemoryContextSwitchTo(read->fetch_cxt);
 	read->tupdesc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
@@ -420,7 +471,7 @@ read_rows(CdcSnapRead *read, Relation rel)
 
 	while (!is_full(read))
 	{
-		if (read->next == read->nfetched && !fetch_rows(read))
+		if (read->next == read->nfetched && !fetch_rows(read, rel))
 			return false;
 		oldcxt = MemoryContextSwitchTo(read->row_cxt);
 		add_row(read, rel, read->fetched[read->next++]);
@@ -472,8 +523,8 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 	char	   *source;
 
 	read->options = *options;
-	read->rules = cdc_rules_create(CurrentMemoryContext);
-	cdc_rules_refresh(read->rules);
+	read->access = cdc_access_create(false, CurrentMemoryContext);
+	cdc_access_refresh(read->access);
 	read->range = *range;
 	read->relids = find_relations(&read->options, rel);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&

@@ -8,6 +8,7 @@
 #include "utils/array.h"
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "options.h"
 
 /* The rows to read: by key or by block, from the first to before the last. */
@@ -24,6 +25,24 @@ typedef struct CdcSnapRead CdcSnapRead;
 /* Opens and locks a relation until the end of the transaction; ERROR unless its
  * changes are sent. */
 extern Relation cdc_snapread_open(Oid relid);
+
+/* Who reads a relation's rows. */
+typedef struct CdcSnapReader
+{
+	Oid			user;
+	int			context;
+} CdcSnapReader;
+
+/*
+ * Takes the rights that it needs to read a relation of which the current user may
+ * be sent something, be it by cdc.grant_read() alone: its owner's, where its own
+ * do not suffice. Gives them back. An ERROR in between gives them back, too.
+ */
+extern CdcSnapReader cdc_snapread_enter(Relation rel);
+extern void cdc_snapread_leave(CdcSnapReader reader);
+
+/* ERROR 42501: nothing of a relation may be sent to the user. */
+pg_noreturn extern void cdc_snapread_refuse(Relation rel);
 
 /* Appends a relation as FROM needs it: without those that inherit from it, but
  * with its partitions. */

@@ -55,9 +55,10 @@ new_row(MemoryContext cxt)
  * be decoded need those of their time; so nothing of it may stay in a cache.
  */
 static void
-read_catalogs(LogicalDecodingContext *ctx, CdcRules *rules, List **stored, char **source,
+read_catalogs(LogicalDecodingContext *ctx, CdcAccess *access, List **stored, char **source,
 			  int *source_len)
 {
+	Oid			reader;
 	MemoryContext oldcxt = CurrentMemoryContext;
 	bool		own_transaction = !IsTransactionState();
 	Oid			extension;
@@ -74,8 +75,13 @@ read_catalogs(LogicalDecodingContext *ctx, CdcRules *rules, List **stored, char 
 				 errhint("Run CREATE EXTENSION cdc in that database.")));
 	MemoryContextSwitchTo(oldcxt);
 	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
-	*stored = cdc_slot_options_load(NameStr(ctx->slot->data.name));
-	cdc_rules_refresh(rules);
+	*stored = cdc_slot_options_load(NameStr(ctx->slot->data.name), &reader);
+	cdc_access_refresh(access);
+	if (OidIsValid(reader) && !cdc_access_superuser(access))
+	{
+		cdc_slot_require_reader(NameStr(ctx->slot->data.name), reader);
+		cdc_options_check_bound(ctx->output_plugin_options);
+	}
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);
@@ -92,12 +98,13 @@ warn_of_stored_options(LogicalDecodingContext *ctx)
 {
 	MemoryContext oldcxt = CurrentMemoryContext;
 	const char *slot_name = NameStr(ctx->slot->data.name);
+	Oid			reader;
 
 	/* a transaction of the client's is for the snapshot that is to be made */
 	if (IsTransactionState())
 		return;
 	StartTransactionCommand();
-	if (cdc_slot_options_load(slot_name) != NIL)
+	if (cdc_slot_options_load(slot_name, &reader) != NIL || OidIsValid(reader))
 		ereport(WARNING,
 				(errmsg("options of an earlier slot \"%s\" count for the new one", slot_name),
 				 errhint("The view cdc.slots shows them, cdc.alter_slot() changes them.")));
@@ -109,7 +116,7 @@ warn_of_stored_options(LogicalDecodingContext *ctx)
 static void
 create_state(LogicalDecodingContext *ctx, CdcState *state, const char *source, int source_len)
 {
-	state->tables = cdc_tablecache_create(&state->options, state->rules, ctx->context);
+	state->tables = cdc_tablecache_create(&state->options, state->access, ctx->context);
 	state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
 	state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change", ALLOCSET_DEFAULT_SIZES);
 	state->metadata = cdc_metadata_create(ctx->context);
@@ -135,8 +142,8 @@ cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_in
 	else
 	{
 		warn_of_old_minor();
-		state->rules = cdc_rules_create(ctx->context);
-		read_catalogs(ctx, state->rules, &stored, &source, &source_len);
+		state->access = cdc_access_create(true, ctx->context);
+		read_catalogs(ctx, state->access, &stored, &source, &source_len);
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
 	opt->output_type = state->options.json ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT :

@@ -23,7 +23,7 @@ struct CdcTableCache
 	Size		bytes;			/* of all entries' contexts */
 	CdcTableEntry *last;		/* the entry that the last call returned */
 	CdcFilter  *filter;
-	CdcRules   *rules;
+	CdcAccess  *access;
 	List	   *ancestors;		/* OIDs of partitioned tables that entries depend on */
 };
 
@@ -53,7 +53,7 @@ invalidate_relation(Datum arg, Oid relid)
 
 	if (current_cache == NULL)
 		return;
-	if (!cdc_rules_invalidated(current_cache->rules, relid) &&
+	if (!cdc_access_invalidated(current_cache->access, relid) &&
 		!list_member_oid(current_cache->ancestors, relid))
 	{
 		entry = hash_search(current_cache->entries, &relid, HASH_FIND, NULL);
@@ -66,7 +66,8 @@ invalidate_relation(Datum arg, Oid relid)
 		mark(entry);
 }
 
-/* Names of schemas are part of a Table, and any table may be in a publication. */
+/* Names of schemas are part of a Table, any table may be in a publication, and what
+ * a role may be sent depends on others. */
 static void
 invalidate_all(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
@@ -99,10 +100,11 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 }
 
 CdcTableCache *
-cdc_tablecache_create(const CdcOptions *options, CdcRules *rules, MemoryContext parent)
+cdc_tablecache_create(const CdcOptions *options, CdcAccess *access, MemoryContext parent)
 {
 	static const CdcSysCacheId watched[] = {
-		NAMESPACEOID, PUBLICATIONOID, PUBLICATIONRELMAP, PUBLICATIONNAMESPACEMAP
+		NAMESPACEOID, PUBLICATIONOID, PUBLICATIONRELMAP, PUBLICATIONNAMESPACEMAP,
+		AUTHOID, AUTHMEMROLEMEM
 	};
 	static bool registered = false;
 	MemoryContextCallback *callback;
@@ -112,7 +114,7 @@ cdc_tablecache_create(const CdcOptions *options, CdcRules *rules, MemoryContext 
 	cache = MemoryContextAllocZero(parent, sizeof(CdcTableCache));
 	cache->cxt = AllocSetContextCreate(parent, "cdc table cache", ALLOCSET_DEFAULT_SIZES);
 	cache->filter = cdc_filter_create(options, parent);
-	cache->rules = rules;
+	cache->access = access;
 	dlist_init(&cache->lru);
 	ctl.keysize = sizeof(Oid);
 	ctl.entrysize = sizeof(CdcTableEntry);
@@ -186,7 +188,7 @@ resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
 	}
 	entry->selection = selection;
 	return selection->ops == 0 ? NULL :
-		cdc_selection_table(selection, cache->rules, rel, entry->cxt);
+		cdc_selection_table(selection, cache->access, rel, entry->cxt);
 }
 
 /* Catalogs may change meanwhile: then the entry serves for this once. After an

@@ -34,7 +34,7 @@ typedef struct CdcTableCache CdcTableCache;
 
 /* Created once per decoding context, as a child of `parent`. Its invalidation
  * ends with that context, also when an ERROR skips the shutdown callback. */
-extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, CdcRules *rules,
+extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, CdcAccess *access,
 											MemoryContext parent);
 
 /*

@@ -1,0 +1,51 @@
+/*
+ * access.h
+ *	  What may leave the server in a session: the rules of redaction and the
+ *	  user's privileges.
+ */
+#ifndef CDC_ACCESS_H
+#define CDC_ACCESS_H
+
+#include "utils/rel.h"
+
+#include "privileges.h"
+#include "redact.h"
+
+typedef struct CdcAccess CdcAccess;
+
+/* Of the current user; lives in `cxt`. To be refreshed before it is asked.
+ * `decoding`: what is cached of the catalogs of now must not be seen by others. */
+extern CdcAccess *cdc_access_create(bool decoding, MemoryContext cxt);
+
+/*
+ * Reads what counts now, if it may have changed. Needs a transaction. When
+ * decoding, only where no relation is open, since what is cached of catalogs is
+ * thrown away.
+ */
+extern void cdc_access_refresh(CdcAccess *access);
+
+/* A relation has changed, or with InvalidOid anything may have: true if what is
+ * allowed may be something else now, and tables must be resolved anew. */
+extern bool cdc_access_invalidated(CdcAccess *access, Oid relid);
+
+/*
+ * Whether anything of a relation may be sent; then *redactions says how its
+ * columns are redacted: an array by attnum - 1, NULL for what is sent as it is; or
+ * NULL where nothing is. `ancestors` are those of a partition. Allocated in the
+ * current memory context. When decoding, the first relation of which nothing may be
+ * sent is a WARNING.
+ */
+extern bool cdc_access_resolve(CdcAccess *access, Relation rel, const List *ancestors,
+							   const CdcRedaction *const **redactions);
+
+/* Whether columns, by their attnums, are sent as they are. `ancestors` as above. */
+extern bool cdc_access_plain(CdcAccess *access, Relation rel, const List *ancestors,
+							 const AttrNumber *attnums, int n);
+
+/* Whether logical messages with this prefix may be sent. */
+extern bool cdc_access_message(const CdcAccess *access, const char *prefix);
+
+/* The user is a superuser. */
+extern bool cdc_access_superuser(const CdcAccess *access);
+
+#endif							/* CDC_ACCESS_H */
