@@ -10,9 +10,15 @@ GRANT USAGE ON SCHEMA cdc TO cdc_pgtap_granted, cdc_pgtap_replication, cdc_pgtap
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdc TO cdc_pgtap_granted, cdc_pgtap_consumer;
 GRANT SELECT ON ALL TABLES IN SCHEMA cdc TO cdc_pgtap_granted, cdc_pgtap_consumer;
 CREATE TABLE pgtap_table (id int PRIMARY KEY, v text);
+CREATE TABLE pgtap_given (id int PRIMARY KEY, v text);
+SELECT slot_name AS bound FROM cdc.create_slot('cdc_pgtap_bound', reader => 'cdc_pgtap_granted') \gset
 SELECT slot_name AS shared FROM cdc.create_slot('cdc_pgtap_shared') \gset
 SELECT slot_name AS victim FROM cdc.create_slot('cdc_pgtap_victim') \gset
 INSERT INTO pgtap_table VALUES (1, 'x');
+DO $$ BEGIN
+  PERFORM cdc.grant_read('pgtap_given', 'cdc_pgtap_granted');
+  PERFORM cdc.grant_read('pgtap_given', 'cdc_pgtap_consumer');
+END $$;
 SELECT cdc.rotate_redaction_secret() AS secret \gset
 
 -- Runs a statement as a role: 'ok', or the SQLSTATE that it ended with.
@@ -43,16 +49,26 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.decode_json('')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.snapshot('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.snapshot_chunks('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
-  ($$SELECT cdc.fingerprint('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
-  ($$SELECT cdc.table_schema('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
-  ($$SELECT cdc.proto('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.fetch('cdc_pgtap_shared')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.fetch('cdc_pgtap_bound')$$, '42501', '42501', 'ok', '42501'),
+  ($$SELECT cdc.fingerprint('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.table_schema('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.proto('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.fingerprint('public.pgtap_given')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.table_schema('public.pgtap_given')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.proto('public.pgtap_given')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.snapshot('public.pgtap_given')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT * FROM public.pgtap_given$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.grant_read('public.pgtap_table', 'cdc_pgtap_consumer')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.revoke_read('public.pgtap_given', 'cdc_pgtap_consumer')$$, '42501', '42501', '42501', '42501'),
+  ($$INSERT INTO cdc.read_grant (role, prefix) VALUES ('cdc_pgtap_consumer', 'x')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.redact('public.pgtap_table', 'v', 'mask')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.redact_matching('never%', 'mask')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.unredact(0)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.rotate_redaction_secret()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.check_method('mask', NULL, NULL, NULL, NULL, NULL)$$, '42501', '42501', 'ok', 'ok'),
   ($$DELETE FROM cdc.redaction_rule$$, '42501', '42501', '42501', '42501'),
-  ($$INSERT INTO cdc.redaction_audit (action, rule) VALUES ('x', '{}')$$, '42501', '42501', '42501', '42501'),
+  ($$INSERT INTO cdc.redaction_audit (about, action, rule) VALUES ('x', 'x', '{}')$$, '42501', '42501', '42501', '42501'),
   ($$UPDATE cdc.redaction_audit SET by = 'x'$$, '42501', '42501', '42501', '42501'),
   ($$SELECT lo_get(large_object) FROM cdc.redaction_secret$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.set_metadata('k', 'v')$$, '42501', '42501', 'ok', 'ok'),
@@ -72,7 +88,7 @@ SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REP
 SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement !~ 'create_slot|copy_slot';
 
 -- one grant gives one function
-GRANT EXECUTE ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[]) TO cdc_pgtap_replication;
+GRANT EXECUTE ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) TO cdc_pgtap_replication;
 SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.create_slot('cdc_pgtap_own')$$), 'ok', 'a single grant serves');
 SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.drop_slot('cdc_pgtap_own')$$), '42501', 'for that function alone');
 SELECT is((SELECT count(*) FROM cdc.slots WHERE slot_name = 'cdc_pgtap_own'), 1::bigint, 'the slot is there');
@@ -80,7 +96,7 @@ SELECT is((SELECT count(*) FROM cdc.slots WHERE slot_name = 'cdc_pgtap_own'), 1:
 SELECT * FROM finish();
 DELETE FROM cdc.redaction_rule;
 SELECT cdc.drop_slot(slot_name) FROM cdc.slots WHERE slot_name LIKE 'cdc\_pgtap%';
-DROP TABLE pgtap_table;
+DROP TABLE pgtap_table, pgtap_given;
 DROP FUNCTION attempt;
 DROP OWNED BY cdc_pgtap_granted, cdc_pgtap_replication, cdc_pgtap_consumer;
 DROP ROLE cdc_pgtap_nobody, cdc_pgtap_granted, cdc_pgtap_replication, cdc_pgtap_consumer;

@@ -5,8 +5,8 @@ SELECT no_plan();
 
 CREATE TEMP TABLE expected (name text, args text, result text, lang text, volatility "char", strict bool, parallel "char", returns_set bool);
 INSERT INTO expected VALUES
-  ('create_slot', 'INOUT slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false, failover boolean DEFAULT false, options text[] DEFAULT ''{}''::text[]', 'record', 'c', 'v', true, 'u', false),
-  ('alter_slot', 'slot_name name, options text[]', 'void', 'c', 'v', true, 'u', false),
+  ('create_slot', 'INOUT slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false, failover boolean DEFAULT false, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'record', 'c', 'v', false, 'u', false),
+  ('alter_slot', 'slot_name name, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'void', 'c', 'v', false, 'u', false),
   ('copy_slot', 'INOUT slot_name name, new_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
   ('advance_slot', 'INOUT slot_name name, upto_lsn pg_lsn', 'record', 'c', 'v', true, 'u', false),
   ('drop_slot', 'slot_name name, force boolean DEFAULT false', 'void', 'c', 'v', true, 'u', false),
@@ -16,6 +16,10 @@ INSERT INTO expected VALUES
   ('read', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'plpgsql', 'v', false, 'u', true),
   ('snapshot', 'relation regclass, from_key text[] DEFAULT NULL::text[], to_key text[] DEFAULT NULL::text[], from_block bigint DEFAULT NULL::bigint, to_block bigint DEFAULT NULL::bigint, options text[] DEFAULT ''{}''::text[], slot_name name DEFAULT NULL::name', 'bytea', 'c', 'v', false, 'u', true),
   ('snapshot_chunks', 'relation regclass, max_rows bigint DEFAULT 100000', 'record', 'c', 'v', true, 'u', true),
+  ('fetch', 'slot_name name, confirmed_lsn pg_lsn DEFAULT NULL::pg_lsn, start_lsn pg_lsn DEFAULT NULL::pg_lsn, max_bytes bigint DEFAULT 16777216, timeout interval DEFAULT ''00:00:00''::interval, options text[] DEFAULT ''{}''::text[]', 'record', 'c', 'v', false, 'u', true),
+  ('grant_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
+  ('revoke_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
+  ('forget_grants', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
   ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
@@ -49,7 +53,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret', 'read_grant'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -59,7 +63,7 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules'), proname || ' is SECURITY INVOKER, unless it writes rules')
+SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants'), proname || ' is SECURITY INVOKER, unless it writes rules')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
@@ -70,10 +74,10 @@ SELECT is(proargnames[pronargs + 1:], '{position,xid,commit_time,op,relation,fin
 FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
 SELECT is(proallargtypes[pronargs + 1:], '{text,xid,timestamptz,text,text,text,jsonb,jsonb,jsonb,jsonb,jsonb,jsonb}'::regtype[]::oid[], 'their types in ' || proname)
 FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
-SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean,boolean,text[]}'::name[], 'record');
+SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean,boolean,text[],name}'::name[], 'record');
 
 SELECT columns_are('cdc', 'slots', ARRAY['slot_name', 'active', 'active_pid', 'temporary', 'wal_status', 'invalidation', 'restart_lsn',
-  'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'total_txns', 'total_bytes', 'spill_txns',
+  'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'reader', 'total_txns', 'total_bytes', 'spill_txns',
   'spill_count', 'spill_bytes', 'stream_txns', 'stream_count', 'stream_bytes']);
 SELECT col_type_is('cdc', 'slots', c::name, t, 'type of slots.' || c)
 FROM (VALUES ('slot_name', 'name'), ('active', 'boolean'), ('active_pid', 'integer'), ('wal_status', 'text'), ('invalidation', 'text'),
