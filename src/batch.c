@@ -16,9 +16,7 @@
 /* A buffer that a large event has blown up is given back to the system. */
 #define KEEP_BUFFER (1024 * 1024)
 
-/* A message to the client, and the StringInfo it is made in, end at 1 GB. In
- * JSON a byte may take sixteen: false in six dimensions, [[[[[false]]]]],. */
-#define MAX_EVENT (1000 * 1024 * 1024)
+/* In JSON a byte may take sixteen: false in six dimensions, [[[[[false]]]]],. */
 #define MAX_EVENT_JSON (60 * 1024 * 1024)
 
 struct CdcBatch
@@ -65,7 +63,7 @@ cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
 int
 cdc_batch_max_event(const CdcBatch *batch)
 {
-	return batch->options->json ? MAX_EVENT_JSON : MAX_EVENT;
+	return batch->options->json ? MAX_EVENT_JSON : CDC_MAX_EVENT;
 }
 
 /* Empties a buffer. */

@@ -74,6 +74,10 @@ enum
 	CDC_FAILURE_COLUMN = 3
 };
 
+/* Bytes that an event may take: a message to the client, and the StringInfo it is
+ * made in, end at 1 GB. */
+#define CDC_MAX_EVENT (1000 * 1024 * 1024)
+
 /* What all events have in common. */
 typedef struct CdcEventHead
 {

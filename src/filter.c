@@ -282,12 +282,6 @@ attnum_of(TupleDesc tupdesc, const char *name)
 	return InvalidAttrNumber;
 }
 
-static CdcRow
-new_row(int natts)
-{
-	return (CdcRow) {palloc(sizeof(Datum) * Max(natts, 1)), palloc(sizeof(bool) * Max(natts, 1))};
-}
-
 /* Finds the columns of an ancestor in its partition. */
 static void
 map_columns(TupleDesc from, TupleDesc to, CdcSelection *selection, MemoryContext cxt)
@@ -308,8 +302,8 @@ map_columns(TupleDesc from, TupleDesc to, CdcSelection *selection, MemoryContext
 	{
 		selection->map = map;
 		selection->map_len = to->natts;
-		selection->before = new_row(to->natts);
-		selection->after = new_row(to->natts);
+		selection->before = cdc_row_alloc(to->natts);
+		selection->after = cdc_row_alloc(to->natts);
 	}
 	MemoryContextSwitchTo(oldcxt);
 }

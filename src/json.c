@@ -17,9 +17,6 @@
 #include "table.h"
 #include "wire.h"
 
-/* Redacted values stand in field 2000 + attnum. */
-#define REDACTED_BASE 2000
-
 /* Table.columns */
 #define TABLE_COLUMNS 3
 
@@ -266,8 +263,8 @@ read_row(Fields *fields, const Cdc__V1__Table *table, ProtobufCBinaryData row)
 			fields->values[at] = field;
 			fields->present[at] = true;
 		}
-		else if (field.number > REDACTED_BASE &&
-				 (at = find_column(table, field.number - REDACTED_BASE)) >= 0)
+		else if (field.number > CDC_REDACTED_BASE &&
+				 (at = find_column(table, field.number - CDC_REDACTED_BASE)) >= 0)
 		{
 			if (field.type != CDC_WIRE_LEN)
 				cdc_json_damaged("redacted value is not a string");

@@ -49,8 +49,6 @@ static const char *const array_types[] =
 };
 
 /* Redacted values are strings in fields of their own. */
-#define REDACTED_BASE 2000
-
 static bool
 is_redacted(const Cdc__V1__Column *column)
 {
@@ -252,7 +250,7 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name)
 	appendStringInfoChar(out, '\n');
 	if (!is_held_back(column))
 		appendStringInfo(out, "  optional %s %s = %u;\n", field_type(column), name,
-						 column->number + (is_redacted(column) ? REDACTED_BASE : 0));
+						 column->number + (is_redacted(column) ? CDC_REDACTED_BASE : 0));
 }
 
 void

@@ -10,6 +10,12 @@
 #include "row.h"
 #include "wire.h"
 
+CdcRow
+cdc_row_alloc(int natts)
+{
+	return (CdcRow) {palloc0(sizeof(Datum) * Max(natts, 1)), palloc0(sizeof(bool) * Max(natts, 1))};
+}
+
 bool
 cdc_row_write(StringInfo out, uint32 field, const CdcColumn *columns, int ncolumns,
 			  const CdcRow *row, const bool *only, AttrNumber *failing)

@@ -18,6 +18,9 @@ typedef struct CdcRow
 	bool	   *isnull;
 } CdcRow;
 
+/* Space for a row of so many columns, in the current memory context. */
+extern CdcRow cdc_row_alloc(int natts);
+
 /* A value that was TOASTed and not touched: the WAL has only a pointer to it. */
 static inline bool
 cdc_value_not_logged(const CdcColumn *column, Datum value)

@@ -33,9 +33,6 @@
 #include "source.h"
 #include "wire.h"
 
-/* As in batch.c: what one event may take. */
-#define MAX_EVENT (1000 * 1024 * 1024)
-
 /* Rows to fetch at a time. What is large in them stays where it is. */
 #define FETCH_ROWS 100
 
@@ -407,7 +404,7 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 	CdcChange	change = {{CDC__V1__OP__OP_INSERT}};
 	CdcErrorPlace place = {rel, &change};
 	ErrorContextCallback callback = {error_context_stack, cdc_error_place, &place};
-	CdcAttempt	attempt = {&read->events, &change, MAX_EVENT, read->options.stop_on_error};
+	CdcAttempt	attempt = {&read->events, &change, CDC_MAX_EVENT, read->options.stop_on_error};
 	ErrorData  *undecided = NULL;
 
 	error_context_stack = &callback;
@@ -508,13 +505,6 @@ finish_batch(CdcSnapRead *read)
 	return (bytea *) out.data;
 }
 
-static CdcRow
-new_row(void)
-{
-	return (CdcRow) {palloc0(sizeof(Datum) * MaxTupleAttributeNumber),
-		palloc0(sizeof(bool) * MaxTupleAttributeNumber)};
-}
-
 CdcSnapRead *
 cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *options, const char *slot)
 {
@@ -538,8 +528,8 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 	read->fetch_cxt = AllocSetContextCreate(CurrentMemoryContext, "cdc snapshot fetch", ALLOCSET_DEFAULT_SIZES);
 	read->row_cxt = AllocSetContextCreate(CurrentMemoryContext, "cdc snapshot row", ALLOCSET_DEFAULT_SIZES);
 	read->attnums = palloc(sizeof(AttrNumber) * MaxTupleAttributeNumber);
-	read->row = new_row();
-	read->selected = new_row();
+	read->row = cdc_row_alloc(MaxTupleAttributeNumber);
+	read->selected = cdc_row_alloc(MaxTupleAttributeNumber);
 	initStringInfo(&read->source);
 	initStringInfo(&read->snapshot);
 	initStringInfo(&read->schemas);

@@ -40,16 +40,6 @@ warn_of_old_minor(void)
 					 errhint("Install the newest minor release.")));
 }
 
-static CdcRow
-new_row(MemoryContext cxt)
-{
-	CdcRow		row;
-
-	row.values = MemoryContextAlloc(cxt, sizeof(Datum) * MaxTupleAttributeNumber);
-	row.isnull = MemoryContextAlloc(cxt, sizeof(bool) * MaxTupleAttributeNumber);
-	return row;
-}
-
 /*
  * What startup needs of the catalogs: they are as of now, where the changes to
  * be decoded need those of their time; so nothing of it may stay in a cache.
@@ -122,8 +112,8 @@ create_state(LogicalDecodingContext *ctx, CdcState *state, const char *source, i
 	state->metadata = cdc_metadata_create(ctx->context);
 	state->plain.cxt = AllocSetContextCreate(ctx->context, "cdc transaction", ALLOCSET_SMALL_SIZES);
 	state->plain.head.metadata = state->metadata;
-	state->before = new_row(ctx->context);
-	state->after = new_row(ctx->context);
+	state->before = cdc_row_alloc(MaxTupleAttributeNumber);
+	state->after = cdc_row_alloc(MaxTupleAttributeNumber);
 	state->changed = MemoryContextAlloc(ctx->context, sizeof(bool) * MaxTupleAttributeNumber);
 }
 

@@ -238,9 +238,6 @@ map_key(const Bitmapset *key, const CdcTableView *view)
 	return mapped;
 }
 
-/* Redacted values stand in field 2000 + attnum. */
-#define REDACTED_BASE 2000
-
 static const CdcRedaction *
 redaction_of(const CdcTableView *view, AttrNumber attnum)
 {
@@ -346,7 +343,7 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		MemoryContextSwitchTo(result_cxt);
 		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
 		if (redaction != NULL && column != &unsent)
-			cdc_redaction_codec(&column->codec, REDACTED_BASE + att->attnum, att->atttypid, redaction);
+			cdc_redaction_codec(&column->codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, redaction);
 		MemoryContextSwitchTo(scratch);
 		table->may_raise |= column->codec.may_raise;
 		table->needs_settings |= column->codec.needs_settings;

@@ -14,6 +14,9 @@
 #include "redact.h"
 #include "typcodec.h"
 
+/* Redacted values stand in field 2000 + attnum of a row. */
+#define CDC_REDACTED_BASE 2000
+
 /* A column that is sent. Columns that are dropped, or have no value in the
  * tuple (virtual generated ones), have none. */
 typedef struct CdcColumn
