@@ -86,6 +86,23 @@ REVOKE ALL ON slots FROM PUBLIC;
 COMMENT ON VIEW slots IS
   'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. failover, synced: synchronized to standbys, from a primary (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
 
+CREATE FUNCTION slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
+  OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
+  OUT dropped_metadata bigint)
+RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
+AS 'MODULE_PATHNAME', 'cdc_slot_counters';
+REVOKE ALL ON FUNCTION slot_counters(name) FROM PUBLIC;
+COMMENT ON FUNCTION slot_counters(name) IS
+  'What was counted of a slot, see cdc.stats. NULL for a slot that was not read from, and where the library is not in shared_preload_libraries.';
+
+CREATE VIEW stats AS
+SELECT s.slot_name, c.*
+FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.slot_name) c
+WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
+REVOKE ALL ON stats FROM PUBLIC;
+COMMENT ON VIEW stats IS
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; dropped_metadata: entries beyond the limits of a transaction.';
+
 -- Reading
 
 CREATE FUNCTION decode_json(data bytea)

@@ -57,7 +57,7 @@ write_failure(CdcAttempt *attempt, int start, bool with_key,
 					  unpack_sql_state(sqlerrcode), message, column);
 }
 
-void
+bool
 cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
 {
 	int			start = attempt->out->len;
@@ -73,8 +73,9 @@ cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
 			raise_error(attempt, error);
 		write_failure(attempt, start, undecided == NULL, error->sqlerrcode,
 					  error_text(attempt, error), attempt->change->failing);
+		return false;
 	}
-	else if (unlikely(attempt->out->len - start > attempt->max_len))
+	if (unlikely(attempt->out->len - start > attempt->max_len))
 	{
 		if (attempt->stop_on_error)
 			ereport(ERROR,
@@ -82,7 +83,9 @@ cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
 					 errmsg("row is too large for one event")));
 		write_failure(attempt, start, true, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
 					  "row is too large for one event", 0);
+		return false;
 	}
+	return true;
 }
 
 void

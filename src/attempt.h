@@ -30,9 +30,10 @@ typedef struct CdcAttempt
  * Appends the event of a change. With `careful` an ERROR is caught, and the
  * change becomes an event that says so, with its key if that can be written; as
  * does one that is too large. `undecided` is the error with which the row filter
- * failed, or NULL: then the event has none of the row's values.
+ * failed, or NULL: then the event has none of the row's values. Returns whether it
+ * is the event of the change.
  */
-extern void cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful);
+extern bool cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful);
 
 /* An error_context_stack callback that adds the relation, and the column that is
  * being written. */

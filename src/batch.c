@@ -28,6 +28,7 @@ struct CdcBatch
 	const char *source;
 	int			source_len;
 	bool		source_sent;
+	CdcStats   *stats;
 
 	uint64		number;			/* of batches, from 1 */
 	CdcTransaction *transaction;
@@ -40,7 +41,8 @@ struct CdcBatch
 
 CdcBatch *
 cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
-				 const char *source, int source_len, MemoryContext parent)
+				 const char *source, int source_len, CdcStats *stats,
+				 MemoryContext parent)
 {
 	CdcBatch   *batch = MemoryContextAllocZero(parent, sizeof(CdcBatch));
 	MemoryContext oldcxt;
@@ -51,6 +53,7 @@ cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
 	batch->json_cxt = AllocSetContextCreate(batch->cxt, "cdc json", ALLOCSET_DEFAULT_SIZES);
 	batch->source = source;
 	batch->source_len = source_len;
+	batch->stats = stats;
 	batch->number = 1;
 	oldcxt = MemoryContextSwitchTo(batch->cxt);
 	initStringInfo(&batch->head);
@@ -116,19 +119,21 @@ write_transaction(StringInfo out, const CdcTransaction *t)
 	cdc_msg_end(out, body);
 }
 
-/* Sends what is in ctx->out; core would keep a large buffer of it for ever. */
+/* Sends what is in ctx->out, of which `len` bytes are ours; core would keep a large
+ * buffer of it for ever. */
 static void
-write_message(LogicalDecodingContext *ctx, bool last)
+write_message(CdcBatch *batch, int len, bool last)
 {
-	OutputPluginWrite(ctx, last);
-	clear(ctx->out);
+	cdc_stats_count(batch->stats, CDC_COUNT_BYTES, len);
+	OutputPluginWrite(batch->ctx, last);
+	clear(batch->ctx->out);
 }
 
 /* JSON lines are written one behind, since only the last one of a transaction
  * is its last write. */
 typedef struct LineOutput
 {
-	LogicalDecodingContext *ctx;
+	CdcBatch   *batch;
 	StringInfoData line;
 	bool		any;
 } LineOutput;
@@ -138,9 +143,9 @@ write_line(LineOutput *output, bool last)
 {
 	if (!output->any)
 		return;
-	OutputPluginPrepareWrite(output->ctx, last);
-	appendBinaryStringInfo(output->ctx->out, output->line.data, output->line.len);
-	write_message(output->ctx, last);
+	OutputPluginPrepareWrite(output->batch->ctx, last);
+	appendBinaryStringInfo(output->batch->ctx->out, output->line.data, output->line.len);
+	write_message(output->batch, output->line.len, last);
 }
 
 static void
@@ -158,7 +163,7 @@ static void
 write_json(CdcBatch *batch, bool last)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(batch->json_cxt);
-	LineOutput	output = {batch->ctx};
+	LineOutput	output = {batch};
 	StringInfoData bytes;
 
 	initStringInfo(&output.line);
@@ -194,7 +199,7 @@ write_protobuf(CdcBatch *batch, bool last)
 		cdc_field_packed(out, CDC_BATCH_ROLLED_BACK_XIDS, &batch->rolled_back, 1);
 	if (with_source)
 		appendBinaryStringInfo(out, batch->source, batch->source_len);
-	write_message(batch->ctx, last);
+	write_message(batch, len + cdc_varint_size(len), last);
 	batch->source_sent = true;
 }
 
@@ -228,6 +233,9 @@ write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 	clear(&batch->events);
 	batch->whole = 0;
 	batch->number++;
+	cdc_stats_count(batch->stats, CDC_COUNT_BATCHES, 1);
+	cdc_stats_count(batch->stats, CDC_COUNT_TRANSACTIONS, outcome != CDC__V1__OUTCOME__OUTCOME_OPEN);
+	cdc_stats_flush(batch->stats);
 }
 
 static void
@@ -250,6 +258,7 @@ void
 cdc_batch_added(CdcBatch *batch, CdcTableEntry *entry)
 {
 	batch->whole = batch->events.len;
+	cdc_stats_count(batch->stats, CDC_COUNT_EVENTS, 1);
 	if (batch->transaction != NULL)
 		batch->transaction->event_count++;
 	if (entry != NULL)

@@ -14,6 +14,7 @@
 
 #include "metadata.h"
 #include "options.h"
+#include "stats.h"
 #include "tablecache.h"
 
 /* A transaction that is being decoded, as far as it is known. */
@@ -35,10 +36,11 @@ typedef struct CdcTransaction
 
 typedef struct CdcBatch CdcBatch;
 
-/* `source` is a serialized cdc.v1.Source; it must live as long as `parent`. */
+/* `source` is a serialized cdc.v1.Source; it and `stats` must live as long as
+ * `parent`. */
 extern CdcBatch *cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
 								  const char *source, int source_len,
-								  MemoryContext parent);
+								  CdcStats *stats, MemoryContext parent);
 
 /* The most that one event may take, in bytes. */
 extern int	cdc_batch_max_event(const CdcBatch *batch);

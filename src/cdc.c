@@ -6,6 +6,7 @@
 
 #include "compat.h"
 #include "settings.h"
+#include "stats.h"
 
 CDC_MODULE_MAGIC("cdc", CDC_VERSION);
 
@@ -13,4 +14,5 @@ void
 _PG_init(void)
 {
 	cdc_define_settings();
+	cdc_stats_reserve();
 }

@@ -151,6 +151,14 @@ is_new_rewrite(CdcTxn *txn, Oid sent_as, Oid relid, Oid transient)
 	return again || !others;
 }
 
+/* A change that is not sent is one that would be, had the user the right. */
+static void
+count_withheld(CdcState *state, const CdcTableEntry *entry, Cdc__V1__Op op)
+{
+	if (entry->table == NULL && entry->selection != NULL && cdc_selection_has(entry->selection, op))
+		cdc_stats_count(&state->stats, CDC_COUNT_WITHHELD_CHANGES, 1);
+}
+
 /* Deforms a tuple, if there is one. */
 static const CdcRow *
 read_row(HeapTuple tuple, TupleDesc tupdesc, CdcRow *row)
@@ -207,7 +215,10 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 		wanted = cdc_selection_pass(entry->selection, &event, &undecided);
 	}
 	if (!wanted && undecided == NULL)
+	{
+		count_withheld(state, entry, event.head.op);
 		skip_change(ctx, state);
+	}
 	else
 	{
 		if (rewrite)
@@ -218,9 +229,10 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 			cdc_fix_settings();
 			state->settings_fixed = true;
 		}
-		cdc_attempt(&attempt, undecided, entry->table->may_raise ||
-					cdc_row_size(old, entry->table, event.before) +
-					cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW);
+		if (!cdc_attempt(&attempt, undecided, entry->table->may_raise ||
+						 cdc_row_size(old, entry->table, event.before) +
+						 cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW))
+			cdc_stats_count(&state->stats, CDC_COUNT_FAILURES, 1);
 		cdc_batch_added(state->batch, entry);
 	}
 	error_context_stack = callback.previous;
@@ -254,6 +266,7 @@ cdc_truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 
 		if (entry->table == NULL || !cdc_selection_has(entry->selection, head.op))
 		{
+			count_withheld(state, entry, head.op);
 			skip_change(ctx, state);
 			continue;
 		}
@@ -330,6 +343,9 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	bool		allowed = asked_for && may_send(state, transactional, prefix);
 	bool		wanted = allowed && !metadata;
 
+	if (asked_for && !allowed)
+		cdc_stats_count(&state->stats, CDC_COUNT_WITHHELD_MESSAGES, 1);
+
 	if (transactional)
 	{
 		CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_MESSAGE, lsn - 1,
@@ -347,7 +363,7 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 			if (metadata && state->txn->streamed)
 				cdc_stream_add_metadata(state->txn, content, size);
 			else if (metadata && !cdc_metadata_add(state->metadata, content, size))
-				elog(DEBUG1, "cdc: malformed or oversized metadata dropped");
+				cdc_stats_count(&state->stats, CDC_COUNT_DROPPED_METADATA, 1);
 			skip_change(ctx, state);
 		}
 	}
@@ -365,7 +381,9 @@ end_transaction(LogicalDecodingContext *ctx, Cdc__V1__Outcome outcome, XLogRecPt
 	bool		empty = state->plain.head.event_count == 0;
 
 	OutputPluginUpdateProgress(ctx, empty);
-	if (!empty)
+	if (empty)
+		cdc_stats_flush(&state->stats);
+	else
 		cdc_batch_end(state->batch, outcome, end_lsn);
 	state->txn = NULL;
 }

@@ -11,6 +11,7 @@
 #include "event.h"
 #include "metadata.h"
 #include "options.h"
+#include "stats.h"
 #include "tablecache.h"
 
 /* A transaction that is being decoded. */
@@ -33,6 +34,7 @@ typedef struct CdcState
 	CdcAccess  *access;		/* NULL while a slot is created */
 	CdcTableCache *tables;
 	CdcBatch   *batch;
+	CdcStats	stats;
 	MemoryContext change_cxt;	/* reset after every change */
 	CdcMetadata *metadata;		/* of the transaction that is being written */
 

@@ -25,12 +25,14 @@
 #include "options.h"
 #include "session.h"
 #include "slotoption.h"
+#include "stats.h"
 
 PG_FUNCTION_INFO_V1(cdc_create_slot);
 PG_FUNCTION_INFO_V1(cdc_alter_slot);
 PG_FUNCTION_INFO_V1(cdc_copy_slot);
 PG_FUNCTION_INFO_V1(cdc_advance_slot);
 PG_FUNCTION_INFO_V1(cdc_drop_slot);
+PG_FUNCTION_INFO_V1(cdc_slot_counters);
 
 /*
  * Servers that have output_plugin_libraries allow no other plugin. Core's own
@@ -318,4 +320,23 @@ cdc_drop_slot(PG_FUNCTION_ARGS)
 	(void) DirectFunctionCall1(pg_drop_replication_slot, PG_GETARG_DATUM(0));
 	store_options(NULL, NIL, InvalidOid);
 	PG_RETURN_VOID();
+}
+
+Datum
+cdc_slot_counters(PG_FUNCTION_ARGS)
+{
+	const char *slot_name = NameStr(*PG_GETARG_NAME(0));
+	ReplicationSlot *slot = SearchNamedReplicationSlot(slot_name, true);
+	uint64		counters[CDC_COUNTERS];
+	Datum		values[CDC_COUNTERS];
+	bool		nulls[CDC_COUNTERS] = {false};
+	TupleDesc	tupdesc;
+
+	if (slot == NULL || !cdc_stats_read(ReplicationSlotIndex(slot), slot_name, counters))
+		PG_RETURN_NULL();
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	for (int i = 0; i < CDC_COUNTERS; i++)
+		values[i] = UInt64GetDatum(counters[i]);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }

@@ -107,7 +107,8 @@ static void
 create_state(LogicalDecodingContext *ctx, CdcState *state, const char *source, int source_len)
 {
 	state->tables = cdc_tablecache_create(&state->options, state->access, ctx->context);
-	state->batch = cdc_batch_create(ctx, &state->options, source, source_len, ctx->context);
+	state->batch = cdc_batch_create(ctx, &state->options, source, source_len, &state->stats,
+									ctx->context);
 	state->change_cxt = AllocSetContextCreate(ctx->context, "cdc change", ALLOCSET_DEFAULT_SIZES);
 	state->metadata = cdc_metadata_create(ctx->context);
 	state->plain.cxt = AllocSetContextCreate(ctx->context, "cdc transaction", ALLOCSET_SMALL_SIZES);
@@ -127,6 +128,7 @@ cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_in
 	int			source_len = 0;
 
 	ctx->output_plugin_private = state;
+	cdc_stats_attach(&state->stats, is_init);
 	if (is_init)
 		warn_of_stored_options(ctx);
 	else

@@ -201,6 +201,7 @@ resolve(CdcTableCache *cache, CdcTableEntry *entry, Oid relid, Relation rel)
 
 	MemoryContextReset(entry->cxt);
 	entry->table = NULL;
+	entry->selection = NULL;
 	entry->outdated = false;
 	cdc_fix_settings();
 	if (relid != RelationGetRelid(rel))

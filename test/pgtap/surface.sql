@@ -16,6 +16,7 @@ INSERT INTO expected VALUES
   ('read', 'slot_name name, upto_lsn pg_lsn DEFAULT NULL::pg_lsn, upto_nchanges integer DEFAULT NULL::integer, options text[] DEFAULT ''{}''::text[]', 'record', 'plpgsql', 'v', false, 'u', true),
   ('snapshot', 'relation regclass, from_key text[] DEFAULT NULL::text[], to_key text[] DEFAULT NULL::text[], from_block bigint DEFAULT NULL::bigint, to_block bigint DEFAULT NULL::bigint, options text[] DEFAULT ''{}''::text[], slot_name name DEFAULT NULL::name', 'bytea', 'c', 'v', false, 'u', true),
   ('snapshot_chunks', 'relation regclass, max_rows bigint DEFAULT 100000', 'record', 'c', 'v', true, 'u', true),
+  ('slot_counters', 'slot_name name', 'record', 'c', 'v', true, 'r', false),
   ('fetch', 'slot_name name, confirmed_lsn pg_lsn DEFAULT NULL::pg_lsn, start_lsn pg_lsn DEFAULT NULL::pg_lsn, max_bytes bigint DEFAULT 16777216, timeout interval DEFAULT ''00:00:00''::interval, options text[] DEFAULT ''{}''::text[]', 'record', 'c', 'v', false, 'u', true),
   ('grant_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
   ('revoke_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
@@ -53,7 +54,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret', 'read_grant'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
