@@ -55,6 +55,12 @@ REVOKE cdc_regress_owner FROM cdc_regress_consumer;
 -- without the setting, as with other plugins
 SET cdc.check_privileges = off;
 SELECT relation, new FROM seen();
+-- which have REPLICATION
+ALTER ROLE cdc_regress_consumer NOREPLICATION;
+SELECT set_config('role', 'cdc_regress_consumer', false);
+SELECT count(*) FROM cdc.snapshot('p.t');
+RESET ROLE;
+ALTER ROLE cdc_regress_consumer REPLICATION;
 RESET cdc.check_privileges;
 SET ROLE cdc_regress_consumer;
 SET cdc.check_privileges = off;

@@ -57,7 +57,7 @@ struct CdcPrivileges
 	const char *name;
 	bool		superuser;
 	bool		checked;		/* cdc.check_privileges was on */
-	bool		everything;		/* a superuser, or not checked */
+	bool		everything;		/* may be sent */
 	bool		bypasses_rls;
 	List	   *roles;			/* OIDs: those whose privileges it has */
 	List	   *grants;
@@ -158,11 +158,14 @@ cdc_privileges_read(CdcPrivileges *p)
 	p->name = name == NULL ? "" : cdc_utf8(name);
 	p->superuser = superuser_arg(p->user);
 	p->checked = cdc_check_privileges;
-	p->everything = p->superuser || !p->checked;
+	/* without the check it is as with other plugins: REPLICATION is what lets read */
+	p->everything = p->superuser || (!p->checked && has_rolreplication(p->user));
 	p->bypasses_rls = has_bypassrls_privilege(p->user);
-	/* also without need: that they change must be noticed */
-	read_roles(p);
-	read_grants(p);
+	if (!p->everything)
+	{
+		read_roles(p);
+		read_grants(p);
+	}
 	MemoryContextSwitchTo(oldcxt);
 }
 

@@ -28,7 +28,7 @@ cdc_define_settings(void)
 		StartTransactionCommand();
 	DefineCustomBoolVariable("cdc.check_privileges",
 							 "Sends a user only what it may SELECT, or was given by cdc.grant_read().",
-							 "Superusers are sent everything that rules of redaction leave.",
+							 "Superusers, and when this is off roles with REPLICATION, are sent everything that rules of redaction leave.",
 							 &cdc_check_privileges, true, PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cdc");
 	if (own_transaction)

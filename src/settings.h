@@ -10,8 +10,8 @@
  * Cheap when they already have these values. */
 extern void cdc_fix_settings(void);
 
-/* cdc.check_privileges: whether a user is sent only what it may SELECT or was given
- * by cdc.grant_read(). */
+/* cdc.check_privileges: whether roles with REPLICATION, too, are sent only what they
+ * may SELECT or were given by cdc.grant_read(). */
 extern bool cdc_check_privileges;
 
 /* Defines the extension's own settings. */
