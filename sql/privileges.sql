@@ -212,7 +212,9 @@ SELECT count(*) FROM cdc.fetch('cdc_regress_bound');
 RESET ROLE;
 SELECT cdc.alter_slot('cdc_regress_bound', reader => 'cdc_regress_consumer');
 SET ROLE cdc_regress_consumer;
+\set VERBOSITY sqlstate
 SELECT count(*) FROM cdc.peek('cdc_regress_bound');
+\set VERBOSITY default
 SELECT count(data) AS batches, count(*) - count(data) AS ends, max(lsn) FILTER (WHERE data IS NULL) >= max(lsn) AS last FROM cdc.fetch('cdc_regress_bound');
 SELECT op, key FROM cdc.decode((SELECT string_agg(data, '') FROM cdc.fetch('cdc_regress_bound')));
 RESET ROLE;
