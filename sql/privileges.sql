@@ -173,6 +173,15 @@ ALTER TABLE p.t ENABLE ROW LEVEL SECURITY;
 SET ROLE cdc_regress_other;
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{id}');
 RESET ROLE;
+-- whoever gives can not have functions of his own run with the extension's rights
+CREATE FUNCTION p.trap(regclass, regclass) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'the trap was called'; END $$;
+CREATE OPERATOR p.= (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = p.trap);
+CREATE FUNCTION p.concat_ws(text, text, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'the trap was called'; END $$;
+SET search_path = p, pg_catalog;
+SELECT 't'::regclass IS NOT DISTINCT FROM 't'::regclass;
+SELECT cdc.grant_read('t', 'cdc_regress_other', columns => '{w}');
+SELECT cdc.revoke_read('t', 'cdc_regress_other', columns => '{w}', reason => 'not needed');
+RESET search_path;
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{nonsense}');
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{}');
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', prefix => 'x');
