@@ -592,6 +592,594 @@ CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grant
 ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gave on tables that are dropped.';
 
+-- Registry of schemas
+
+CREATE TABLE registered_table (
+  relation regclass PRIMARY KEY,
+  -- the same, as a number: after a restore it is another relation's, or nobody's
+  relid oid NOT NULL,
+  mode text NOT NULL CHECK (mode IN ('none', 'backward', 'forward', 'full', 'backward_transitive', 'forward_transitive', 'full_transitive')),
+  level text NOT NULL CHECK (level IN ('wire', 'file')),
+  major int NOT NULL CHECK (major > 0),
+  minor int NOT NULL CHECK (minor >= 0),
+  reason text,
+  registered_at timestamptz NOT NULL DEFAULT now(),
+  registered_by name NOT NULL DEFAULT session_user
+);
+REVOKE ALL ON registered_table FROM PUBLIC;
+COMMENT ON TABLE registered_table IS
+  'The tables whose schemas are kept, with the version of each now. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
+SELECT pg_catalog.pg_extension_config_dump('registered_table', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE TABLE schema_version (
+  relid oid,
+  sha256 bytea CHECK (octet_length(sha256) = 32),
+  major int NOT NULL CHECK (major > 0),
+  minor int NOT NULL CHECK (minor >= 0),
+  id bigint NOT NULL,
+  PRIMARY KEY (relid, sha256)
+) WITH (user_catalog_table = true);
+REVOKE ALL ON schema_version FROM PUBLIC;
+COMMENT ON TABLE schema_version IS
+  'Which version a whole schema of a registered table is: found by the table''s OID and the SHA-256 of its cdc.v1.Table without values of older rows, also while changes of long ago are decoded. id: of cdc.schema_detail.';
+SELECT pg_catalog.pg_extension_config_dump('schema_version', 'WHERE relid IN (SELECT relid FROM cdc.registered_table)');
+
+CREATE TABLE schema_detail (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  schema_name name NOT NULL,
+  table_name name NOT NULL,
+  major int NOT NULL,
+  minor int NOT NULL,
+  descriptor bytea NOT NULL,
+  enums jsonb NOT NULL,
+  status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deprecated', 'retired')),
+  grace_until timestamptz CHECK ((status = 'deprecated') = (grace_until IS NOT NULL)),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  created_by name NOT NULL DEFAULT session_user,
+  statement text,
+  reason text
+);
+REVOKE ALL ON schema_detail FROM PUBLIC;
+COMMENT ON TABLE schema_detail IS
+  'What a version is: descriptor, the serialized cdc.v1.Table; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not); who made it, by which statement, and why it breaks readers, if it does.';
+SELECT pg_catalog.pg_extension_config_dump('schema_detail', '');
+SELECT pg_catalog.pg_extension_config_dump('schema_detail_id_seq', '');
+COMMENT ON SEQUENCE schema_detail_id_seq IS 'Numbers of the rows of cdc.schema_detail';
+
+CREATE TABLE schema_reader (
+  consumer text,
+  relation regclass,
+  major int NOT NULL,
+  registered_at timestamptz NOT NULL DEFAULT now(),
+  registered_by name NOT NULL DEFAULT session_user,
+  PRIMARY KEY (consumer, relation)
+);
+REVOKE ALL ON schema_reader FROM PUBLIC;
+COMMENT ON TABLE schema_reader IS 'Which major version of a table a consumer reads, see cdc.register_reader().';
+SELECT pg_catalog.pg_extension_config_dump('schema_reader', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE TABLE schema_audit (
+  -- no number: a restore adds entries before those of the dump come
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  by name NOT NULL DEFAULT session_user,
+  action text NOT NULL,
+  relation text NOT NULL,
+  version text,
+  statement text,
+  reason text,
+  findings jsonb
+);
+REVOKE ALL ON schema_audit FROM PUBLIC;
+COMMENT ON TABLE schema_audit IS
+  'Who has registered, changed, deprecated, retired or dropped which schema, when, by which statement and why; findings: what it breaks. Written by the functions of the registry; nobody but the owner can change it.';
+SELECT pg_catalog.pg_extension_config_dump('schema_audit', '');
+
+CREATE FUNCTION version_changed()
+RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_version_changed';
+REVOKE ALL ON FUNCTION version_changed() FROM PUBLIC;
+COMMENT ON FUNCTION version_changed() IS 'Trigger function: tells sessions that decode that a table has another version.';
+CREATE TRIGGER version_changed AFTER INSERT OR UPDATE OR DELETE ON schema_version
+  FOR EACH ROW EXECUTE FUNCTION version_changed();
+ALTER TABLE schema_version ENABLE ALWAYS TRIGGER version_changed;
+
+CREATE FUNCTION describe_schema(relation regclass, OUT descriptor bytea, OUT defaults int2[])
+RETURNS record LANGUAGE c STRICT STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_describe_schema';
+REVOKE ALL ON FUNCTION describe_schema(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION describe_schema(regclass) IS
+  'The whole schema of a table as the registry keeps it: descriptor, its serialized cdc.v1.Table without rules, privileges and values of older rows; defaults, the attnums of the columns that have such a value. NULL for what is no table or is never sent.';
+
+CREATE FUNCTION compare_schemas(before bytea, after bytea, defaults int2[] DEFAULT '{}', OUT rule text,
+  OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT column_name text, OUT detail text)
+RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_compare_schemas';
+REVOKE ALL ON FUNCTION compare_schemas(bytea, bytea, int2[]) FROM PUBLIC;
+COMMENT ON FUNCTION compare_schemas(bytea, bytea, int2[]) IS
+  'What a change from one descriptor to another breaks, a row for each finding: backward, readers of the new one with older data; forward, readers of the old one with newer data; wire, the bytes mean something else (otherwise names and declarations). column_name NULL: the table itself. defaults: see cdc.describe_schema(). docs/schema-evolution.md has the rules. NULL arguments give no rows. ERROR XX001 for what is no cdc.v1.Table.';
+
+CREATE FUNCTION allow_breaking(reason text)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_allow_breaking';
+REVOKE ALL ON FUNCTION allow_breaking(text) FROM PUBLIC;
+COMMENT ON FUNCTION allow_breaking(text) IS
+  'Lets the rest of the current transaction break readers of registered tables on purpose: DDL that cdc.schema_enforcement would reject gets a new major version, with this reason. NULL does nothing. ERROR 22023 for an empty reason.';
+
+CREATE FUNCTION breaking_reason()
+RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_breaking_reason';
+REVOKE ALL ON FUNCTION breaking_reason() FROM PUBLIC;
+COMMENT ON FUNCTION breaking_reason() IS 'What cdc.allow_breaking() was given in the current transaction; NULL = it was not called.';
+
+CREATE FUNCTION enum_labels(relation regclass)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE used(oid) AS (
+    SELECT atttypid FROM pg_attribute WHERE attrelid = enum_labels.relation AND attnum > 0 AND NOT attisdropped
+    UNION
+    SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END
+    FROM used JOIN pg_type t USING (oid) WHERE t.typtype = 'd' OR t.typcategory = 'A')
+  SELECT coalesce(jsonb_object_agg(name, labels), '{}')
+  FROM (SELECT format_type(e.enumtypid, NULL) AS name, jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) AS labels
+        FROM pg_enum e JOIN used ON used.oid = e.enumtypid GROUP BY e.enumtypid) l
+$$;
+REVOKE ALL ON FUNCTION enum_labels(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION enum_labels(regclass) IS 'The labels of the enum types that columns of a table have, by type; {} where there are none.';
+
+-- What breaks under a mode and a level. Enum labels are no part of a descriptor.
+CREATE FUNCTION breaking_changes(before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults int2[],
+  mode text, level text, OUT rule text, OUT backward boolean, OUT forward boolean, OUT wire boolean,
+  OUT column_name text, OUT detail text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT f.* FROM (
+    SELECT * FROM cdc.compare_schemas(before, after, defaults)
+    UNION ALL
+    SELECT 'enum_label_added', false, true, false, NULL, format('type %s has label %s now', t.key, l.value)
+    FROM jsonb_each(after_enums) t, jsonb_array_elements_text(t.value) l
+    WHERE before_enums ? t.key AND NOT before_enums -> t.key ? l.value
+    UNION ALL
+    SELECT 'enum_label_renamed', true, true, false, NULL, format('type %s has no label %s any more', t.key, l.value)
+    FROM jsonb_each(before_enums) t, jsonb_array_elements_text(t.value) l
+    WHERE after_enums ? t.key AND NOT after_enums -> t.key ? l.value) f
+  WHERE (f.wire OR level = 'file')
+    AND (f.backward AND mode ~ '^(backward|full)' OR f.forward AND mode ~ '^(forward|full)')
+$$;
+REVOKE ALL ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) IS
+  'The findings of cdc.compare_schemas() and about labels of enum types that count in a mode (none, backward, forward, full, each also _transitive) and at a level (wire: bytes alone; file: names and declarations too).';
+
+CREATE FUNCTION check_compatibility(relation regclass, mode text DEFAULT NULL,
+  OUT version text, OUT rule text, OUT column_name text, OUT backward boolean, OUT forward boolean,
+  OUT wire boolean, OUT detail text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  reg cdc.registered_table;
+  now record;
+BEGIN
+  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = check_compatibility.relation;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('table %s is not registered', coalesce(check_compatibility.relation::text, 'NULL')),
+      HINT = 'cdc.register() registers it.';
+  END IF;
+  IF reg.relid <> reg.relation THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('table %s was restored: what the registry has of it is about another server', reg.relation),
+      HINT = 'Run SELECT cdc.refresh_registry();';
+  END IF;
+  IF mode IS NOT NULL AND mode !~ '^((backward|forward|full)(_transitive)?|none)$' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode: %s', quote_ident(mode)),
+      HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive.';
+  END IF;
+  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(reg.relation) AS enums INTO now FROM cdc.describe_schema(reg.relation) d;
+  RETURN QUERY
+  SELECT format('%s.%s', v.major, v.minor), f.rule, f.column_name, f.backward, f.forward, f.wire, f.detail
+  FROM (
+    SELECT v.major, v.minor, d.descriptor, d.enums, row_number() OVER (ORDER BY v.major DESC, v.minor DESC) AS age
+    FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
+    WHERE v.relid = reg.relation AND v.sha256 <> now.sha256
+      AND (d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now())) v
+  CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults,
+    coalesce(check_compatibility.mode, reg.mode), reg.level) f
+  ORDER BY v.major, v.minor;
+END $$;
+REVOKE ALL ON FUNCTION check_compatibility(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION check_compatibility(regclass, text) IS
+  'Compares a registered table as it is now with all its other versions that are active, or deprecated and in their time of grace. A row for each thing that breaks readers under the mode (NULL = the table''s); no rows: compatible. Columns as of cdc.compare_schemas(). ERROR 42704 for a table that is not registered, 55000 after a restore until cdc.refresh_registry(), 22023 for an unknown mode.';
+
+CREATE FUNCTION assert_compatible(relation regclass, mode text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  findings text;
+BEGIN
+  SELECT string_agg(format('Version %s: %s%s (%s).', c.version, c.column_name || ': ', c.detail, c.rule), E'\n')
+  INTO findings FROM cdc.check_compatibility(relation, mode) c;
+  IF findings IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('table %s is not compatible with its earlier versions', relation), DETAIL = findings,
+      HINT = 'Retire versions that nobody reads any more by cdc.retire_version().';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION assert_compatible(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION assert_compatible(regclass, text) IS
+  'ERROR (55000), with all findings, if cdc.check_compatibility() has any.';
+
+-- Takes up the schema that a registered table has now. Gives the version; raises where
+-- it breaks readers and that is rejected.
+CREATE FUNCTION record_schema(relation regclass, statement text, gate boolean, INOUT reason text, OUT version text)
+RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  reg cdc.registered_table;
+  now record;
+  known cdc.schema_version;
+  findings jsonb;
+  readers text;
+  new_major int;
+  new_minor int;
+  detail_id bigint;
+BEGIN
+  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = record_schema.relation FOR UPDATE;
+  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
+  IF now.descriptor IS NULL THEN       -- it can not be sent any more
+    RETURN;
+  END IF;
+  SELECT v.* INTO known FROM cdc.schema_version v WHERE v.relid = relation AND v.sha256 = now.sha256;
+  SELECT jsonb_agg(to_jsonb(f)) INTO findings
+  FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
+    CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, now.descriptor, now.enums, now.defaults, reg.mode, reg.level) f
+  WHERE v.relid = relation
+    AND CASE WHEN reg.mode ~ '_transitive$' THEN d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now()
+        ELSE v.major = reg.major AND v.minor = reg.minor END;
+  IF known.major = reg.major AND known.minor = reg.minor AND findings IS NULL THEN
+    UPDATE cdc.schema_detail d SET enums = now.enums WHERE d.id = known.id AND d.enums <> now.enums;
+    version := format('%s.%s', reg.major, reg.minor);
+    RETURN;
+  END IF;
+  IF findings IS NOT NULL AND gate THEN
+    reason := cdc.breaking_reason();
+    IF reason IS NULL AND current_setting('cdc.schema_enforcement') <> 'off' THEN
+      SELECT string_agg(format('%s (version %s)', r.consumer, r.major), ', ' ORDER BY r.consumer) INTO readers
+      FROM cdc.schema_reader r WHERE r.relation = record_schema.relation;
+      IF current_setting('cdc.schema_enforcement') = 'reject' THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+          MESSAGE = format('this would break readers of table %s', relation),
+          DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
+                                     FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.'),
+          HINT = format('To do it on purpose, with a new major version, call before, in the same transaction: SELECT cdc.allow_breaking(''why''); the table''s mode is %s.', reg.mode);
+      END IF;
+      RAISE WARNING USING MESSAGE = format('this breaks readers of table %s', relation),
+        DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
+                                   FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.');
+    END IF;
+  END IF;
+  IF known.major IS NOT NULL THEN        -- a schema that returns
+    new_major := known.major;
+    new_minor := known.minor;
+    UPDATE cdc.schema_detail d SET enums = now.enums, status = 'active', grace_until = NULL WHERE d.id = known.id;
+  ELSE
+    new_major := CASE WHEN findings IS NULL THEN reg.major
+             ELSE (SELECT max(v.major) + 1 FROM cdc.schema_version v WHERE v.relid = relation) END;
+    new_minor := coalesce((SELECT max(v.minor) + 1 FROM cdc.schema_version v WHERE v.relid = relation AND v.major = new_major), 0);
+    INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, statement, reason)
+    SELECT n.nspname, c.relname, new_major, new_minor, now.descriptor, now.enums, statement, reason
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
+    RETURNING d.id INTO detail_id;
+    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id) VALUES (relation, now.sha256, new_major, new_minor, detail_id);
+  END IF;
+  UPDATE cdc.registered_table r SET major = new_major, minor = new_minor WHERE r.relation = record_schema.relation;
+  version := format('%s.%s', new_major, new_minor);
+  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason, findings)
+  VALUES ('change', relation::text, version, statement, reason, findings);
+END $$;
+REVOKE ALL ON FUNCTION record_schema(regclass, text, boolean, text) FROM PUBLIC;
+COMMENT ON FUNCTION record_schema(regclass, text, boolean, text) IS
+  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.schema_enforcement counts. Part of the registry''s own functions.';
+
+CREATE FUNCTION register(relation regclass, mode text DEFAULT 'full', level text DEFAULT 'file', reason text DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  now record;
+  former cdc.schema_detail;
+  names record;
+  version text;
+BEGIN
+  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
+  IF now.descriptor IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('"%s" is not a table whose changes are sent', coalesce(relation::text, 'NULL'));
+  END IF;
+  IF mode IS NULL OR mode !~ '^((backward|forward|full)(_transitive)?|none)$' OR level IS NULL OR level NOT IN ('wire', 'file') THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode or level: %s, %s', mode, level),
+      HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive; levels: wire, file.';
+  END IF;
+  UPDATE cdc.registered_table r SET mode = register.mode, level = register.level, reason = coalesce(register.reason, r.reason)
+  WHERE r.relation = register.relation;
+  IF NOT FOUND THEN
+    SELECT n.nspname, c.relname INTO names FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
+    -- a table of that name had versions: numbers are not used again for something else
+    SELECT d.* INTO former FROM cdc.schema_detail d
+    WHERE d.schema_name = names.nspname AND d.table_name = names.relname
+    ORDER BY d.descriptor = now.descriptor DESC, d.major DESC, d.minor DESC LIMIT 1;
+    IF former.descriptor IS DISTINCT FROM now.descriptor THEN
+      INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, reason)
+      VALUES (names.nspname, names.relname, coalesce(former.major, 0) + 1, 0, now.descriptor, now.enums, reason)
+      RETURNING d.* INTO former;
+    ELSE
+      UPDATE cdc.schema_detail d SET status = 'active', grace_until = NULL WHERE d.id = former.id;
+    END IF;
+    INSERT INTO cdc.registered_table (relation, relid, mode, level, major, minor, reason)
+    VALUES (relation, relation, mode, level, former.major, former.minor, reason);
+    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id)
+    VALUES (relation, now.sha256, former.major, former.minor, former.id);
+  END IF;
+  SELECT format('%s.%s', r.major, r.minor) INTO version FROM cdc.registered_table r WHERE r.relation = register.relation;
+  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
+  VALUES ('register', relation::text, version, format('mode %s, level %s', mode, level), reason);
+  RETURN version;
+END $$;
+REVOKE ALL ON FUNCTION register(regclass, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION register(regclass, text, text, text) IS
+  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, 22023 for an unknown mode or level.';
+
+CREATE FUNCTION unregister(relation regclass, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+  DELETE FROM cdc.registered_table r WHERE r.relation = unregister.relation;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('table %s is not registered', coalesce(relation::text, 'NULL'));
+  END IF;
+  UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = relation AND d.id = v.id;
+  DELETE FROM cdc.schema_version v WHERE v.relid = relation;
+  DELETE FROM cdc.schema_reader r WHERE r.relation = unregister.relation;
+  INSERT INTO cdc.schema_audit (action, relation, reason) VALUES ('unregister', relation::text, reason);
+END $$;
+REVOKE ALL ON FUNCTION unregister(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION unregister(regclass, text) IS
+  'Keeps a table''s schemas no longer; its versions are retired, and their numbers not used again. ERROR 42704 for a table that is not registered.';
+
+CREATE FUNCTION register_reader(consumer text, relation regclass, version int DEFAULT NULL, fingerprint text DEFAULT NULL)
+RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  found int;
+BEGIN
+  IF consumer IS NULL OR num_nonnulls(version, fingerprint) <> 1 THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'consumer and either version or fingerprint must be given';
+  END IF;
+  SELECT max(v.major) INTO found FROM cdc.schema_version v
+  WHERE v.relid = relation AND (v.major = version OR left(encode(v.sha256, 'hex'), 16) = fingerprint);
+  IF found IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('table %s has no version %s', relation, coalesce(version::text, 'with fingerprint ' || fingerprint)),
+      HINT = 'The view cdc.schema_versions lists those that there are. Where a stream leaves columns out, or has values of older rows, give the version, which it tells.';
+  END IF;
+  DELETE FROM cdc.schema_reader r WHERE r.consumer = register_reader.consumer AND r.relation = register_reader.relation;
+  INSERT INTO cdc.schema_reader (consumer, relation, major) VALUES (consumer, relation, found);
+  RETURN found;
+END $$;
+REVOKE ALL ON FUNCTION register_reader(text, regclass, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION register_reader(text, regclass, int, text) IS
+  'Records that a consumer reads a major version of a table, given by its number or by the fingerprint of a whole schema (16 hexadecimal digits), and returns the number. A consumer has one version of each table; cdc.readers shows who would break. ERROR 42704 for a version that there is not, 22023 unless one of both is given.';
+
+CREATE FUNCTION retire_version(relation regclass, version int, grace interval DEFAULT NULL, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+  IF EXISTS (SELECT FROM cdc.registered_table r WHERE r.relation = retire_version.relation AND r.major = version) THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('version %s is what table %s is now', version, relation);
+  END IF;
+  UPDATE cdc.schema_detail d
+  SET status = CASE WHEN grace IS NULL THEN 'retired' ELSE 'deprecated' END, grace_until = now() + grace
+  FROM cdc.schema_version v WHERE v.relid = relation AND v.major = version AND d.id = v.id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('table %s has no version %s', relation, version);
+  END IF;
+  INSERT INTO cdc.schema_audit (action, relation, version, reason)
+  VALUES (CASE WHEN grace IS NULL THEN 'retire' ELSE 'deprecate' END, relation::text, version::text, reason);
+END $$;
+REVOKE ALL ON FUNCTION retire_version(regclass, int, interval, text) FROM PUBLIC;
+COMMENT ON FUNCTION retire_version(regclass, int, interval, text) IS
+  'Ends a major version of a table: at once, or with grace when that time has passed, until when it is deprecated. Retired versions no longer count for compatibility. ERROR 55000 for the version that the table has now, 42704 for one that there is not.';
+
+CREATE FUNCTION refresh_registry()
+RETURNS TABLE (relation regclass, version text) LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  reg cdc.registered_table;
+BEGIN
+  UPDATE cdc.schema_version v SET relid = r.relation FROM cdc.registered_table r
+  WHERE v.relid = r.relid AND r.relation <> r.relid;
+  FOR reg IN UPDATE cdc.registered_table r SET relid = r.relation WHERE r.relation <> r.relid RETURNING r.* LOOP
+    relation := reg.relation;
+    SELECT s.version INTO version FROM cdc.record_schema(reg.relation, NULL, false, 'restored') s;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION refresh_registry() FROM PUBLIC;
+COMMENT ON FUNCTION refresh_registry() IS
+  'To be called after a dump was restored: finds the registered tables again, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Until then their versions are not told, and DDL on them is not looked at.';
+
+-- Which registered tables a command may have changed.
+CREATE FUNCTION record_schemas()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  t regclass;
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
+    RETURN;
+  END IF;
+  FOR t IN
+    WITH command AS (SELECT classid, objid FROM pg_event_trigger_ddl_commands()),
+    touched(relid) AS (
+      SELECT objid FROM command WHERE classid = 'pg_class'::regclass
+      UNION
+      SELECT i.indrelid FROM command c JOIN pg_index i ON i.indexrelid = c.objid WHERE c.classid = 'pg_class'::regclass
+      UNION
+      SELECT a.attrelid FROM command c JOIN pg_type y ON y.oid = c.objid
+        JOIN pg_attribute a ON a.atttypid IN (y.oid, y.typarray) AND NOT a.attisdropped
+      WHERE c.classid = 'pg_type'::regclass
+      UNION
+      SELECT r.oid FROM command c JOIN pg_class r ON r.relnamespace = c.objid WHERE c.classid = 'pg_namespace'::regclass)
+    SELECT r.relation FROM cdc.registered_table r
+    WHERE r.relation = r.relid
+      AND r.relation IN (
+        SELECT relid FROM touched
+        UNION
+        SELECT i.inhrelid FROM touched JOIN pg_inherits i ON i.inhparent = touched.relid)
+  LOOP
+    PERFORM cdc.record_schema(t, current_query(), true, NULL);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION record_schemas() FROM PUBLIC;
+COMMENT ON FUNCTION record_schemas() IS 'Event trigger function: takes up what DDL made of registered tables, or refuses it.';
+CREATE EVENT TRIGGER cdc_record_schemas ON ddl_command_end EXECUTE FUNCTION record_schemas();
+ALTER EVENT TRIGGER cdc_record_schemas ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_record_schemas IS 'Takes up what DDL made of registered tables, or refuses it, see cdc.schema_enforcement.';
+
+CREATE FUNCTION record_drops()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  dropped record;
+  why text := cdc.breaking_reason();
+  t regclass;
+BEGIN
+  FOR dropped IN
+    SELECT o.object_identity, o.objid, r.major, r.minor, r.mode
+    FROM pg_event_trigger_dropped_objects() o JOIN cdc.registered_table r ON r.relid = o.objid AND r.relation = o.objid
+    WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0
+  LOOP
+    IF dropped.mode <> 'none' AND why IS NULL AND current_setting('cdc.schema_enforcement') = 'reject' THEN
+      RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('this would drop the registered table %s', dropped.object_identity),
+        HINT = 'Call cdc.unregister() before, or in the same transaction cdc.allow_breaking(''why'').';
+    END IF;
+    UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = dropped.objid AND d.id = v.id;
+    DELETE FROM cdc.schema_version WHERE relid = dropped.objid;
+    DELETE FROM cdc.schema_reader WHERE relation = dropped.objid;
+    DELETE FROM cdc.registered_table WHERE relation = dropped.objid;
+    INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
+    VALUES ('drop', dropped.object_identity, format('%s.%s', dropped.major, dropped.minor), current_query(), why);
+  END LOOP;
+  -- columns that went with their type, indexes of replica identities
+  FOR t IN
+    SELECT r.relation FROM cdc.registered_table r
+    WHERE r.relation = r.relid AND r.relation IN (
+      SELECT o.objid FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid <> 0
+      UNION
+      SELECT c.oid FROM pg_class c WHERE c.relreplident = 'i'
+        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident))
+  LOOP
+    PERFORM cdc.record_schema(t, current_query(), true, NULL);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION record_drops() FROM PUBLIC;
+COMMENT ON FUNCTION record_drops() IS 'Event trigger function: the same for what is dropped.';
+CREATE EVENT TRIGGER cdc_record_drops ON sql_drop EXECUTE FUNCTION record_drops();
+ALTER EVENT TRIGGER cdc_record_drops ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_record_drops IS 'Takes up that registered tables are dropped, or refuses it, see cdc.schema_enforcement.';
+
+CREATE VIEW schema_versions AS
+SELECT r.relation, d.major, d.minor, left(encode(v.sha256, 'hex'), 16) AS fingerprint,
+       (r.major, r.minor) = (d.major, d.minor) AS current,
+       CASE WHEN d.status = 'deprecated' AND d.grace_until <= pg_catalog.now() THEN 'retired' ELSE d.status END AS status,
+       d.grace_until, d.created_at, d.created_by, d.statement, d.reason
+FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid JOIN cdc.schema_detail d ON d.id = v.id;
+REVOKE ALL ON schema_versions FROM PUBLIC;
+COMMENT ON VIEW schema_versions IS
+  'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired.';
+
+CREATE VIEW readers AS
+SELECT r.consumer, r.relation, r.major AS reads, t.major AS current,
+       ARRAY(SELECT f.detail
+             FROM cdc.describe_schema(r.relation) n
+               CROSS JOIN LATERAL (
+                 SELECT d.* FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
+                 WHERE v.relid = r.relation AND v.major = r.major ORDER BY v.minor DESC LIMIT 1) d
+               CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, n.descriptor, cdc.enum_labels(r.relation), n.defaults, 'forward', t.level) f) AS breaks,
+       r.registered_at, r.registered_by
+FROM cdc.schema_reader r JOIN cdc.registered_table t ON t.relation = r.relation;
+REVOKE ALL ON readers FROM PUBLIC;
+COMMENT ON VIEW readers IS
+  'Who reads which major version of which table. breaks: what such a reader meets in data of the table as it is now, {} = nothing. Needs EXECUTE on the functions that compare.';
+
+CREATE FUNCTION export_schemas()
+RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT jsonb_build_object('schema', d.schema_name, 'table', d.table_name, 'version', format('%s.%s', d.major, d.minor),
+    'mode', r.mode, 'level', r.level, 'enums', d.enums, 'descriptor', encode(d.descriptor, 'hex'))::text
+  FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid AND (v.major, v.minor) = (r.major, r.minor)
+    JOIN cdc.schema_detail d ON d.id = v.id
+  ORDER BY d.schema_name, d.table_name
+$$;
+REVOKE ALL ON FUNCTION export_schemas() FROM PUBLIC;
+COMMENT ON FUNCTION export_schemas() IS
+  'The current versions of all registered tables, a line of JSON for each: what scripts/schema-check compares another database with.';
+
+CREATE FUNCTION check_export(line text, OUT relation text, OUT version text, OUT rule text, OUT column_name text,
+  OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT detail text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  before jsonb;
+  t regclass;
+BEGIN
+  BEGIN
+    before := line::jsonb;
+  EXCEPTION WHEN data_exception THEN
+    before := '{}';
+  END;
+  IF NOT before ?& '{schema,table,version,mode,level,enums,descriptor}' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'line is none that cdc.export_schemas() gives';
+  END IF;
+  relation := format('%I.%I', before ->> 'schema', before ->> 'table');
+  version := before ->> 'version';
+  t := to_regclass(relation);
+  IF t IS NULL AND before ->> 'mode' <> 'none' THEN
+    RETURN QUERY SELECT relation, version, 'table_dropped', NULL, true, true, true, 'there is no such table';
+  END IF;
+  RETURN QUERY
+  SELECT relation, version, f.rule, f.column_name, f.backward, f.forward, f.wire, f.detail
+  FROM cdc.describe_schema(t) n
+    CROSS JOIN LATERAL cdc.breaking_changes(decode(before ->> 'descriptor', 'hex'), before -> 'enums', n.descriptor,
+      cdc.enum_labels(t), n.defaults, before ->> 'mode', before ->> 'level') f;
+END $$;
+REVOKE ALL ON FUNCTION check_export(text) FROM PUBLIC;
+COMMENT ON FUNCTION check_export(text) IS
+  'Compares the table of this name, registered or not, with a line that cdc.export_schemas() gave elsewhere. A row for each thing that breaks readers; no rows: compatible. NULL gives no rows. ERROR 22023 for another text.';
+
 -- Metadata of transactions
 
 CREATE FUNCTION set_metadata(key text, value text)

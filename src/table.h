@@ -48,6 +48,7 @@ typedef struct CdcTable
 	uint32	   *types;			/* whose names are in the descriptor: their hash values
 								 * in the system cache TYPEOID */
 	uint64		fingerprint;
+	uint32		version;		/* of the whole schema in the registry; 0: none */
 	int			descriptor_len;
 	char	   *descriptor;		/* the serialized cdc.v1.Table */
 } CdcTable;
