@@ -639,6 +639,8 @@ CREATE TABLE schema_detail (
   statement text,
   reason text
 );
+CREATE INDEX schema_detail_names ON schema_detail (schema_name, table_name);
+COMMENT ON INDEX schema_detail_names IS 'Finds former versions of a table''s name';
 REVOKE ALL ON schema_detail FROM PUBLIC;
 COMMENT ON TABLE schema_detail IS
   'What a version is: descriptor, the serialized cdc.v1.Table; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not); who made it, by which statement, and why it breaks readers, if it does.';
@@ -869,7 +871,7 @@ BEGIN
     new_minor := known.minor;
     UPDATE cdc.schema_detail d SET enums = now.enums, status = 'active', grace_until = NULL WHERE d.id = known.id;
   ELSE
-    new_major := CASE WHEN findings IS NULL THEN reg.major
+    new_major := CASE WHEN findings IS NULL AND gate THEN reg.major
              ELSE (SELECT max(v.major) + 1 FROM cdc.schema_version v WHERE v.relid = relation) END;
     new_minor := coalesce((SELECT max(v.minor) + 1 FROM cdc.schema_version v WHERE v.relid = relation AND v.major = new_major), 0);
     INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, statement, reason)
@@ -885,7 +887,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION record_schema(regclass, text, boolean, text) FROM PUBLIC;
 COMMENT ON FUNCTION record_schema(regclass, text, boolean, text) IS
-  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.schema_enforcement counts. Part of the registry''s own functions.';
+  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.schema_enforcement counts; without it, which is after a restore, another schema is always a new major version. Part of the registry''s own functions.';
 
 CREATE FUNCTION register(relation regclass, mode text DEFAULT 'full', level text DEFAULT 'file', reason text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -1031,29 +1033,32 @@ RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+  commands record;
+  touched oid[];
   t regclass;
 BEGIN
   IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
     RETURN;
   END IF;
+  SELECT array_agg(objid) FILTER (WHERE classid = 'pg_class'::regclass) AS relations,
+    array_agg(objid) FILTER (WHERE classid = 'pg_type'::regclass) AS types,
+    array_agg(objid) FILTER (WHERE classid = 'pg_namespace'::regclass) AS schemas
+  INTO commands FROM pg_event_trigger_ddl_commands();
+  touched := commands.relations
+    || ARRAY(SELECT indrelid FROM pg_index WHERE indexrelid = ANY (commands.relations))
+    || ARRAY(SELECT inhrelid FROM pg_inherits WHERE inhparent = ANY (commands.relations));
+  IF commands.types IS NOT NULL THEN
+    touched := touched || ARRAY(
+      SELECT r.relid FROM cdc.registered_table r JOIN pg_attribute a ON a.attrelid = r.relid AND a.attnum > 0
+        JOIN pg_type y ON y.oid = a.atttypid
+      WHERE y.oid = ANY (commands.types) OR y.typelem = ANY (commands.types) OR y.typbasetype = ANY (commands.types));
+  END IF;
+  IF commands.schemas IS NOT NULL THEN
+    touched := touched || ARRAY(
+      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid WHERE c.relnamespace = ANY (commands.schemas));
+  END IF;
   FOR t IN
-    WITH command AS (SELECT classid, objid FROM pg_event_trigger_ddl_commands()),
-    touched(relid) AS (
-      SELECT objid FROM command WHERE classid = 'pg_class'::regclass
-      UNION
-      SELECT i.indrelid FROM command c JOIN pg_index i ON i.indexrelid = c.objid WHERE c.classid = 'pg_class'::regclass
-      UNION
-      SELECT a.attrelid FROM command c JOIN pg_type y ON y.oid = c.objid
-        JOIN pg_attribute a ON a.atttypid IN (y.oid, y.typarray) AND NOT a.attisdropped
-      WHERE c.classid = 'pg_type'::regclass
-      UNION
-      SELECT r.oid FROM command c JOIN pg_class r ON r.relnamespace = c.objid WHERE c.classid = 'pg_namespace'::regclass)
-    SELECT r.relation FROM cdc.registered_table r
-    WHERE r.relation = r.relid
-      AND r.relation IN (
-        SELECT relid FROM touched
-        UNION
-        SELECT i.inhrelid FROM touched JOIN pg_inherits i ON i.inhparent = touched.relid)
+    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
   LOOP
     PERFORM cdc.record_schema(t, current_query(), true, NULL);
   END LOOP;
@@ -1070,9 +1075,14 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   dropped record;
-  why text := cdc.breaking_reason();
+  why text;
+  touched oid[];
   t regclass;
 BEGIN
+  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
+    RETURN;
+  END IF;
+  why := cdc.breaking_reason();
   FOR dropped IN
     SELECT o.object_identity, o.objid, r.major, r.minor, r.mode
     FROM pg_event_trigger_dropped_objects() o JOIN cdc.registered_table r ON r.relid = o.objid AND r.relation = o.objid
@@ -1090,14 +1100,16 @@ BEGIN
     INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
     VALUES ('drop', dropped.object_identity, format('%s.%s', dropped.major, dropped.minor), current_query(), why);
   END LOOP;
-  -- columns that went with their type, indexes of replica identities
+  -- columns that went with their type
+  touched := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
+                   WHERE o.classid = 'pg_class'::regclass AND o.objsubid <> 0);
+  IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'index') THEN
+    touched := touched || ARRAY(
+      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid
+      WHERE c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident));
+  END IF;
   FOR t IN
-    SELECT r.relation FROM cdc.registered_table r
-    WHERE r.relation = r.relid AND r.relation IN (
-      SELECT o.objid FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid <> 0
-      UNION
-      SELECT c.oid FROM pg_class c WHERE c.relreplident = 'i'
-        AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident))
+    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
   LOOP
     PERFORM cdc.record_schema(t, current_query(), true, NULL);
   END LOOP;
