@@ -231,6 +231,7 @@ CREATE TABLE redaction_rule (
   prefix int,
   suffix int,
   filler text,
+  path text,
   reason text,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by name NOT NULL DEFAULT session_user,
@@ -238,11 +239,11 @@ CREATE TABLE redaction_rule (
   CONSTRAINT by_column_or_pattern CHECK (num_nulls(relation, attnum, schema_name, table_name, column_name)
     = CASE WHEN column_pattern IS NULL THEN 0 ELSE 5 END),
   -- what decoding reads must not be stored out of line
-  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler)) <= 1000)
+  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler, path)) <= 1000)
 ) WITH (user_catalog_table = true);
 ALTER TABLE redaction_rule
   ALTER column_pattern SET STORAGE MAIN, ALTER method SET STORAGE MAIN, ALTER value SET STORAGE MAIN,
-  ALTER filler SET STORAGE MAIN;
+  ALTER filler SET STORAGE MAIN, ALTER path SET STORAGE MAIN;
 REVOKE ALL ON redaction_rule FROM PUBLIC;
 COMMENT ON TABLE redaction_rule IS
   'The rules of redaction, and those that follow one for other columns and partitions. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
@@ -304,9 +305,9 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason, follows)
+    method, value, length, prefix, suffix, filler, path, reason, follows)
   SELECT DISTINCT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, coalesce(r.follows, r.id)
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, coalesce(r.follows, r.id)
   FROM cdc.redaction_rule r
     JOIN LATERAL (
       -- what bears the names, what is covered by number, and the partitions of both
@@ -397,9 +398,16 @@ REVOKE ALL ON FUNCTION check_method(text, text, int, int, int, text) FROM PUBLIC
 COMMENT ON FUNCTION check_method(text, text, int, int, int, text) IS
   'ERROR (22023) unless there is such a method of redaction, and it takes these parameters.';
 
+CREATE FUNCTION check_path(path text, type regtype)
+RETURNS void LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_check_path';
+REVOKE ALL ON FUNCTION check_path(text, regtype) FROM PUBLIC;
+COMMENT ON FUNCTION check_path(text, regtype) IS
+  'ERROR (22023) unless the type is json, jsonb or a domain over them, and it is a path into its values as cdc.redact() takes them. NULL is fine.';
+
 CREATE FUNCTION redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
-  reason text DEFAULT NULL, force boolean DEFAULT false)
+  path text DEFAULT NULL, reason text DEFAULT NULL, force boolean DEFAULT false)
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -409,7 +417,7 @@ DECLARE
   result bigint;
 BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
-  SELECT c.relkind, n.nspname, c.relname, a.attnum,
+  SELECT c.relkind, n.nspname, c.relname, a.attnum, a.atttypid,
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)
             AND (i.indisreplident OR i.indisprimary)) AS is_key
   INTO col
@@ -425,26 +433,27 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'undefined_column',
       MESSAGE = format('column "%s" of table %s does not exist', column_name, relation);
   END IF;
-  IF col.is_key AND method <> 'hash' AND NOT force THEN
+  PERFORM cdc.check_path(path, col.atttypid);
+  IF col.is_key AND (method <> 'hash' OR path IS NOT NULL) AND NOT force THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = format('column "%s" is part of the key of table %s', column_name, relation),
       DETAIL = 'Consumers find rows by the key; one that is not sent whole or hashed is none, and then they have no way to tell which row an UPDATE or DELETE has met.',
-      HINT = 'Use method hash, which keeps equal keys equal, or force => true.';
+      HINT = 'Use method hash for the whole value, which keeps equal keys equal, or force => true.';
   END IF;
   IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
     PERFORM cdc.rotate_redaction_secret();
   END IF;
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason)
+    method, value, length, prefix, suffix, filler, path, reason)
   VALUES (relation, col.attnum, col.nspname, col.relname, column_name,
     method, value, length, prefix, suffix,
-    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
+    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, path, reason)
   RETURNING id INTO result;
   -- its partitions
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason, follows)
+    method, value, length, prefix, suffix, filler, path, reason, follows)
   SELECT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.id
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, r.id
   FROM cdc.redaction_rule r CROSS JOIN pg_partition_tree(r.relation) t
     JOIN pg_class c ON c.oid = t.relid AND c.oid <> r.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -452,9 +461,9 @@ BEGIN
   WHERE r.id = result;
   RETURN result;
 END $$;
-REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) IS
-  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. Returns the rule''s id. ERROR 22023 for a wrong method or parameter, 55000 for a key column unless hashed or forced.';
+REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
+  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. With path the rule is about parts of json and jsonb values: $, then steps .name, ."any name", .* (every member) and [*] (every element), lax: what is not there is no matter, members of an array are those of its elements, [*] of what is no array is the value itself. A scalar at the end of it becomes a string made of its text, null stays null, drop removes the member or element; null, constant and drop take the place of objects and arrays, too. A value that is not what the path expects is withheld whole (an empty text). Rules with several paths all count; hash and stricter ones for the whole column beat them, weaker ones beside them withhold it. Returns the rule''s id. ERROR 22023 for a wrong method, parameter, path or a path where there is no JSON, 55000 for a key column unless hashed as a whole or forced.';
 
 CREATE FUNCTION redact_matching(column_pattern text, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
@@ -521,7 +530,7 @@ SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
                      WHERE (k.relation = s.relid AND k.attnum = sa.attnum)
                        OR (k.schema_name = sn.nspname AND k.table_name = sc.relname AND k.column_name = sa.attname)) END
              ORDER BY 1) AS covers,
-       r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
+       r.path, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
 FROM cdc.redaction_rule r
 WHERE r.follows IS NULL;
 REVOKE ALL ON redaction_rules FROM PUBLIC;

@@ -14,6 +14,7 @@
 
 #include "compat.h"
 #include "encode.h"
+#include "jsonredact.h"
 #include "redact.h"
 #include "wire.h"
 
@@ -31,6 +32,7 @@ static const struct
 	[CDC_METHOD_HASH] = {"hash", 1, CDC__V1__REDACTION__REDACTION_HASH},
 	[CDC_METHOD_MASK] = {"mask", 2, CDC__V1__REDACTION__REDACTION_MASK},
 	[CDC_METHOD_CONSTANT] = {"constant", 3, CDC__V1__REDACTION__REDACTION_CONSTANT},
+	[CDC_METHOD_PATH] = {NULL, 3, CDC__V1__REDACTION__REDACTION_PATH},
 	[CDC_METHOD_NULL] = {"null", 4, CDC__V1__REDACTION__REDACTION_NULL},
 	[CDC_METHOD_DROP] = {"drop", 5, CDC__V1__REDACTION__REDACTION_DROP},
 	[CDC_METHOD_WITHHELD] = {NULL, 6, CDC__V1__REDACTION__REDACTION_WITHHELD},
@@ -193,14 +195,35 @@ cdc_redact_text(StringInfo out, const CdcRedaction *r, const char *text, int len
 		case CDC_METHOD_HASH:
 			hash(out, r, text, len);
 			break;
+		case CDC_METHOD_PATH:
 		case CDC_METHOD_NULL:
 		case CDC_METHOD_DROP:
 		case CDC_METHOD_WITHHELD:
-			elog(ERROR, "method %d sends nothing", r->method);
+			elog(ERROR, "method %d makes no text", r->method);
 	}
 }
 
 /* --- the encoder ---------------------------------------------------------- */
+
+/* What an encoder keeps between values. */
+typedef struct CdcScratch
+{
+	bool		warned;			/* that a value is withheld */
+} CdcScratch;
+
+/* What stands for a value that is not what a path expects: empty, which no JSON
+ * is. Anybody may write one, so it is told once. */
+static void
+withhold(StringInfo out, int body, CdcScratch *scratch)
+{
+	out->len = body;
+	if (scratch->warned)
+		return;
+	scratch->warned = true;
+	ereport(WARNING,
+			(errmsg("a value is withheld, since it is not what the path of a rule of redaction expects"),
+			 errdetail("Further values of this column are withheld without a warning.")));
+}
 
 /* The value's text in UTF-8 as the stream would have it, behind `text->len`:
  * written by the type's own way to text, into a field of its own. */
@@ -220,7 +243,11 @@ encode_redacted(StringInfo out, const CdcCodec *codec, Datum value)
 	appendBinaryStringInfo(out, codec->tag, codec->taglen);
 	appendStringInfoChar(out, 0);	/* its length */
 	body = out->len;
-	cdc_redact_text(out, codec->redaction, field.data, (int) field.len);
+	if (codec->redaction->method != CDC_METHOD_PATH)
+		cdc_redact_text(out, codec->redaction, field.data, (int) field.len);
+	else if (!cdc_json_redact(out, codec->redaction->inside, codec->redaction->ninside,
+							  field.data, (int) field.len))
+		withhold(out, body, codec->scratch);
 	cdc_msg_end(out, body);
 	pfree(scratch.data);
 }
@@ -237,5 +264,7 @@ cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid, const CdcRedaction
 	codec->encode = encode_redacted;
 	codec->plain = plain;
 	codec->redaction = redaction;
+	codec->scratch = palloc0(sizeof(CdcScratch));
+	codec->may_raise |= redaction->method == CDC_METHOD_PATH;
 	cdc_codec_set_tag(codec, field);
 }

@@ -25,6 +25,7 @@ typedef enum CdcMethod
 	CDC_METHOD_HASH,
 	CDC_METHOD_MASK,
 	CDC_METHOD_CONSTANT,
+	CDC_METHOD_PATH,			/* inside of JSON: made of rules, never a rule's own */
 	CDC_METHOD_NULL,
 	CDC_METHOD_DROP,
 	CDC_METHOD_WITHHELD
@@ -47,6 +48,8 @@ typedef struct CdcRedaction
 	int			suffix;
 	const char *filler;			/* mask, partial, email: UTF-8 */
 	const CdcSecret *secret;
+	const struct CdcJsonRule *inside;	/* path: see jsonredact.h */
+	int			ninside;
 } CdcRedaction;
 
 /* By its name in SQL; false when there is none. */
