@@ -69,6 +69,7 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.unredact(0)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.rotate_redaction_secret()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.check_method('mask', NULL, NULL, NULL, NULL, NULL)$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.check_path('$.a', 'json')$$, '42501', '42501', 'ok', 'ok'),
   ($$DELETE FROM cdc.redaction_rule$$, '42501', '42501', '42501', '42501'),
   ($$INSERT INTO cdc.redaction_audit (about, action, rule) VALUES ('x', 'x', '{}')$$, '42501', '42501', '42501', '42501'),
   ($$UPDATE cdc.redaction_audit SET by = 'x'$$, '42501', '42501', '42501', '42501'),
