@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "hmac.h"
 #include "typcodec.h"
 
 /* Bytes of a secret for `hash`. */
@@ -35,7 +36,7 @@ typedef enum CdcMethod
 typedef struct CdcSecret
 {
 	int			number;			/* 0: there is none */
-	uint8		bytes[CDC_SECRET_BYTES];
+	CdcHmacKey	key;
 } CdcSecret;
 
 /* How a column is redacted. What it points to outlives it. */
