@@ -88,7 +88,7 @@ COMMENT ON VIEW slots IS
 
 CREATE FUNCTION slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
-  OUT dropped_metadata bigint)
+  OUT withheld_values bigint, OUT dropped_metadata bigint)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'cdc_slot_counters';
 REVOKE ALL ON FUNCTION slot_counters(name) FROM PUBLIC;
@@ -101,7 +101,7 @@ FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.sl
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
 REVOKE ALL ON stats FROM PUBLIC;
 COMMENT ON VIEW stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; dropped_metadata: entries beyond the limits of a transaction.';
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
 
 -- Reading
 

@@ -217,7 +217,8 @@ cdc_redact_text(StringInfo out, const CdcRedaction *r, const char *text, int len
 typedef struct CdcScratch
 {
 	StringInfoData text;		/* of the value, as a field */
-	bool		warned;			/* that a value is withheld */
+	bool	   *withheld;		/* to be set when a value is */
+	bool		warned;			/* of that */
 } CdcScratch;
 
 /* Beyond that memory is given back. */
@@ -229,6 +230,7 @@ static void
 withhold(StringInfo out, int body, CdcScratch *scratch)
 {
 	out->len = body;
+	*scratch->withheld = true;
 	if (scratch->warned)
 		return;
 	scratch->warned = true;
@@ -300,7 +302,8 @@ may_raise(const CdcRedaction *r)
 }
 
 void
-cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid, const CdcRedaction *redaction)
+cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid, const CdcRedaction *redaction,
+					bool *withheld)
 {
 	CdcCodec   *plain = palloc(sizeof(CdcCodec));
 	CdcScratch *scratch = palloc0(sizeof(CdcScratch));
@@ -308,6 +311,7 @@ cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid, const CdcRedaction
 
 	cdc_codec_init_text(plain, 1, typid);
 	initStringInfo(&scratch->text);
+	scratch->withheld = withheld;
 	*codec = *plain;
 	if (!needs_text(redaction))
 		codec->may_raise = codec->needs_settings = false;

@@ -74,11 +74,12 @@ extern bool cdc_redaction_equal(const CdcRedaction *a, const CdcRedaction *b);
 
 /*
  * Makes a codec that writes the redacted text of values of a type into field
- * `field`. The codec keeps its own type. Allocates in the current memory context;
+ * `field`, and sets *withheld when a value is not what a path expects. The codec
+ * keeps its own type. Allocates in the current memory context;
  * needs a transaction.
  */
 extern void cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid,
-								const CdcRedaction *redaction);
+								const CdcRedaction *redaction, bool *withheld);
 
 /* Appends what stands for a text in UTF-8. */
 extern void cdc_redact_text(StringInfo out, const CdcRedaction *redaction,
