@@ -305,7 +305,7 @@ apply_rules(const RuleSet *set, const Subject *subject, AttrNumber attnum, const
 		if (rule->path != NULL && other->method != CDC_METHOD_WITHHELD)
 			add_inside(verdict, rule);
 		else if (verdict->strictest == NULL ||
-			cdc_method_stricter(other->method, verdict->strictest->method))
+				 cdc_method_stricter(other->method, verdict->strictest->method))
 		{
 			verdict->strictest = other;
 			verdict->contradiction = false;
