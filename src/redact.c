@@ -291,13 +291,14 @@ encode_redacted(StringInfo out, const CdcCodec *codec, Datum value)
 	}
 }
 
-/* A mask of several bytes a character can be very long: 10 bytes of a numeric are
- * 131072 digits. */
+/* A mask of several bytes a character may be too long for an event where text is much
+ * longer than what is stored: 10 bytes of a numeric are 131072 digits. */
 static bool
-may_raise(const CdcRedaction *r)
+may_raise(const CdcRedaction *r, const CdcCodec *plain)
 {
 	return (r->method == CDC_METHOD_HASH && CDC_HMAC_RAISES) ||
-		(r->method == CDC_METHOD_MASK && r->length < 0 && strlen(r->filler) > 4) ||
+		(r->method == CDC_METHOD_MASK && r->length < 0 && strlen(r->filler) > 1 &&
+		 plain->encode != cdc_encode_varlena_text) ||
 		r->method == CDC_METHOD_PATH;
 }
 
@@ -320,6 +321,6 @@ cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid, const CdcRedaction
 	codec->plain = plain;
 	codec->redaction = redaction;
 	codec->scratch = scratch;
-	codec->may_raise |= may_raise(redaction);
+	codec->may_raise |= may_raise(redaction, plain);
 	cdc_codec_set_tag(codec, field);
 }
