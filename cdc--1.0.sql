@@ -506,20 +506,23 @@ COMMENT ON FUNCTION unredact(bigint, text) IS
 
 CREATE VIEW redaction_rules AS
 SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
-       ARRAY(SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
-             FROM pg_catalog.pg_attribute a
-               JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-               AND CASE WHEN r.column_pattern IS NOT NULL THEN a.attname::text ILIKE r.column_pattern
-                   ELSE EXISTS (
-                     SELECT FROM (SELECT c.oid AS relid UNION SELECT p.relid FROM pg_catalog.pg_partition_ancestors(c.oid) p) s
-                       JOIN pg_catalog.pg_class sc ON sc.oid = s.relid
-                       JOIN pg_catalog.pg_namespace sn ON sn.oid = sc.relnamespace
-                       JOIN pg_catalog.pg_attribute sa ON sa.attrelid = s.relid AND sa.attname = a.attname
-                       JOIN cdc.redaction_rule k ON k.id = r.id OR k.follows = r.id
-                     WHERE (k.relation = s.relid AND k.attnum = sa.attnum)
-                       OR (k.schema_name = sn.nspname AND k.table_name = sc.relname AND k.column_name = sa.attname)) END
+       ARRAY(SELECT DISTINCT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
+             FROM (SELECT k.relation::oid AS relid, a.attname
+                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attnum
+                   WHERE k.id = r.id OR k.follows = r.id
+                   UNION
+                   SELECT c.oid, k.column_name
+                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_namespace n ON n.nspname = k.schema_name
+                     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
+                   WHERE k.id = r.id OR k.follows = r.id
+                   UNION
+                   SELECT a.attrelid, a.attname
+                   FROM pg_catalog.pg_attribute a
+                   WHERE r.column_pattern IS NOT NULL AND a.attname::text ILIKE r.column_pattern) s
+               CROSS JOIN LATERAL (SELECT s.relid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(s.relid) p) m
+               JOIN pg_catalog.pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
              ORDER BY 1) AS covers,
        r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
 FROM cdc.redaction_rule r
@@ -597,6 +600,7 @@ COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gav
 CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -828,8 +832,8 @@ BEGIN
       || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END
     FROM acl a JOIN grantee g ON g.via = a.grantee
     UNION ALL
-    SELECT s.role, 'cdc.check_privileges is off', 'is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
-    FROM setting s WHERE s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    SELECT s.role, 'cdc.check_privileges is off', 'having REPLICATION, is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
+    FROM setting s WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
     UNION ALL
     SELECT s.role, 'the secret of hashes', 'lo_compat_privileges is on: reads all large objects' || s.set_by, s.statements
     FROM setting s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
@@ -847,6 +851,7 @@ CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OU
   OUT finding text, OUT detail text, OUT advice text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
+SET jit = off
 AS $$
 WITH rule AS (
   SELECT r.*, to_jsonb(r) ->> 'path' AS json_path,
