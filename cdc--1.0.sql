@@ -1,5 +1,6 @@
--- The SQL surface of cdc. Everything runs with the caller's privileges and is
--- granted to nobody: an administrator grants what a role needs.
+-- The SQL surface of cdc. Everything runs with the caller's privileges, but for what
+-- writes rules and reports, and is granted to nobody: an administrator grants what a
+-- role needs.
 \echo Use "CREATE EXTENSION cdc" to load this file. \quit
 
 COMMENT ON SCHEMA cdc IS
