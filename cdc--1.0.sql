@@ -473,6 +473,12 @@ BEGIN
       MESSAGE = 'column_pattern must not be empty',
       HINT = 'For example: ''%email%''.';
   END IF;
+  -- LIKE raises an error at it, so that the rules could not be shown any more
+  IF column_pattern ~ '(^|[^\\])(\\\\)*\\$' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'column_pattern must not end with a single backslash',
+      HINT = 'Two of them are a backslash.';
+  END IF;
   IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
     PERFORM cdc.rotate_redaction_secret();
   END IF;

@@ -323,6 +323,7 @@ sql(q{SELECT cdc.redact('shop.customers', 'email', 'hash')});
 
 # What the documentation says of REPLICATION is so.
 like(as('warehouse', 'SELECT * FROM shop.customers'), $denied, 'warehouse may not SELECT');
+is(found(as('warehouse', q{SELECT cdc.table_schema('shop.customers'), cdc.proto('shop.customers'); SELECT encode(b, 'escape') FROM cdc.snapshot('shop.customers') b})), '', 'its schemas and snapshots have nothing');
 foreach (q{SET cdc.check_privileges = off; SELECT cdc.snapshot('shop.hidden')}, q{SELECT cdc.fingerprint('shop.customers'); SET cdc.check_privileges = off; SELECT cdc.snapshot('shop.hidden')})
 {
 	my $result = as('warehouse', $_);
