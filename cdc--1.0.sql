@@ -939,6 +939,13 @@ WITH rule AS (
       WHEN s.n_distinct IS NOT NULL THEN format('%s different values', s.n_distinct) END AS why) w
   WHERE e.method = 'hash' AND e.json_path IS NULL AND w.why IS NOT NULL
   UNION ALL
+  SELECT e.relid, e.attname, e.id, 'no secret', 'the secret of hashes is not there: the value is withheld',
+    'restore its large object, or SELECT cdc.rotate_redaction_secret()'
+  FROM effective e
+  WHERE e.method = 'hash' AND NOT EXISTS (
+    SELECT FROM (SELECT s.large_object FROM cdc.redaction_secret s ORDER BY s.number DESC LIMIT 1) s
+      JOIN pg_largeobject_metadata l ON l.oid = s.large_object)
+  UNION ALL
   SELECT e.relid, e.attname, e.id, 'part of the key',
     format('method %s, so that events of the table have no key', e.method), 'use hash, or another key (REPLICA IDENTITY USING INDEX)'
   FROM effective e JOIN (SELECT DISTINCT relid, attnum FROM key_column) k USING (relid, attnum)
@@ -995,7 +1002,7 @@ ORDER BY f.relid::regclass::text, f.attname, f.finding, f.detail, f.id
 $$;
 REVOKE ALL ON FUNCTION redaction_report() FROM PUBLIC;
 COMMENT ON FUNCTION redaction_report() IS
-  'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
+  'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
 
 -- Metadata of transactions
 

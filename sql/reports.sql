@@ -240,6 +240,10 @@ SELECT cdc.redact_matching('password', 'drop') AS password \gset
 TABLE rep.leaks;
 SELECT cdc.redact('rep.people', 'domain', 'drop') IS NOT NULL AS domain;
 TABLE rep.leaks;
+BEGIN;
+SELECT lo_unlink(large_object) AS gone FROM cdc.redaction_secret ORDER BY number DESC LIMIT 1;
+TABLE rep.leaks;
+ROLLBACK;
 CREATE PUBLICATION cdc_regress_filter FOR TABLE rep.people WHERE (email LIKE 'a%' AND n > 1);
 TABLE rep.leaks;
 DROP PUBLICATION cdc_regress_filter;
