@@ -249,6 +249,7 @@ foreach ('SELECT * FROM shop.customers', q{SELECT * FROM cdc.fetch('billing')}, 
 	is(found($result), '', '... finds nothing') if found($result) ne '';
 }
 like(as('cdc_admin', 'SELECT count(*) > 0 FROM cdc.redaction_audit; SELECT slot_name FROM cdc.slots ORDER BY 1; SELECT count(*) FROM cdc.redaction_rules'), qr/^t\nbilling\n/m, 'and sees what it is for');
+is(as('cdc_admin', 'SELECT * FROM cdc.security_report()'), sql('SELECT * FROM cdc.security_report()') . "\n", 'its report is that of a superuser');
 
 # --- the consumer with REPLICATION: what stands in the socket ------------------
 
