@@ -190,6 +190,11 @@ my @attempts = (
 	[ 'CREATE FUNCTION cdc.check_method(text, text, int, int, int, name) RETURNS void LANGUAGE sql AS $$$$', $denied ],
 	# the cursor of a snapshot that is being read: it has the rights of the table's owner
 	[ q{BEGIN; DECLARE c CURSOR FOR SELECT length(cdc.snapshot('shop.customers')) > 0; FETCH c; SELECT name, statement FROM pg_cursors WHERE name <> 'c'; FETCH ALL FROM "<unnamed portal 1>"; ROLLBACK}, qr/cursor "<unnamed portal 1>" does not exist/ ],
+	# errors, with all that is said of them
+	[ q{SELECT cdc.snapshot('shop.failing', options => '{publication_names,failing}')}, qr/^\\x/m ],
+	[ q{SELECT cdc.snapshot('shop.failing', options => '{publication_names,failing,on_error,stop}')}, qr/ERROR/ ],
+	[ q{SET client_encoding = 'SQL_ASCII'; SET bytea_output = escape; SELECT cdc.snapshot('shop.failing', options => '{on_error,stop}')}, qr/open/ ],
+	[ q{SET statement_timeout = '1ms'; SELECT cdc.snapshot('shop.customers') FROM generate_series(1, 50)}, qr/ERROR/ ],
 	# objects of its own with the names of others
 	[ q{CREATE TEMP TABLE read_grant AS SELECT 1 AS id, 'billing'::regrole AS role, 'shop.hidden'::regclass AS relation; CREATE TEMP TABLE redaction_rule (id int); SET search_path = pg_temp, cdc; SELECT cdc.snapshot('shop.hidden')}, $denied ],
 	[ q{CREATE FUNCTION pg_temp.steal(bigint, bigint) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', (SELECT email FROM shop.customers LIMIT 1); RETURN true; END'; CREATE OPERATOR pg_temp.>= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = pg_temp.steal); SET search_path = pg_temp, pg_catalog; SELECT count(*) || ' batches' FROM cdc.snapshot('shop.customers', from_key => '{1}')}, qr/^\d+ batches$/m ],

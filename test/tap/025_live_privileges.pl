@@ -209,6 +209,17 @@ foreach my $first ('SELECT 1', q{SELECT pg_logical_slot_peek_changes('one', NULL
 	is(rows(split /\n/, $o), '', "SET after $first: nothing is sent");
 	like($e, qr/permission denied to set parameter/, 'refused');
 }
+# a database's owner, a role for itself
+foreach ('ALTER DATABASE postgres SET cdc.check_privileges = off', 'ALTER ROLE reader SET cdc.check_privileges = off', 'ALTER ROLE reader IN DATABASE postgres SET cdc.check_privileges = off')
+{
+	foreach my $first ('SELECT 1', 'LOAD $$cdc$$')
+	{
+		my ($o, $e);
+		$node->psql('postgres', "$first; SET ROLE " . (/DATABASE postgres SET/ && !/IN/ ? 'owner' : 'reader') . "; $_", stdout => \$o, stderr => \$e, on_error_stop => 0);
+		like($e, qr/permission denied|must be/, "$_, after $first: refused");
+	}
+}
+is(sql(q{SELECT count(*) FROM cdc.security_report() WHERE way ~ 'check_privileges'}), '0', 'nothing of this is in force');
 # superusers can, for a role
 sql('SELECT cdc.copy_slot($$two$$, $$unchecked$$); ALTER ROLE reader SET cdc.check_privileges = off');
 ($out, $err) = tried('unchecked', '');
