@@ -38,7 +38,7 @@ slot($node, $_) for qw(live one two again);
 
 # --- while the consumer is connected -------------------------------------------
 
-my $file = "$PostgreSQL::Test::Utils::tmp_check/live.json";
+my $file = "$PostgreSQL::Test::Utils::tmp_check/privileges.json";
 sub connect_reader
 {
 	local $ENV{PGUSER} = 'reader';
