@@ -68,6 +68,8 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.redact_matching('never%', 'mask')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.unredact(0)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.rotate_redaction_secret()$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT * FROM cdc.security_report()$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT * FROM cdc.redaction_report()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.check_method('mask', NULL, NULL, NULL, NULL, NULL)$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.check_path('$.a', 'json')$$, '42501', '42501', 'ok', 'ok'),
   ($$DELETE FROM cdc.redaction_rule$$, '42501', '42501', '42501', '42501'),

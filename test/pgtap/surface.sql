@@ -30,6 +30,8 @@ INSERT INTO expected VALUES
   ('rules_changed', '', 'trigger', 'c', 'v', false, 'u', false),
   ('audit_rules', '', 'trigger', 'plpgsql', 'v', false, 'u', false),
   ('follow_rules', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('security_report', '', 'record', 'plpgsql', 's', false, 'u', true),
+  ('redaction_report', '', 'record', 'sql', 's', false, 'u', true),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
   ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 'u', false),
   ('proto', 'relation regclass', 'text', 'c', 's', true, 'u', false),
@@ -65,7 +67,7 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants'), proname || ' is SECURITY INVOKER, unless it writes rules')
+SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants', 'security_report', 'redaction_report'), proname || ' is SECURITY INVOKER, unless it writes rules or reports')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
