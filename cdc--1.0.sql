@@ -1,5 +1,6 @@
--- The SQL surface of cdc. Everything runs with the caller's privileges and is
--- granted to nobody: an administrator grants what a role needs.
+-- The SQL surface of cdc. Everything runs with the caller's privileges, but for what
+-- writes rules and reports, and is granted to nobody: an administrator grants what a
+-- role needs.
 \echo Use "CREATE EXTENSION cdc" to load this file. \quit
 
 COMMENT ON SCHEMA cdc IS
@@ -88,7 +89,7 @@ COMMENT ON VIEW slots IS
 
 CREATE FUNCTION slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
-  OUT dropped_metadata bigint)
+  OUT withheld_values bigint, OUT dropped_metadata bigint)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'cdc_slot_counters';
 REVOKE ALL ON FUNCTION slot_counters(name) FROM PUBLIC;
@@ -101,7 +102,7 @@ FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.sl
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
 REVOKE ALL ON stats FROM PUBLIC;
 COMMENT ON VIEW stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; dropped_metadata: entries beyond the limits of a transaction.';
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
 
 -- Reading
 
@@ -231,6 +232,7 @@ CREATE TABLE redaction_rule (
   prefix int,
   suffix int,
   filler text,
+  path text,
   reason text,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by name NOT NULL DEFAULT session_user,
@@ -238,11 +240,11 @@ CREATE TABLE redaction_rule (
   CONSTRAINT by_column_or_pattern CHECK (num_nulls(relation, attnum, schema_name, table_name, column_name)
     = CASE WHEN column_pattern IS NULL THEN 0 ELSE 5 END),
   -- what decoding reads must not be stored out of line
-  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler)) <= 1000)
+  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler, path)) <= 1000)
 ) WITH (user_catalog_table = true);
 ALTER TABLE redaction_rule
   ALTER column_pattern SET STORAGE MAIN, ALTER method SET STORAGE MAIN, ALTER value SET STORAGE MAIN,
-  ALTER filler SET STORAGE MAIN;
+  ALTER filler SET STORAGE MAIN, ALTER path SET STORAGE MAIN;
 REVOKE ALL ON redaction_rule FROM PUBLIC;
 COMMENT ON TABLE redaction_rule IS
   'The rules of redaction, and those that follow one for other columns and partitions. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
@@ -304,9 +306,9 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason, follows)
+    method, value, length, prefix, suffix, filler, path, reason, follows)
   SELECT DISTINCT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, coalesce(r.follows, r.id)
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, coalesce(r.follows, r.id)
   FROM cdc.redaction_rule r
     JOIN LATERAL (
       -- what bears the names, what is covered by number, and the partitions of both
@@ -397,9 +399,16 @@ REVOKE ALL ON FUNCTION check_method(text, text, int, int, int, text) FROM PUBLIC
 COMMENT ON FUNCTION check_method(text, text, int, int, int, text) IS
   'ERROR (22023) unless there is such a method of redaction, and it takes these parameters.';
 
+CREATE FUNCTION check_path(path text, type regtype)
+RETURNS void LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_check_path';
+REVOKE ALL ON FUNCTION check_path(text, regtype) FROM PUBLIC;
+COMMENT ON FUNCTION check_path(text, regtype) IS
+  'ERROR (22023) unless the type is json, jsonb or a domain over them, and it is a path into its values as cdc.redact() takes them. NULL is fine.';
+
 CREATE FUNCTION redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
-  reason text DEFAULT NULL, force boolean DEFAULT false)
+  path text DEFAULT NULL, reason text DEFAULT NULL, force boolean DEFAULT false)
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -409,7 +418,7 @@ DECLARE
   result bigint;
 BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
-  SELECT c.relkind, n.nspname, c.relname, a.attnum,
+  SELECT c.relkind, n.nspname, c.relname, a.attnum, a.atttypid,
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)
             AND (i.indisreplident OR i.indisprimary)) AS is_key
   INTO col
@@ -425,26 +434,27 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'undefined_column',
       MESSAGE = format('column "%s" of table %s does not exist', column_name, relation);
   END IF;
-  IF col.is_key AND method <> 'hash' AND NOT force THEN
+  PERFORM cdc.check_path(path, col.atttypid);
+  IF col.is_key AND (method <> 'hash' OR path IS NOT NULL) AND NOT force THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = format('column "%s" is part of the key of table %s', column_name, relation),
       DETAIL = 'Consumers find rows by the key; one that is not sent whole or hashed is none, and then they have no way to tell which row an UPDATE or DELETE has met.',
-      HINT = 'Use method hash, which keeps equal keys equal, or force => true.';
+      HINT = 'Use method hash for the whole value, which keeps equal keys equal, or force => true.';
   END IF;
   IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
     PERFORM cdc.rotate_redaction_secret();
   END IF;
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason)
+    method, value, length, prefix, suffix, filler, path, reason)
   VALUES (relation, col.attnum, col.nspname, col.relname, column_name,
     method, value, length, prefix, suffix,
-    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
+    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, path, reason)
   RETURNING id INTO result;
   -- its partitions
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason, follows)
+    method, value, length, prefix, suffix, filler, path, reason, follows)
   SELECT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.id
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, r.id
   FROM cdc.redaction_rule r CROSS JOIN pg_partition_tree(r.relation) t
     JOIN pg_class c ON c.oid = t.relid AND c.oid <> r.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -452,9 +462,9 @@ BEGIN
   WHERE r.id = result;
   RETURN result;
 END $$;
-REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) IS
-  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. Returns the rule''s id. ERROR 22023 for a wrong method or parameter, 55000 for a key column unless hashed or forced.';
+REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
+  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. With path the rule is about parts of json and jsonb values: $, then steps .name, ."any name", .* (every member) and [*] (every element), lax: what is not there is no matter, members of an array are those of its elements, [*] of what is no array is the value itself. A scalar at the end of it becomes a string made of its text, null stays null, drop removes the member or element; null, constant and drop take the place of objects and arrays, too. A value that is not what the path expects is withheld whole (an empty text). Rules with several paths all count; hash and stricter ones for the whole column beat them, weaker ones beside them withhold it. Returns the rule''s id. ERROR 22023 for a wrong method, parameter, path or a path where there is no JSON, 55000 for a key column unless hashed as a whole or forced.';
 
 CREATE FUNCTION redact_matching(column_pattern text, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
@@ -471,6 +481,12 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'column_pattern must not be empty',
       HINT = 'For example: ''%email%''.';
+  END IF;
+  -- LIKE raises an error at it, so that the rules could not be shown any more
+  IF column_pattern ~ '(^|[^\\])(\\\\)*\\$' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'column_pattern must not end with a single backslash',
+      HINT = 'Two of them are a backslash.';
   END IF;
   IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
     PERFORM cdc.rotate_redaction_secret();
@@ -506,22 +522,25 @@ COMMENT ON FUNCTION unredact(bigint, text) IS
 
 CREATE VIEW redaction_rules AS
 SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
-       ARRAY(SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
-             FROM pg_catalog.pg_attribute a
-               JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-               AND CASE WHEN r.column_pattern IS NOT NULL THEN a.attname::text ILIKE r.column_pattern
-                   ELSE EXISTS (
-                     SELECT FROM (SELECT c.oid AS relid UNION SELECT p.relid FROM pg_catalog.pg_partition_ancestors(c.oid) p) s
-                       JOIN pg_catalog.pg_class sc ON sc.oid = s.relid
-                       JOIN pg_catalog.pg_namespace sn ON sn.oid = sc.relnamespace
-                       JOIN pg_catalog.pg_attribute sa ON sa.attrelid = s.relid AND sa.attname = a.attname
-                       JOIN cdc.redaction_rule k ON k.id = r.id OR k.follows = r.id
-                     WHERE (k.relation = s.relid AND k.attnum = sa.attnum)
-                       OR (k.schema_name = sn.nspname AND k.table_name = sc.relname AND k.column_name = sa.attname)) END
+       ARRAY(SELECT DISTINCT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
+             FROM (SELECT k.relation::oid AS relid, a.attname
+                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attnum
+                   WHERE k.id = r.id OR k.follows = r.id
+                   UNION
+                   SELECT c.oid, k.column_name
+                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_namespace n ON n.nspname = k.schema_name
+                     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
+                   WHERE k.id = r.id OR k.follows = r.id
+                   UNION
+                   SELECT a.attrelid, a.attname
+                   FROM pg_catalog.pg_attribute a
+                   WHERE r.column_pattern IS NOT NULL AND a.attname::text ILIKE r.column_pattern) s
+               CROSS JOIN LATERAL (SELECT s.relid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(s.relid) p) m
+               JOIN pg_catalog.pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
              ORDER BY 1) AS covers,
-       r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
+       r.path, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
 FROM cdc.redaction_rule r
 WHERE r.follows IS NULL;
 REVOKE ALL ON redaction_rules FROM PUBLIC;
@@ -592,6 +611,407 @@ CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grant
 ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gave on tables that are dropped.';
 
+-- Reports
+
+CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  -- from 16 on a membership can be granted by several roles
+  by_grantor boolean := current_setting('server_version_num')::int >= 160000;
+  database oid := (SELECT oid FROM pg_database WHERE datname = current_database());
+  -- what the server's own configuration says of settings, whatever this session's are
+  configured jsonb;
+BEGIN
+  PERFORM FROM cdc.decode_json('');       -- loads the library, whose settings are not known before
+  SELECT jsonb_object_agg(s.name, CASE WHEN s.source = 'command line' THEN s.setting ELSE s.boot_val END)
+  INTO configured
+  FROM pg_settings s WHERE s.name IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries');
+  IF has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') THEN
+    configured := configured || coalesce(
+      (SELECT jsonb_object_agg(lower(f.name), f.setting ORDER BY f.seqno)
+       FROM pg_file_settings f JOIN pg_settings s ON s.name = lower(f.name) AND s.source <> 'command line'
+       WHERE configured ? s.name AND f.setting IS NOT NULL), '{}');
+  END IF;
+
+  RETURN QUERY
+  WITH RECURSIVE edge AS (
+    SELECT m.member, m.roleid,
+      format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member),
+        CASE WHEN by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+        CASE WHEN m.admin_option THEN ' CASCADE' END) AS statement
+    FROM pg_auth_members m
+    UNION ALL
+    SELECT d.datdba, r.oid, format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
+    FROM pg_database d, pg_roles r WHERE d.oid = database AND r.rolname = 'pg_database_owner'
+  ), reach(role, via) AS (               -- SET ROLE gets at what is not inherited
+    SELECT oid, oid FROM pg_roles
+    UNION
+    SELECT r.role, e.roleid FROM reach r JOIN edge e ON e.member = r.via
+  ), reader(role) AS (
+    SELECT r.oid FROM cdc.slots s JOIN pg_roles r ON r.rolname = s.reader
+    UNION
+    SELECT r.oid FROM cdc.read_grant g JOIN pg_roles r ON r.oid = g.role
+  ), named(role) AS (                    -- whose rows close what their members do through them
+    SELECT role FROM reader
+    UNION
+    SELECT oid FROM pg_roles WHERE rolreplication AND NOT rolsuper
+  ), consumer AS (
+    SELECT r.oid, r.rolname, r.rolsuper FROM pg_roles r
+    WHERE r.oid IN (SELECT role FROM named)
+       OR (r.rolcanlogin AND NOT r.rolsuper
+           AND r.oid IN (SELECT m.role FROM reach m JOIN reader ON reader.role = m.via))
+  ), leave AS (                          -- ends a membership, by what no other consumer's row is for
+    SELECT m.role, m.via, array_agg(DISTINCT e.statement ORDER BY e.statement) AS statements
+    FROM reach m JOIN consumer c ON c.oid = m.role
+      JOIN reach g ON g.role = m.role AND (g.via = m.role OR g.via IN (SELECT role FROM named))
+      JOIN edge e ON e.member = g.via AND (e.roleid = m.via OR e.roleid NOT IN (SELECT role FROM named))
+      JOIN reach x ON x.role = e.roleid AND x.via = m.via
+    WHERE m.role <> m.via
+    GROUP BY m.role, m.via
+  ), via AS (                            -- the roles of a consumer that is no superuser
+    SELECT c.oid AS role, c.rolname, m.via, r.rolname AS via_name, r.rolsuper, r.rolreplication, r.rolcreaterole,
+      CASE WHEN m.via = c.oid THEN '' ELSE format('as a member of %I: ', r.rolname) END AS through,
+      -- whether something is taken from the role itself, or else the membership
+      m.via = c.oid OR m.via IN (SELECT role FROM named) AS own, l.statements AS leave
+    FROM consumer c JOIN reach m ON m.role = c.oid JOIN pg_roles r ON r.oid = m.via
+      LEFT JOIN leave l ON l.role = c.oid AND l.via = m.via
+    WHERE NOT c.rolsuper
+  ), grantee AS (
+    SELECT v.role, v.via, v.through FROM via v
+    UNION ALL
+    SELECT c.oid, 0, 'as everyone (PUBLIC): ' FROM consumer c WHERE NOT c.rolsuper
+  ), covered(relid, attname) AS (        -- by rules, and what shows the same through inheritance
+    SELECT a.attrelid, a.attname
+    FROM cdc.redaction_rules r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
+      JOIN pg_namespace n ON n.nspname = p[1] JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p[2]
+      JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = p[3]
+    UNION
+    SELECT i.inhparent, v.attname FROM covered v JOIN pg_inherits i ON i.inhrelid = v.relid
+      JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = v.attname
+  ), redacted AS (
+    SELECT t.oid AS relid, t.oid::regclass::text AS name, t.relowner, t.relacl,
+      array_agg(v.attname ORDER BY a.attnum) AS columns,
+      string_agg(quote_ident(v.attname), ', ' ORDER BY a.attnum) AS list
+    FROM covered v JOIN pg_class t ON t.oid = v.relid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = v.attname
+    GROUP BY t.oid, t.relowner, t.relacl
+  ), cdc_object AS (
+    SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+  ), acl AS (                            -- grants that go around: what, of whom, to whom
+    SELECT x.privilege_type || ' on a redacted table' AS way,
+      CASE x.privilege_type WHEN 'SELECT' THEN 'reads' ELSE 'a trigger sees' END || format(' %s of %s', t.list, t.name) AS detail,
+      format('%s ON TABLE %s', x.privilege_type, t.name) AS what, t.relowner AS owner,
+      x.grantee, x.grantor, bool_or(x.is_grantable) AS grantable
+    FROM redacted t CROSS JOIN aclexplode(t.relacl) x
+    WHERE x.privilege_type IN ('SELECT', 'TRIGGER') AND x.grantee <> t.relowner
+    GROUP BY x.privilege_type, t.list, t.name, t.relowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'SELECT on a redacted column',
+      format('reads %s of %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name),
+      format('SELECT (%s) ON TABLE %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name), t.relowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM redacted t JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = ANY (t.columns) CROSS JOIN aclexplode(a.attacl) x
+    WHERE x.privilege_type = 'SELECT' AND x.grantee <> t.relowner
+    GROUP BY t.name, t.relowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'the secret of hashes', format('reads secret %s, with which it can try what a hash is of', s.number),
+      format('ALL ON LARGE OBJECT %s', l.oid), l.lomowner, x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN aclexplode(l.lomacl) x
+    WHERE x.grantee <> l.lomowner
+    GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'administrative functions',
+      'may call ' || string_agg('cdc.' || p.proname, ', ' ORDER BY p.proname),
+      'EXECUTE ON FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname), p.proowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid
+      CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+    WHERE x.grantee <> p.proowner
+      -- what consumers need; the last ones do no more than REPLICATION lets them do without
+      AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
+        'decode_json', 'set_metadata', 'set_traceparent', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+    GROUP BY p.proowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'tables of cdc', format('may %s on %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.oid::regclass),
+      format('%s ON %s %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),
+        CASE t.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, t.oid::regclass), t.relowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid CROSS JOIN aclexplode(t.relacl) x
+    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+    GROUP BY t.oid, t.relkind, t.relowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'tables of cdc', format('may %s columns of %s', x.privilege_type, t.oid::regclass),
+      format('%s (%s) ON TABLE %s', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.oid::regclass), t.relowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
+      JOIN pg_attribute a ON a.attrelid = t.oid CROSS JOIN aclexplode(a.attacl) x
+    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+    GROUP BY t.oid, t.relowner, x.privilege_type, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'tables of cdc', 'may CREATE in schema cdc', 'CREATE ON SCHEMA cdc', n.nspowner, x.grantee, x.grantor, x.is_grantable
+    FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
+    WHERE n.nspname = 'cdc' AND x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+    UNION ALL
+    SELECT 'files of the server', 'may call ' || string_agg(p.proname, ', ' ORDER BY p.oid),
+      'EXECUTE ON FUNCTION ' || string_agg('pg_catalog.' || p.oid::regprocedure::text, ', ' ORDER BY p.oid), p.proowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_read_file', 'pg_read_binary_file', 'lo_import')
+      AND x.grantee <> p.proowner AND x.grantee <> coalesce((SELECT oid FROM pg_roles WHERE rolname = 'pg_read_server_files'), 0)
+    GROUP BY p.proowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'settings', format('may %s %s', x.privilege_type, q.parname), format('%s ON PARAMETER %s', x.privilege_type, q.parname),
+      10, x.grantee, x.grantor, x.is_grantable
+    FROM pg_parameter_acl q CROSS JOIN aclexplode(q.paracl) x
+    WHERE q.parname IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries') AND x.grantee <> 10
+  ), owned AS (
+    SELECT 'owner of a redacted table' AS way, format('reads %s of %s', t.list, t.name) AS detail, t.relowner AS owner,
+      ARRAY[format('ALTER TABLE %s OWNER TO CURRENT_USER', t.name)] AS statements
+    FROM redacted t
+    UNION ALL
+    SELECT 'the secret of hashes', format('owns secret %s, with which it can try what a hash is of', s.number), l.lomowner,
+      ARRAY[format('ALTER LARGE OBJECT %s OWNER TO CURRENT_USER', l.oid)]
+    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object
+    UNION ALL
+    SELECT 'owner of cdc', format('owns %s', string_agg(pg_describe_object(o.classid, o.objid, 0), ', ' ORDER BY o.classid, o.objid)), o.owner, NULL
+    FROM (SELECT 'pg_extension'::regclass AS classid, e.oid AS objid, e.extowner AS owner FROM pg_extension e WHERE e.extname = 'cdc'
+          UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner FROM pg_namespace n WHERE n.nspname = 'cdc'
+          UNION ALL SELECT o.classid, o.objid, t.relowner FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
+          UNION ALL SELECT o.classid, o.objid, p.proowner FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid) o
+    GROUP BY o.owner
+  ), setting AS (                        -- as a consumer's session begins with it
+    SELECT c.oid AS role, k.name, coalesce(s.value, configured ->> k.name) AS value,
+      CASE WHEN s.value IS NULL THEN '' ELSE format(' (by ALTER %s SET)', s.target) END AS set_by,
+      CASE WHEN s.value IS NULL THEN
+        CASE WHEN k.name ~ '^cdc' THEN ARRAY['LOAD ''cdc'''] ELSE '{}' END
+          || ARRAY[format('ALTER SYSTEM SET %s = %s', k.name, k.safe), 'SELECT pg_reload_conf()']
+      ELSE ARRAY[format('ALTER %s RESET %s', s.target, k.name)] END AS statements
+    FROM consumer c
+      CROSS JOIN (VALUES ('cdc.check_privileges', 'on'), ('lo_compat_privileges', 'off'), ('output_plugin_libraries', 'cdc')) k(name, safe)
+      LEFT JOIN LATERAL (
+        SELECT substr(e.entry, strpos(e.entry, '=') + 1) AS value,
+          CASE WHEN d.setrole <> 0 AND d.setdatabase <> 0 THEN format('ROLE %I IN DATABASE %I', c.rolname, current_database())
+               WHEN d.setrole <> 0 THEN format('ROLE %I', c.rolname)
+               WHEN d.setdatabase <> 0 THEN format('DATABASE %I', current_database()) ELSE 'ROLE ALL' END AS target
+        FROM pg_db_role_setting d CROSS JOIN unnest(d.setconfig) e(entry)
+        WHERE d.setrole IN (0, c.oid) AND d.setdatabase IN (0, database) AND lower(split_part(e.entry, '=', 1)) = k.name
+        ORDER BY (d.setrole <> 0 AND d.setdatabase <> 0) DESC, d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1) s ON true
+    WHERE NOT c.rolsuper
+  ), plugins AS (                        -- others than cdc
+    SELECT s.role, string_agg(l.name, ', ') AS names, s.set_by, s.statements
+    FROM setting s CROSS JOIN unnest(string_to_array(s.value, ',')) u(entry) CROSS JOIN trim(u.entry, ' "''') AS l(name)
+    WHERE s.name = 'output_plugin_libraries' AND l.name NOT IN ('cdc', '')
+    GROUP BY s.role, s.set_by, s.statements
+  ), found AS (
+    SELECT c.oid AS role, 'superuser' AS way, 'is one: nothing but redaction in cdc''s own output limits it' AS detail,
+      CASE WHEN c.oid <> 10 THEN ARRAY[format('ALTER ROLE %I NOSUPERUSER', c.rolname)] END AS statements
+    FROM consumer c WHERE c.rolsuper
+    UNION ALL
+    SELECT v.role, 'superuser', v.through || 'becomes one by SET ROLE', v.leave FROM via v WHERE v.rolsuper
+    UNION ALL
+    SELECT v.role, 'REPLICATION', v.through || 'copies the whole cluster (BASE_BACKUP), reads from and drops any slot; cdc.fetch() needs none of that',
+      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+    FROM via v WHERE v.rolreplication AND NOT v.rolsuper
+    UNION ALL
+    SELECT v.role, 'other output plugins',
+      v.through || CASE WHEN configured ? 'output_plugin_libraries' THEN format('output_plugin_libraries allows %s%s', p.names, p.set_by)
+        ELSE 'this server allows all; PostgreSQL 15.19, 16.15, 17.11 and 18.6 have output_plugin_libraries: install the newest minor release' END,
+      CASE WHEN configured ? 'output_plugin_libraries' THEN p.statements
+           WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+    FROM via v LEFT JOIN plugins p ON p.role = v.role
+    WHERE v.rolreplication AND NOT v.rolsuper AND (p.role IS NOT NULL OR NOT configured ? 'output_plugin_libraries')
+    UNION ALL
+    SELECT v.role, 'CREATEROLE', v.through || 'grants itself any role but superusers, before PostgreSQL 16',
+      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOCREATEROLE', v.via_name)] ELSE v.leave END
+    FROM via v WHERE v.rolcreaterole AND NOT v.rolsuper AND NOT by_grantor
+    UNION ALL
+    SELECT v.role, v.via_name, k.detail, v.leave
+    FROM via v JOIN (VALUES
+      ('pg_read_all_data', 'reads every table'),
+      ('pg_write_all_data', 'changes the rules and grants in cdc''s tables'),
+      ('pg_read_server_files', 'reads the files of the server'),
+      ('pg_write_server_files', 'writes the files of the server'),
+      ('pg_execute_server_program', 'runs programs as the server''s user'),
+      ('pg_read_all_stats', 'sees other sessions'' statements, with their values')) k(name, detail) ON k.name = v.via_name
+    UNION ALL
+    SELECT v.role, o.way, v.through || o.detail, CASE WHEN v.own THEN o.statements ELSE v.leave END
+    FROM owned o JOIN via v ON v.via = o.owner WHERE NOT v.rolsuper
+    UNION ALL
+    SELECT g.role, a.way, g.through || a.detail,
+      CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
+      || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                CASE WHEN a.grantable THEN ' CASCADE' END)
+      || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END
+    FROM acl a JOIN grantee g ON g.via = a.grantee
+    UNION ALL
+    SELECT s.role, 'cdc.check_privileges is off', 'having REPLICATION, is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
+    FROM setting s WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    UNION ALL
+    SELECT s.role, 'the secret of hashes', 'lo_compat_privileges is on: reads all large objects' || s.set_by, s.statements
+    FROM setting s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+      AND EXISTS (SELECT FROM cdc.redaction_secret)
+  )
+  SELECT c.rolname, f.way, f.detail, f.statements
+  FROM found f JOIN consumer c ON c.oid = f.role
+  ORDER BY c.rolname, f.way, f.detail;
+END $$;
+REVOKE ALL ON FUNCTION security_report() FROM PUBLIC;
+COMMENT ON FUNCTION security_report() IS
+  'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
+
+CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
+  OUT finding text, OUT detail text, OUT advice text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+WITH rule AS (
+  SELECT r.*, to_jsonb(r) ->> 'path' AS json_path,
+    CASE r.method WHEN 'drop' THEN 6 WHEN 'null' THEN 5 WHEN 'constant' THEN 4 WHEN 'mask' THEN 3 WHEN 'hash' THEN 2 ELSE 1 END AS rank
+  FROM cdc.redaction_rules r
+), col AS (                              -- what can be sent
+  SELECT a.attrelid AS relid, a.attnum, a.attname, a.atttypid, a.attgenerated, t.relispartition, t.relowner,
+    n.nspname, t.relname
+  FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND t.relkind IN ('r', 'p') AND t.relpersistence = 'p'
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+), covered AS (
+  SELECT c.relid, c.attnum, r.id, r.method, r.rank, r.json_path,
+    concat(quote_literal(r.method), ', value => ' || quote_literal(r.value), ', length => ' || r.length, ', prefix => ' || r.prefix,
+      ', suffix => ' || r.suffix, ', filler => ' || quote_literal(nullif(r.filler, '*')), ', path => ' || quote_literal(r.json_path)) AS call,
+    r.rank = max(r.rank) OVER (PARTITION BY c.relid, c.attnum) AS strictest
+  FROM rule r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
+    JOIN col c ON c.nspname = p[1] AND c.relname = p[2] AND c.attname = p[3]
+), effective AS (                        -- the rule that counts for a column
+  SELECT DISTINCT ON (v.relid, v.attnum) c.*, v.id, v.method, v.rank, v.json_path, v.call
+  FROM covered v JOIN col c USING (relid, attnum)
+  WHERE v.strictest
+  ORDER BY v.relid, v.attnum, v.id
+), key_column AS (
+  SELECT i.indrelid AS relid, unnest(i.indkey[:i.indnkeyatts - 1]) AS attnum
+  FROM pg_index i WHERE (i.indisprimary AND i.indimmediate) OR i.indisreplident
+), foreign_key AS (                      -- both ways
+  SELECT k.conrelid AS relid, u.attnum, k.confrelid AS other, u.other_attnum, k.conname
+  FROM pg_constraint k CROSS JOIN unnest(k.conkey, k.confkey) u(attnum, other_attnum)
+  WHERE k.contype = 'f' AND k.conparentid = 0
+  UNION ALL
+  SELECT k.confrelid, u.other_attnum, k.conrelid, u.attnum, k.conname
+  FROM pg_constraint k CROSS JOIN unnest(k.conkey, k.confkey) u(attnum, other_attnum)
+  WHERE k.contype = 'f' AND k.conparentid = 0
+), found AS (
+  SELECT g.relid, g.attname, e.id, 'generated column' AS finding,
+    format('made of %I, which the rule covers, and sent as it is', e.attname) AS detail,
+    format('SELECT cdc.redact(%L, %L, ''drop'')', g.relid::regclass, g.attname) AS advice
+  FROM effective e JOIN col g ON g.relid = e.relid AND g.attgenerated = 's'
+    LEFT JOIN pg_attrdef f ON f.adrelid = g.relid AND f.adnum = g.attnum
+  WHERE EXISTS (
+      SELECT FROM pg_depend d
+      WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum
+        AND ((d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid)
+          OR (d.classid = 'pg_class'::regclass AND d.objid = g.relid AND d.objsubid = g.attnum)))
+    AND e.attnum <> g.attnum
+    AND NOT EXISTS (SELECT FROM effective x WHERE x.relid = g.relid AND x.attnum = g.attnum)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'row filter',
+    format('publication %I sends the rows for which %s: that shows what the value is like', p.pubname, pg_get_expr(pr.prqual, pr.prrelid)),
+    'filter by another column'
+  FROM effective e JOIN pg_publication_rel pr ON pr.prrelid = e.relid AND pr.prqual IS NOT NULL
+    JOIN pg_publication p ON p.oid = pr.prpubid
+  WHERE EXISTS (
+    SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_publication_rel'::regclass AND d.objid = pr.oid
+      AND d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'foreign key',
+    format('%s has the same values in %I (%I), %s', o.relid::regclass, o.attname, k.conname,
+      CASE WHEN x.id IS NULL THEN 'and no rule' ELSE format('where %s shows more of them', x.method) END),
+    format('SELECT cdc.redact(%L, %L, %s)', o.relid::regclass, o.attname, e.call)
+  FROM effective e JOIN foreign_key k ON k.relid = e.relid AND k.attnum = e.attnum
+    JOIN col o ON o.relid = k.other AND o.attnum = k.other_attnum
+    LEFT JOIN effective x ON x.relid = o.relid AND x.attnum = o.attnum
+  WHERE x.id IS NULL OR x.rank < e.rank
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'few values',
+    format('%s: who can write the table and read the stream finds out by trying which hash stands for which value', w.why),
+    'use mask with a length, constant or drop'
+  FROM effective e JOIN pg_type t ON t.oid = e.atttypid
+    LEFT JOIN pg_stats s ON s.schemaname = e.nspname AND s.tablename = e.relname AND s.attname = e.attname
+      AND s.n_distinct BETWEEN 1 AND 1000
+    CROSS JOIN LATERAL (SELECT CASE
+      WHEN t.typtype = 'e' THEN 'an enum'
+      WHEN coalesce(nullif(t.typbasetype, 0), t.oid) IN ('boolean'::regtype, '"char"'::regtype, 'smallint'::regtype, 'date'::regtype)
+        THEN 'a ' || format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL)
+      WHEN s.n_distinct IS NOT NULL THEN format('%s different values', s.n_distinct) END AS why) w
+  WHERE e.method = 'hash' AND e.json_path IS NULL AND w.why IS NOT NULL
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'no secret', 'the secret of hashes is not there: the value is withheld',
+    'restore its large object, or SELECT cdc.rotate_redaction_secret()'
+  FROM effective e
+  WHERE e.method = 'hash' AND NOT EXISTS (
+    SELECT FROM (SELECT s.large_object FROM cdc.redaction_secret s ORDER BY s.number DESC LIMIT 1) s
+      JOIN pg_largeobject_metadata l ON l.oid = s.large_object)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'part of the key',
+    format('method %s, so that events of the table have no key', e.method), 'use hash, or another key (REPLICA IDENTITY USING INDEX)'
+  FROM effective e JOIN (SELECT DISTINCT relid, attnum FROM key_column) k USING (relid, attnum)
+  WHERE e.method <> 'hash' OR e.json_path IS NOT NULL
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'partition key',
+    'rows are sent under the names of partitions, which show where the value lies',
+    'a publication with publish_via_partition_root'
+  FROM effective e JOIN pg_partitioned_table p ON p.partrelid = e.relid AND e.attnum = ANY (p.partattrs)
+  UNION ALL
+  SELECT c.relid, c.attname, e.id, 'child table',
+    format('inherits the column of %s, to whose children rules do not extend', e.relid::regclass),
+    format('SELECT cdc.redact(%L, %L, %s)', c.relid::regclass, c.attname, e.call)
+  FROM effective e JOIN pg_inherits i ON i.inhparent = e.relid
+    JOIN col c ON c.relid = i.inhrelid AND c.attname = e.attname AND NOT c.relispartition
+  WHERE NOT EXISTS (SELECT FROM effective x WHERE x.relid = c.relid AND x.attnum = c.attnum)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'rules differ',
+    format('rules %s are of the same rank: the value is withheld', string_agg(DISTINCT v.id::text, ', ')), 'remove all but one'
+  FROM effective e JOIN covered v ON v.relid = e.relid AND v.attnum = e.attnum AND v.strictest AND v.json_path IS NULL
+  GROUP BY e.relid, e.attname, e.id
+  HAVING count(DISTINCT v.call) > 1
+  UNION ALL
+  SELECT t.oid, r.column_name, r.id, 'covers nothing',
+    CASE WHEN r.column_pattern IS NULL THEN 'there is no such column now' ELSE format('no column matches %s now', r.column_pattern) END,
+    'unredact it, unless changes of before wait to be read or the column may come again'
+  FROM rule r LEFT JOIN pg_class t ON t.oid = r.relation
+  WHERE r.covers = '{}'
+  UNION ALL
+  SELECT c.relid, c.attname, NULL, 'no rule', format('the name is like %s', min(n.pattern)),
+    'a rule, if it is what the name says'
+  FROM col c JOIN (VALUES
+    ('%password%'), ('%passwd%'), ('%passphrase%'), ('%secret%'), ('%token%'), ('%credential%'), ('%api\_key%'), ('%apikey%'),
+    ('%private\_key%'), ('%email%'), ('%e\_mail%'), ('%phone%'), ('%mobile%'), ('%birth%'), ('dob'), ('ssn'), ('ssn\_%'), ('%\_ssn'),
+    ('%social\_security%'), ('%passport%'), ('%tax\_id%'), ('%iban%'), ('%card%number%'), ('%credit%card%'), ('%cvv%'), ('%cvc%'),
+    ('%salary%'), ('%diagnos%')) n(pattern) ON c.attname::text ILIKE n.pattern
+  WHERE NOT c.relispartition AND c.attgenerated <> 'v'
+    AND NOT EXISTS (SELECT FROM effective e WHERE e.relid = c.relid AND e.attnum = c.attnum)
+  GROUP BY c.relid, c.attname
+  UNION ALL
+  SELECT x.relid, NULL, NULL, 'disabled trigger', format('%s does not always run: rules do not follow columns, or are not noticed', x.name), x.statement
+  FROM (SELECT g.tgrelid AS relid, g.tgname AS name, format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', g.tgrelid::regclass, g.tgname) AS statement
+        FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cdc'::regnamespace)
+          AND NOT g.tgisinternal AND g.tgenabled <> 'A'
+        UNION ALL
+        SELECT NULL, v.evtname, format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', v.evtname)
+        FROM pg_event_trigger v JOIN pg_depend d ON d.classid = 'pg_event_trigger'::regclass AND d.objid = v.oid AND d.deptype = 'e'
+          JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'cdc'
+        WHERE v.evtenabled <> 'A') x
+)
+SELECT f.relid::regclass, f.attname, f.id, f.finding, f.detail, f.advice
+FROM found f
+ORDER BY f.relid::regclass::text, f.attname, f.finding, f.detail, f.id
+$$;
+REVOKE ALL ON FUNCTION redaction_report() FROM PUBLIC;
+COMMENT ON FUNCTION redaction_report() IS
+  'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
 -- Registry of schemas
 
 CREATE TABLE registered_table (

@@ -36,6 +36,7 @@ typedef struct CdcTable
 	bool		restricted;		/* some column is redacted or withheld: no text of
 								 * errors may be sent or logged */
 	bool		needs_settings; /* some output function reads settings */
+	bool	   *withheld;		/* set when a value is withheld by a rule with a path */
 	bool	   *identity;		/* by attnum - 1: columns of a key that is not
 								 * sent as such; or NULL */
 	int			nkeys;

@@ -21,14 +21,17 @@ INSERT INTO expected VALUES
   ('grant_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
   ('revoke_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
   ('forget_grants', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
-  ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, path text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('rotate_redaction_secret', '', 'integer', 'c', 'v', false, 'u', false),
   ('check_method', 'method text, value text, length integer, prefix integer, suffix integer, filler text', 'void', 'plpgsql', 'i', false, 's', false),
+  ('check_path', 'path text, type regtype', 'void', 'c', 'i', true, 's', false),
   ('rules_changed', '', 'trigger', 'c', 'v', false, 'u', false),
   ('audit_rules', '', 'trigger', 'plpgsql', 'v', false, 'u', false),
   ('follow_rules', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('security_report', '', 'record', 'plpgsql', 's', false, 'u', true),
+  ('redaction_report', '', 'record', 'sql', 's', false, 'u', true),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
   ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 'u', false),
   ('proto', 'relation regclass', 'text', 'c', 's', true, 'u', false),
@@ -83,8 +86,8 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants',
-  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'record_drops'), proname || ' is SECURITY INVOKER, unless it writes the extension''s tables')
+SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants', 'security_report', 'redaction_report',
+  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'record_drops'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
