@@ -1,11 +1,12 @@
 /*
  * cdc_bench_noop.c
  *	  The floor for bench/run: an output plugin that does nothing, so that
- *	  what remains is PostgreSQL's own decoding.
+ *	  what remains is PostgreSQL's own decoding. Option "streaming" as pgoutput's.
  */
 #include "postgres.h"
 
 #include "fmgr.h"
+#include "nodes/value.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
 
@@ -16,7 +17,18 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 static void
 startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 {
+	ListCell   *lc;
+	bool		streaming = false;
+
 	opt->output_type = OUTPUT_PLUGIN_BINARY_OUTPUT;
+	foreach(lc, ctx->output_plugin_options)
+	{
+		DefElem    *option = lfirst_node(DefElem, lc);
+
+		if (strcmp(option->defname, "streaming") == 0)
+			streaming = strcmp(strVal(option->arg), "on") == 0;
+	}
+	ctx->streaming = ctx->streaming && streaming;
 }
 
 static void
@@ -42,4 +54,9 @@ _PG_output_plugin_init(OutputPluginCallbacks *cb)
 	cb->begin_cb = begin_cb;
 	cb->change_cb = change_cb;
 	cb->commit_cb = commit_cb;
+	cb->stream_start_cb = begin_cb;
+	cb->stream_stop_cb = begin_cb;
+	cb->stream_change_cb = change_cb;
+	cb->stream_abort_cb = commit_cb;
+	cb->stream_commit_cb = commit_cb;
 }

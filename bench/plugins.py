@@ -1,0 +1,44 @@
+"""The plugins that are compared, each configured as its users have it."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Plugin:
+    name: str  # as it is printed
+    library: str
+    who: str  # whose configuration this is
+    options: dict[str, str] = field(default_factory=dict)
+    peer: bool = True  # neither the floor nor cdc
+
+
+# Made in each database; a workload may make another one of that name.
+PUBLICATION = "bench"
+
+DEFAULT = "no-op,cdc,pgoutput-binary,pgoutput-text,test_decoding,wal2json,decoderbufs"
+
+
+def plugins(server_version: int) -> dict[str, Plugin]:
+    # The newest protocol of the server, as its own subscriptions ask for.
+    proto = {"proto_version": "4" if server_version >= 160000 else "3", "publication_names": PUBLICATION}
+    known = [
+        Plugin("no-op", "cdc_bench_noop", "the floor: a plugin that does nothing", peer=False),
+        Plugin("cdc", "cdc", "the defaults", peer=False),
+        Plugin("cdc-publication", "cdc", "with a publication, as pgoutput has",
+               {"publication_names": PUBLICATION}, peer=False),
+        Plugin("cdc-json", "cdc", "JSON lines", {"format": "json"}, peer=False),
+        Plugin("pgoutput-binary", "pgoutput", "a subscription WITH (binary = true)", proto | {"binary": "true"}),
+        Plugin("pgoutput-text", "pgoutput", "a subscription's default, and Debezium's", proto),
+        Plugin("test_decoding", "test_decoding", "the defaults, without empty transactions", {"skip-empty-xacts": "1"}),
+        Plugin("wal2json", "wal2json", "format 2, the one for large transactions", {"format-version": "2"}),
+        Plugin("decoderbufs", "decoderbufs", "the defaults, as Debezium has it"),
+    ]
+    return {plugin.name: plugin for plugin in known}
+
+
+def create_slot(sql, name: str, plugin: Plugin) -> None:
+    sql.execute("SELECT pg_create_logical_replication_slot(%s, %s)", (name, plugin.library))
+
+
+def drop_slot(sql, name: str) -> None:
+    sql.execute("SELECT pg_drop_replication_slot(%s)", (name,))
