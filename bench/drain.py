@@ -7,6 +7,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 
+from measured import wait_until_free
 from plugins import Plugin, drop_slot
 
 # Poll often enough that what a process used after the last look, before it
@@ -98,11 +99,6 @@ def drain_copy(sql, slot, copy, plugin, endpos, options, out) -> Drained:
         raise RuntimeError(f"pg_recvlogical failed for {plugin.name}: {said.read()}")
     if cpu[0] == 0:
         raise RuntimeError(f"the walsender of {plugin.name} ended before it was seen: a larger --scale is needed")
-    # The walsender may still be on its way out.
-    while True:
-        sql.execute("SELECT active FROM pg_replication_slots WHERE slot_name = %s", (copy,))
-        if not sql.fetchone()[0]:
-            break
-        time.sleep(INTERVAL)
+    wait_until_free(sql, copy)
     drop_slot(sql, copy)
     return Drained(cpu[0], cpu[1], end - begin, os.path.getsize(out), anonymous, resident)

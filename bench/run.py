@@ -7,11 +7,12 @@ import os
 import sys
 
 import psycopg2
-from results import Results, describe
 
 import report
 from drain import drain, end_of_wal
+from measured import choose, load, present
 from plugins import DEFAULT, PUBLICATION, create_slot, drop_slot, plugins
+from results import Results, describe
 from workloads import WORKLOADS
 
 
@@ -27,23 +28,6 @@ def arguments():
     parser.add_argument("--check", action="store_true", help="fail if a target of bench/targets.py is missed")
     parser.add_argument("--json", help="file for the results (default bench-run.json)")
     return parser.parse_args()
-
-
-def choose(known, names, what):
-    for name in names.split(","):
-        if name not in known:
-            raise SystemExit(f"no {what} is named {name}; there are {', '.join(known)}")
-    return [known[name] for name in known if name in names.split(",")]
-
-
-def present(chosen):
-    """Those that are installed; says what is not."""
-    directory = os.popen("pg_config --pkglibdir").read().strip()
-    for plugin in chosen:
-        if os.path.exists(f"{directory}/{plugin.library}.so"):
-            yield plugin
-        else:
-            print(f"{plugin.name} is not installed and left out")
 
 
 def measure(sql, workload, chosen, args):
@@ -65,7 +49,7 @@ def measure(sql, workload, chosen, args):
     # so that nothing is written back while the first of them is measured
     sql.execute("CHECKPOINT")
 
-    load = os.getloadavg()[0]
+    busy = load()
     runs = {plugin.name: [] for plugin in chosen}
     for round_number in range(min(args.rounds, workload.rounds)):
         # another one first in each round
@@ -76,7 +60,7 @@ def measure(sql, workload, chosen, args):
     for i in range(len(chosen)):
         drop_slot(sql, f"bench_{i}")
     return {"workload": workload.name, "what": workload.what, "size": size, "unit": workload.unit,
-            "events": size * workload.events, "wal_bytes": int(wal_bytes), "load": load,
+            "events": size * workload.events, "wal_bytes": int(wal_bytes), "load": busy,
             "plugins": {name: [dataclasses.asdict(d) for d in drained] for name, drained in runs.items()}}
 
 

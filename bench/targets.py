@@ -35,7 +35,6 @@ LIMITS = [
     *(Limit(w, "anonymous", "no-op", most) for w, most in MEMORY.items()),
 ]
 
-# p99 of the latency, and what a slot takes of the writers' transactions, over
-# those with pgoutput
+# p99 of the latency, and the time of a writer's transaction, over those with pgoutput
 LATENCY = {"percentile": "p99", "against": "pgoutput-binary", "most": 1.0}
 WRITERS = {"against": "pgoutput-binary", "most": 1.0}
