@@ -62,15 +62,17 @@ def memory_bytes(pid: int) -> tuple[int, int] | None:
         return None
 
 
-def drain(sql, slot: str, plugin: Plugin, endpos: str, options: dict[str, str] | None = None) -> Drained:
-    """Reads a copy of the slot, so that the slot itself can be read again."""
+def drain(sql, slot: str, plugin: Plugin, endpos: str, options: dict[str, str] | None = None,
+          attach=lambda pid: None) -> Drained:
+    """Reads a copy of the slot, so that the slot itself can be read again. attach is
+    called with the walsender's process when it is known."""
     copy = slot + "_copy"
     directory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.NamedTemporaryFile(prefix="cdc-bench-", dir=directory) as out:
-        return drain_copy(sql, slot, copy, plugin, endpos, plugin.options | (options or {}), out.name)
+        return drain_copy(sql, slot, copy, plugin, endpos, plugin.options | (options or {}), out.name, attach)
 
 
-def drain_copy(sql, slot, copy, plugin, endpos, options, out) -> Drained:
+def drain_copy(sql, slot, copy, plugin, endpos, options, out, attach) -> Drained:
     sql.execute("SELECT pg_copy_logical_replication_slot(%s, %s)", (slot, copy))
     sql.execute("SELECT current_database()")
     command = ["pg_recvlogical", "-d", sql.fetchone()[0], "-S", copy, "--start", "--no-loop",
@@ -88,6 +90,8 @@ def drain_copy(sql, slot, copy, plugin, endpos, options, out) -> Drained:
         if pid is None:
             sql.execute("SELECT active_pid FROM pg_replication_slots WHERE slot_name = %s", (copy,))
             pid = sql.fetchone()[0]
+            if pid is not None:
+                attach(pid)
         if pid is not None:
             cpu = max(cpu, cpu_seconds(pid) or cpu)
             if polls % MEMORY_EVERY == 0 and (seen := memory_bytes(pid)) is not None:

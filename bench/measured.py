@@ -5,6 +5,8 @@ import subprocess
 import time
 from statistics import median
 
+import psycopg2
+
 
 def listed(text):
     return text.split(",")
@@ -48,3 +50,15 @@ def compare(ours, theirs, most):
     if ratio <= most:
         return "met", ratio
     return "missed" if min(ours) > most * max(theirs) else "unclear", ratio
+
+
+def in_database(server, name, work):
+    """Calls work with a cursor in a new database."""
+    server.execute(f"CREATE DATABASE {name}")
+    connection = psycopg2.connect(dbname=name)
+    connection.autocommit = True
+    try:
+        return work(connection.cursor())
+    finally:
+        connection.close()
+        server.execute(f"DROP DATABASE {name}")

@@ -10,7 +10,7 @@ import psycopg2
 
 import report
 from drain import drain, end_of_wal
-from measured import choose, load, present
+from measured import choose, in_database, load, present
 from plugins import DEFAULT, PUBLICATION, create_slot, drop_slot, plugins
 from results import Results, describe
 from workloads import WORKLOADS
@@ -62,18 +62,6 @@ def measure(sql, workload, chosen, args):
     return {"workload": workload.name, "what": workload.what, "size": size, "unit": workload.unit,
             "events": size * workload.events, "wal_bytes": int(wal_bytes), "load": busy,
             "plugins": {name: [dataclasses.asdict(d) for d in drained] for name, drained in runs.items()}}
-
-
-def in_database(server, name, work):
-    """Calls work with a cursor in a new database."""
-    server.execute(f"CREATE DATABASE {name}")
-    connection = psycopg2.connect(dbname=name)
-    connection.autocommit = True
-    try:
-        return work(connection.cursor())
-    finally:
-        connection.close()
-        server.execute(f"DROP DATABASE {name}")
 
 
 def main():

@@ -114,6 +114,7 @@ packages()
 			pgtap) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-pgtap" ;;
 			peers) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-wal2json postgresql-$PG_MAJOR-decoderbufs" ;;
 			chart) echo "python3 python3-matplotlib" ;;
+			perf) echo "linux-perf" ;;
 			clang) echo "clang libclang-rt-$(clang_version)-dev" ;;
 			go | rust) echo "curl ca-certificates protobuf-compiler" ;;
 		esac
@@ -138,6 +139,7 @@ lacking()
 		python3 -c 'import google.protobuf' 2>/dev/null || echo "the Python module protobuf"
 		python3 -c 'import psycopg2' 2>/dev/null || echo "the Python module psycopg2" ;;
 	esac
+	case " $* " in *" perf "*) command -v perf >/dev/null || echo perf ;; esac
 	case " $* " in *" chart "*)
 		python3 -c 'import matplotlib' 2>/dev/null || echo "the Python module matplotlib" ;;
 	esac
