@@ -54,6 +54,7 @@ def compare(ours, theirs, most):
 
 def in_database(server, name, work):
     """Calls work with a cursor in a new database."""
+    name = "bench_" + name.replace("-", "_")
     server.execute(f"CREATE DATABASE {name}")
     connection = psycopg2.connect(dbname=name)
     connection.autocommit = True

@@ -62,7 +62,7 @@ def main():
     connection.autocommit = True
     chosen = choose(plugins(connection.server_version), args.plugins, "plugin")
     for workload in workloads:
-        in_database(connection.cursor(), f"bench_{workload.name}", lambda sql: profile(sql, workload, chosen, args))
+        in_database(connection.cursor(), workload.name, lambda sql: profile(sql, workload, chosen, args))
 
 
 main()

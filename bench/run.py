@@ -88,7 +88,7 @@ def main():
 
     results = Results(about)
     for workload in workloads:
-        result = in_database(server, f"bench_{workload.name}", lambda sql: measure(sql, workload, chosen, args))
+        result = in_database(server, workload.name, lambda sql: measure(sql, workload, chosen, args))
         results.add(result)
         report.show(result, about["configurations"])
     good = report.verdict(results.all)

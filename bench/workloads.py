@@ -135,10 +135,11 @@ def prepare_update(sql, size):
     fill(MIXED_ROWS)(sql, size)
 
 
-def run_update(sql, size):
-    for first, last in ranges(size):
-        sql.execute("UPDATE mixed SET quantity = quantity + 1, note = md5(quantity::text) "
-                    "WHERE id BETWEEN %s AND %s", (first, last))
+def update(assignments):
+    def run(sql, size):
+        for first, last in ranges(size):
+            sql.execute(f"UPDATE mixed SET {assignments} WHERE id BETWEEN %s AND %s", (first, last))
+    return run
 
 
 def prepare_delete(sql, size):
@@ -217,7 +218,11 @@ WORKLOADS = [
     Workload("pgbench", "its standard script, TPC-B: 3 updates and an insert", 100_000, "transactions",
              lambda sql, size: pgbench(sql, "-i", "-q", "-s", "10"),
              lambda sql, size: pgbench(sql, "-n", "-c", "2", "-j", "2", "-t", str(max(size // 2, 1))), events=4),
-    Workload("update", "REPLICA IDENTITY FULL, 2 of 10 columns", 300_000, "updates", prepare_update, run_update),
+    Workload("update", "REPLICA IDENTITY FULL, 2 of 10 columns: integer and numeric", 300_000, "updates",
+             prepare_update, update("quantity = quantity + 1, price = price + 1")),
+    # what changed is most of what is sent
+    Workload("update-text", "REPLICA IDENTITY FULL, 2 of 10 columns: integer and text of 40 and 32 characters",
+             300_000, "updates", prepare_update, update("quantity = quantity + 1, note = md5(quantity::text)")),
     Workload("delete", "by primary key, 10 columns", 500_000, "deletes", prepare_delete, run_delete),
     Workload("json", "jsonb and arrays", 200_000, "inserts", create(DOCUMENTS), fill(DOCUMENT_ROWS)),
     Workload("toast", "12 kB compressed and 16 kB out of line; half inserts, half updates beside them",
