@@ -15,7 +15,7 @@ class Plugin:
 # Made in each database; a workload may make another one of that name.
 PUBLICATION = "bench"
 
-DEFAULT = "no-op,cdc,pgoutput-binary,pgoutput-text,test_decoding,wal2json,decoderbufs"
+DEFAULT = "no-op,no-op-message,cdc,pgoutput-binary,pgoutput-text,test_decoding,wal2json,decoderbufs"
 
 
 def plugins(server_version: int) -> dict[str, Plugin]:
@@ -23,6 +23,8 @@ def plugins(server_version: int) -> dict[str, Plugin]:
     proto = {"proto_version": "4" if server_version >= 160000 else "3", "publication_names": PUBLICATION}
     known = [
         Plugin("no-op", "cdc_bench_noop", "the floor: a plugin that does nothing", peer=False),
+        Plugin("no-op-message", "cdc_bench_noop", "the floor with a message of 260 bytes for each transaction",
+               {"message": "260"}, peer=False),
         Plugin("cdc", "cdc", "the defaults", peer=False),
         Plugin("cdc-publication", "cdc", "with a publication, as pgoutput has",
                {"publication_names": PUBLICATION}, peer=False),
