@@ -8,8 +8,8 @@ from statistics import median
 import psycopg2
 
 import targets
-from measured import choose, compare, listed, load, present, wait_until_free
-from plugins import PUBLICATION, create_slot, drop_slot, plugins
+from measured import compare, listed, load, wait_until_free
+from plugins import PUBLICATION, choose_plugins, create_slot, drop_slot
 from results import Results, describe
 
 TABLE = """
@@ -92,7 +92,7 @@ def main():
     sql = connection.cursor()
     sql.execute("CREATE EXTENSION cdc")
     sql.execute(f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES")
-    chosen = list(present(choose(plugins(connection.server_version), args.plugins, "plugin")))
+    chosen = choose_plugins(connection.server_version, args.plugins)
     about = describe(sql)
     print(f"{about['server']}, {about['processors']} processors ({about['processor']}), {args.writers} writers, "
           f"{args.seconds} s, {args.rounds} rounds; microseconds from just before COMMIT to receipt, medians of the rounds")

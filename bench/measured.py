@@ -1,7 +1,6 @@
 """What the programs of this directory have in common."""
 
 import os
-import subprocess
 import time
 from statistics import median
 
@@ -10,24 +9,6 @@ import psycopg2
 
 def listed(text):
     return text.split(",")
-
-
-def choose(known, names, what):
-    """Those of known that names has, separated by commas, in the order of known."""
-    for name in listed(names):
-        if name not in known:
-            raise SystemExit(f"no {what} is named {name}; there are {', '.join(known)}")
-    return [known[name] for name in known if name in listed(names)]
-
-
-def present(chosen):
-    """The plugins that are installed; says which are not."""
-    directory = subprocess.run(["pg_config", "--pkglibdir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
-    for plugin in chosen:
-        if os.path.exists(f"{directory}/{plugin.library}.so"):
-            yield plugin
-        else:
-            print(f"{plugin.name} is not installed and left out")
 
 
 def load():

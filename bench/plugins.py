@@ -1,6 +1,8 @@
 """The plugins that are compared, each configured as its users have it."""
 
-from dataclasses import dataclass, field
+import os
+import subprocess
+from dataclasses import dataclass, field, replace
 
 
 @dataclass
@@ -36,6 +38,24 @@ def plugins(server_version: int) -> dict[str, Plugin]:
         Plugin("decoderbufs", "decoderbufs", "the defaults, as Debezium has it"),
     ]
     return {plugin.name: plugin for plugin in known}
+
+
+def choose_plugins(server_version: int, names: str) -> list[Plugin]:
+    """Those named, separated by commas; cdc:batch_bytes=8192:old=full is cdc with
+    these options. Says which are not installed, and leaves them out."""
+    known = plugins(server_version)
+    directory = subprocess.run(["pg_config", "--pkglibdir"], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    chosen = []
+    for name in names.split(","):
+        base, *options = name.split(":")
+        if base not in known:
+            raise SystemExit(f"no plugin is named {base}; there are {', '.join(known)}")
+        plugin = replace(known[base], name=name, options=known[base].options | dict(o.split("=", 1) for o in options))
+        if os.path.exists(f"{directory}/{plugin.library}.so"):
+            chosen.append(plugin)
+        else:
+            print(f"{name} is not installed and left out")
+    return chosen
 
 
 def create_slot(sql, name: str, plugin: Plugin) -> None:

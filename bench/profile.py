@@ -1,15 +1,16 @@
 """Samples the walsender while it decodes a workload. Started by bench/profile."""
 
 import argparse
+import os
 import subprocess
 import tempfile
 
 import psycopg2
 
 from drain import drain, end_of_wal
-from measured import choose, in_database
-from plugins import PUBLICATION, create_slot, drop_slot, plugins
-from workloads import WORKLOADS
+from measured import in_database
+from plugins import PUBLICATION, choose_plugins, create_slot, drop_slot
+from workloads import choose_workloads
 
 
 def arguments():
@@ -47,7 +48,8 @@ def profile(sql, workload, chosen, args):
                 perf.append(subprocess.Popen(["perf", "record", "-q", "-e", "cpu-clock:u", "-F", "5000",
                                               "-o", data.name, "-p", str(pid)], stderr=subprocess.DEVNULL))
             drained = drain(sql, f"bench_{i}", plugin, endpos, workload.options.get(plugin.library), attach)
-            perf[0].wait()
+            if perf[0].wait() != 0 or os.path.getsize(data.name) == 0:
+                raise SystemExit(f"perf saw nothing of {plugin.name} in {workload.name}: a larger --scale is needed, or a right")
             print(f"\n{workload.name}, {size} {workload.unit}, {plugin.name}: {drained.cpu:.2f} s, "
                   f"of them about {drained.system:.2f} in the kernel", flush=True)
             report(data.name, "dso", 5)
@@ -57,10 +59,10 @@ def profile(sql, workload, chosen, args):
 
 def main():
     args = arguments()
-    workloads = choose({w.name: w for w in WORKLOADS}, args.workloads, "workload")
+    workloads = choose_workloads(args.workloads)
     connection = psycopg2.connect("")
     connection.autocommit = True
-    chosen = choose(plugins(connection.server_version), args.plugins, "plugin")
+    chosen = choose_plugins(connection.server_version, args.plugins)
     for workload in workloads:
         in_database(connection.cursor(), workload.name, lambda sql: profile(sql, workload, chosen, args))
 

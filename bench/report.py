@@ -29,14 +29,15 @@ def spread(values, digits=2):
 
 HEAD = ("", "CPU s: min   med    max", "x no-op", "x peer", "wall s: min  med    max", "x no-op", "x peer",
         "MB out", "x peer", "events/CPU s", "own MiB", "HWM MiB")
-WIDTHS = (16, 23, 8, 7, 24, 8, 7, 9, 7, 13, 8, 8)
+WIDTHS = (23, 8, 7, 24, 8, 7, 9, 7, 13, 8, 8)
 
 
 def show(result, configurations):
     """The table of a workload, for people."""
     print(f"\n{result['workload']}: {result['size']} {result['unit']}, {result['what']}; "
           f"{result['wal_bytes'] / 1e6:.0f} MB of WAL, load {result['load']:.2f}")
-    print("".join(f"{text:{'<' if i == 0 else '>'}{width}}" for i, (text, width) in enumerate(zip(HEAD, WIDTHS))))
+    widths = (max(len(name) for name in result["plugins"]) + 1, *WIDTHS)
+    print("".join(f"{text:{'<' if i == 0 else '>'}{width}}" for i, (text, width) in enumerate(zip(HEAD, widths))))
     middle = medians(result)
     floor = middle.get(FLOOR)
     for name, runs in result["plugins"].items():
@@ -48,7 +49,7 @@ def show(result, configurations):
             spread([r["wall"] for r in runs]), ratio(m["wall"], floor and floor["wall"]), ratio(m["wall"], peer["wall"]),
             f"{m['bytes'] / 1e6:.1f}", ratio(m["bytes"], peer["bytes"]),
             f"{result['events'] / m['cpu']:.0f}", f"{m['anonymous'] / MIB:.1f}", f"{m['resident'] / MIB:.1f}")
-        print("".join(f"{text:{'<' if i == 0 else '>'}{width}}" for i, (text, width) in enumerate(zip(cells, WIDTHS))),
+        print("".join(f"{text:{'<' if i == 0 else '>'}{width}}" for i, (text, width) in enumerate(zip(cells, widths))),
               flush=True)
 
 

@@ -10,10 +10,10 @@ import psycopg2
 
 import report
 from drain import drain, end_of_wal
-from measured import choose, in_database, load, present
-from plugins import DEFAULT, PUBLICATION, create_slot, drop_slot, plugins
+from measured import in_database, load
+from plugins import DEFAULT, PUBLICATION, choose_plugins, create_slot, drop_slot
 from results import Results, describe
-from workloads import WORKLOADS
+from workloads import WORKLOADS, choose_workloads
 
 
 def arguments():
@@ -22,7 +22,8 @@ def arguments():
                         help="multiplies the sizes of the workloads (default 1, or BENCH_SCALE)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--plugins", default=DEFAULT,
-                        help=f"names separated by commas (default {DEFAULT}); also cdc-publication, cdc-json")
+                        help=f"names separated by commas (default {DEFAULT}); also cdc-publication, cdc-json, "
+                             "and cdc:batch_bytes=8192:old=full for options")
     parser.add_argument("--workloads", "--workload", default=",".join(w.name for w in WORKLOADS),
                         help="names separated by commas (default: all)")
     parser.add_argument("--check", action="store_true", help="fail if a target of bench/targets.py is missed")
@@ -66,11 +67,11 @@ def measure(sql, workload, chosen, args):
 
 def main():
     args = arguments()
-    workloads = choose({w.name: w for w in WORKLOADS}, args.workloads, "workload")
+    workloads = choose_workloads(args.workloads)
     connection = psycopg2.connect("")
     connection.autocommit = True
     server = connection.cursor()
-    chosen = list(present(choose(plugins(connection.server_version), args.plugins, "plugin")))
+    chosen = choose_plugins(connection.server_version, args.plugins)
 
     about = describe(server) | {
         "scale": args.scale, "rounds": args.rounds,

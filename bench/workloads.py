@@ -237,3 +237,11 @@ WORKLOADS = [
     Workload("redacted", "as insert; cdc hashes one column and masks one", 1_000_000, "inserts",
              prepare_redacted, fill(MIXED_ROWS)),
 ]
+
+
+def choose_workloads(names: str) -> list[Workload]:
+    known = {workload.name: workload for workload in WORKLOADS}
+    for name in names.split(","):
+        if name not in known:
+            raise SystemExit(f"no workload is named {name}; there are {', '.join(known)}")
+    return [known[name] for name in names.split(",")]

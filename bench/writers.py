@@ -11,8 +11,8 @@ import psycopg2
 
 import targets
 from drain import cpu_seconds
-from measured import choose, compare, load, present, wait_until_free
-from plugins import PUBLICATION, create_slot, drop_slot, plugins
+from measured import compare, load, wait_until_free
+from plugins import PUBLICATION, choose_plugins, create_slot, drop_slot
 from results import Results, describe
 
 NONE = "no slot"
@@ -105,7 +105,7 @@ def main():
     sql = connection.cursor()
     sql.execute("CREATE EXTENSION cdc")
     sql.execute(f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES")
-    chosen = [None, *present(choose(plugins(connection.server_version), args.plugins, "plugin"))]
+    chosen = [None, *choose_plugins(connection.server_version, args.plugins)]
     subprocess.run(["pgbench", "-i", "-q", "-s", "10", "postgres"], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     about = describe(sql)
