@@ -69,7 +69,7 @@ def drain(sql, slot: str, plugin: Plugin, endpos: str, options: dict[str, str] |
     copy = slot + "_copy"
     directory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.NamedTemporaryFile(prefix="cdc-bench-", dir=directory) as out:
-        return drain_copy(sql, slot, copy, plugin, endpos, plugin.options | (options or {}), out.name, attach)
+        return drain_copy(sql, slot, copy, plugin, endpos, (options or {}) | plugin.options, out.name, attach)
 
 
 def drain_copy(sql, slot, copy, plugin, endpos, options, out, attach) -> Drained:
