@@ -71,7 +71,7 @@ def verdict(results):
     print(f"\n{len(judged)} targets, {len(missed)} missed")
     for limit, value in missed:
         unit = " MiB more than" if limit.metric == "anonymous" else " of"
-        print(f"missed: {limit.workload}, {limit.metric}: {value:.2f}{unit} {limit.against}, at most {limit.most:g}")
+        print(f"missed: {limit.workload}, {limit.metric}: {value:.3f}{unit} {limit.against}, at most {limit.most:g}")
     return not missed
 
 
@@ -98,5 +98,5 @@ def markdown_targets(results):
     print("\n| workload | measure | against | target | measured | |\n|---|---|---|---|---|---|")
     for limit, value in judge(results):
         name = {"cpu": "CPU, ratio", "bytes": "bytes, ratio", "anonymous": "own memory, MiB more"}[limit.metric]
-        print(f"| {limit.workload} | {name} | {limit.against} | ≤ {limit.most:g} | {value:.2f} "
+        print(f"| {limit.workload} | {name} | {limit.against} | ≤ {limit.most:g} | {value:.3f} "
               f"| {'**missed**' if value > limit.most else 'met'} |")
