@@ -73,18 +73,20 @@ def measure(sql, plugin, args):
         consumer.wait()
     wait_until_free(sql, SLOT)
     drop_slot(sql, SLOT)
-    return {"tps": tps, "behind": lag, "caught_up": caught_up, "cpu": cpu}
+    return {"tps": tps, "behind": lag, "caught_up": caught_up, "cpu": cpu,
+            "microseconds": cpu * 1e6 / (tps * args.seconds)}
 
 
 def show(runs):
     base = median(run["tps"] for run in runs[NONE])
-    print(f"{'':16}{'TPS: min':>10}{'median':>9}{'max':>9}{'cost':>8}   walsender CPU, WAL behind at the end, seconds to catch up")
+    print(f"{'':16}{'TPS: min':>10}{'median':>9}{'max':>9}{'cost':>8}   walsender CPU a transaction, WAL behind at the end, "
+          "seconds to catch up")
     for name, measured in runs.items():
         tps = [run["tps"] for run in measured]
         line = f"{name:16}{min(tps):10.0f}{median(tps):9.0f}{max(tps):9.0f}{100 * (1 - median(tps) / base):7.1f}%"
         if "cpu" in measured[0]:
-            cpu, lag, seconds = (median(run[key] for run in measured) for key in ("cpu", "behind", "caught_up"))
-            line += f"   {cpu:.2f} s, {lag / 1e6:.2f} MB, {seconds:.2f} s"
+            cpu, lag, seconds = (median(run[key] for run in measured) for key in ("microseconds", "behind", "caught_up"))
+            line += f"   {cpu:.0f} us, {lag / 1e6:.2f} MB, {seconds:.2f} s"
         print(line, flush=True)
 
 
