@@ -90,6 +90,7 @@ func (r *reader) session(ctx context.Context, session Session) error {
 	s.acks.setInside(false)
 	s.keeper.attach(session)
 	defer s.keeper.detach()
+	defer s.acks.more()
 	defer r.watch(session)()
 	s.config.Logger.Info("connected", "slot", s.config.Slot, "server_position", session.Server().WALEnd)
 	s.keeper.report(false)
@@ -115,6 +116,7 @@ func (r *reader) session(ctx context.Context, session Session) error {
 			continue
 		}
 		s.keeper.heard(m)
+		s.acks.more()
 		if err := r.frame(ctx, m.Frame); err != nil {
 			return err
 		}
@@ -186,7 +188,7 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 				last.LSN = last.CommitLSN
 			}
 		}
-		d.receipt = s.acks.add(last, b.EndLSN)
+		d.receipt = s.acks.add(last, b.EndLSN, b.Transaction.CommitTime())
 	}
 	if b.HasTransaction {
 		// A transaction in progress has no commit yet, and comes again from its start.

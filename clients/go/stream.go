@@ -222,7 +222,6 @@ func (s *Stream) wanted(t *Txn) bool {
 // before them. It is stored soon after, and then the server is told; see Flush.
 func (s *Stream) Ack(t *Txn) {
 	s.acks.ack(t.receipts...)
-	s.keeper.note(t.CommitTime())
 	t.Close()
 }
 
