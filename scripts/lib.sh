@@ -416,15 +416,28 @@ run()
 	return $rc
 }
 
+# Runs a command beside what follows; `wait "$ASIDE"` ends when it does.
+ASIDE=
+aside()
+{
+	set -m
+	# one group for all of it
+	( run() { "$@" </dev/null; }; "$@" ) &
+	ASIDE=$!
+	set +m
+}
+
 # At the end: nothing is left running, and nothing is left behind unless
 # KEEP_LOGS is set.
 KEEP_LOGS=
 finish()
 {
-	local rc=$?
+	local rc=$? child
 
 	trap '' INT TERM HUP
-	[ -z "$CHILD" ] || kill -TERM -- "-$CHILD" 2>/dev/null || :
+	for child in $CHILD $ASIDE; do
+		kill -TERM -- "-$child" 2>/dev/null || :
+	done
 	stop_servers
 	cd /
 	# caches of modules are read-only

@@ -173,6 +173,15 @@ ALTER TABLE p.t ENABLE ROW LEVEL SECURITY;
 SET ROLE cdc_regress_other;
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{id}');
 RESET ROLE;
+-- whoever gives can not have functions of his own run with the extension's rights
+CREATE FUNCTION p.trap(regclass, regclass) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'the trap was called'; END $$;
+CREATE OPERATOR p.= (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = p.trap);
+CREATE FUNCTION p.concat_ws(text, text, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'the trap was called'; END $$;
+SET search_path = p, pg_catalog;
+SELECT 't'::regclass IS NOT DISTINCT FROM 't'::regclass;
+SELECT cdc.grant_read('t', 'cdc_regress_other', columns => '{w}');
+SELECT cdc.revoke_read('t', 'cdc_regress_other', columns => '{w}', reason => 'not needed');
+RESET search_path;
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{nonsense}');
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{}');
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', prefix => 'x');
@@ -212,7 +221,9 @@ SELECT count(*) FROM cdc.fetch('cdc_regress_bound');
 RESET ROLE;
 SELECT cdc.alter_slot('cdc_regress_bound', reader => 'cdc_regress_consumer');
 SET ROLE cdc_regress_consumer;
+\set VERBOSITY sqlstate
 SELECT count(*) FROM cdc.peek('cdc_regress_bound');
+\set VERBOSITY default
 SELECT count(data) AS batches, count(*) - count(data) AS ends, max(lsn) FILTER (WHERE data IS NULL) >= max(lsn) AS last FROM cdc.fetch('cdc_regress_bound');
 SELECT op, key FROM cdc.decode((SELECT string_agg(data, '') FROM cdc.fetch('cdc_regress_bound')));
 RESET ROLE;

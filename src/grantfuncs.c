@@ -16,11 +16,13 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
 #include "compat.h"
 #include "exttable.h"
+#include "settings.h"
 
 PG_FUNCTION_INFO_V1(cdc_grant_read);
 PG_FUNCTION_INFO_V1(cdc_revoke_read);
@@ -40,7 +42,7 @@ enum
  * relation. */
 #define MATCHES \
 	" AND relation IS NOT DISTINCT FROM $1 AND prefix IS NOT DISTINCT FROM $4" \
-	" AND ($3 IS NULL OR column_name OPERATOR(pg_catalog.=) ANY ($3))"
+	" AND ($3 IS NULL OR column_name = ANY ($3))"
 
 static void
 require_target(FunctionCallInfo fcinfo)
@@ -171,6 +173,7 @@ run(FunctionCallInfo fcinfo, Oid owner, const char *sql, int expected)
 	char		nulls[NARGUMENTS];
 	Oid			user;
 	int			context;
+	int			nestlevel;
 	uint64		changed;
 
 	for (int i = 0; i < NARGUMENTS; i++)
@@ -178,6 +181,9 @@ run(FunctionCallInfo fcinfo, Oid owner, const char *sql, int expected)
 		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
 		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
 	}
+	/* no operator of the caller's may run with the owner's rights */
+	nestlevel = NewGUCNestLevel();
+	cdc_fix_settings();
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
@@ -186,6 +192,7 @@ run(FunctionCallInfo fcinfo, Oid owner, const char *sql, int expected)
 	changed = SPI_processed;
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(false, nestlevel);
 	return changed;
 }
 
@@ -202,9 +209,9 @@ cdc_grant_read(PG_FUNCTION_ARGS)
 	(void) run(fcinfo, owner,
 			   "INSERT INTO cdc.read_grant (role, relation, column_name, prefix, reason)"
 			   " SELECT $2, $1, c.name, $4, $5"
-			   " FROM pg_catalog.unnest(coalesce($3, ARRAY[NULL]::pg_catalog.name[])) c(name)"
+			   " FROM unnest(coalesce($3, ARRAY[NULL]::name[])) c(name)"
 			   " WHERE NOT EXISTS (SELECT FROM cdc.read_grant g"
-			   "  WHERE g.role OPERATOR(pg_catalog.=) $2 AND g.relation IS NOT DISTINCT FROM $1"
+			   "  WHERE g.role = $2 AND g.relation IS NOT DISTINCT FROM $1"
 			   "  AND g.column_name IS NOT DISTINCT FROM c.name AND g.prefix IS NOT DISTINCT FROM $4)",
 			   SPI_OK_INSERT);
 	PG_RETURN_VOID();
@@ -219,11 +226,11 @@ cdc_revoke_read(PG_FUNCTION_ARGS)
 	require_right(fcinfo, owner);
 	/* the audit has the reason of the removal */
 	(void) run(fcinfo, owner,
-			   "UPDATE cdc.read_grant SET reason = pg_catalog.concat_ws('; revoked: ', reason, $5)"
-			   " WHERE $5 IS NOT NULL AND role OPERATOR(pg_catalog.=) $2" MATCHES,
+			   "UPDATE cdc.read_grant SET reason = concat_ws('; revoked: ', reason, $5)"
+			   " WHERE $5 IS NOT NULL AND role = $2" MATCHES,
 			   SPI_OK_UPDATE);
 	if (run(fcinfo, owner,
-			"DELETE FROM cdc.read_grant WHERE role OPERATOR(pg_catalog.=) $2" MATCHES,
+			"DELETE FROM cdc.read_grant WHERE role = $2" MATCHES,
 			SPI_OK_DELETE) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
