@@ -51,7 +51,7 @@ type fetchSession struct {
 }
 
 func newFetchSession(conn *pgconn.PgConn, server *Server, config *Config) *fetchSession {
-	s := &fetchSession{conn: conn, server: server, config: config, bytes: config.FetchBytes}
+	s := &fetchSession{conn: conn, server: server, config: config, bytes: config.FetchBytes, confirmed: server.ConfirmedFlush}
 	s.run, s.cancel = context.WithCancel(context.Background())
 	return s
 }

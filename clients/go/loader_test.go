@@ -31,8 +31,8 @@ func (s *stopping) Save(p *cdc.LoadProgress) error {
 // Tables are loaded in parts, under many snapshots, while they change, with
 // interruptions; the stream makes of that what the source has.
 func TestLiveLoad(t *testing.T) {
-	for _, streaming := range []string{"off", "on"} {
-		t.Run(streaming, func(t *testing.T) {
+	for _, kind := range []string{"off", "on", "fetch"} {
+		t.Run(kind, func(t *testing.T) {
 			d := live(t)
 			w := newWorkload(d, 11)
 			w.ddl = true
@@ -43,7 +43,15 @@ func TestLiveLoad(t *testing.T) {
 				d.exec(w.insert(table, 1000))
 			}
 			config := d.config(t)
-			config.Options = map[string]string{"messages": "marker", "streaming": streaming}
+			if kind == "fetch" { // by a role that may not SELECT
+				config = d.reader(t, false, map[string]string{"messages": "marker"})
+				d.exec(`GRANT EXECUTE ON FUNCTION cdc.snapshot, cdc.snapshot_chunks TO "` + d.slot() + `"`)
+				d.grant(workloadTables...)
+				d.query(`SELECT cdc.grant_read(role => '"` + d.slot() + `"', prefix => 'marker')`)
+				config.FetchWait = 100 * time.Millisecond
+			} else {
+				config.Options = map[string]string{"messages": "marker", "streaming": kind}
+			}
 			if err := d.open(config).Close(); err != nil { // makes the slot
 				t.Fatal(err)
 			}
