@@ -56,7 +56,7 @@ func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
 	}
 	// A call that waits is cancelled, and the connection can be used once more.
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: goodbye}
+		return &canceller{conn: conn}
 	}
 	conn, err := pgconn.ConnectConfig(ctx, config)
 	if err != nil {
@@ -68,6 +68,31 @@ func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
 		return nil, err
 	}
 	return newFetchSession(conn, server, &c.config), nil
+}
+
+// canceller cancels a statement when a context ends, and sees that through: poolers
+// take it ill when the request's own connection is closed before they have answered.
+type canceller struct {
+	conn *pgconn.PgConn
+	done chan struct{}
+}
+
+// HandleCancel implements ctxwatch.Handler.
+func (c *canceller) HandleCancel(context.Context) {
+	c.done = make(chan struct{})
+	_ = c.conn.Conn().SetDeadline(time.Now().Add(goodbye))
+	go func() {
+		defer close(c.done)
+		ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+		defer cancel()
+		_ = c.conn.CancelRequest(ctx)
+	}()
+}
+
+// HandleUnwatchAfterCancel implements ctxwatch.Handler.
+func (c *canceller) HandleUnwatchAfterCancel() {
+	<-c.done
+	_ = c.conn.Conn().SetDeadline(time.Time{})
 }
 
 // inspectBySQL is inspect for roles without REPLICATION.

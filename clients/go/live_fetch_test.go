@@ -226,9 +226,10 @@ func TestLiveFetchBusy(t *testing.T) {
 	d := live(t)
 	config := d.reader(t, false, nil)
 	config.FetchWait = 100 * time.Millisecond
-	done := make(chan error)
+	done, conn := make(chan error), connect(t, d.name)
+	defer conn.Close(context.Background())
 	go func() {
-		_, err := d.conn.Exec(context.Background(), "SELECT * FROM cdc.fetch('"+d.slot()+"', timeout => '2 s')").ReadAll()
+		_, err := conn.Exec(context.Background(), "SELECT * FROM cdc.fetch('"+d.slot()+"', timeout => '2 s')").ReadAll()
 		done <- err
 	}()
 	time.Sleep(200 * time.Millisecond)
