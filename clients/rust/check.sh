@@ -75,6 +75,7 @@ step "damaged copies" test_ --test fuzz
 step "TLS and passwords" test_ --test tls
 step "cdc-tail" test_ --test tail
 step "live streams" test_ --test live
+step "streams by cdc.fetch()" test_ --test fetch
 step "a copy equals the source" test_ --test replay
 step "the initial load joins the stream" test_ --test load
 step "the same JSON as the server's" test_ --test equal

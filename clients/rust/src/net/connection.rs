@@ -8,12 +8,13 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::call::Cancel;
 use super::config::{ConnectConfig, SslMode};
 use super::tls;
 use crate::error::{Error, ServerError};
 use crate::limits::Limits;
 
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 /// A message of the server.
@@ -32,6 +33,9 @@ pub struct Connection {
     transport: Box<dyn Transport>,
     input: BytesMut,
     max_message: usize,
+    pub(super) cancel: Option<Cancel>,
+    /// A statement has been sent that is to be cancelled with the connection.
+    pub(super) at_work: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -94,6 +98,8 @@ impl Connection {
             input: BytesMut::with_capacity(1 << 16),
             // header of a CopyData message, length of the frame
             max_message: usize::try_from(limits.max_batch_bytes).unwrap_or(usize::MAX - 64) + 64,
+            cancel: None,
+            at_work: false,
         };
         let mut parameters = vec![
             ("user", c.user.as_str()),
@@ -113,8 +119,19 @@ impl Connection {
         connection.send(&out).await?;
         let password = c.find_password();
         connection.authenticate(&c.user, password.as_deref(), private).await?;
-        connection.until_ready().await?;
-        Ok(connection)
+        loop {
+            match connection.read().await? {
+                Incoming { tag: b'Z', .. } => return Ok(connection),
+                Incoming { tag: b'K', body } => {
+                    connection.cancel = key(&body).map(|(process, secret)| Cancel {
+                        config: c.clone(),
+                        process,
+                        secret,
+                    });
+                }
+                _ => (),
+            }
+        }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -136,6 +153,7 @@ impl Connection {
         }
         let mut message = self.input.split_to(len + 1);
         let body = message.split_off(5).freeze();
+        self.at_work &= tag != b'Z';
         Ok(Some(Incoming { tag, body }))
     }
 
@@ -145,10 +163,24 @@ impl Connection {
             if let Some(message) = self.take_message()? {
                 return Ok(message);
             }
-            self.input.reserve(1 << 14);
-            if self.transport.read_buf(&mut self.input).await? == 0 {
-                return Err(ended());
-            }
+            self.fill().await?;
+        }
+    }
+
+    /// The kind of the next message, which stays to be read. May be cancelled without
+    /// loss.
+    pub(crate) async fn peek(&mut self) -> Result<u8, Error> {
+        while self.input.is_empty() {
+            self.fill().await?;
+        }
+        Ok(self.input[0])
+    }
+
+    async fn fill(&mut self) -> Result<(), Error> {
+        self.input.reserve(1 << 14);
+        match self.transport.read_buf(&mut self.input).await? {
+            0 => Err(ended()),
+            _ => Ok(()),
         }
     }
 
@@ -162,7 +194,7 @@ impl Connection {
                     let notice = ServerError::parse(&message.body);
                     tracing::debug!(%notice, "notice of the server");
                 }
-                b'S' | b'A' | b'K' => (),
+                b'S' | b'A' => (),
                 _ => return Ok(message),
             }
         }
@@ -281,6 +313,12 @@ impl Connection {
     }
 }
 
+/// Of `BackendKeyData`.
+fn key(body: &[u8]) -> Option<(i32, i32)> {
+    let (process, secret) = body.split_first_chunk()?;
+    Some((i32::from_be_bytes(*process), i32::from_be_bytes(secret.try_into().ok()?)))
+}
+
 fn columns(body: &[u8]) -> Result<Vec<Option<String>>, Error> {
     fn number<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
         let (bytes, tail) = rest.split_first_chunk()?;
@@ -303,7 +341,7 @@ fn columns(body: &[u8]) -> Result<Vec<Option<String>>, Error> {
 }
 
 /// The socket, and whether nobody else can read what goes over it.
-async fn transport(c: &ConnectConfig) -> Result<(Box<dyn Transport>, bool), Error> {
+pub(super) async fn transport(c: &ConnectConfig) -> Result<(Box<dyn Transport>, bool), Error> {
     if let Some(path) = c.socket() {
         let socket = UnixStream::connect(&path).await.map_err(|error| {
             io::Error::new(error.kind(), format!("{}: {error}", path.display()))

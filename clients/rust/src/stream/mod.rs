@@ -3,6 +3,7 @@
 mod config;
 mod delivery;
 mod driver;
+mod fetch;
 mod start;
 mod tracker;
 
@@ -26,7 +27,7 @@ use crate::schema::SchemaCache;
 use crate::sequence::Sequence;
 use crate::wire::Fields;
 
-pub use config::StreamConfig;
+pub use config::{StreamConfig, Transport};
 pub use delivery::{Change, Changes, Delivery};
 
 /// Acknowledges deliveries from other tasks.
