@@ -284,6 +284,59 @@ impl Metrics for Counts {
     }
 }
 
+/// The last value of a gauge.
+#[derive(Default)]
+struct Lag(AtomicU64);
+
+impl Metrics for Lag {
+    fn add(&self, _: Counter, _: u64) {}
+    fn set(&self, gauge: Gauge, value: f64) {
+        if gauge == Gauge::LagSeconds {
+            self.0.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Lag {
+    fn now(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn lag_is_that_of_the_oldest_that_is_not_acknowledged() {
+    if !available() {
+        return;
+    }
+    let mut db = orders("lag").await;
+    let lag = Arc::new(Lag::default());
+    let mut config = db.config().metrics(lag.clone());
+    config.feedback_interval = Duration::from_millis(50);
+    config.connect.options = Some("-c wal_sender_timeout=1s".into());
+    let mut stream = config.start().await.unwrap();
+    let mut held = Vec::new();
+    for i in 0..2 {
+        db.run(&format!("INSERT INTO orders VALUES ({i})")).await;
+        held.push(next(&mut stream).await.unwrap());
+        sleep(700).await;
+    }
+    stream.ack(&held[1]);
+    sleep(800).await;
+    let first = lag.now();
+    assert!((2.0..6.0).contains(&first), "{first}");
+    stream.ack(&held[0]);
+    // the server says now and then that there is nothing more
+    for _ in 0..100 {
+        sleep(50).await;
+        if lag.now() == 0.0 {
+            break;
+        }
+    }
+    assert_eq!(lag.now(), 0.0);
+    stream.close().await;
+    db.drop().await;
+}
+
 #[tokio::test]
 async fn reconnects_without_repeating() {
     if !available() {

@@ -12,7 +12,7 @@ use tokio::time::{interval_at, sleep, MissedTickBehavior};
 
 use super::config::{StreamConfig, Transport};
 use super::start::{self, Slot, System};
-use super::tracker::Tracker;
+use super::tracker::{Micros, Tracker};
 use crate::checkpoint::{BoxFuture, Checkpoint};
 use crate::datetime::EPOCH_SECONDS;
 use crate::error::{Error, Refusal, ServerError};
@@ -171,6 +171,8 @@ impl Driver {
                 Ok(Ended::Shutdown | Ended::ConsumerGone) => return,
                 Err(error) => error,
             };
+            self.tracker.disconnected();
+            self.measure();
             if !self.config.reconnect || !error.is_transient() {
                 tracing::error!(slot = %self.config.slot, %error, "stream ended");
                 let _ = self.items.send(Item::Failed(error));
@@ -275,6 +277,7 @@ impl Driver {
                     }
                 }
                 _ = tick.tick() => {
+                    self.measure();
                     // at once, whatever the store does
                     self.feedback(&mut connection).await?;
                     report = self.save(&mut saving);
@@ -370,14 +373,13 @@ impl Driver {
 
     /// The server has sent everything up to here.
     pub(super) fn keepalive(&mut self, end: Lsn) {
-        if self.tracker.keepalive(end) {
-            self.config.metrics.set(Gauge::LagSeconds, 0.0);
-        }
+        self.tracker.keepalive(end);
         self.measure();
     }
 
-    fn measure(&self) {
+    pub(super) fn measure(&self) {
         let metrics = &self.config.metrics;
+        metrics.set(Gauge::LagSeconds, self.tracker.lag(now()));
         let since = |lsn: Lsn| self.wal_end.0.saturating_sub(lsn.0) as f64;
         metrics.set(Gauge::LagBytes, since(self.durable));
         metrics.set(Gauge::RetainedWalBytes, since(self.slot.restart));
@@ -387,9 +389,7 @@ impl Driver {
     /// Standby status update. Flushed is what is durable here, never 0, never
     /// less than before.
     async fn feedback(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros()
-            as i64
-            - EPOCH_SECONDS * 1_000_000;
+        let since = now() - EPOCH_SECONDS * 1_000_000;
         let written = self.received.max(self.durable);
         let mut message = [0u8; 34];
         message[0] = b'r';
@@ -431,6 +431,11 @@ impl Driver {
         connection.close().await;
         Ok(Ended::Shutdown)
     }
+}
+
+/// By this machine's clock.
+pub(super) fn now() -> Micros {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as Micros
 }
 
 /// Waits for what is being saved, if there is something.

@@ -162,7 +162,10 @@ impl Driver {
                 }
                 () = self.items.closed() => return Ok(Ended::ConsumerGone),
                 saved = saved(&mut saving) => self.durable = saved?,
-                _ = tick.tick() => drop(self.save(&mut saving)),
+                _ = tick.tick() => {
+                    self.measure();
+                    self.save(&mut saving);
+                }
                 () = tracker.changed.notified(), if !room => (),
                 // what is being saved is confirmed by the call
                 () = ready(()), if room && !at_work && saving.is_none() => {
