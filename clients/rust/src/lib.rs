@@ -67,7 +67,7 @@ pub use schema::{
     REDACTED_BASE,
 };
 pub use sequence::Sequence;
-pub use stream::{Acker, Change, Changes, Delivery, Stream, StreamConfig, Transport};
+pub use stream::{Acker, Change, Changes, Delivery, SlotSnapshot, Stream, StreamConfig, Transport};
 pub use trace::TraceParent;
 pub use typed::{Layout, Typed};
 pub use value::Value;

@@ -462,6 +462,45 @@ async fn creates_slots() {
 }
 
 #[tokio::test]
+async fn slots_with_a_snapshot() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("snapshot").await;
+    db.run("CREATE TABLE orders (id int PRIMARY KEY, customer text)").await;
+    db.run("INSERT INTO orders VALUES (1, 'before')").await;
+    let config = db.config().checkpoint(db.checkpoint());
+    let snapshot = config.create_slot_with_snapshot().await.unwrap();
+    assert_eq!(db.confirmed().await, snapshot.consistent_point());
+    db.run("INSERT INTO orders VALUES (2, 'after')").await;
+    let mut copier = db.another().await;
+    let ids = "SELECT string_agg(id::text, ',' ORDER BY id) FROM orders";
+    snapshot.begin(&mut copier).await.unwrap();
+    assert_eq!(copier.query(ids).await.unwrap()[0][0].as_deref(), Some("1"));
+    // a second one, and both go on when the snapshot is given up
+    let mut other = db.another().await;
+    snapshot.begin(&mut other).await.unwrap();
+    let name = snapshot.name().to_owned();
+    snapshot.close().await;
+    for connection in [&mut copier, &mut other] {
+        assert_eq!(connection.query(ids).await.unwrap()[0][0].as_deref(), Some("1"));
+        connection.query("COMMIT").await.unwrap();
+    }
+    assert_eq!(db.one(ids).await, "1,2");
+    let adopt = format!("SET TRANSACTION SNAPSHOT '{name}'");
+    copier.query("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    assert!(copier.query(&adopt).await.is_err(), "it is gone");
+    // the rest comes by the slot
+    let mut stream = config.clone().start().await.unwrap();
+    let delivery = next(&mut stream).await.unwrap();
+    assert!(lines(&delivery)[0].contains("after"), "{:?}", lines(&delivery));
+    stream.close().await;
+    let error = config.create_slot_with_snapshot().await.unwrap_err();
+    assert!(matches!(&error, Error::Server(e) if e.code == "42710"), "{error}");
+    db.drop().await;
+}
+
+#[tokio::test]
 async fn failures_and_rejects_become_dead_letters() {
     if !available() {
         return;

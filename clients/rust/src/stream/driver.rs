@@ -75,7 +75,7 @@ impl Driver {
             Some(slot) => slot,
             // a new slot would not have what lies between the checkpoint and it
             None if config.create_slot && checkpoint.is_none() => {
-                start::create_slot(&mut connection, &config).await?
+                start::create_slot(&mut connection, &config, "nothing").await?.0
             }
             None => return Err(Refusal::NoSlot(config.slot.clone()).into()),
         };

@@ -4,6 +4,7 @@ mod config;
 mod delivery;
 mod driver;
 mod fetch;
+mod slot;
 mod start;
 mod tracker;
 
@@ -28,6 +29,7 @@ use crate::wire::Fields;
 
 pub use config::{StreamConfig, Transport};
 pub use delivery::{Change, Changes, Delivery};
+pub use slot::SlotSnapshot;
 
 /// Acknowledges deliveries from other tasks.
 #[derive(Clone, Debug)]

@@ -98,20 +98,24 @@ pub(super) async fn slot(
     Ok(Some(Slot { confirmed: lsn(2), restart: lsn(3) }))
 }
 
-/// Creates the slot; it begins at the LSN that is returned.
+/// Creates the slot; where it begins, and the name of its snapshot, if that is
+/// exported.
 pub(super) async fn create_slot(
     connection: &mut Connection,
     config: &StreamConfig,
-) -> Result<Slot, Error> {
+    snapshot: &str,
+) -> Result<(Slot, Option<String>), Error> {
     let two_phase = if config.slot_two_phase { ", TWO_PHASE" } else { "" };
     let sql = format!(
-        "CREATE_REPLICATION_SLOT {} LOGICAL cdc (SNAPSHOT 'nothing'{two_phase})",
-        quote_identifier(&config.slot)
+        "CREATE_REPLICATION_SLOT {} LOGICAL cdc (SNAPSHOT {}{two_phase})",
+        quote_identifier(&config.slot),
+        quote_literal(snapshot)
     );
     let rows = connection.query(&sql).await?;
     let row = rows.first().ok_or_else(|| unexpected("CREATE_REPLICATION_SLOT"))?;
     let confirmed = text(row, 1).parse().map_err(|_| unexpected("CREATE_REPLICATION_SLOT"))?;
-    Ok(Slot { confirmed, restart: confirmed })
+    let snapshot = row.get(2).cloned().flatten();
+    Ok((Slot { confirmed, restart: confirmed }, snapshot))
 }
 
 /// Milliseconds; 0 is never.
