@@ -73,6 +73,7 @@ step "a source in memory" test_ --test script
 step "no allocation for an event" test_ --test alloc
 step "damaged copies" test_ --test fuzz
 step "TLS and passwords" test_ --test tls
+step "lists of hosts, and a failover" test_ --test hosts
 step "cdc-tail" test_ --test tail
 step "live streams" test_ --test live
 step "streams by cdc.fetch()" test_ --test fetch

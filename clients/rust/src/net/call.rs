@@ -10,7 +10,8 @@ use postgres_protocol::IsNull;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::config::ConnectConfig;
-use super::connection::{transport, Connection};
+use super::connection::{link, Connection};
+use super::hosts::Host;
 use crate::error::Error;
 
 /// How long it may take to tell the server.
@@ -23,6 +24,8 @@ const AGAIN: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug)]
 pub(crate) struct Cancel {
     pub(super) config: ConnectConfig,
+    /// The very server, if a name stands for several.
+    pub(super) host: Host,
     pub(super) process: i32,
     pub(super) secret: i32,
 }
@@ -31,7 +34,7 @@ impl Cancel {
     /// Asks over a connection of its own; done when the server has taken notice.
     pub(crate) async fn send(&self) -> Result<(), Error> {
         let told = async {
-            let (mut transport, _) = transport(&self.config).await?;
+            let mut transport = link(&self.config, &self.host).await?.transport;
             let mut out = BytesMut::new();
             frontend::cancel_request(self.process, self.secret, &mut out);
             transport.write_all(&out).await?;
