@@ -73,8 +73,10 @@ step "a source in memory" test_ --test script
 step "no allocation for an event" test_ --test alloc
 step "damaged copies" test_ --test fuzz
 step "TLS and passwords" test_ --test tls
+step "lists of hosts, and a failover" test_ --test hosts
 step "cdc-tail" test_ --test tail
 step "live streams" test_ --test live
+step "streams by cdc.fetch()" test_ --test fetch
 step "a copy equals the source" test_ --test replay
 step "the initial load joins the stream" test_ --test load
 step "the same JSON as the server's" test_ --test equal

@@ -2,14 +2,15 @@
 //! transaction that applies the changes, so each of them takes effect exactly
 //! once, whatever is killed when.
 //!
-//!     cargo run --example copy -- SOURCE_URL TARGET_URL SLOT SCHEMA.TABLE
+//!     cargo run --example copy -- SOURCE_URL TARGET_URL SLOT SCHEMA.TABLE [fetch]
 //!
+//! With `fetch` the changes are asked for by SQL, as a role to which the slot is bound.
 //! The table must exist in the target, with the same names of columns and a
 //! primary key, and be empty or have the rows from before the slot.
 
 use pgcdc::{
     Batch, Change, Checkpoint, ConnectConfig, Connection, Damage, Error, Limits, Op, PostgresStore,
-    Row, StreamConfig, Table,
+    Row, StreamConfig, Table, Transport,
 };
 
 fn identifier(name: &str) -> String {
@@ -85,17 +86,25 @@ fn behind(batch: &Batch<'_>, start: &Checkpoint) -> Result<Checkpoint, Damage> {
     })
 }
 
-async fn run(source: &str, target: &str, slot: &str, name: &str) -> Result<(), Error> {
+async fn run(
+    source: &str,
+    target: &str,
+    slot: &str,
+    name: &str,
+    transport: Transport,
+) -> Result<(), Error> {
     let target = ConnectConfig::parse(target)?;
     let mut sql = Connection::connect(&target, &Limits::DEFAULT).await?;
     let store = std::sync::Arc::new(PostgresStore::new(target, slot));
     store.create_table().await?;
-    let mut stream = StreamConfig::new(ConnectConfig::parse(source)?, slot)
-        .create_slot()
-        .option("tables", name)
-        .checkpoint(store.clone())
-        .start()
-        .await?;
+    let mut config = StreamConfig::new(ConnectConfig::parse(source)?, slot)
+        .transport(transport)
+        .checkpoint(store.clone());
+    if transport == Transport::Replication {
+        // whom it is bound to, and what is sent to them, is not the client's to say
+        config = config.create_slot().option("tables", name);
+    }
+    let mut stream = config.start().await?;
     let start = pgcdc::CheckpointStore::load(&*store).await?.unwrap_or_default();
     let mut transaction = String::new();
     while let Some(delivery) = stream.next().await {
@@ -125,7 +134,12 @@ async fn run(source: &str, target: &str, slot: &str, name: &str) -> Result<(), E
 async fn main() -> Result<(), Error> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match &args[..] {
-        [source, target, slot, table] => run(source, target, slot, table).await,
-        _ => Err(Error::Config("usage: copy SOURCE TARGET SLOT SCHEMA.TABLE".into())),
+        [source, target, slot, table] => {
+            run(source, target, slot, table, Transport::Replication).await
+        }
+        [source, target, slot, table, fetch] if fetch == "fetch" => {
+            run(source, target, slot, table, Transport::Fetch).await
+        }
+        _ => Err(Error::Config("usage: copy SOURCE TARGET SLOT SCHEMA.TABLE [fetch]".into())),
     }
 }

@@ -100,6 +100,17 @@ pub enum Refusal {
         /// it was never on it.
         branch: Option<Lsn>,
     },
+    /// The server is on another timeline than the checkpoint, and the role may not read
+    /// the file that says whether the checkpoint lies before that began. If it does, set
+    /// the checkpoint's timeline to the server's.
+    HiddenTimeline {
+        /// The server's timeline.
+        server: u32,
+        /// The checkpoint's.
+        checkpoint: u32,
+        /// The file.
+        file: String,
+    },
     /// The slot has another plugin.
     OtherPlugin(String),
     /// The slot, or the checkpoint, belongs to another database or slot: its
@@ -131,6 +142,11 @@ impl fmt::Display for Refusal {
             Refusal::OtherTimeline { server, checkpoint, branch: None } => write!(
                 f,
                 "the server, on timeline {server}, was never on timeline {checkpoint} of the checkpoint"
+            ),
+            Refusal::HiddenTimeline { server, checkpoint, file } => write!(
+                f,
+                "the server is on timeline {server}, the checkpoint on {checkpoint}, and the role may not read {file}, \
+                 which says whether the checkpoint lies before that began; if it does, set the checkpoint's timeline to {server}"
             ),
             Refusal::OtherPlugin(plugin) => write!(f, "the slot has the output plugin {plugin}, not cdc"),
             Refusal::OtherDatabase(name) => write!(f, "the slot or checkpoint belongs to {name}"),

@@ -59,7 +59,7 @@ pub use event::{Event, Failure, Message, Op, Truncate};
 pub use frame::{unframe, FrameReader, Frames};
 pub use limits::Limits;
 pub use load::{InitialLoad, Joiner, Reread};
-pub use net::{ConnectConfig, Connection, SslMode};
+pub use net::{ChannelBinding, ConnectConfig, Connection, Host, SslMode, TargetSession};
 pub use position::{Lsn, ParseError, Position};
 pub use row::{overlay, Row, Values};
 pub use schema::{
@@ -67,7 +67,7 @@ pub use schema::{
     REDACTED_BASE,
 };
 pub use sequence::Sequence;
-pub use stream::{Acker, Change, Changes, Delivery, Stream, StreamConfig};
+pub use stream::{Acker, Change, Changes, Delivery, SlotSnapshot, Stream, StreamConfig, Transport};
 pub use trace::TraceParent;
 pub use typed::{Layout, Typed};
 pub use value::Value;

@@ -54,8 +54,10 @@ impl Counter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Gauge {
-    /// `cdc_lag_seconds`: age of the transaction that was delivered last when it
-    /// was delivered; 0 when there is nothing to deliver.
+    /// `cdc_lag_seconds`: the seconds between now and the commit time of the oldest
+    /// transaction that was delivered but not acknowledged; 0 when everything received
+    /// is acknowledged and a keepalive says that the server has nothing more. In
+    /// between, and while there is no connection, that of the last one acknowledged.
     LagSeconds,
     /// `cdc_lag_bytes`: WAL that the server has sent up to, minus what is
     /// acknowledged.

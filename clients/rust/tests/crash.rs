@@ -1,6 +1,6 @@
 //! Whatever is killed when, the copy equals the source, and each change took
-//! effect exactly once. ROUNDS says how often something is killed; with
-//! CRASH_SERVER=pg_ctl the server is, too.
+//! effect exactly once, by either transport. ROUNDS says how often something is
+//! killed; with CRASH_SERVER=pg_ctl the server is, too.
 
 mod common;
 #[path = "common/live.rs"]
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::Random;
 use live::{available, Database};
-use pgcdc::{ConnectConfig, Connection, Limits};
+use pgcdc::{ConnectConfig, Connection, Limits, Transport};
 
 /// Counts what happens to rows, in the transaction in which it happens.
 const TABLE: &str = "CREATE TABLE accounts (id int PRIMARY KEY, v int, note text); \
@@ -31,12 +31,18 @@ struct Consumer {
     killed: bool,
 }
 
-fn start(source: &Database, target: &Database) -> Consumer {
+fn start(source: &Database, target: &Database, transport: Transport) -> Consumer {
     let copy = PathBuf::from(env!("CARGO_BIN_EXE_cdc-tail")).with_file_name("examples/copy");
     let log = source.dir.join("copy.log");
+    let (user, fetch) = match transport {
+        Transport::Replication => (source.connect().user, None),
+        Transport::Fetch => (source.role(), Some("fetch")),
+    };
     let child = Command::new(copy)
-        .args([&format!("dbname={}", source.name), &format!("dbname={}", target.name)])
+        .arg(format!("dbname={} user={user}", source.name))
+        .arg(format!("dbname={}", target.name))
         .args([&source.name, "public.accounts"])
+        .args(fetch)
         .stderr(Stdio::from(std::fs::File::create(&log).unwrap()))
         .spawn()
         .unwrap();
@@ -118,9 +124,14 @@ async fn write(config: ConnectConfig, stop: Arc<AtomicBool>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_change_once_whatever_is_killed() {
-    if !available() {
-        return;
+    for transport in [Transport::Replication, Transport::Fetch] {
+        if available() {
+            each_change_once(transport).await;
+        }
     }
+}
+
+async fn each_change_once(transport: Transport) {
     let rounds: usize = std::env::var("ROUNDS").ok().and_then(|s| s.parse().ok()).unwrap_or(8);
     let pg_ctl = std::env::var("CRASH_SERVER").ok();
     let mut source = Database::without_slot("source").await;
@@ -130,7 +141,15 @@ async fn each_change_once_whatever_is_killed() {
     let data = source.one("SHOW data_directory").await;
     let stop = Arc::new(AtomicBool::new(false));
     // the consumer makes the slot, before there is anything to lose
-    let mut consumer = start(&source, &target);
+    if transport == Transport::Fetch {
+        source.bind_slot(&["accounts"]).await;
+        // that a call ends with its client is for the server to see to
+        let role = source.role();
+        source
+            .run(&format!("ALTER ROLE {role} SET client_connection_check_interval = '100ms'"))
+            .await;
+    }
+    let mut consumer = start(&source, &target, transport);
     let slot =
         format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{}'", source.name);
     while source.one(&slot).await == "0" {
@@ -160,7 +179,7 @@ async fn each_change_once_whatever_is_killed() {
         }
         if consumer.child.try_wait().unwrap().is_some() {
             consumer.kill();
-            consumer = start(&source, &target);
+            consumer = start(&source, &target, transport);
         }
     }
     stop.store(true, Ordering::Relaxed);
@@ -175,12 +194,12 @@ async fn each_change_once_whatever_is_killed() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         if consumer.child.try_wait().unwrap().is_some() {
             consumer.kill();
-            consumer = start(&source, &target);
+            consumer = start(&source, &target, transport);
         }
     }
     let effects = target.one("SELECT count(*) FROM audit").await;
     println!(
-        "{effects} changes, each once; killed: {} consumers, {} walsenders, {} servers",
+        "{effects} changes by {transport:?}, each once; killed: {} consumers, {} walsenders, {} servers",
         kills[0], kills[1], kills[2]
     );
     assert!(effects.parse::<usize>().unwrap() > 100);

@@ -284,6 +284,59 @@ impl Metrics for Counts {
     }
 }
 
+/// The last value of a gauge.
+#[derive(Default)]
+struct Lag(AtomicU64);
+
+impl Metrics for Lag {
+    fn add(&self, _: Counter, _: u64) {}
+    fn set(&self, gauge: Gauge, value: f64) {
+        if gauge == Gauge::LagSeconds {
+            self.0.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Lag {
+    fn now(&self) -> f64 {
+        f64::from_bits(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn lag_is_that_of_the_oldest_that_is_not_acknowledged() {
+    if !available() {
+        return;
+    }
+    let mut db = orders("lag").await;
+    let lag = Arc::new(Lag::default());
+    let mut config = db.config().metrics(lag.clone());
+    config.feedback_interval = Duration::from_millis(50);
+    config.connect.options = Some("-c wal_sender_timeout=1s".into());
+    let mut stream = config.start().await.unwrap();
+    let mut held = Vec::new();
+    for i in 0..2 {
+        db.run(&format!("INSERT INTO orders VALUES ({i})")).await;
+        held.push(next(&mut stream).await.unwrap());
+        sleep(700).await;
+    }
+    stream.ack(&held[1]);
+    sleep(800).await;
+    let first = lag.now();
+    assert!((2.0..6.0).contains(&first), "{first}");
+    stream.ack(&held[0]);
+    // the server says now and then that there is nothing more
+    for _ in 0..100 {
+        sleep(50).await;
+        if lag.now() == 0.0 {
+            break;
+        }
+    }
+    assert_eq!(lag.now(), 0.0);
+    stream.close().await;
+    db.drop().await;
+}
+
 #[tokio::test]
 async fn reconnects_without_repeating() {
     if !available() {
@@ -405,6 +458,45 @@ async fn creates_slots() {
     db.run(&format!("SELECT pg_drop_replication_slot('{name}')")).await;
     let error = config.start().await.unwrap_err();
     assert!(matches!(error, Error::Refused(Refusal::NoSlot(_))), "{error}");
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn slots_with_a_snapshot() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("snapshot").await;
+    db.run("CREATE TABLE orders (id int PRIMARY KEY, customer text)").await;
+    db.run("INSERT INTO orders VALUES (1, 'before')").await;
+    let config = db.config().checkpoint(db.checkpoint());
+    let snapshot = config.create_slot_with_snapshot().await.unwrap();
+    assert_eq!(db.confirmed().await, snapshot.consistent_point());
+    db.run("INSERT INTO orders VALUES (2, 'after')").await;
+    let mut copier = db.another().await;
+    let ids = "SELECT string_agg(id::text, ',' ORDER BY id) FROM orders";
+    snapshot.begin(&mut copier).await.unwrap();
+    assert_eq!(copier.query(ids).await.unwrap()[0][0].as_deref(), Some("1"));
+    // a second one, and both go on when the snapshot is given up
+    let mut other = db.another().await;
+    snapshot.begin(&mut other).await.unwrap();
+    let name = snapshot.name().to_owned();
+    snapshot.close().await;
+    for connection in [&mut copier, &mut other] {
+        assert_eq!(connection.query(ids).await.unwrap()[0][0].as_deref(), Some("1"));
+        connection.query("COMMIT").await.unwrap();
+    }
+    assert_eq!(db.one(ids).await, "1,2");
+    let adopt = format!("SET TRANSACTION SNAPSHOT '{name}'");
+    copier.query("BEGIN ISOLATION LEVEL REPEATABLE READ").await.unwrap();
+    assert!(copier.query(&adopt).await.is_err(), "it is gone");
+    // the rest comes by the slot
+    let mut stream = config.clone().start().await.unwrap();
+    let delivery = next(&mut stream).await.unwrap();
+    assert!(lines(&delivery)[0].contains("after"), "{:?}", lines(&delivery));
+    stream.close().await;
+    let error = config.create_slot_with_snapshot().await.unwrap_err();
+    assert!(matches!(&error, Error::Server(e) if e.code == "42710"), "{error}");
     db.drop().await;
 }
 

@@ -12,7 +12,8 @@ mod workload_mod;
 use compare_mod::{compare, rows};
 use live::{available, next, Database};
 use pgcdc::{
-    Applier, Assembler, Error, MemoryState, Op, Outcome, Relation, SchemaCache, State, StreamConfig,
+    Applier, Assembler, Error, MemoryState, Op, Outcome, Relation, SchemaCache, State,
+    StreamConfig, Transport,
 };
 use workload_mod::{Workload, SCHEMA};
 
@@ -81,7 +82,7 @@ async fn copy_equals_source() {
     let mut db = Database::without_slot("replay").await;
     let name = db.name.clone();
     for (slot, two_phase) in
-        [("plain", false), ("streamed", false), ("two", true), ("broken", false)]
+        [("plain", false), ("streamed", false), ("two", true), ("broken", false), ("fetched", true)]
     {
         db.run(&format!(
             "SELECT pg_create_logical_replication_slot('{name}_{slot}', 'cdc', false, {two_phase})"
@@ -99,15 +100,21 @@ async fn copy_equals_source() {
         ("streamed", &[("streaming", "on"), ("batch_bytes", "2kB")][..]),
         ("two", &[("streaming", "on"), ("two_phase", "on")][..]),
         ("broken", &[("streaming", "on"), ("batch_bytes", "1kB")][..]),
+        ("fetched", &[("two_phase", "on"), ("batch_bytes", "1kB")][..]),
     ] {
         let mut config = db.config().option("messages", "*");
         config.slot = format!("{name}_{slot}");
         config.connect.options = Some("-c logical_decoding_work_mem=64kB".into());
         config.max_backoff = std::time::Duration::from_millis(50);
+        let fetched = slot == "fetched";
+        if fetched {
+            config.transport = Transport::Fetch;
+            config.fetch_bytes = 20_000;
+        }
         for (option, value) in options {
             config = config.option(*option, *value);
         }
-        let (mut applier, streamed) = replay(&mut db, config, slot == "broken").await;
+        let (mut applier, streamed) = replay(&mut db, config, slot == "broken" || fetched).await;
         let compared = compare(&mut applier);
         println!("{slot}: {compared} rows equal, {streamed} batches before their commit");
         assert!(compared > 300 && applier.lost().is_empty());

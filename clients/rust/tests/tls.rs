@@ -2,33 +2,22 @@
 //! certificates. Needs initdb (PG_CONFIG, or in the PATH) and openssl, and not
 //! to be root.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+#[path = "common/cluster.rs"]
+mod cluster;
 
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use cluster::{has, run, Cluster};
 use pgcdc::{ConnectConfig, Connection, Error, Limits};
+use tokio::io::{copy_bidirectional, AsyncReadExt, AsyncWriteExt};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::ServerConfig;
 
-struct Server {
-    dir: PathBuf,
-    bin: PathBuf,
-    port: u16,
-}
-
-fn run(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
-}
-
-fn bindir() -> Option<PathBuf> {
-    let config = std::env::var("PG_CONFIG").unwrap_or("pg_config".into());
-    let output = Command::new(config).arg("--bindir").output().ok()?;
-    let bin = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
-    let root = run(Command::new("id").arg("-u")).stdout == b"0\n";
-    (bin.join("initdb").exists()
-        && !root
-        && Command::new("openssl").arg("version").output().is_ok())
-    .then_some(bin)
-}
+struct Server(Cluster);
 
 fn certificates(dir: &Path) {
     let openssl = |args: &str| {
@@ -40,62 +29,34 @@ fn certificates(dir: &Path) {
     openssl("req -newkey rsa:2048 -nodes -keyout server.key -out server.csr -subj /CN=localhost");
     std::fs::write(dir.join("ext"), "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n")
         .unwrap();
-    openssl("x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 9 -extfile ext -out server.crt");
+    // not SHA-256, which what binds to the channel would be hashed by anyway
+    openssl("x509 -req -sha384 -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 9 -extfile ext -out server.crt");
 }
 
 impl Server {
     fn start() -> Option<Self> {
-        let bin = bindir()?;
-        let dir = PathBuf::from(format!("/tmp/pgcdc-tls-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&dir);
-        std::fs::create_dir(&dir).unwrap();
-        certificates(&dir);
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let data = dir.join("data");
-        std::fs::write(dir.join("pw"), "sécret\n").unwrap();
-        run(Command::new(bin.join("initdb"))
-            .args([
-                "-U",
-                "scram",
-                "-A",
-                "scram-sha-256",
-                "--no-locale",
-                "-E",
-                "UTF8",
-                "--no-sync",
-                "--pwfile",
-            ])
-            .arg(dir.join("pw"))
-            .arg(&data));
-        let settings = format!(
-            "listen_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{0}'\nssl = on\n\
-             ssl_cert_file = '{0}/server.crt'\nssl_key_file = '{0}/server.key'\nfsync = off\n",
-            dir.display()
-        );
-        std::fs::write(data.join("postgresql.auto.conf"), settings).unwrap();
+        let cluster = Cluster::new("tls").filter(|_| has("openssl"))?;
+        certificates(&cluster.dir);
+        std::fs::write(cluster.dir.join("pw"), "sécret\n").unwrap();
+        let password = format!("--pwfile={}/pw", cluster.dir.display());
+        cluster.initdb(&["-U", "scram", "-A", "scram-sha-256", &password]);
         let hba = "local all scram scram-sha-256\nhostssl all scram all scram-sha-256\n\
                    hostssl all md5 all md5\nhostssl all clear all password\nhostnossl all clear all password\n";
-        std::fs::write(data.join("pg_hba.conf"), hba).unwrap();
-        let server = Server { dir, bin, port };
-        server.pg_ctl(&["-w", "start"]);
-        Some(server)
-    }
-
-    fn pg_ctl(&self, args: &[&str]) {
-        run(Command::new(self.bin.join("pg_ctl"))
-            .arg("-D")
-            .arg(self.dir.join("data"))
-            .arg("-l")
-            .arg(self.dir.join("log"))
-            .args(args)
-            .stdout(std::process::Stdio::null()));
+        std::fs::write(cluster.data().join("pg_hba.conf"), hba).unwrap();
+        let settings = format!(
+            "listen_addresses = '127.0.0.1'\nssl = on\n\
+             ssl_cert_file = '{0}/server.crt'\nssl_key_file = '{0}/server.key'",
+            cluster.dir.display()
+        );
+        cluster.start(&settings);
+        Some(Server(cluster))
     }
 
     async fn connect(&self, settings: &str) -> Result<(), Error> {
-        let dir = self.dir.display();
+        let dir = self.0.dir.display();
         let text = format!(
             "hostaddr=127.0.0.1 port={} user=scram dbname=postgres password=sécret {}",
-            self.port,
+            self.0.port,
             settings.replace("DIR", &dir.to_string())
         );
         let config = ConnectConfig::parse(&text)?;
@@ -108,11 +69,31 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.pg_ctl(&["-m", "immediate", "stop"]);
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
+/// Ends TLS with a certificate of its own, and passes everything on. The port.
+async fn man_in_between(server: &Cluster) -> u16 {
+    let chain = vec![CertificateDer::from_pem_file(server.dir.join("other.crt")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(server.dir.join("other.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let socket = server.dir.join(format!(".s.PGSQL.{}", server.port));
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            // a request for TLS
+            client.read_exact(&mut [0; 8]).await.unwrap();
+            client.write_all(b"S").await.unwrap();
+            let mut client = acceptor.accept(client).await.unwrap();
+            let mut server = tokio::net::UnixStream::connect(&socket).await.unwrap();
+            let _ = copy_bidirectional(&mut client, &mut server).await;
+        }
+    });
+    port
 }
 
 #[tokio::test]
@@ -123,8 +104,8 @@ async fn tls_and_passwords() {
     };
     let mut admin = ConnectConfig::parse(&format!(
         "host={} port={} user=scram dbname=postgres password=sécret",
-        server.dir.display(),
-        server.port
+        server.0.dir.display(),
+        server.0.port
     ))
     .unwrap();
     let mut sql = Connection::connect(&admin, &Limits::DEFAULT).await.unwrap();
@@ -140,6 +121,9 @@ async fn tls_and_passwords() {
         "host=elsewhere sslmode=require",
         "host=elsewhere sslmode=require sslrootcert=DIR/ca.crt",
         "host=localhost sslmode=prefer",
+        "host=localhost sslmode=require channel_binding=require",
+        "host=localhost sslmode=verify-full sslrootcert=DIR/ca.crt channel_binding=require",
+        "host=localhost channel_binding=disable",
         "host=localhost user=md5",
         "host=localhost user=clear sslmode=require",
     ] {
@@ -157,10 +141,28 @@ async fn tls_and_passwords() {
         ("host=localhost password=wrong", "28P01"),
         ("host=localhost user=clear sslmode=disable", "clear text"),
         ("host=localhost sslmode=disable", "28000"),
+        ("host=localhost channel_binding=require password=wrong", "28P01"),
+        ("host=localhost channel_binding=require user=md5", "channel binding"),
+        ("host=localhost channel_binding=require user=clear sslmode=require", "channel binding"),
+        ("host=localhost channel_binding=require user=clear sslmode=disable", "channel binding"),
     ] {
         let error = server.connect(bad).await.expect_err(bad);
         assert!(error.to_string().contains(wanted), "{bad}: {error}");
         assert!(!error.is_transient(), "{bad}: {error}");
+    }
+    let between = man_in_between(&server.0).await;
+    for (binding, wanted) in [("prefer", None), ("require", Some("channel binding"))] {
+        let text = format!(
+            "host=localhost hostaddr=127.0.0.1 port={between} user=scram dbname=postgres \
+             password=sécret sslmode=require channel_binding={binding}"
+        );
+        let config = ConnectConfig::parse(&text).unwrap();
+        let result = Connection::connect(&config, &Limits::DEFAULT).await;
+        let error = result.err().map(|error| error.to_string());
+        match wanted {
+            Some(wanted) => assert!(error.unwrap().contains(wanted), "{binding}"),
+            None => assert_eq!(error, None, "{binding}"),
+        }
     }
     admin.password = None;
     admin.passfile = None;

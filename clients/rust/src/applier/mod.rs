@@ -3,13 +3,14 @@
 mod memory;
 mod migrate;
 mod rows;
+mod whole;
 
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
 use crate::assembler::Assembled;
-use crate::batch::{Batch, Outcome};
+use crate::batch::Batch;
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::event::{Event, Op};
@@ -19,6 +20,7 @@ use crate::schema::{ReplicaIdentity, Schema, SchemaCache, Table};
 
 pub use memory::MemoryState;
 pub(crate) use rows::has_all_columns;
+pub(crate) use whole::Takes;
 
 /// Name of a relation: schema and name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -197,13 +199,7 @@ impl<S: State> Applier<S> {
     /// state's. Batches of transactions in progress: use an
     /// [`Assembler`](crate::Assembler).
     pub fn apply_batch(&mut self, batch: &Batch<'_>, schemas: &SchemaCache) -> Result<(), Error> {
-        if batch.part == 0 {
-            self.begin(batch.transaction.map(|t| t.commit_lsn));
-        }
-        for event in batch.events() {
-            self.strictly(&event?, schemas)?;
-        }
-        Ok(())
+        self.take_batch(batch, schemas)
     }
 
     /// Applies a transaction, if it is committed.
@@ -215,11 +211,7 @@ impl<S: State> Applier<S> {
         transaction: &mut Assembled,
         schemas: &SchemaCache,
     ) -> Result<(), Error> {
-        if transaction.outcome != Outcome::Committed {
-            return Ok(());
-        }
-        self.begin(transaction.commit_lsn);
-        transaction.for_each(|event| self.strictly(event, schemas))
+        self.take_assembled(transaction, schemas)
     }
 
     /// A transaction begins: one of which a part was applied is passed over up

@@ -4,7 +4,9 @@ use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use pgcdc::{json, Batch, ConnectConfig, FrameReader, Limits, SchemaCache, StreamConfig};
+use pgcdc::{
+    json, Batch, ConnectConfig, FrameReader, Limits, SchemaCache, StreamConfig, Transport,
+};
 
 const USAGE: &str = "\
 usage: cdc-tail --file FILE
@@ -15,6 +17,7 @@ usage: cdc-tail --file FILE
   --slot SLOT          a replication slot, followed until interrupted
   --conninfo CONNINFO  URL or conninfo string; what it lacks comes from PGHOST and so on
   --option NAME=VALUE  of the plugin; several may be given
+  --fetch              by cdc.fetch(), for roles without REPLICATION to which the slot is bound
   --create             create the slot if it does not exist
   --ack                acknowledge what was printed; otherwise it comes again the next time
   -n COUNT             stop after this many transactions
@@ -34,6 +37,7 @@ struct Options {
     plugin: Vec<(String, String)>,
     tables: Vec<String>,
     create: bool,
+    fetch: bool,
     ack: bool,
     json: bool,
     help: bool,
@@ -55,6 +59,7 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
             }
             "--follow" => options.follow = true,
             "-n" => options.limit = Some(value()?.parse().map_err(|_| "-n needs a number")?),
+            "--fetch" => options.fetch = true,
             "--create" => options.create = true,
             "--ack" => options.ack = true,
             "--json" => options.json = true,
@@ -165,6 +170,9 @@ fn file<W: Write>(options: &Options, name: &str, printer: &mut Printer<W>) -> Re
 async fn follow<W: Write>(options: &Options, slot: &str, printer: &mut Printer<W>) -> Result<()> {
     let mut config = StreamConfig::new(ConnectConfig::parse(&options.conninfo)?, slot);
     config.create_slot = options.create;
+    if options.fetch {
+        config.transport = Transport::Fetch;
+    }
     config.options.extend(options.plugin.iter().cloned());
     let mut stream = config.start().await?;
     while let Some(delivery) = stream.next().await {

@@ -3,12 +3,13 @@
 
 use std::collections::HashMap;
 
-use crate::applier::{has_all_columns, Applied, Applier, Relation, State};
+use crate::applier::{has_all_columns, Applied, Applier, Relation, State, Takes};
 use crate::assembler::Assembled;
-use crate::batch::{Batch, Outcome, OwnedSnapshot};
+use crate::batch::{Batch, OwnedSnapshot};
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::event::{Event, Op};
+use crate::position::Lsn;
 use crate::row::Row;
 use crate::schema::SchemaCache;
 use crate::wire::{put_varint, Wire};
@@ -131,14 +132,7 @@ impl<S: State> Joiner<S> {
     /// # Errors
     /// As [`Applier::apply_batch`].
     pub fn apply_batch(&mut self, batch: &Batch<'_>, schemas: &SchemaCache) -> Result<(), Error> {
-        if batch.part == 0 {
-            self.applier.begin(batch.transaction.map(|t| t.commit_lsn));
-        }
-        let xid = batch.transaction.map_or(0, |t| t.xid);
-        for event in batch.events() {
-            self.apply(xid, &event?, schemas)?;
-        }
-        Ok(())
+        self.take_batch(batch, schemas)
     }
 
     /// Applies a transaction, if it is committed.
@@ -150,12 +144,7 @@ impl<S: State> Joiner<S> {
         transaction: &mut Assembled,
         schemas: &SchemaCache,
     ) -> Result<(), Error> {
-        if transaction.outcome != Outcome::Committed {
-            return Ok(());
-        }
-        self.applier.begin(transaction.commit_lsn);
-        let xid = transaction.xid;
-        transaction.for_each(|event| self.apply(xid, event, schemas).map(drop))
+        self.take_assembled(transaction, schemas)
     }
 
     /// Applies an event of a transaction.
@@ -281,6 +270,16 @@ impl<S: State> Joiner<S> {
         self.rereads
             .push(Reread { relation: relation.clone(), key: key.collect::<Result<_, _>>()? });
         Ok(Applied::MissingRow)
+    }
+}
+
+impl<S: State> Takes for Joiner<S> {
+    fn begin(&mut self, commit_lsn: Option<Lsn>) {
+        self.applier.begin(commit_lsn);
+    }
+
+    fn take(&mut self, xid: u32, event: &Event<'_>, schemas: &SchemaCache) -> Result<(), Error> {
+        self.apply(xid, event, schemas).map(drop)
     }
 }
 

@@ -1,11 +1,14 @@
-//! Who we are: SCRAM-SHA-256, MD5, passwords in clear text over TLS or a Unix
-//! socket only.
+//! Who we are: SCRAM-SHA-256, bound to the TLS channel where that can be, MD5,
+//! passwords in clear text over TLS or a Unix socket only.
 
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256, SCRAM_SHA_256};
+use postgres_protocol::authentication::sasl::{
+    ChannelBinding as Sasl, ScramSha256, SCRAM_SHA_256, SCRAM_SHA_256_PLUS,
+};
 use postgres_protocol::message::frontend;
 
+use super::binding::{required, ChannelBinding};
 use super::connection::Connection;
 use crate::error::Error;
 
@@ -18,22 +21,50 @@ fn number(body: &[u8]) -> Result<(u32, &[u8]), Error> {
     Ok((u32::from_be_bytes(*bytes), rest))
 }
 
+/// What the way to the server is.
+#[derive(Debug)]
+pub(super) struct Channel {
+    /// Nobody else can read what goes over it.
+    pub(super) private: bool,
+    /// The server's certificate.
+    pub(super) certificate: Option<Vec<u8>>,
+}
+
 impl Connection {
     /// Answers the server until it is content.
     pub(super) async fn authenticate(
         &mut self,
         user: &str,
         password: Option<&str>,
-        private: bool,
+        channel: &Channel,
+        binding: ChannelBinding,
     ) -> Result<(), Error> {
+        let mut bound = binding != ChannelBinding::Require;
         let needed =
             || password.ok_or_else(|| Error::Config("the server asks for a password".into()));
         loop {
             let message = self.expect(b'R').await?;
             let mut out = BytesMut::new();
             match number(&message)? {
-                (0, _) => return Ok(()),
-                (3, _) if private => frontend::password_message(needed()?.as_bytes(), &mut out)?,
+                (0, _) if bound => return Ok(()),
+                (10, mechanisms) => {
+                    let offers =
+                        |name: &str| mechanisms.split(|&b| b == 0).any(|m| m == name.as_bytes());
+                    let certificate = channel.certificate.as_deref();
+                    let (plus, sasl) = binding.choose(certificate, offers(SCRAM_SHA_256_PLUS))?;
+                    let mechanism = if plus { SCRAM_SHA_256_PLUS } else { SCRAM_SHA_256 };
+                    if !offers(mechanism) {
+                        return Err(protocol("the server offers no SASL mechanism that is known"));
+                    }
+                    self.scram(needed()?, mechanism, sasl).await?;
+                    bound |= plus;
+                    continue;
+                }
+                // no password is sent, and no server believed, that is not bound
+                _ if !bound => return Err(required()),
+                (3, _) if channel.private => {
+                    frontend::password_message(needed()?.as_bytes(), &mut out)?
+                }
                 (3, _) => {
                     return Err(protocol(
                         "the server asks for the password in clear text, without TLS",
@@ -44,15 +75,6 @@ impl Connection {
                     let hash = md5_hash(user.as_bytes(), needed()?.as_bytes(), salt);
                     frontend::password_message(hash.as_bytes(), &mut out)?;
                 }
-                (10, mechanisms) => {
-                    let known =
-                        mechanisms.split(|&b| b == 0).any(|name| name == SCRAM_SHA_256.as_bytes());
-                    if !known {
-                        return Err(protocol("the server offers no SASL mechanism that is known"));
-                    }
-                    self.scram(needed()?).await?;
-                    continue;
-                }
                 (other, _) => {
                     return Err(protocol(format!("authentication method {other} is not known")))
                 }
@@ -61,10 +83,10 @@ impl Connection {
         }
     }
 
-    async fn scram(&mut self, password: &str) -> Result<(), Error> {
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+    async fn scram(&mut self, password: &str, mechanism: &str, sasl: Sasl) -> Result<(), Error> {
+        let mut scram = ScramSha256::new(password.as_bytes(), sasl);
         let mut out = BytesMut::new();
-        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut out)?;
+        frontend::sasl_initial_response(mechanism, scram.message(), &mut out)?;
         self.send(&out).await?;
         let message = self.expect(b'R').await?;
         let (11, challenge) = number(&message)? else {

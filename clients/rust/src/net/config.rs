@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::binding::ChannelBinding;
+use super::hosts::{Host, Lists, TargetSession};
 use crate::error::Error;
 
 /// How far the server must prove who it is.
@@ -25,19 +27,19 @@ pub enum SslMode {
 ///
 /// Made of a URL or conninfo string, over `PG*` environment variables, over
 /// libpq's defaults. Names and meaning are libpq's: `host` (a directory means
-/// its Unix socket), `hostaddr`, `port`, `user`, `password`, `passfile`,
-/// `dbname`, `sslmode` (`allow` is as `prefer`), `sslrootcert` (a file, or
-/// `system`), `sslcert`, `sslkey`, `connect_timeout` in seconds,
-/// `application_name`, `options`. Other settings are an error, so that none is
-/// ignored in silence; of libpq's lists of hosts one is taken.
+/// its Unix socket), `hostaddr` and `port` (each may be a list, separated by commas),
+/// `target_session_attrs`, `user`, `password`, `passfile`, `dbname`, `sslmode` (`allow`
+/// is as `prefer`), `channel_binding`, `sslrootcert` (a file, or `system`), `sslcert`,
+/// `sslkey`, `connect_timeout` in seconds, `application_name`, `options`. Other settings
+/// are an error, so that none is ignored in silence.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ConnectConfig {
-    /// Name, address, or directory of the Unix socket (begins with `/`).
-    pub host: String,
-    /// Address to connect to; `host` then only is the name to verify.
-    pub hostaddr: Option<String>,
-    /// 5432 by default.
-    pub port: u16,
+    /// Servers, tried in this order by every connection, until one lets itself be
+    /// connected to and has the session that is wanted. One that refuses the role ends
+    /// the search.
+    pub hosts: Vec<Host>,
+    /// What session is wanted.
+    pub target_session_attrs: TargetSession,
     /// Role.
     pub user: String,
     /// In clear text. Not shown by `Debug`.
@@ -46,13 +48,15 @@ pub struct ConnectConfig {
     pub dbname: String,
     /// TLS.
     pub sslmode: SslMode,
+    /// Whether the password is bound to the TLS channel.
+    pub channel_binding: ChannelBinding,
     /// File of root certificates, `system`, or libpq's default file.
     pub sslrootcert: Option<PathBuf>,
     /// Client certificate.
     pub sslcert: Option<PathBuf>,
     /// Its key.
     pub sslkey: Option<PathBuf>,
-    /// Of one attempt; 30 s by default.
+    /// Of one attempt at one host; 30 s by default.
     pub connect_timeout: Duration,
     /// Shown by the server.
     pub application_name: String,
@@ -65,8 +69,7 @@ pub struct ConnectConfig {
 impl std::fmt::Debug for ConnectConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ConnectConfig")
-            .field("host", &self.host)
-            .field("port", &self.port)
+            .field("hosts", &self.hosts)
             .field("user", &self.user)
             .field("dbname", &self.dbname)
             .field("sslmode", &self.sslmode)
@@ -75,7 +78,7 @@ impl std::fmt::Debug for ConnectConfig {
 }
 
 /// libpq's names and variables.
-const ENVIRONMENT: [(&str, &str); 15] = [
+const ENVIRONMENT: [(&str, &str); 17] = [
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
     ("PGPORT", "port"),
@@ -84,6 +87,8 @@ const ENVIRONMENT: [(&str, &str); 15] = [
     ("PGPASSFILE", "passfile"),
     ("PGDATABASE", "dbname"),
     ("PGSSLMODE", "sslmode"),
+    ("PGCHANNELBINDING", "channel_binding"),
+    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
     ("PGSSLROOTCERT", "sslrootcert"),
     ("PGSSLCERT", "sslcert"),
     ("PGSSLKEY", "sslkey"),
@@ -121,13 +126,13 @@ impl ConnectConfig {
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Error> {
         let mut c = ConnectConfig {
-            host: String::new(),
-            hostaddr: None,
-            port: 5432,
+            hosts: Vec::new(),
+            target_session_attrs: TargetSession::Any,
             user: String::new(),
             password: None,
             dbname: String::new(),
             sslmode: SslMode::Prefer,
+            channel_binding: ChannelBinding::Prefer,
             sslrootcert: None,
             sslcert: None,
             sslkey: None,
@@ -136,9 +141,10 @@ impl ConnectConfig {
             options: None,
             passfile: environment("HOME").map(|home| PathBuf::from(home).join(".pgpass")),
         };
+        let mut lists = Lists::default();
         for (variable, name) in ENVIRONMENT.iter().rev() {
             if let Some(value) = environment(variable).filter(|value| !value.is_empty()) {
-                c.set(name, value)?;
+                c.set(&mut lists, name, value)?;
             }
         }
         let url = ["postgres://", "postgresql://"].iter().find_map(|p| text.strip_prefix(p));
@@ -147,18 +153,14 @@ impl ConnectConfig {
             None => of_conninfo(text)?,
         };
         for (name, value) in settings {
-            c.set(&name, value)?;
+            c.set(&mut lists, &name, value)?;
         }
         if c.sslrootcert.is_none() {
             c.sslrootcert = environment("HOME")
                 .map(|home| PathBuf::from(home).join(".postgresql/root.crt"))
                 .filter(|path| path.exists());
         }
-        if c.host.is_empty() && c.hostaddr.is_none() {
-            let directory = "/var/run/postgresql";
-            c.host =
-                if std::path::Path::new(directory).is_dir() { directory } else { "/tmp" }.into();
-        }
+        c.hosts = lists.hosts()?;
         if c.user.is_empty() {
             return Err(config("no user is given, and neither PGUSER nor USER is set"));
         }
@@ -168,11 +170,13 @@ impl ConnectConfig {
         Ok(c)
     }
 
-    fn set(&mut self, name: &str, value: String) -> Result<(), Error> {
+    fn set(&mut self, lists: &mut Lists, name: &str, value: String) -> Result<(), Error> {
         match name {
-            "host" => self.host = value,
-            "hostaddr" => self.hostaddr = Some(value),
-            "port" => self.port = value.parse().map_err(|_| config(format!("port \"{value}\"")))?,
+            "host" => lists.host = value,
+            "hostaddr" => lists.hostaddr = value,
+            "port" => lists.port = value,
+            "target_session_attrs" => self.target_session_attrs = TargetSession::parse(&value)?,
+            "channel_binding" => self.channel_binding = ChannelBinding::parse(&value)?,
             "user" => self.user = value,
             "password" => self.password = Some(value),
             "passfile" => self.passfile = Some(value.into()),
@@ -195,21 +199,15 @@ impl ConnectConfig {
         Ok(())
     }
 
-    /// Whether it is a Unix socket, and its path.
-    pub(crate) fn socket(&self) -> Option<PathBuf> {
-        let directory = self.host.starts_with('/') && self.hostaddr.is_none();
-        directory.then(|| PathBuf::from(&self.host).join(format!(".s.PGSQL.{}", self.port)))
-    }
-
-    /// The password, or what the password file has for this connection.
-    pub(crate) fn find_password(&self) -> Option<String> {
+    /// The password, or what the password file has for a connection to the host.
+    pub(super) fn find_password(&self, host: &Host) -> Option<String> {
         if self.password.is_some() {
             return self.password.clone();
         }
         let text = std::fs::read_to_string(self.passfile.as_ref()?).ok()?;
-        let host = if self.host.starts_with('/') { "localhost" } else { &self.host };
-        let port = self.port.to_string();
-        let wanted = [host, &port, &self.dbname, &self.user];
+        let name = if host.socket().is_some() { "localhost" } else { host.verified_name() };
+        let port = host.port.to_string();
+        let wanted = [name, &port, &self.dbname, &self.user];
         text.lines().filter(|line| !line.starts_with('#')).find_map(|line| {
             let fields = passfile_fields(line);
             let [entry @ .., password] = &fields[..] else { return None };
@@ -271,18 +269,25 @@ fn of_url(rest: &str) -> Result<Settings, Error> {
     let (authority, dbname) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
     let (user, password) = login.split_once(':').unwrap_or((login, ""));
-    let (host, port) = match address.strip_prefix('[') {
-        Some(v6) => {
-            let (host, port) = v6.split_once(']').ok_or_else(|| config("URL: missing ]"))?;
-            (host, port.strip_prefix(':').unwrap_or(port))
-        }
-        None => address.split_once(':').unwrap_or((address, "")),
-    };
+    let (mut hosts, mut ports) = (Vec::new(), Vec::new());
+    for address in address.split(',') {
+        let (host, port) = match address.strip_prefix('[') {
+            Some(v6) => {
+                let (host, port) = v6.split_once(']').ok_or_else(|| config("URL: missing ]"))?;
+                (host, port.strip_prefix(':').unwrap_or(port))
+            }
+            None => address.split_once(':').unwrap_or((address, "")),
+        };
+        hosts.push(host);
+        ports.push(port);
+    }
+    let port =
+        if ports.iter().all(|port| port.is_empty()) { String::new() } else { ports.join(",") };
     let parts = [
         ("user", user),
         ("password", password),
-        ("host", host),
-        ("port", port),
+        ("host", &hosts.join(",")),
+        ("port", &port),
         ("dbname", dbname),
     ];
     let mut settings = Vec::new();
@@ -343,6 +348,11 @@ mod tests {
         })
     }
 
+    fn hosts(c: &ConnectConfig) -> String {
+        let hosts: Vec<_> = c.hosts.iter().map(ToString::to_string).collect();
+        hosts.join(" ")
+    }
+
     #[test]
     fn urls() {
         let c = parse(
@@ -351,18 +361,24 @@ mod tests {
         )
         .unwrap();
         assert_eq!((c.user.as_str(), c.password.as_deref()), ("a@b", Some("p:w")));
-        assert_eq!((c.host.as_str(), c.port, c.dbname.as_str()), ("db.example", 6000, "shop"));
+        assert_eq!((hosts(&c), c.dbname.as_str()), ("db.example:6000".into(), "shop"));
         assert_eq!((c.sslmode, c.options.as_deref()), (SslMode::VerifyFull, Some("-c x=1")));
         let c = parse("postgresql://[::1]:7/?user=u&host=%2Ftmp", &[]).unwrap();
-        assert_eq!((c.host.as_str(), c.port), ("/tmp", 7));
-        assert_eq!(c.socket(), Some("/tmp/.s.PGSQL.7".into()));
+        assert_eq!(hosts(&c), "/tmp/.s.PGSQL.7");
+        let url =
+            "postgres://u@a:1,b,[::1]:3/d?target_session_attrs=read-write&channel_binding=require";
+        let c = parse(url, &[("PGPORT", "9")]).unwrap();
+        assert_eq!(hosts(&c), "a:1 b:5432 ::1:3");
+        assert_eq!(c.target_session_attrs, TargetSession::ReadWrite);
+        assert_eq!(c.channel_binding, ChannelBinding::Require);
+        assert_eq!(hosts(&parse("postgres://u@a,b/d", &[("PGPORT", "9")]).unwrap()), "a:9 b:9");
     }
 
     #[test]
     fn conninfo_over_environment() {
         let environment = [("PGHOST", "/run"), ("PGUSER", "e"), ("USER", "os"), ("PGPORT", "1")];
         let c = parse(r"port=2 dbname = 'a b\'c' password=x\ y", &environment).unwrap();
-        assert_eq!((c.host.as_str(), c.port, c.user.as_str()), ("/run", 2, "e"));
+        assert_eq!((hosts(&c), c.user.as_str()), ("/run/.s.PGSQL.2".into(), "e"));
         assert_eq!((c.dbname.as_str(), c.password.as_deref()), ("a b'c", Some("x y")));
         assert_eq!(parse("", &[("USER", "os")]).unwrap().dbname, "os");
         assert!(!format!("{c:?}").contains("x y"), "passwords are not shown");
@@ -377,6 +393,9 @@ mod tests {
             "user='a",
             "postgres://a@b/%zz",
             "user=a sslmode=maybe",
+            "user=a channel_binding=maybe",
+            "user=a target_session_attrs=maybe",
+            "user=a host=a,b port=1,2,3",
             "postgres://a@b/?x",
             "postgres://a@[b/",
         ] {
@@ -391,9 +410,9 @@ mod tests {
         std::fs::write(&path, "#x\nh:*:d:u:no\nlocalhost:5432:*:u:a\\:b\n").unwrap();
         let mut c = parse("host=/tmp user=u dbname=d", &[]).unwrap();
         c.passfile = Some(path.clone());
-        assert_eq!(c.find_password().as_deref(), Some("a:b"));
+        assert_eq!(c.find_password(&c.hosts[0]).as_deref(), Some("a:b"));
         c.user = "v".into();
-        assert_eq!(c.find_password(), None);
+        assert_eq!(c.find_password(&c.hosts[0]), None);
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -1,5 +1,6 @@
 //! A connection: messages in and out, simple queries, COPY, replication.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
@@ -8,12 +9,15 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::auth::Channel;
+use super::call::Cancel;
 use super::config::{ConnectConfig, SslMode};
+use super::hosts::{Host, Session, TargetSession};
 use super::tls;
 use crate::error::{Error, ServerError};
 use crate::limits::Limits;
 
-trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 /// A message of the server.
@@ -32,6 +36,9 @@ pub struct Connection {
     transport: Box<dyn Transport>,
     input: BytesMut,
     max_message: usize,
+    pub(super) cancel: Option<Cancel>,
+    /// A statement has been sent that is to be cancelled with the connection.
+    pub(super) at_work: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -76,24 +83,65 @@ impl Connection {
     }
 
     async fn open(c: &ConnectConfig, limits: &Limits, replication: bool) -> Result<Self, Error> {
-        let timeout =
-            || Error::Io(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"));
-        tokio::time::timeout(c.connect_timeout, Self::establish(c, limits, replication))
-            .await
-            .map_err(|_| timeout())?
+        match c.target_session_attrs {
+            TargetSession::PreferStandby => {
+                match Self::search(c, c.target_session_attrs, limits, replication).await {
+                    Err(error) if error.is_transient() => {
+                        Self::search(c, TargetSession::Any, limits, replication).await
+                    }
+                    result => result,
+                }
+            }
+            target => Self::search(c, target, limits, replication).await,
+        }
+    }
+
+    /// The first host that will do.
+    async fn search(
+        c: &ConnectConfig,
+        target: TargetSession,
+        limits: &Limits,
+        replication: bool,
+    ) -> Result<Self, Error> {
+        let mut failed: Option<Error> = None;
+        for host in &c.hosts {
+            let attempt = Self::establish(c, host, target, limits, replication);
+            let late = || io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
+            let result = tokio::time::timeout(c.connect_timeout, attempt).await;
+            match result.unwrap_or_else(|_| Err(late().into())) {
+                // another one may be there, or have started
+                Err(error) if error.is_transient() => {
+                    failed = Some(match failed {
+                        Some(former) => {
+                            Error::Io(io::Error::other(format!("{former}; {host}: {error}")))
+                        }
+                        None if c.hosts.len() > 1 => {
+                            Error::Io(io::Error::other(format!("{host}: {error}")))
+                        }
+                        None => error,
+                    });
+                }
+                result => return result,
+            }
+        }
+        Err(failed.unwrap_or_else(|| Error::Config("there is no host".into())))
     }
 
     async fn establish(
         c: &ConnectConfig,
+        host: &Host,
+        target: TargetSession,
         limits: &Limits,
         replication: bool,
     ) -> Result<Self, Error> {
-        let (transport, private) = transport(c).await?;
+        let Link { transport, channel, address } = link(c, host).await?;
         let mut connection = Connection {
             transport,
             input: BytesMut::with_capacity(1 << 16),
             // header of a CopyData message, length of the frame
             max_message: usize::try_from(limits.max_batch_bytes).unwrap_or(usize::MAX - 64) + 64,
+            cancel: None,
+            at_work: false,
         };
         let mut parameters = vec![
             ("user", c.user.as_str()),
@@ -111,10 +159,58 @@ impl Connection {
         let mut out = BytesMut::new();
         frontend::startup_message(parameters, &mut out)?;
         connection.send(&out).await?;
-        let password = c.find_password();
-        connection.authenticate(&c.user, password.as_deref(), private).await?;
-        connection.until_ready().await?;
+        let password = c.find_password(host);
+        connection.authenticate(&c.user, password.as_deref(), &channel, c.channel_binding).await?;
+        let mut said = HashMap::new();
+        loop {
+            match connection.read_raw().await? {
+                Incoming { tag: b'Z', .. } => break,
+                Incoming { tag: b'E', body } => return Err(ServerError::parse(&body).into()),
+                Incoming { tag: b'S', body } => said.extend(parameter(&body)),
+                Incoming { tag: b'K', body } => {
+                    let host = Host { address: address.clone(), ..host.clone() };
+                    connection.cancel = key(&body).map(|(process, secret)| Cancel {
+                        config: c.only(host.clone()),
+                        host,
+                        process,
+                        secret,
+                    });
+                }
+                _ => (),
+            }
+        }
+        connection.require(target, &said).await?;
         Ok(connection)
+    }
+
+    /// Fails, as what may pass, unless it is the session that is wanted.
+    async fn require(
+        &mut self,
+        target: TargetSession,
+        said: &HashMap<String, String>,
+    ) -> Result<(), Error> {
+        if target == TargetSession::Any {
+            return Ok(());
+        }
+        let session = match Session::of(said) {
+            Some(session) => session,
+            None => {
+                let rows = self
+                    .query("SELECT pg_catalog.current_setting('default_transaction_read_only'), pg_catalog.pg_is_in_recovery()")
+                    .await?;
+                let is = |at: usize, text: &str| {
+                    rows.first().and_then(|row| row.get(at)?.as_deref()) == Some(text)
+                };
+                Session { read_only: is(0, "on"), standby: is(1, "t") }
+            }
+        };
+        if target.accepts(session) {
+            return Ok(());
+        }
+        let what = if session.standby { "a standby" } else { "not a standby" };
+        let how = if session.read_only { ", read-only by default" } else { "" };
+        let text = format!("the server is {what}{how}, not {}", target.name());
+        Err(Error::Io(io::Error::other(text)))
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -136,6 +232,7 @@ impl Connection {
         }
         let mut message = self.input.split_to(len + 1);
         let body = message.split_off(5).freeze();
+        self.at_work &= tag != b'Z';
         Ok(Some(Incoming { tag, body }))
     }
 
@@ -145,10 +242,24 @@ impl Connection {
             if let Some(message) = self.take_message()? {
                 return Ok(message);
             }
-            self.input.reserve(1 << 14);
-            if self.transport.read_buf(&mut self.input).await? == 0 {
-                return Err(ended());
-            }
+            self.fill().await?;
+        }
+    }
+
+    /// The kind of the next message, which stays to be read. May be cancelled without
+    /// loss.
+    pub(crate) async fn peek(&mut self) -> Result<u8, Error> {
+        while self.input.is_empty() {
+            self.fill().await?;
+        }
+        Ok(self.input[0])
+    }
+
+    async fn fill(&mut self) -> Result<(), Error> {
+        self.input.reserve(1 << 14);
+        match self.transport.read_buf(&mut self.input).await? {
+            0 => Err(ended()),
+            _ => Ok(()),
         }
     }
 
@@ -162,7 +273,7 @@ impl Connection {
                     let notice = ServerError::parse(&message.body);
                     tracing::debug!(%notice, "notice of the server");
                 }
-                b'S' | b'A' | b'K' => (),
+                b'S' | b'A' => (),
                 _ => return Ok(message),
             }
         }
@@ -281,6 +392,12 @@ impl Connection {
     }
 }
 
+/// Of `BackendKeyData`.
+fn key(body: &[u8]) -> Option<(i32, i32)> {
+    let (process, secret) = body.split_first_chunk()?;
+    Some((i32::from_be_bytes(*process), i32::from_be_bytes(secret.try_into().ok()?)))
+}
+
 fn columns(body: &[u8]) -> Result<Vec<Option<String>>, Error> {
     fn number<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
         let (bytes, tail) = rest.split_first_chunk()?;
@@ -302,21 +419,36 @@ fn columns(body: &[u8]) -> Result<Vec<Option<String>>, Error> {
         .ok_or_else(|| Error::Protocol("row is cut".into()))
 }
 
-/// The socket, and whether nobody else can read what goes over it.
-async fn transport(c: &ConnectConfig) -> Result<(Box<dyn Transport>, bool), Error> {
-    if let Some(path) = c.socket() {
-        let socket = UnixStream::connect(&path).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        })?;
-        return Ok((Box::new(socket), true));
+/// Of `ParameterStatus`: name and value.
+fn parameter(body: &[u8]) -> Option<(String, String)> {
+    let mut parts = body.split(|&byte| byte == 0).map(|part| String::from_utf8_lossy(part).into());
+    Some((parts.next()?, parts.next()?))
+}
+
+/// A way to a server.
+pub(super) struct Link {
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) channel: Channel,
+    /// Where it ends.
+    pub(super) address: Option<String>,
+}
+
+pub(super) async fn link(c: &ConnectConfig, host: &Host) -> Result<Link, Error> {
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("{host}: {error}"));
+    if let Some(path) = host.socket() {
+        let socket = UnixStream::connect(&path).await.map_err(failed)?;
+        let channel = Channel { private: true, certificate: None };
+        return Ok(Link { transport: Box::new(socket), channel, address: None });
     }
-    let address = c.hostaddr.as_deref().unwrap_or(&c.host);
-    let mut socket = TcpStream::connect((address, c.port))
-        .await
-        .map_err(|error| io::Error::new(error.kind(), format!("{address}:{}: {error}", c.port)))?;
+    let mut socket = TcpStream::connect((host.target(), host.port)).await.map_err(failed)?;
     socket.set_nodelay(true)?;
+    let address = Some(socket.peer_addr()?.ip().to_string());
+    let plain = |socket: TcpStream, address| {
+        let channel = Channel { private: false, certificate: None };
+        Ok(Link { transport: Box::new(socket), channel, address })
+    };
     if c.sslmode == SslMode::Disable {
-        return Ok((Box::new(socket), false));
+        return plain(socket, address);
     }
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
@@ -324,15 +456,18 @@ async fn transport(c: &ConnectConfig) -> Result<(Box<dyn Transport>, bool), Erro
     // one byte and no more: nothing that was sent before TLS counts after it
     match socket.read_u8().await? {
         b'S' => {
-            let (connector, name) = tls::connector(c)?;
+            let (connector, name) = tls::connector(c, host)?;
             let tls =
                 connector.connect(name, socket).await.map_err(|error| match error.kind() {
                     io::ErrorKind::InvalidData => Error::Protocol(format!("TLS: {error}")),
                     _ => Error::Io(error),
                 })?;
-            Ok((Box::new(tls), true))
+            let certificates = tls.get_ref().1.peer_certificates();
+            let certificate = certificates.and_then(<[_]>::first).map(|der| der.to_vec());
+            let channel = Channel { private: true, certificate };
+            Ok(Link { transport: Box::new(tls), channel, address })
         }
-        b'N' if c.sslmode == SslMode::Prefer => Ok((Box::new(socket), false)),
+        b'N' if c.sslmode == SslMode::Prefer => plain(socket, address),
         b'N' => {
             Err(Error::Config("the server does not support TLS, but sslmode demands it".into()))
         }

@@ -1,10 +1,16 @@
 //! PostgreSQL's frontend protocol, as far as replication and `COPY` need it.
 
 mod auth;
+mod binding;
+mod call;
 mod config;
 mod connection;
+mod hosts;
 mod tls;
 
+pub use binding::ChannelBinding;
+pub(crate) use call::fields;
 pub use config::{ConnectConfig, SslMode};
 pub use connection::Connection;
 pub(crate) use connection::{quote_identifier, quote_literal, Incoming};
+pub use hosts::{Host, TargetSession};

@@ -1,4 +1,4 @@
-//! TLS by rustls, with ring. No channel binding: SCRAM is used without it.
+//! TLS by rustls, with ring.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,9 @@ use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
-use tokio_rustls::rustls::crypto::{ring, CryptoProvider};
+use tokio_rustls::rustls::crypto::{
+    ring, verify_tls12_signature, verify_tls13_signature, CryptoProvider, WebPkiSupportedAlgorithms,
+};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use tokio_rustls::rustls::{
@@ -17,6 +19,7 @@ use tokio_rustls::rustls::{
 use tokio_rustls::TlsConnector;
 
 use super::config::{ConnectConfig, SslMode};
+use super::hosts::Host;
 use crate::error::Error;
 
 /// Where systems keep their root certificates; SSL_CERT_FILE comes first.
@@ -91,13 +94,7 @@ impl ServerCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            algorithms,
-        )
+        verify_tls12_signature(message, certificate, signature, self.algorithms())
     }
 
     fn verify_tls13_signature(
@@ -106,17 +103,17 @@ impl ServerCertVerifier for Lenient {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        tokio_rustls::rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            algorithms,
-        )
+        verify_tls13_signature(message, certificate, signature, self.algorithms())
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.algorithms().supported_schemes()
+    }
+}
+
+impl Lenient {
+    fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.provider.signature_verification_algorithms
     }
 }
 
@@ -145,7 +142,10 @@ fn verifier(
 }
 
 /// What makes TLS of a socket, and the name that the server must have.
-pub(super) fn connector(c: &ConnectConfig) -> Result<(TlsConnector, ServerName<'static>), Error> {
+pub(super) fn connector(
+    c: &ConnectConfig,
+    host: &Host,
+) -> Result<(TlsConnector, ServerName<'static>), Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -161,9 +161,8 @@ pub(super) fn connector(c: &ConnectConfig) -> Result<(TlsConnector, ServerName<'
         _ => builder.with_no_client_auth(),
     };
     tls.alpn_protocols = vec![b"postgresql".to_vec()];
-    let host =
-        if c.host.is_empty() { c.hostaddr.clone().unwrap_or_default() } else { c.host.clone() };
-    let name = ServerName::try_from(host.clone())
+    let host = host.verified_name();
+    let name = ServerName::try_from(host.to_owned())
         .map_err(|_| Error::Config(format!("\"{host}\" is not a host's name")))?;
     Ok((TlsConnector::from(Arc::new(tls)), name))
 }

@@ -13,6 +13,20 @@ use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::net::ConnectConfig;
 
+/// How a stream comes from the server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// The streaming replication protocol: the server sends what there is at once.
+    /// The role needs REPLICATION.
+    #[default]
+    Replication,
+    /// Asks for changes by SQL, with `cdc.fetch()`. The role needs neither
+    /// REPLICATION nor SELECT: the slot is bound to it. There is no state of a session,
+    /// so that it works behind poolers too. Each slot must have one consumer only:
+    /// the server does not keep two apart, as it does with replication.
+    Fetch,
+}
+
 /// Settings of a [`Stream`]; [`StreamConfig::start`] starts it.
 #[derive(Clone)]
 pub struct StreamConfig {
@@ -20,9 +34,27 @@ pub struct StreamConfig {
     pub connect: ConnectConfig,
     /// Name of the replication slot.
     pub slot: String,
+    /// How the stream comes.
+    pub transport: Transport,
+    /// With [`Transport::Fetch`]: how long the server waits for changes before it says
+    /// that there are none; 10 s by default, at most a minute and
+    /// `feedback_interval`. While it waits, VACUUM can not remove rows that are
+    /// deleted meanwhile; and the slot of a client that was killed is in use for so
+    /// long.
+    pub fetch_wait: Duration,
+    /// With [`Transport::Fetch`]: after how many bytes the server ends an answer, with
+    /// the transaction that reaches it; 16 MiB by default, at most half of
+    /// `max_buffered_bytes`.
+    pub fetch_bytes: usize,
+    /// With [`Transport::Fetch`]: after how long a server that says nothing, beyond the
+    /// wait that it was asked for, counts as gone; 5 minutes by default, each time
+    /// in a row twice as much. It decodes all that it passes over before it sends
+    /// anything.
+    pub fetch_silence: Duration,
     /// Options of the plugin: `publication_names`, `messages`, `streaming` …
     pub options: BTreeMap<String, String>,
-    /// Creates the slot if it does not exist and there is no checkpoint.
+    /// Creates the slot if it does not exist and there is no checkpoint. Not with
+    /// [`Transport::Fetch`]: `cdc.create_slot(..., reader => ...)` makes its slots.
     pub create_slot: bool,
     /// With `create_slot`: a slot that decodes prepared transactions.
     pub slot_two_phase: bool,
@@ -48,7 +80,8 @@ pub struct StreamConfig {
     /// Where measurements go.
     pub metrics: Arc<dyn Metrics>,
     /// Time between reports to the server; 10 s by default. Half of its
-    /// `wal_sender_timeout` if that is less.
+    /// `wal_sender_timeout` if that is less. With [`Transport::Fetch`] reports come
+    /// with calls, which are not made less often than this.
     pub feedback_interval: Duration,
     /// Reconnects after errors that may pass.
     pub reconnect: bool,
@@ -64,6 +97,10 @@ impl StreamConfig {
         StreamConfig {
             connect,
             slot: slot.into(),
+            transport: Transport::Replication,
+            fetch_wait: Duration::from_secs(10),
+            fetch_bytes: 16 << 20,
+            fetch_silence: Duration::from_secs(300),
             options: BTreeMap::new(),
             create_slot: false,
             slot_two_phase: false,
@@ -86,6 +123,13 @@ impl StreamConfig {
     #[must_use]
     pub fn option(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.options.insert(name.into(), value.into());
+        self
+    }
+
+    /// How the stream comes.
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
@@ -136,6 +180,11 @@ impl StreamConfig {
         if self.options.get("format").is_some_and(|format| format != "protobuf") {
             return Err(Error::Config("this client reads format = 'protobuf' only".into()));
         }
+        if self.transport == Transport::Fetch && self.create_slot {
+            return Err(Error::Config(
+                "create_slot is not for Transport::Fetch: make the slot with cdc.create_slot(..., reader => ...)".into(),
+            ));
+        }
         Ok(())
     }
 }
@@ -145,6 +194,7 @@ impl fmt::Debug for StreamConfig {
         f.debug_struct("StreamConfig")
             .field("connect", &self.connect)
             .field("slot", &self.slot)
+            .field("transport", &self.transport)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }

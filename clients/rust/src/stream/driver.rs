@@ -10,9 +10,9 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{interval_at, sleep, MissedTickBehavior};
 
-use super::config::StreamConfig;
+use super::config::{StreamConfig, Transport};
 use super::start::{self, Slot, System};
-use super::tracker::Tracker;
+use super::tracker::{Micros, Tracker};
 use crate::checkpoint::{BoxFuture, Checkpoint};
 use crate::datetime::EPOCH_SECONDS;
 use crate::error::{Error, Refusal, ServerError};
@@ -31,21 +31,28 @@ pub(super) enum Item {
 }
 
 pub(super) struct Driver {
-    config: Arc<StreamConfig>,
-    tracker: Arc<Tracker>,
-    items: mpsc::UnboundedSender<Item>,
+    pub(super) config: Arc<StreamConfig>,
+    pub(super) tracker: Arc<Tracker>,
+    pub(super) items: mpsc::UnboundedSender<Item>,
     system: System,
     slot: Slot,
     /// What the store has; only this is ever reported as flushed.
-    durable: Lsn,
-    received: Lsn,
+    pub(super) durable: Lsn,
+    /// Where the last report said that this is.
+    pub(super) reported: Lsn,
+    pub(super) received: Lsn,
     /// The end of the server's WAL, as far as it has said so.
-    wal_end: Lsn,
+    pub(super) wal_end: Lsn,
     wal_sender_timeout: u64,
+    /// How often in a row a call was given up.
+    pub(super) silent: u32,
 }
 
+/// A checkpoint on its way to the store.
+pub(super) type Saving = Option<BoxFuture<'static, Result<Lsn, Error>>>;
+
 /// How a session ended, when not by an error.
-enum Ended {
+pub(super) enum Ended {
     Shutdown,
     ConsumerGone,
 }
@@ -57,10 +64,9 @@ impl Driver {
         config: Arc<StreamConfig>,
         tracker: Arc<Tracker>,
         items: mpsc::UnboundedSender<Item>,
-    ) -> Result<(Self, Connection), Error> {
-        let mut connection =
-            Connection::connect_replication(&config.connect, &config.limits).await?;
-        let system = start::identify(&mut connection).await?;
+    ) -> Result<(Self, Option<Connection>), Error> {
+        let mut connection = start::connect(&config).await?;
+        let system = start::identify(&mut connection, config.transport).await?;
         let checkpoint = match &config.checkpoint {
             Some(store) => store.load().await?,
             None => None,
@@ -69,25 +75,34 @@ impl Driver {
             Some(slot) => slot,
             // a new slot would not have what lies between the checkpoint and it
             None if config.create_slot && checkpoint.is_none() => {
-                start::create_slot(&mut connection, &config).await?
+                start::create_slot(&mut connection, &config, "nothing").await?.0
             }
             None => return Err(Refusal::NoSlot(config.slot.clone()).into()),
         };
         let wal_sender_timeout = start::wal_sender_timeout(&mut connection).await?;
+        let transport = config.transport;
         let mut driver = Driver {
             config,
             tracker,
             items,
             durable: slot.confirmed,
+            reported: slot.confirmed,
             received: slot.confirmed,
             wal_end: system.wal_end,
             system,
             slot,
             wal_sender_timeout,
+            silent: 0,
         };
         driver.resume(&mut connection, checkpoint).await?;
-        driver.stream(&mut connection).await?;
-        Ok((driver, connection))
+        match driver.stream(&mut connection).await {
+            // the call of a client that was killed is still waiting
+            Err(Error::Server(error)) if transport == Transport::Fetch && error.code == "55006" => {
+                tracing::warn!(slot = %driver.config.slot, %error, "waiting for the slot");
+                Ok((driver, None))
+            }
+            result => result.map(|()| (driver, Some(connection))),
+        }
     }
 
     async fn resume(
@@ -132,14 +147,23 @@ impl Driver {
     async fn stream(&mut self, connection: &mut Connection) -> Result<(), Error> {
         let from = self.tracker.delivered();
         self.received = self.received.max(from);
-        connection.copy_both(&start::command(&self.config, from)).await?;
+        match self.config.transport {
+            Transport::Replication => {
+                connection.copy_both(&start::command(&self.config, from)).await?;
+            }
+            Transport::Fetch => self.first_call(connection, from).await?,
+        }
         tracing::info!(slot = %self.config.slot, lsn = %from, timeline = self.system.timeline,
             "streaming");
         Ok(())
     }
 
-    pub(super) async fn run(mut self, connection: Connection, mut shutdown: oneshot::Receiver<()>) {
-        let mut connection = Some(connection);
+    /// Without a connection it makes one.
+    pub(super) async fn run(
+        mut self,
+        mut connection: Option<Connection>,
+        mut shutdown: oneshot::Receiver<()>,
+    ) {
         let mut failures = 0u32;
         loop {
             let began = Instant::now();
@@ -147,6 +171,8 @@ impl Driver {
                 Ok(Ended::Shutdown | Ended::ConsumerGone) => return,
                 Err(error) => error,
             };
+            self.tracker.disconnected();
+            self.measure();
             if !self.config.reconnect || !error.is_transient() {
                 tracing::error!(slot = %self.config.slot, %error, "stream ended");
                 let _ = self.items.send(Item::Failed(error));
@@ -168,9 +194,8 @@ impl Driver {
     }
 
     async fn reconnect(&mut self) -> Result<Connection, Error> {
-        let mut connection =
-            Connection::connect_replication(&self.config.connect, &self.config.limits).await?;
-        let system = start::identify(&mut connection).await?;
+        let mut connection = start::connect(&self.config).await?;
+        let system = start::identify(&mut connection, self.config.transport).await?;
         let slot = start::slot(&mut connection, &self.config.slot, &system.database)
             .await?
             .ok_or_else(|| Refusal::NoSlot(self.config.slot.clone()))?;
@@ -205,7 +230,7 @@ impl Driver {
         connection: Option<Connection>,
         shutdown: &mut oneshot::Receiver<()>,
     ) -> Result<Ended, Error> {
-        let mut connection = match connection {
+        let connection = match connection {
             Some(connection) => connection,
             None => tokio::select! {
                 connection = self.reconnect() => connection?,
@@ -215,11 +240,22 @@ impl Driver {
                 }
             },
         };
+        match self.config.transport {
+            Transport::Replication => self.replicate(connection, shutdown).await,
+            Transport::Fetch => self.fetch(connection, shutdown).await,
+        }
+    }
+
+    async fn replicate(
+        &mut self,
+        mut connection: Connection,
+        shutdown: &mut oneshot::Receiver<()>,
+    ) -> Result<Ended, Error> {
         let (tracker, limit) = (self.tracker.clone(), self.config.max_buffered_bytes);
         let period = self.interval();
         let mut tick = interval_at(tokio::time::Instant::now() + period, period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut saving: Option<BoxFuture<'static, Result<Lsn, Error>>> = None;
+        let mut saving: Saving = None;
         // a report is due as soon as what is being saved is durable
         let mut report = false;
         loop {
@@ -233,8 +269,7 @@ impl Driver {
                     return self.finish(connection).await;
                 }
                 () = self.items.closed() => return Ok(Ended::ConsumerGone),
-                saved = async { saving.as_mut().unwrap_or(&mut never()).await }, if saving.is_some() => {
-                    saving = None;
+                saved = saved(&mut saving) => {
                     self.durable = saved?;
                     if report {
                         report = false;
@@ -242,6 +277,7 @@ impl Driver {
                     }
                 }
                 _ = tick.tick() => {
+                    self.measure();
                     // at once, whatever the store does
                     self.feedback(&mut connection).await?;
                     report = self.save(&mut saving);
@@ -261,7 +297,7 @@ impl Driver {
 
     /// Starts to save what is acknowledged, unless it is durable. Whether a save
     /// is under way.
-    fn save(&mut self, saving: &mut Option<BoxFuture<'static, Result<Lsn, Error>>>) -> bool {
+    pub(super) fn save(&mut self, saving: &mut Saving) -> bool {
         if saving.is_some() {
             return true;
         }
@@ -311,31 +347,39 @@ impl Driver {
                 let (start, end) = (lsn(1).ok_or_else(cut)?, lsn(9).ok_or_else(cut)?);
                 self.received = self.received.max(start);
                 self.wal_end = self.wal_end.max(end);
-                let payload = body.slice(25..);
-                self.config.metrics.add(Counter::Bytes, payload.len() as u64);
-                self.config.metrics.add(Counter::Batches, 1);
-                self.tracker.queue(payload.len());
-                // fails when the consumer is gone, which ends the session
-                let _ = self.items.send(Item::Payload(payload));
-                self.measure();
+                self.pass_on(body.slice(25..));
                 Ok(false)
             }
             Some(b'k') if body.len() >= 18 => {
                 let end = lsn(1).ok_or_else(cut)?;
                 self.received = self.received.max(end);
                 self.wal_end = self.wal_end.max(end);
-                if self.tracker.keepalive(end) {
-                    self.config.metrics.set(Gauge::LagSeconds, 0.0);
-                }
-                self.measure();
+                self.keepalive(end);
                 Ok(body[17] != 0)
             }
             _ => Err(cut()),
         }
     }
 
-    fn measure(&self) {
+    /// To the consumer's side: a frame.
+    pub(super) fn pass_on(&mut self, payload: Bytes) {
+        self.config.metrics.add(Counter::Bytes, payload.len() as u64);
+        self.config.metrics.add(Counter::Batches, 1);
+        self.tracker.queue(payload.len());
+        // fails when the consumer is gone, which ends the session
+        let _ = self.items.send(Item::Payload(payload));
+        self.measure();
+    }
+
+    /// The server has sent everything up to here.
+    pub(super) fn keepalive(&mut self, end: Lsn) {
+        self.tracker.keepalive(end);
+        self.measure();
+    }
+
+    pub(super) fn measure(&self) {
         let metrics = &self.config.metrics;
+        metrics.set(Gauge::LagSeconds, self.tracker.lag(now()));
         let since = |lsn: Lsn| self.wal_end.0.saturating_sub(lsn.0) as f64;
         metrics.set(Gauge::LagBytes, since(self.durable));
         metrics.set(Gauge::RetainedWalBytes, since(self.slot.restart));
@@ -345,9 +389,7 @@ impl Driver {
     /// Standby status update. Flushed is what is durable here, never 0, never
     /// less than before.
     async fn feedback(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros()
-            as i64
-            - EPOCH_SECONDS * 1_000_000;
+        let since = now() - EPOCH_SECONDS * 1_000_000;
         let written = self.received.max(self.durable);
         let mut message = [0u8; 34];
         message[0] = b'r';
@@ -357,13 +399,14 @@ impl Driver {
             message[at..at + 8].copy_from_slice(&number.to_be_bytes());
         }
         connection.send_copy_data(&message).await?;
+        self.reported = self.durable;
         tracing::debug!(slot = %self.config.slot, flushed = %self.durable, received = %written, "reported");
         Ok(())
     }
 
     /// Saves what is acknowledged; without a connection nothing can be
     /// reported, which the next one makes up for.
-    async fn store(&mut self) {
+    pub(super) async fn store(&mut self) {
         let mut saving = None;
         self.save(&mut saving);
         if let Some(saving) = saving {
@@ -390,8 +433,21 @@ impl Driver {
     }
 }
 
-fn never() -> BoxFuture<'static, Result<Lsn, Error>> {
-    Box::pin(std::future::pending())
+/// By this machine's clock.
+pub(super) fn now() -> Micros {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as Micros
+}
+
+/// Waits for what is being saved, if there is something.
+pub(super) async fn saved(saving: &mut Saving) -> Result<Lsn, Error> {
+    match saving {
+        Some(future) => {
+            let result = future.await;
+            *saving = None;
+            result
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// A random time below a bound that doubles.

@@ -3,31 +3,33 @@
 mod config;
 mod delivery;
 mod driver;
+mod fetch;
+mod slot;
 mod start;
 mod tracker;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use self::driver::{Driver, Item};
+use self::driver::{now, Driver, Item};
 use self::tracker::Tracker;
 use crate::batch::Batch;
 use crate::damage::Damage;
 use crate::deadletter::DeadLetter;
 use crate::error::Error;
 use crate::frame::unframe;
-use crate::metrics::{Counter, Gauge};
+use crate::metrics::Counter;
 use crate::position::{Lsn, Position};
 use crate::schema::SchemaCache;
 use crate::sequence::Sequence;
 use crate::wire::Fields;
 
-pub use config::StreamConfig;
+pub use config::{StreamConfig, Transport};
 pub use delivery::{Change, Changes, Delivery};
+pub use slot::SlotSnapshot;
 
 /// Acknowledges deliveries from other tasks.
 #[derive(Clone, Debug)]
@@ -194,7 +196,11 @@ impl Stream {
         let Some((end, position)) = self.place(&batch) else { return Ok(None) };
         let id = end.map(|end| {
             self.config.metrics.add(Counter::Transactions, 1);
-            self.tracker.deliver(end, position)
+            let commit = match &batch.transaction {
+                Some(t) => (t.commit_lsn != Lsn::ZERO).then_some(t.commit_time),
+                None => Some(now()),
+            };
+            self.tracker.deliver(end, position, commit)
         });
         Ok(Some(Delivery {
             bytes: payload.slice_ref(bytes),
@@ -245,18 +251,7 @@ impl Stream {
         self.applied = self.applied.max(batch.end_lsn);
         let last = batch.events().last().and_then(Result::ok).map(|event| event.position);
         let position = last.unwrap_or(Position { commit_lsn: commit, lsn: commit, index: 0 });
-        if let Some(t) = &batch.transaction {
-            self.measure_lag(t.commit_time);
-        }
         Some((Some(batch.end_lsn), position))
-    }
-
-    fn measure_lag(&self, commit_time: i64) {
-        if commit_time != 0 {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let lag = now.as_secs_f64() - commit_time as f64 / 1e6;
-            self.config.metrics.set(Gauge::LagSeconds, lag.max(0.0));
-        }
     }
 
     /// Says that a transaction, and for the caller everything in it, is

@@ -1,6 +1,6 @@
 //! What is checked before a stream begins.
 
-use super::config::StreamConfig;
+use super::config::{StreamConfig, Transport};
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Refusal};
 use crate::net::{quote_identifier, quote_literal, Connection};
@@ -32,13 +32,45 @@ fn unexpected(what: &str) -> Error {
     Error::Protocol(format!("unexpected answer to {what}"))
 }
 
-pub(super) async fn identify(connection: &mut Connection) -> Result<System, Error> {
-    let rows = connection.query("IDENTIFY_SYSTEM").await?;
-    let row = rows.first().ok_or_else(|| unexpected("IDENTIFY_SYSTEM"))?;
+/// What IDENTIFY_SYSTEM says, for roles without REPLICATION. A timeline is in the
+/// control file only when a checkpoint has been made on it; the name of a WAL file
+/// begins with it, in hexadecimal.
+const IDENTIFY_BY_SQL: &str = "SELECT \
+    (SELECT system_identifier FROM pg_catalog.pg_control_system()), \
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN greatest(c.timeline_id, r.min_recovery_end_timeline) \
+    ELSE ('x' || pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()), 1, 8))::bit(32)::int8 END, \
+    CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() \
+    ELSE pg_catalog.pg_current_wal_flush_lsn() END, \
+    pg_catalog.current_database() \
+    FROM pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r";
+
+pub(super) async fn connect(config: &StreamConfig) -> Result<Connection, Error> {
+    match config.transport {
+        Transport::Replication => {
+            Connection::connect_replication(&config.connect, &config.limits).await
+        }
+        Transport::Fetch => Connection::connect(&config.connect, &config.limits).await,
+    }
+}
+
+pub(super) async fn identify(
+    connection: &mut Connection,
+    transport: Transport,
+) -> Result<System, Error> {
+    let rows = connection
+        .query(match transport {
+            Transport::Replication => "IDENTIFY_SYSTEM",
+            Transport::Fetch => IDENTIFY_BY_SQL,
+        })
+        .await?;
+    let wrong = || unexpected("IDENTIFY_SYSTEM");
+    let row = rows.first().ok_or_else(wrong)?;
+    // SQL has no unsigned numbers
+    let identifier: i128 = text(row, 0).parse().map_err(|_| wrong())?;
     Ok(System {
-        identifier: text(row, 0).parse().map_err(|_| unexpected("IDENTIFY_SYSTEM"))?,
-        timeline: text(row, 1).parse().map_err(|_| unexpected("IDENTIFY_SYSTEM"))?,
-        wal_end: text(row, 2).parse().map_err(|_| unexpected("IDENTIFY_SYSTEM"))?,
+        identifier: identifier as u64,
+        timeline: text(row, 1).parse().map_err(|_| wrong())?,
+        wal_end: text(row, 2).parse().map_err(|_| wrong())?,
         database: text(row, 3).to_owned(),
     })
 }
@@ -66,20 +98,24 @@ pub(super) async fn slot(
     Ok(Some(Slot { confirmed: lsn(2), restart: lsn(3) }))
 }
 
-/// Creates the slot; it begins at the LSN that is returned.
+/// Creates the slot; where it begins, and the name of its snapshot, if that is
+/// exported.
 pub(super) async fn create_slot(
     connection: &mut Connection,
     config: &StreamConfig,
-) -> Result<Slot, Error> {
+    snapshot: &str,
+) -> Result<(Slot, Option<String>), Error> {
     let two_phase = if config.slot_two_phase { ", TWO_PHASE" } else { "" };
     let sql = format!(
-        "CREATE_REPLICATION_SLOT {} LOGICAL cdc (SNAPSHOT 'nothing'{two_phase})",
-        quote_identifier(&config.slot)
+        "CREATE_REPLICATION_SLOT {} LOGICAL cdc (SNAPSHOT {}{two_phase})",
+        quote_identifier(&config.slot),
+        quote_literal(snapshot)
     );
     let rows = connection.query(&sql).await?;
     let row = rows.first().ok_or_else(|| unexpected("CREATE_REPLICATION_SLOT"))?;
     let confirmed = text(row, 1).parse().map_err(|_| unexpected("CREATE_REPLICATION_SLOT"))?;
-    Ok(Slot { confirmed, restart: confirmed })
+    let snapshot = row.get(2).cloned().flatten();
+    Ok((Slot { confirmed, restart: confirmed }, snapshot))
 }
 
 /// Milliseconds; 0 is never.
@@ -121,7 +157,14 @@ pub(super) async fn check(
         return Err(Refusal::OtherSystem { server, checkpoint }.into());
     }
     if checkpoint.timeline != system.timeline {
-        let history = timeline_history(connection, system.timeline).await?;
+        let history = match timeline_history(connection, config.transport, system.timeline).await {
+            Err(Error::Server(error)) if error.code == "42501" => {
+                let (server, checkpoint) = (system.timeline, checkpoint.timeline);
+                let file = history_file(server);
+                return Err(Refusal::HiddenTimeline { server, checkpoint, file }.into());
+            }
+            history => history?,
+        };
         let branch = branch_point(&history, checkpoint.timeline);
         if branch.is_none_or(|branch| branch < checkpoint.end_lsn) {
             let (server, checkpoint) = (system.timeline, checkpoint.timeline);
@@ -139,12 +182,28 @@ pub(super) async fn check(
     Ok(())
 }
 
-async fn timeline_history(connection: &mut Connection, timeline: u32) -> Result<String, Error> {
+/// Relative to the data directory.
+fn history_file(timeline: u32) -> String {
+    format!("pg_wal/{timeline:08X}.history")
+}
+
+async fn timeline_history(
+    connection: &mut Connection,
+    transport: Transport,
+    timeline: u32,
+) -> Result<String, Error> {
     if timeline == 1 {
         return Ok(String::new());
     }
-    let rows = connection.query(&format!("TIMELINE_HISTORY {timeline}")).await?;
-    Ok(rows.first().map(|row| text(row, 1).to_owned()).unwrap_or_default())
+    let (sql, at) = match transport {
+        Transport::Replication => (format!("TIMELINE_HISTORY {timeline}"), 1),
+        Transport::Fetch => {
+            let file = quote_literal(&history_file(timeline));
+            (format!("SELECT pg_catalog.pg_read_file({file})"), 0)
+        }
+    };
+    let rows = connection.query(&sql).await?;
+    Ok(rows.first().map(|row| text(row, at).to_owned()).unwrap_or_default())
 }
 
 /// START_REPLICATION with the plugin's options.

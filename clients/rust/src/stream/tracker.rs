@@ -14,8 +14,12 @@ struct Pending {
     id: u64,
     end_lsn: Lsn,
     position: Position,
+    commit: Option<Micros>,
     done: bool,
 }
+
+/// Microseconds since 1970.
+pub(super) type Micros = i64;
 
 #[derive(Debug, Default)]
 struct State {
@@ -29,6 +33,17 @@ struct State {
     queued_bytes: usize,
     /// The consumer is between the parts of a transaction.
     inside: bool,
+    /// When the last transaction committed that is acknowledged.
+    last_commit: Option<Micros>,
+    /// The server has said that there is nothing more, since it last sent something.
+    quiet: bool,
+}
+
+impl State {
+    /// Nothing is in flight.
+    fn is_idle(&self) -> bool {
+        self.queued == 0 && self.pending.is_empty() && !self.inside
+    }
 }
 
 /// Shared by the consumer's side and the task that talks to the server.
@@ -55,6 +70,7 @@ impl Tracker {
         let mut state = self.state();
         state.queued += 1;
         state.queued_bytes += bytes;
+        state.quiet = false;
     }
 
     /// Whether more may be read. A message larger than the limit may be, alone.
@@ -81,13 +97,19 @@ impl Tracker {
         self.state().inside = false;
     }
 
-    /// A transaction, or a message outside of one, is handed out to its end.
-    pub(super) fn deliver(&self, end_lsn: Lsn, position: Position) -> u64 {
+    /// The connection has ended: there may be more than is known.
+    pub(super) fn disconnected(&self) {
+        self.state().quiet = false;
+    }
+
+    /// A transaction, or a message outside of one, is handed out to its end. `commit`:
+    /// when it committed; `None` for a prepared one.
+    pub(super) fn deliver(&self, end_lsn: Lsn, position: Position, commit: Option<Micros>) -> u64 {
         let mut state = self.state();
         let id = state.next_id;
         state.next_id += 1;
         state.delivered = state.delivered.max(end_lsn);
-        state.pending.push_back(Pending { id, end_lsn, position, done: false });
+        state.pending.push_back(Pending { id, end_lsn, position, commit, done: false });
         id
     }
 
@@ -107,6 +129,7 @@ impl Tracker {
             if let Some(p) = state.pending.pop_front() {
                 let end = state.acknowledged.0.max(p.end_lsn);
                 state.acknowledged = (end, p.position);
+                state.last_commit = p.commit.or(state.last_commit);
             }
         }
         drop(state);
@@ -117,12 +140,26 @@ impl Tracker {
     /// nothing is in flight; whether that is so.
     pub(super) fn keepalive(&self, wal_end: Lsn) -> bool {
         let mut state = self.state();
-        let idle = state.queued == 0 && state.pending.is_empty() && !state.inside;
+        state.quiet = true;
+        let idle = state.is_idle();
         if idle {
             state.acknowledged.0 = state.acknowledged.0.max(wal_end);
             state.delivered = state.delivered.max(wal_end);
         }
         idle
+    }
+
+    /// How long ago the oldest transaction committed that was handed out and is not
+    /// acknowledged, or as long as there may be more, the last one that is.
+    pub(super) fn lag(&self, now: Micros) -> f64 {
+        let state = self.state();
+        let oldest = state.pending.iter().filter(|p| !p.done).find_map(|p| p.commit);
+        let since = match oldest {
+            None if state.quiet && state.queued == 0 && !state.inside => None,
+            None => state.last_commit,
+            oldest => oldest,
+        };
+        since.map_or(0.0, |since| (now - since).max(0) as f64 / 1e6)
     }
 
     /// What may be stored, and then reported as flushed.
@@ -143,7 +180,7 @@ mod tests {
     fn contiguous() {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default());
-        let ids: Vec<_> = [10, 20, 30].map(|l| t.deliver(at(l).0, at(l).1)).into();
+        let ids: Vec<_> = [10, 20, 30].map(|l| t.deliver(at(l).0, at(l).1, None)).into();
         t.acknowledge(ids[1]);
         t.acknowledge(ids[2]);
         assert_eq!(t.acknowledged().0, Lsn(5));
@@ -165,7 +202,7 @@ mod tests {
         t.keepalive(Lsn(40));
         assert_eq!(t.acknowledged().0, Lsn(5), "between the parts");
         t.queue(1);
-        let id = t.deliver(at(30).0, at(30).1);
+        let id = t.deliver(at(30).0, at(30).1, None);
         t.taken(1, false);
         t.keepalive(Lsn(40));
         assert_eq!(t.acknowledged().0, Lsn(5), "not acknowledged");
@@ -174,5 +211,36 @@ mod tests {
         t.keepalive(Lsn(40));
         t.keepalive(Lsn(35));
         assert_eq!(t.acknowledged(), (Lsn(40), at(30).1), "never down");
+    }
+
+    #[test]
+    fn lag_is_that_of_the_oldest_that_waits() {
+        let t = Tracker::default();
+        assert_eq!(t.lag(5_000_000), 0.0, "nothing is known");
+        for (lsn, commit) in [(10, Some(1_000_000)), (20, None), (30, Some(3_000_000))] {
+            t.queue(1);
+            t.deliver(at(lsn).0, at(lsn).1, commit);
+            t.taken(1, false);
+        }
+        t.keepalive(Lsn(40));
+        t.acknowledge(2);
+        assert_eq!(t.lag(5_000_000), 4.0, "the first one waits, whatever came after it");
+        assert_eq!(t.lag(6_500_000), 5.5);
+        t.acknowledge(0);
+        assert_eq!(t.lag(5_000_000), 0.0, "a prepared transaction has not committed");
+        t.acknowledge(1);
+        assert_eq!(t.lag(5_000_000), 0.0, "and there is nothing more");
+        t.queue(1);
+        assert_eq!(t.lag(5_000_000), 2.0, "there may be more");
+        t.taken(1, true);
+        t.keepalive(Lsn(50));
+        assert_eq!(t.lag(5_000_000), 2.0, "between the parts");
+        t.queue(0);
+        t.taken(0, false);
+        t.keepalive(Lsn(50));
+        assert_eq!(t.lag(5_000_000), 0.0);
+        t.disconnected();
+        assert_eq!(t.lag(5_000_000), 2.0);
+        assert_eq!(t.lag(1_000_000), 0.0, "clocks differ");
     }
 }

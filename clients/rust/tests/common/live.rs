@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pgcdc::{ConnectConfig, Connection, Delivery, Error, Limits, Stream, StreamConfig};
+use pgcdc::{ConnectConfig, Connection, Delivery, Error, Limits, Stream, StreamConfig, Transport};
 
 /// A database with the extension and a slot of the same name. Dropped by
 /// [`Database::drop`].
@@ -61,6 +61,39 @@ impl Database {
         StreamConfig::new(self.connect(), &self.name)
     }
 
+    /// A role of this database's own, without any attribute but LOGIN.
+    pub fn role(&self) -> String {
+        format!("{}_reader", self.name)
+    }
+
+    /// Makes the role, and a slot of the database's name that is bound to it.
+    pub async fn bind_slot(&mut self, tables: &[&str]) {
+        let (name, role) = (self.name.clone(), self.role());
+        self.run(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT USAGE ON SCHEMA cdc TO {role}; \
+             GRANT EXECUTE ON FUNCTION cdc.fetch TO {role}"
+        ))
+        .await;
+        self.run(&format!("SELECT cdc.create_slot('{name}', reader => '{role}')")).await;
+        for table in tables {
+            self.run(&format!("SELECT cdc.grant_read('{table}', '{role}')")).await;
+        }
+    }
+
+    /// A stream as that role, by cdc.fetch().
+    pub fn reader(&self) -> StreamConfig {
+        let mut config = self.config().transport(Transport::Fetch);
+        config.connect.user = self.role();
+        config
+    }
+
+    /// Whether somebody reads from the slot.
+    pub async fn is_active(&mut self) -> bool {
+        let name = self.name.clone();
+        let sql = format!("SELECT active FROM pg_replication_slots WHERE slot_name = '{name}'");
+        self.one(&sql).await == "t"
+    }
+
     pub fn checkpoint(&self) -> pgcdc::FileStore {
         pgcdc::FileStore::new(self.dir.join("checkpoint.json"))
     }
@@ -112,6 +145,7 @@ impl Database {
         self.sql.close().await;
         let mut admin = Connection::connect(&config("postgres"), &Limits::DEFAULT).await.unwrap();
         admin.query(&format!("DROP DATABASE {name} WITH (FORCE)")).await.unwrap();
+        admin.query(&format!("DROP ROLE IF EXISTS {name}_reader")).await.unwrap();
         std::fs::remove_dir_all(&self.dir).unwrap();
     }
 }

@@ -1,0 +1,163 @@
+//! Statements with parameters, whose rows are read one by one, and how to cancel
+//! them.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use postgres_protocol::message::frontend;
+use postgres_protocol::IsNull;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::config::ConnectConfig;
+use super::connection::{link, Connection};
+use super::hosts::Host;
+use crate::error::Error;
+
+/// How long it may take to tell the server.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After how long a statement that goes on is cancelled again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// What cancels the statement that a connection is at.
+#[derive(Clone, Debug)]
+pub(crate) struct Cancel {
+    pub(super) config: ConnectConfig,
+    /// The very server, if a name stands for several.
+    pub(super) host: Host,
+    pub(super) process: i32,
+    pub(super) secret: i32,
+}
+
+impl Cancel {
+    /// Asks over a connection of its own; done when the server has taken notice.
+    pub(crate) async fn send(&self) -> Result<(), Error> {
+        let told = async {
+            let mut transport = link(&self.config, &self.host).await?.transport;
+            let mut out = BytesMut::new();
+            frontend::cancel_request(self.process, self.secret, &mut out);
+            transport.write_all(&out).await?;
+            transport.flush().await?;
+            let _ = transport.read(&mut [0]).await;
+            Ok(())
+        };
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "cancelling took too long");
+        tokio::time::timeout(PATIENCE, told).await.map_err(|_| Error::Io(late()))?
+    }
+}
+
+impl Connection {
+    /// Runs one statement that has no name, with parameters as text; its rows, in
+    /// binary form, and what ends it are to be read. Until `ReadyForQuery` has come
+    /// the connection is at work: dropping it cancels the statement.
+    pub(crate) async fn call(
+        &mut self,
+        sql: &str,
+        parameters: &[Option<String>],
+    ) -> Result<(), Error> {
+        let mut out = BytesMut::new();
+        frontend::parse("", sql, [], &mut out)?;
+        frontend::bind(
+            "",
+            "",
+            [],
+            parameters,
+            |value, out| match value {
+                Some(text) => {
+                    out.extend_from_slice(text.as_bytes());
+                    Ok(IsNull::No)
+                }
+                None => Ok(IsNull::Yes),
+            },
+            [1],
+            &mut out,
+        )
+        .map_err(|_| Error::Config("parameters of a statement are too long".into()))?;
+        frontend::execute("", 0, &mut out)?;
+        frontend::sync(&mut out);
+        self.at_work = true;
+        self.send(&out).await
+    }
+
+    /// Whether a statement has been sent, and its end not been read.
+    pub(crate) fn is_at_work(&self) -> bool {
+        self.at_work
+    }
+
+    /// Ends the statement at work, if there is one: what it still gives is dropped.
+    pub(crate) async fn cancel(&mut self) -> Result<(), Error> {
+        let cancel = self.cancel.clone();
+        while self.at_work {
+            if let Some(cancel) = &cancel {
+                cancel.send().await?;
+            }
+            let end = async {
+                while self.at_work {
+                    self.read_raw().await?;
+                }
+                Ok(())
+            };
+            // a request that comes before the statement has begun does nothing
+            match tokio::time::timeout(AGAIN, end).await {
+                Ok(result) => return result,
+                Err(_) => continue,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !self.at_work {
+            return;
+        }
+        // the server may not notice before it has something to send
+        if let (Some(cancel), Ok(runtime)) =
+            (self.cancel.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move {
+                for _ in 0..3 {
+                    let _ = cancel.send().await;
+                    tokio::time::sleep(AGAIN).await;
+                }
+            });
+        }
+    }
+}
+
+/// The columns of a `DataRow`, as views of it.
+pub(crate) fn fields<const N: usize>(row: &Bytes) -> Option<[Option<Bytes>; N]> {
+    let mut rest = row.clone();
+    let mut take = |n: usize| (rest.len() >= n).then(|| rest.split_to(n));
+    let count = u16::from_be_bytes(take(2)?[..].try_into().ok()?);
+    let mut fields = [const { None }; N];
+    if usize::from(count) != N {
+        return None;
+    }
+    for field in &mut fields {
+        let len = i32::from_be_bytes(take(4)?[..].try_into().ok()?);
+        // negative: NULL
+        if let Ok(len) = usize::try_from(len) {
+            *field = Some(take(len)?);
+        }
+    }
+    rest.is_empty().then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows() {
+        let row = Bytes::from_static(b"\0\x02\0\0\0\x03abc\xff\xff\xff\xff");
+        assert_eq!(fields::<2>(&row), Some([Some(Bytes::from_static(b"abc")), None]));
+        assert_eq!(fields::<1>(&row), None);
+        assert_eq!(fields::<3>(&row), None);
+        for at in 0..row.len() {
+            assert_eq!(fields::<2>(&row.slice(..at)), None, "{at}");
+        }
+    }
+}
