@@ -294,7 +294,8 @@ enter()
 	# what whoever runs a script may set for it
 	local v
 	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE CDC_BIG_ROWS CDC_REPLAY_STATEMENTS \
-			CDC_CACHE CDC_TOOLCHAINS CDC_GO_URL GOPROXY EVENTS ROUNDS; do
+			CDC_CACHE CDC_TOOLCHAINS CDC_GO_URL GOPROXY EVENTS ROUNDS SEEDS \
+			CDC_EVENTS CDC_CRASH_ROUNDS CDC_SEEDS; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
 	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then
