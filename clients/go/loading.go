@@ -198,8 +198,11 @@ func (a *Applier) incomplete(ctx context.Context, relation string, table *Table,
 	if a.load.again == nil {
 		return a.lost(e, relation, "there is no such row")
 	}
+	if slices.Contains(a.load.altered, relation) { // all of it is read when this is committed
+		return nil
+	}
 	row, err := a.load.again(ctx, table, key, a.xid)
-	if errors.Is(err, errAltered) { // all of the table is read when this is committed
+	if errors.Is(err, errAltered) {
 		a.load.altered = append(a.load.altered, relation)
 		return nil
 	}
