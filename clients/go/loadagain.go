@@ -108,8 +108,9 @@ func (l *Loader) alteredSince(t *TableProgress) error {
 
 func (p *LoadProgress) relation(name string) *TableProgress {
 	for i := range p.Tables {
-		if p.Tables[i].Relation == name {
-			return &p.Tables[i]
+		t := &p.Tables[i]
+		if t.Relation == name || t.Relation == "" && t.Catalog == name {
+			return t
 		}
 	}
 	return nil

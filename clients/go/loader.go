@@ -206,6 +206,13 @@ func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
 	if len(t.Chunks) == 0 {
 		t.Chunks = []Chunk{{}}
 	}
+	if rows, err = l.query(ctx, "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "+
+		"WHERE c.oid = "+quoteLiteral(t.Name)+"::regclass"); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		t.Catalog = (&Table{Schema: string(row[0]), Name: string(row[1])}).String()
+	}
 	return l.Progress.Save(l.progress)
 }
 

@@ -23,6 +23,9 @@ type loading struct {
 	// Reload reads a table anew, as a transaction has left it, or later.
 	reload  func(ctx context.Context, relation string, xid uint32) error
 	altered []string // relations to be read anew after this transaction
+
+	xid  uint32
+	seen map[*TableProgress]bool // of the transaction with this xid
 }
 
 // loadAltered reads tables anew that were altered after they were read: an event has
@@ -65,13 +68,14 @@ func (a *Applier) reload(ctx context.Context) error {
 		if err := a.load.reload(ctx, relation, a.xid); err != nil {
 			return fmt.Errorf("cdc: loading %s anew: %w", relation, err)
 		}
+		a.load.seen = nil
 	}
 	a.load.altered = nil
 	return nil
 }
 
-// superseded tells whether an event is of before a table was altered, and all that
-// was read of the table is of after that.
+// superseded tells whether an event is of before everything that was read of its
+// table: then it changes nothing, and may be of a schema that the rows do not have.
 func (a *Applier) superseded(ctx context.Context, relation string, table *Table) (bool, error) {
 	if a.load == nil {
 		return false, nil
@@ -80,14 +84,27 @@ func (a *Applier) superseded(ctx context.Context, relation string, table *Table)
 	if p == nil {
 		return false, nil
 	}
+	if a.load.sees(p, a.xid) {
+		return true, nil
+	}
 	known, err := a.known(ctx, relation)
-	if err != nil || known == nil || known.Fingerprint == table.Fingerprint {
-		return false, err
+	if err == nil && known != nil && known.Fingerprint != table.Fingerprint {
+		err = fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
 	}
-	if !a.load.progress.seenByAll(p, a.xid) {
-		return false, fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
+	return false, err
+}
+
+// sees is LoadProgress.seenByAll, asked once for a transaction and a table.
+func (l *loading) sees(p *TableProgress, xid uint32) bool {
+	if l.xid != xid || l.seen == nil {
+		l.xid, l.seen = xid, map[*TableProgress]bool{}
 	}
-	return true, nil
+	seen, asked := l.seen[p]
+	if !asked {
+		seen = l.progress.seenByAll(p, xid)
+		l.seen[p] = seen
+	}
+	return seen
 }
 
 // tag gives the place of the snapshot that a row was read under.
@@ -181,8 +198,11 @@ func (a *Applier) incomplete(ctx context.Context, relation string, table *Table,
 	if a.load.again == nil {
 		return a.lost(e, relation, "there is no such row")
 	}
+	if slices.Contains(a.load.altered, relation) { // all of it is read when this is committed
+		return nil
+	}
 	row, err := a.load.again(ctx, table, key, a.xid)
-	if errors.Is(err, errAltered) { // all of the table is read when this is committed
+	if errors.Is(err, errAltered) {
 		a.load.altered = append(a.load.altered, relation)
 		return nil
 	}

@@ -25,8 +25,10 @@ type LoadProgress struct {
 type TableProgress struct {
 	// Name as it was given to Loader.
 	Name string `json:"name"`
-	// Relation is the name under which the stream has it.
+	// Relation is the name under which the stream has it, once there are rows, and
+	// Catalog the name that it has itself.
 	Relation string `json:"relation"`
+	Catalog  string `json:"catalog,omitempty"`
 	// KeyColumns in the order of the key; empty if the table has none.
 	KeyColumns []string `json:"key_columns"`
 	// Whole is the place of the one snapshot that the table was read under, -1 if
