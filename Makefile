@@ -13,11 +13,11 @@ DATA = cdc--$(EXTVERSION).sql
 # By layer, see docs/design.md: what is below never includes what is above.
 OBJS = \
 	src/cdc.o src/plugin.o src/startup.o src/stream.o \
-	src/slotfuncs.o src/snapfuncs.o src/fetchfuncs.o src/grantfuncs.o src/redactfuncs.o src/metafuncs.o src/schemafuncs.o src/inspectfuncs.o \
-	src/options.o src/slotoption.o src/batch.o src/tablecache.o src/filter.o src/stats.o src/access.o src/rules.o src/privileges.o src/secret.o src/settings.o src/source.o src/snapread.o \
-	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/typcodec.o src/encode.o src/fingerprint.o \
-	src/exttable.o src/keyrange.o src/metadata.o src/guard.o src/pattern.o \
-	src/proto.o src/json.o src/jsonrow.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o \
+	src/slotfuncs.o src/snapfuncs.o src/fetchfuncs.o src/grantfuncs.o src/registryfuncs.o src/redactfuncs.o src/metafuncs.o src/schemafuncs.o src/inspectfuncs.o \
+	src/options.o src/slotoption.o src/batch.o src/tablecache.o src/filter.o src/stats.o src/access.o src/registry.o src/rules.o src/privileges.o src/secret.o src/settings.o src/source.o src/snapread.o \
+	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/hmac.o src/typcodec.o src/encode.o src/fingerprint.o \
+	src/exttable.o src/evolution.o src/keyrange.o src/metadata.o src/guard.o src/pattern.o \
+	src/proto.o src/json.o src/jsonrow.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o src/jsonpath.o src/jsonredact.o \
 	src/wire.o \
 	src/cdc/v1/cdc.pb-c.o
 
@@ -59,6 +59,15 @@ dist: META.json
 else
 
 PG_CONFIG ?= pg_config
+# Hashes are made by OpenSSL's SHA-256 where the server has OpenSSL, and its
+# headers are there (src/hmac.h).
+ifneq (,$(filter -lcrypto,$(shell $(PG_CONFIG) --libs)))
+SHA_TEST = int main(void) { SHA256_CTX c; return !SHA256_Init(&c); }
+ifeq (yes,$(shell echo '$(SHA_TEST)' | $$($(PG_CONFIG) --cc) -x c -include openssl/sha.h - -lcrypto -o /dev/null 2>/dev/null && echo yes))
+PG_CPPFLAGS += -DCDC_OPENSSL
+SHLIB_LINK += -lcrypto
+endif
+endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 

@@ -1,5 +1,6 @@
--- The SQL surface of cdc. Everything runs with the caller's privileges and is
--- granted to nobody: an administrator grants what a role needs.
+-- The SQL surface of cdc. Everything runs with the caller's privileges, but for what
+-- writes rules and reports, and is granted to nobody: an administrator grants what a
+-- role needs.
 \echo Use "CREATE EXTENSION cdc" to load this file. \quit
 
 COMMENT ON SCHEMA cdc IS
@@ -88,7 +89,7 @@ COMMENT ON VIEW slots IS
 
 CREATE FUNCTION slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
-  OUT dropped_metadata bigint)
+  OUT withheld_values bigint, OUT dropped_metadata bigint)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'cdc_slot_counters';
 REVOKE ALL ON FUNCTION slot_counters(name) FROM PUBLIC;
@@ -101,7 +102,7 @@ FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.sl
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
 REVOKE ALL ON stats FROM PUBLIC;
 COMMENT ON VIEW stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; dropped_metadata: entries beyond the limits of a transaction.';
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
 
 -- Reading
 
@@ -231,6 +232,7 @@ CREATE TABLE redaction_rule (
   prefix int,
   suffix int,
   filler text,
+  path text,
   reason text,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by name NOT NULL DEFAULT session_user,
@@ -238,11 +240,11 @@ CREATE TABLE redaction_rule (
   CONSTRAINT by_column_or_pattern CHECK (num_nulls(relation, attnum, schema_name, table_name, column_name)
     = CASE WHEN column_pattern IS NULL THEN 0 ELSE 5 END),
   -- what decoding reads must not be stored out of line
-  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler)) <= 1000)
+  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler, path)) <= 1000)
 ) WITH (user_catalog_table = true);
 ALTER TABLE redaction_rule
   ALTER column_pattern SET STORAGE MAIN, ALTER method SET STORAGE MAIN, ALTER value SET STORAGE MAIN,
-  ALTER filler SET STORAGE MAIN;
+  ALTER filler SET STORAGE MAIN, ALTER path SET STORAGE MAIN;
 REVOKE ALL ON redaction_rule FROM PUBLIC;
 COMMENT ON TABLE redaction_rule IS
   'The rules of redaction, and those that follow one for other columns and partitions. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
@@ -304,9 +306,9 @@ BEGIN
     RETURN;
   END IF;
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason, follows)
+    method, value, length, prefix, suffix, filler, path, reason, follows)
   SELECT DISTINCT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, coalesce(r.follows, r.id)
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, coalesce(r.follows, r.id)
   FROM cdc.redaction_rule r
     JOIN LATERAL (
       -- what bears the names, what is covered by number, and the partitions of both
@@ -397,9 +399,16 @@ REVOKE ALL ON FUNCTION check_method(text, text, int, int, int, text) FROM PUBLIC
 COMMENT ON FUNCTION check_method(text, text, int, int, int, text) IS
   'ERROR (22023) unless there is such a method of redaction, and it takes these parameters.';
 
+CREATE FUNCTION check_path(path text, type regtype)
+RETURNS void LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_check_path';
+REVOKE ALL ON FUNCTION check_path(text, regtype) FROM PUBLIC;
+COMMENT ON FUNCTION check_path(text, regtype) IS
+  'ERROR (22023) unless the type is json, jsonb or a domain over them, and it is a path into its values as cdc.redact() takes them. NULL is fine.';
+
 CREATE FUNCTION redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
-  reason text DEFAULT NULL, force boolean DEFAULT false)
+  path text DEFAULT NULL, reason text DEFAULT NULL, force boolean DEFAULT false)
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -409,7 +418,7 @@ DECLARE
   result bigint;
 BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
-  SELECT c.relkind, n.nspname, c.relname, a.attnum,
+  SELECT c.relkind, n.nspname, c.relname, a.attnum, a.atttypid,
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)
             AND (i.indisreplident OR i.indisprimary)) AS is_key
   INTO col
@@ -425,26 +434,27 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'undefined_column',
       MESSAGE = format('column "%s" of table %s does not exist', column_name, relation);
   END IF;
-  IF col.is_key AND method <> 'hash' AND NOT force THEN
+  PERFORM cdc.check_path(path, col.atttypid);
+  IF col.is_key AND (method <> 'hash' OR path IS NOT NULL) AND NOT force THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = format('column "%s" is part of the key of table %s', column_name, relation),
       DETAIL = 'Consumers find rows by the key; one that is not sent whole or hashed is none, and then they have no way to tell which row an UPDATE or DELETE has met.',
-      HINT = 'Use method hash, which keeps equal keys equal, or force => true.';
+      HINT = 'Use method hash for the whole value, which keeps equal keys equal, or force => true.';
   END IF;
   IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
     PERFORM cdc.rotate_redaction_secret();
   END IF;
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason)
+    method, value, length, prefix, suffix, filler, path, reason)
   VALUES (relation, col.attnum, col.nspname, col.relname, column_name,
     method, value, length, prefix, suffix,
-    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
+    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, path, reason)
   RETURNING id INTO result;
   -- its partitions
   INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, reason, follows)
+    method, value, length, prefix, suffix, filler, path, reason, follows)
   SELECT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.id
+    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, r.id
   FROM cdc.redaction_rule r CROSS JOIN pg_partition_tree(r.relation) t
     JOIN pg_class c ON c.oid = t.relid AND c.oid <> r.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -452,9 +462,9 @@ BEGIN
   WHERE r.id = result;
   RETURN result;
 END $$;
-REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, boolean) IS
-  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. Returns the rule''s id. ERROR 22023 for a wrong method or parameter, 55000 for a key column unless hashed or forced.';
+REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
+  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. With path the rule is about parts of json and jsonb values: $, then steps .name, ."any name", .* (every member) and [*] (every element), lax: what is not there is no matter, members of an array are those of its elements, [*] of what is no array is the value itself. A scalar at the end of it becomes a string made of its text, null stays null, drop removes the member or element; null, constant and drop take the place of objects and arrays, too. A value that is not what the path expects is withheld whole (an empty text). Rules with several paths all count; hash and stricter ones for the whole column beat them, weaker ones beside them withhold it. Returns the rule''s id. ERROR 22023 for a wrong method, parameter, path or a path where there is no JSON, 55000 for a key column unless hashed as a whole or forced.';
 
 CREATE FUNCTION redact_matching(column_pattern text, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
@@ -471,6 +481,12 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
       MESSAGE = 'column_pattern must not be empty',
       HINT = 'For example: ''%email%''.';
+  END IF;
+  -- LIKE raises an error at it, so that the rules could not be shown any more
+  IF column_pattern ~ '(^|[^\\])(\\\\)*\\$' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
+      MESSAGE = 'column_pattern must not end with a single backslash',
+      HINT = 'Two of them are a backslash.';
   END IF;
   IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
     PERFORM cdc.rotate_redaction_secret();
@@ -506,22 +522,25 @@ COMMENT ON FUNCTION unredact(bigint, text) IS
 
 CREATE VIEW redaction_rules AS
 SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
-       ARRAY(SELECT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
-             FROM pg_catalog.pg_attribute a
-               JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-             WHERE a.attnum > 0 AND NOT a.attisdropped AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-               AND CASE WHEN r.column_pattern IS NOT NULL THEN a.attname::text ILIKE r.column_pattern
-                   ELSE EXISTS (
-                     SELECT FROM (SELECT c.oid AS relid UNION SELECT p.relid FROM pg_catalog.pg_partition_ancestors(c.oid) p) s
-                       JOIN pg_catalog.pg_class sc ON sc.oid = s.relid
-                       JOIN pg_catalog.pg_namespace sn ON sn.oid = sc.relnamespace
-                       JOIN pg_catalog.pg_attribute sa ON sa.attrelid = s.relid AND sa.attname = a.attname
-                       JOIN cdc.redaction_rule k ON k.id = r.id OR k.follows = r.id
-                     WHERE (k.relation = s.relid AND k.attnum = sa.attnum)
-                       OR (k.schema_name = sn.nspname AND k.table_name = sc.relname AND k.column_name = sa.attname)) END
+       ARRAY(SELECT DISTINCT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
+             FROM (SELECT k.relation::oid AS relid, a.attname
+                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attnum
+                   WHERE k.id = r.id OR k.follows = r.id
+                   UNION
+                   SELECT c.oid, k.column_name
+                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_namespace n ON n.nspname = k.schema_name
+                     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
+                   WHERE k.id = r.id OR k.follows = r.id
+                   UNION
+                   SELECT a.attrelid, a.attname
+                   FROM pg_catalog.pg_attribute a
+                   WHERE r.column_pattern IS NOT NULL AND a.attname::text ILIKE r.column_pattern) s
+               CROSS JOIN LATERAL (SELECT s.relid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(s.relid) p) m
+               JOIN pg_catalog.pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+               JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
              ORDER BY 1) AS covers,
-       r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
+       r.path, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
 FROM cdc.redaction_rule r
 WHERE r.follows IS NULL;
 REVOKE ALL ON redaction_rules FROM PUBLIC;
@@ -591,6 +610,1007 @@ COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: removes what was
 CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grants();
 ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gave on tables that are dropped.';
+
+-- Reports
+
+CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  -- from 16 on a membership can be granted by several roles
+  by_grantor boolean := current_setting('server_version_num')::int >= 160000;
+  database oid := (SELECT oid FROM pg_database WHERE datname = current_database());
+  -- what the server's own configuration says of settings, whatever this session's are
+  configured jsonb;
+BEGIN
+  PERFORM FROM cdc.decode_json('');       -- loads the library, whose settings are not known before
+  SELECT jsonb_object_agg(s.name, CASE WHEN s.source = 'command line' THEN s.setting ELSE s.boot_val END)
+  INTO configured
+  FROM pg_settings s WHERE s.name IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries');
+  IF has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') THEN
+    configured := configured || coalesce(
+      (SELECT jsonb_object_agg(lower(f.name), f.setting ORDER BY f.seqno)
+       FROM pg_file_settings f JOIN pg_settings s ON s.name = lower(f.name) AND s.source <> 'command line'
+       WHERE configured ? s.name AND f.setting IS NOT NULL), '{}');
+  END IF;
+
+  RETURN QUERY
+  WITH RECURSIVE edge AS (
+    SELECT m.member, m.roleid,
+      format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member),
+        CASE WHEN by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+        CASE WHEN m.admin_option THEN ' CASCADE' END) AS statement
+    FROM pg_auth_members m
+    UNION ALL
+    SELECT d.datdba, r.oid, format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
+    FROM pg_database d, pg_roles r WHERE d.oid = database AND r.rolname = 'pg_database_owner'
+  ), reach(role, via) AS (               -- SET ROLE gets at what is not inherited
+    SELECT oid, oid FROM pg_roles
+    UNION
+    SELECT r.role, e.roleid FROM reach r JOIN edge e ON e.member = r.via
+  ), reader(role) AS (
+    SELECT r.oid FROM cdc.slots s JOIN pg_roles r ON r.rolname = s.reader
+    UNION
+    SELECT r.oid FROM cdc.read_grant g JOIN pg_roles r ON r.oid = g.role
+  ), named(role) AS (                    -- whose rows close what their members do through them
+    SELECT role FROM reader
+    UNION
+    SELECT oid FROM pg_roles WHERE rolreplication AND NOT rolsuper
+  ), consumer AS (
+    SELECT r.oid, r.rolname, r.rolsuper FROM pg_roles r
+    WHERE r.oid IN (SELECT role FROM named)
+       OR (r.rolcanlogin AND NOT r.rolsuper
+           AND r.oid IN (SELECT m.role FROM reach m JOIN reader ON reader.role = m.via))
+  ), leave AS (                          -- ends a membership, by what no other consumer's row is for
+    SELECT m.role, m.via, array_agg(DISTINCT e.statement ORDER BY e.statement) AS statements
+    FROM reach m JOIN consumer c ON c.oid = m.role
+      JOIN reach g ON g.role = m.role AND (g.via = m.role OR g.via IN (SELECT role FROM named))
+      JOIN edge e ON e.member = g.via AND (e.roleid = m.via OR e.roleid NOT IN (SELECT role FROM named))
+      JOIN reach x ON x.role = e.roleid AND x.via = m.via
+    WHERE m.role <> m.via
+    GROUP BY m.role, m.via
+  ), via AS (                            -- the roles of a consumer that is no superuser
+    SELECT c.oid AS role, c.rolname, m.via, r.rolname AS via_name, r.rolsuper, r.rolreplication, r.rolcreaterole,
+      CASE WHEN m.via = c.oid THEN '' ELSE format('as a member of %I: ', r.rolname) END AS through,
+      -- whether something is taken from the role itself, or else the membership
+      m.via = c.oid OR m.via IN (SELECT role FROM named) AS own, l.statements AS leave
+    FROM consumer c JOIN reach m ON m.role = c.oid JOIN pg_roles r ON r.oid = m.via
+      LEFT JOIN leave l ON l.role = c.oid AND l.via = m.via
+    WHERE NOT c.rolsuper
+  ), grantee AS (
+    SELECT v.role, v.via, v.through FROM via v
+    UNION ALL
+    SELECT c.oid, 0, 'as everyone (PUBLIC): ' FROM consumer c WHERE NOT c.rolsuper
+  ), covered(relid, attname) AS (        -- by rules, and what shows the same through inheritance
+    SELECT a.attrelid, a.attname
+    FROM cdc.redaction_rules r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
+      JOIN pg_namespace n ON n.nspname = p[1] JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p[2]
+      JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = p[3]
+    UNION
+    SELECT i.inhparent, v.attname FROM covered v JOIN pg_inherits i ON i.inhrelid = v.relid
+      JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = v.attname
+  ), redacted AS (
+    SELECT t.oid AS relid, t.oid::regclass::text AS name, t.relowner, t.relacl,
+      array_agg(v.attname ORDER BY a.attnum) AS columns,
+      string_agg(quote_ident(v.attname), ', ' ORDER BY a.attnum) AS list
+    FROM covered v JOIN pg_class t ON t.oid = v.relid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = v.attname
+    GROUP BY t.oid, t.relowner, t.relacl
+  ), cdc_object AS (
+    SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+  ), acl AS (                            -- grants that go around: what, of whom, to whom
+    SELECT x.privilege_type || ' on a redacted table' AS way,
+      CASE x.privilege_type WHEN 'SELECT' THEN 'reads' ELSE 'a trigger sees' END || format(' %s of %s', t.list, t.name) AS detail,
+      format('%s ON TABLE %s', x.privilege_type, t.name) AS what, t.relowner AS owner,
+      x.grantee, x.grantor, bool_or(x.is_grantable) AS grantable
+    FROM redacted t CROSS JOIN aclexplode(t.relacl) x
+    WHERE x.privilege_type IN ('SELECT', 'TRIGGER') AND x.grantee <> t.relowner
+    GROUP BY x.privilege_type, t.list, t.name, t.relowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'SELECT on a redacted column',
+      format('reads %s of %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name),
+      format('SELECT (%s) ON TABLE %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name), t.relowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM redacted t JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = ANY (t.columns) CROSS JOIN aclexplode(a.attacl) x
+    WHERE x.privilege_type = 'SELECT' AND x.grantee <> t.relowner
+    GROUP BY t.name, t.relowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'the secret of hashes', format('reads secret %s, with which it can try what a hash is of', s.number),
+      format('ALL ON LARGE OBJECT %s', l.oid), l.lomowner, x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN aclexplode(l.lomacl) x
+    WHERE x.grantee <> l.lomowner
+    GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'administrative functions',
+      'may call ' || string_agg('cdc.' || p.proname, ', ' ORDER BY p.proname),
+      'EXECUTE ON FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname), p.proowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid
+      CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+    WHERE x.grantee <> p.proowner
+      -- what consumers need; the last ones do no more than REPLICATION lets them do without
+      AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
+        'decode_json', 'set_metadata', 'set_traceparent', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+    GROUP BY p.proowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'tables of cdc', format('may %s on %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.oid::regclass),
+      format('%s ON %s %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),
+        CASE t.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, t.oid::regclass), t.relowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid CROSS JOIN aclexplode(t.relacl) x
+    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+    GROUP BY t.oid, t.relkind, t.relowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'tables of cdc', format('may %s columns of %s', x.privilege_type, t.oid::regclass),
+      format('%s (%s) ON TABLE %s', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.oid::regclass), t.relowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
+      JOIN pg_attribute a ON a.attrelid = t.oid CROSS JOIN aclexplode(a.attacl) x
+    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+    GROUP BY t.oid, t.relowner, x.privilege_type, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'tables of cdc', 'may CREATE in schema cdc', 'CREATE ON SCHEMA cdc', n.nspowner, x.grantee, x.grantor, x.is_grantable
+    FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
+    WHERE n.nspname = 'cdc' AND x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+    UNION ALL
+    SELECT 'files of the server', 'may call ' || string_agg(p.proname, ', ' ORDER BY p.oid),
+      'EXECUTE ON FUNCTION ' || string_agg('pg_catalog.' || p.oid::regprocedure::text, ', ' ORDER BY p.oid), p.proowner,
+      x.grantee, x.grantor, bool_or(x.is_grantable)
+    FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
+    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_read_file', 'pg_read_binary_file', 'lo_import')
+      AND x.grantee <> p.proowner AND x.grantee <> coalesce((SELECT oid FROM pg_roles WHERE rolname = 'pg_read_server_files'), 0)
+    GROUP BY p.proowner, x.grantee, x.grantor
+    UNION ALL
+    SELECT 'settings', format('may %s %s', x.privilege_type, q.parname), format('%s ON PARAMETER %s', x.privilege_type, q.parname),
+      10, x.grantee, x.grantor, x.is_grantable
+    FROM pg_parameter_acl q CROSS JOIN aclexplode(q.paracl) x
+    WHERE q.parname IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries') AND x.grantee <> 10
+  ), owned AS (
+    SELECT 'owner of a redacted table' AS way, format('reads %s of %s', t.list, t.name) AS detail, t.relowner AS owner,
+      ARRAY[format('ALTER TABLE %s OWNER TO CURRENT_USER', t.name)] AS statements
+    FROM redacted t
+    UNION ALL
+    SELECT 'the secret of hashes', format('owns secret %s, with which it can try what a hash is of', s.number), l.lomowner,
+      ARRAY[format('ALTER LARGE OBJECT %s OWNER TO CURRENT_USER', l.oid)]
+    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object
+    UNION ALL
+    SELECT 'owner of cdc', format('owns %s', string_agg(pg_describe_object(o.classid, o.objid, 0), ', ' ORDER BY o.classid, o.objid)), o.owner, NULL
+    FROM (SELECT 'pg_extension'::regclass AS classid, e.oid AS objid, e.extowner AS owner FROM pg_extension e WHERE e.extname = 'cdc'
+          UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner FROM pg_namespace n WHERE n.nspname = 'cdc'
+          UNION ALL SELECT o.classid, o.objid, t.relowner FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
+          UNION ALL SELECT o.classid, o.objid, p.proowner FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid) o
+    GROUP BY o.owner
+  ), setting AS (                        -- as a consumer's session begins with it
+    SELECT c.oid AS role, k.name, coalesce(s.value, configured ->> k.name) AS value,
+      CASE WHEN s.value IS NULL THEN '' ELSE format(' (by ALTER %s SET)', s.target) END AS set_by,
+      CASE WHEN s.value IS NULL THEN
+        CASE WHEN k.name ~ '^cdc' THEN ARRAY['LOAD ''cdc'''] ELSE '{}' END
+          || ARRAY[format('ALTER SYSTEM SET %s = %s', k.name, k.safe), 'SELECT pg_reload_conf()']
+      ELSE ARRAY[format('ALTER %s RESET %s', s.target, k.name)] END AS statements
+    FROM consumer c
+      CROSS JOIN (VALUES ('cdc.check_privileges', 'on'), ('lo_compat_privileges', 'off'), ('output_plugin_libraries', 'cdc')) k(name, safe)
+      LEFT JOIN LATERAL (
+        SELECT substr(e.entry, strpos(e.entry, '=') + 1) AS value,
+          CASE WHEN d.setrole <> 0 AND d.setdatabase <> 0 THEN format('ROLE %I IN DATABASE %I', c.rolname, current_database())
+               WHEN d.setrole <> 0 THEN format('ROLE %I', c.rolname)
+               WHEN d.setdatabase <> 0 THEN format('DATABASE %I', current_database()) ELSE 'ROLE ALL' END AS target
+        FROM pg_db_role_setting d CROSS JOIN unnest(d.setconfig) e(entry)
+        WHERE d.setrole IN (0, c.oid) AND d.setdatabase IN (0, database) AND lower(split_part(e.entry, '=', 1)) = k.name
+        ORDER BY (d.setrole <> 0 AND d.setdatabase <> 0) DESC, d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1) s ON true
+    WHERE NOT c.rolsuper
+  ), plugins AS (                        -- others than cdc
+    SELECT s.role, string_agg(l.name, ', ') AS names, s.set_by, s.statements
+    FROM setting s CROSS JOIN unnest(string_to_array(s.value, ',')) u(entry) CROSS JOIN trim(u.entry, ' "''') AS l(name)
+    WHERE s.name = 'output_plugin_libraries' AND l.name NOT IN ('cdc', '')
+    GROUP BY s.role, s.set_by, s.statements
+  ), found AS (
+    SELECT c.oid AS role, 'superuser' AS way, 'is one: nothing but redaction in cdc''s own output limits it' AS detail,
+      CASE WHEN c.oid <> 10 THEN ARRAY[format('ALTER ROLE %I NOSUPERUSER', c.rolname)] END AS statements
+    FROM consumer c WHERE c.rolsuper
+    UNION ALL
+    SELECT v.role, 'superuser', v.through || 'becomes one by SET ROLE', v.leave FROM via v WHERE v.rolsuper
+    UNION ALL
+    SELECT v.role, 'REPLICATION', v.through || 'copies the whole cluster (BASE_BACKUP), reads from and drops any slot; cdc.fetch() needs none of that',
+      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+    FROM via v WHERE v.rolreplication AND NOT v.rolsuper
+    UNION ALL
+    SELECT v.role, 'other output plugins',
+      v.through || CASE WHEN configured ? 'output_plugin_libraries' THEN format('output_plugin_libraries allows %s%s', p.names, p.set_by)
+        ELSE 'this server allows all; PostgreSQL 15.19, 16.15, 17.11 and 18.6 have output_plugin_libraries: install the newest minor release' END,
+      CASE WHEN configured ? 'output_plugin_libraries' THEN p.statements
+           WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+    FROM via v LEFT JOIN plugins p ON p.role = v.role
+    WHERE v.rolreplication AND NOT v.rolsuper AND (p.role IS NOT NULL OR NOT configured ? 'output_plugin_libraries')
+    UNION ALL
+    SELECT v.role, 'CREATEROLE', v.through || 'grants itself any role but superusers, before PostgreSQL 16',
+      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOCREATEROLE', v.via_name)] ELSE v.leave END
+    FROM via v WHERE v.rolcreaterole AND NOT v.rolsuper AND NOT by_grantor
+    UNION ALL
+    SELECT v.role, v.via_name, k.detail, v.leave
+    FROM via v JOIN (VALUES
+      ('pg_read_all_data', 'reads every table'),
+      ('pg_write_all_data', 'changes the rules and grants in cdc''s tables'),
+      ('pg_read_server_files', 'reads the files of the server'),
+      ('pg_write_server_files', 'writes the files of the server'),
+      ('pg_execute_server_program', 'runs programs as the server''s user'),
+      ('pg_read_all_stats', 'sees other sessions'' statements, with their values')) k(name, detail) ON k.name = v.via_name
+    UNION ALL
+    SELECT v.role, o.way, v.through || o.detail, CASE WHEN v.own THEN o.statements ELSE v.leave END
+    FROM owned o JOIN via v ON v.via = o.owner WHERE NOT v.rolsuper
+    UNION ALL
+    SELECT g.role, a.way, g.through || a.detail,
+      CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
+      || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                CASE WHEN a.grantable THEN ' CASCADE' END)
+      || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END
+    FROM acl a JOIN grantee g ON g.via = a.grantee
+    UNION ALL
+    SELECT s.role, 'cdc.check_privileges is off', 'having REPLICATION, is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
+    FROM setting s WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    UNION ALL
+    SELECT s.role, 'the secret of hashes', 'lo_compat_privileges is on: reads all large objects' || s.set_by, s.statements
+    FROM setting s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+      AND EXISTS (SELECT FROM cdc.redaction_secret)
+  )
+  SELECT c.rolname, f.way, f.detail, f.statements
+  FROM found f JOIN consumer c ON c.oid = f.role
+  ORDER BY c.rolname, f.way, f.detail;
+END $$;
+REVOKE ALL ON FUNCTION security_report() FROM PUBLIC;
+COMMENT ON FUNCTION security_report() IS
+  'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
+
+CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
+  OUT finding text, OUT detail text, OUT advice text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+WITH rule AS (
+  SELECT r.*, to_jsonb(r) ->> 'path' AS json_path,
+    CASE r.method WHEN 'drop' THEN 6 WHEN 'null' THEN 5 WHEN 'constant' THEN 4 WHEN 'mask' THEN 3 WHEN 'hash' THEN 2 ELSE 1 END AS rank
+  FROM cdc.redaction_rules r
+), col AS (                              -- what can be sent
+  SELECT a.attrelid AS relid, a.attnum, a.attname, a.atttypid, a.attgenerated, t.relispartition, t.relowner,
+    n.nspname, t.relname
+  FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+  WHERE a.attnum > 0 AND NOT a.attisdropped AND t.relkind IN ('r', 'p') AND t.relpersistence = 'p'
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+), covered AS (
+  SELECT c.relid, c.attnum, r.id, r.method, r.rank, r.json_path,
+    concat(quote_literal(r.method), ', value => ' || quote_literal(r.value), ', length => ' || r.length, ', prefix => ' || r.prefix,
+      ', suffix => ' || r.suffix, ', filler => ' || quote_literal(nullif(r.filler, '*')), ', path => ' || quote_literal(r.json_path)) AS call,
+    r.rank = max(r.rank) OVER (PARTITION BY c.relid, c.attnum) AS strictest
+  FROM rule r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
+    JOIN col c ON c.nspname = p[1] AND c.relname = p[2] AND c.attname = p[3]
+), effective AS (                        -- the rule that counts for a column
+  SELECT DISTINCT ON (v.relid, v.attnum) c.*, v.id, v.method, v.rank, v.json_path, v.call
+  FROM covered v JOIN col c USING (relid, attnum)
+  WHERE v.strictest
+  ORDER BY v.relid, v.attnum, v.id
+), key_column AS (
+  SELECT i.indrelid AS relid, unnest(i.indkey[:i.indnkeyatts - 1]) AS attnum
+  FROM pg_index i WHERE (i.indisprimary AND i.indimmediate) OR i.indisreplident
+), foreign_key AS (                      -- both ways
+  SELECT k.conrelid AS relid, u.attnum, k.confrelid AS other, u.other_attnum, k.conname
+  FROM pg_constraint k CROSS JOIN unnest(k.conkey, k.confkey) u(attnum, other_attnum)
+  WHERE k.contype = 'f' AND k.conparentid = 0
+  UNION ALL
+  SELECT k.confrelid, u.other_attnum, k.conrelid, u.attnum, k.conname
+  FROM pg_constraint k CROSS JOIN unnest(k.conkey, k.confkey) u(attnum, other_attnum)
+  WHERE k.contype = 'f' AND k.conparentid = 0
+), found AS (
+  SELECT g.relid, g.attname, e.id, 'generated column' AS finding,
+    format('made of %I, which the rule covers, and sent as it is', e.attname) AS detail,
+    format('SELECT cdc.redact(%L, %L, ''drop'')', g.relid::regclass, g.attname) AS advice
+  FROM effective e JOIN col g ON g.relid = e.relid AND g.attgenerated = 's'
+    LEFT JOIN pg_attrdef f ON f.adrelid = g.relid AND f.adnum = g.attnum
+  WHERE EXISTS (
+      SELECT FROM pg_depend d
+      WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum
+        AND ((d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid)
+          OR (d.classid = 'pg_class'::regclass AND d.objid = g.relid AND d.objsubid = g.attnum)))
+    AND e.attnum <> g.attnum
+    AND NOT EXISTS (SELECT FROM effective x WHERE x.relid = g.relid AND x.attnum = g.attnum)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'row filter',
+    format('publication %I sends the rows for which %s: that shows what the value is like', p.pubname, pg_get_expr(pr.prqual, pr.prrelid)),
+    'filter by another column'
+  FROM effective e JOIN pg_publication_rel pr ON pr.prrelid = e.relid AND pr.prqual IS NOT NULL
+    JOIN pg_publication p ON p.oid = pr.prpubid
+  WHERE EXISTS (
+    SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_publication_rel'::regclass AND d.objid = pr.oid
+      AND d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'foreign key',
+    format('%s has the same values in %I (%I), %s', o.relid::regclass, o.attname, k.conname,
+      CASE WHEN x.id IS NULL THEN 'and no rule' ELSE format('where %s shows more of them', x.method) END),
+    format('SELECT cdc.redact(%L, %L, %s)', o.relid::regclass, o.attname, e.call)
+  FROM effective e JOIN foreign_key k ON k.relid = e.relid AND k.attnum = e.attnum
+    JOIN col o ON o.relid = k.other AND o.attnum = k.other_attnum
+    LEFT JOIN effective x ON x.relid = o.relid AND x.attnum = o.attnum
+  WHERE x.id IS NULL OR x.rank < e.rank
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'few values',
+    format('%s: who can write the table and read the stream finds out by trying which hash stands for which value', w.why),
+    'use mask with a length, constant or drop'
+  FROM effective e JOIN pg_type t ON t.oid = e.atttypid
+    LEFT JOIN pg_stats s ON s.schemaname = e.nspname AND s.tablename = e.relname AND s.attname = e.attname
+      AND s.n_distinct BETWEEN 1 AND 1000
+    CROSS JOIN LATERAL (SELECT CASE
+      WHEN t.typtype = 'e' THEN 'an enum'
+      WHEN coalesce(nullif(t.typbasetype, 0), t.oid) IN ('boolean'::regtype, '"char"'::regtype, 'smallint'::regtype, 'date'::regtype)
+        THEN 'a ' || format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL)
+      WHEN s.n_distinct IS NOT NULL THEN format('%s different values', s.n_distinct) END AS why) w
+  WHERE e.method = 'hash' AND e.json_path IS NULL AND w.why IS NOT NULL
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'no secret', 'the secret of hashes is not there: the value is withheld',
+    'restore its large object, or SELECT cdc.rotate_redaction_secret()'
+  FROM effective e
+  WHERE e.method = 'hash' AND NOT EXISTS (
+    SELECT FROM (SELECT s.large_object FROM cdc.redaction_secret s ORDER BY s.number DESC LIMIT 1) s
+      JOIN pg_largeobject_metadata l ON l.oid = s.large_object)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'part of the key',
+    format('method %s, so that events of the table have no key', e.method), 'use hash, or another key (REPLICA IDENTITY USING INDEX)'
+  FROM effective e JOIN (SELECT DISTINCT relid, attnum FROM key_column) k USING (relid, attnum)
+  WHERE e.method <> 'hash' OR e.json_path IS NOT NULL
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'partition key',
+    'rows are sent under the names of partitions, which show where the value lies',
+    'a publication with publish_via_partition_root'
+  FROM effective e JOIN pg_partitioned_table p ON p.partrelid = e.relid AND e.attnum = ANY (p.partattrs)
+  UNION ALL
+  SELECT c.relid, c.attname, e.id, 'child table',
+    format('inherits the column of %s, to whose children rules do not extend', e.relid::regclass),
+    format('SELECT cdc.redact(%L, %L, %s)', c.relid::regclass, c.attname, e.call)
+  FROM effective e JOIN pg_inherits i ON i.inhparent = e.relid
+    JOIN col c ON c.relid = i.inhrelid AND c.attname = e.attname AND NOT c.relispartition
+  WHERE NOT EXISTS (SELECT FROM effective x WHERE x.relid = c.relid AND x.attnum = c.attnum)
+  UNION ALL
+  SELECT e.relid, e.attname, e.id, 'rules differ',
+    format('rules %s are of the same rank: the value is withheld', string_agg(DISTINCT v.id::text, ', ')), 'remove all but one'
+  FROM effective e JOIN covered v ON v.relid = e.relid AND v.attnum = e.attnum AND v.strictest AND v.json_path IS NULL
+  GROUP BY e.relid, e.attname, e.id
+  HAVING count(DISTINCT v.call) > 1
+  UNION ALL
+  SELECT t.oid, r.column_name, r.id, 'covers nothing',
+    CASE WHEN r.column_pattern IS NULL THEN 'there is no such column now' ELSE format('no column matches %s now', r.column_pattern) END,
+    'unredact it, unless changes of before wait to be read or the column may come again'
+  FROM rule r LEFT JOIN pg_class t ON t.oid = r.relation
+  WHERE r.covers = '{}'
+  UNION ALL
+  SELECT c.relid, c.attname, NULL, 'no rule', format('the name is like %s', min(n.pattern)),
+    'a rule, if it is what the name says'
+  FROM col c JOIN (VALUES
+    ('%password%'), ('%passwd%'), ('%passphrase%'), ('%secret%'), ('%token%'), ('%credential%'), ('%api\_key%'), ('%apikey%'),
+    ('%private\_key%'), ('%email%'), ('%e\_mail%'), ('%phone%'), ('%mobile%'), ('%birth%'), ('dob'), ('ssn'), ('ssn\_%'), ('%\_ssn'),
+    ('%social\_security%'), ('%passport%'), ('%tax\_id%'), ('%iban%'), ('%card%number%'), ('%credit%card%'), ('%cvv%'), ('%cvc%'),
+    ('%salary%'), ('%diagnos%')) n(pattern) ON c.attname::text ILIKE n.pattern
+  WHERE NOT c.relispartition AND c.attgenerated <> 'v'
+    AND NOT EXISTS (SELECT FROM effective e WHERE e.relid = c.relid AND e.attnum = c.attnum)
+  GROUP BY c.relid, c.attname
+  UNION ALL
+  SELECT x.relid, NULL, NULL, 'disabled trigger', format('%s does not always run: rules do not follow columns, or are not noticed', x.name), x.statement
+  FROM (SELECT g.tgrelid AS relid, g.tgname AS name, format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', g.tgrelid::regclass, g.tgname) AS statement
+        FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cdc'::regnamespace)
+          AND NOT g.tgisinternal AND g.tgenabled <> 'A'
+        UNION ALL
+        SELECT NULL, v.evtname, format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', v.evtname)
+        FROM pg_event_trigger v JOIN pg_depend d ON d.classid = 'pg_event_trigger'::regclass AND d.objid = v.oid AND d.deptype = 'e'
+          JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'cdc'
+        WHERE v.evtenabled <> 'A') x
+)
+SELECT f.relid::regclass, f.attname, f.id, f.finding, f.detail, f.advice
+FROM found f
+ORDER BY f.relid::regclass::text, f.attname, f.finding, f.detail, f.id
+$$;
+REVOKE ALL ON FUNCTION redaction_report() FROM PUBLIC;
+COMMENT ON FUNCTION redaction_report() IS
+  'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
+-- Registry of schemas
+
+CREATE TABLE registered_table (
+  relation regclass PRIMARY KEY,
+  -- the same, as a number: after a restore it is another relation's, or nobody's
+  relid oid NOT NULL,
+  mode text NOT NULL CHECK (mode IN ('none', 'backward', 'forward', 'full', 'backward_transitive', 'forward_transitive', 'full_transitive')),
+  level text NOT NULL CHECK (level IN ('wire', 'file')),
+  major int NOT NULL CHECK (major > 0),
+  minor int NOT NULL CHECK (minor >= 0),
+  reason text,
+  registered_at timestamptz NOT NULL DEFAULT now(),
+  registered_by name NOT NULL DEFAULT session_user
+);
+REVOKE ALL ON registered_table FROM PUBLIC;
+COMMENT ON TABLE registered_table IS
+  'The tables whose schemas are kept, with the version of each now. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
+SELECT pg_catalog.pg_extension_config_dump('registered_table', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE TABLE schema_version (
+  relid oid,
+  sha256 bytea CHECK (octet_length(sha256) = 32),
+  major int NOT NULL CHECK (major > 0),
+  minor int NOT NULL CHECK (minor >= 0),
+  id bigint NOT NULL,
+  PRIMARY KEY (relid, sha256)
+) WITH (user_catalog_table = true);
+REVOKE ALL ON schema_version FROM PUBLIC;
+COMMENT ON TABLE schema_version IS
+  'Which version a whole schema of a registered table is: found by the table''s OID and the SHA-256 of its cdc.v1.Table without values of older rows, also while changes of long ago are decoded. id: of cdc.schema_detail.';
+SELECT pg_catalog.pg_extension_config_dump('schema_version', 'WHERE relid IN (SELECT relid FROM cdc.registered_table)');
+
+CREATE TABLE schema_detail (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  schema_name name NOT NULL,
+  table_name name NOT NULL,
+  major int NOT NULL,
+  minor int NOT NULL,
+  descriptor bytea NOT NULL,
+  enums jsonb NOT NULL,
+  status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deprecated', 'retired')),
+  grace_until timestamptz CHECK ((status = 'deprecated') = (grace_until IS NOT NULL)),
+  created_at timestamptz NOT NULL DEFAULT now(),
+  created_by name NOT NULL DEFAULT session_user,
+  statement text,
+  reason text
+);
+CREATE INDEX schema_detail_names ON schema_detail (schema_name, table_name);
+COMMENT ON INDEX schema_detail_names IS 'Finds former versions of a table''s name';
+REVOKE ALL ON schema_detail FROM PUBLIC;
+COMMENT ON TABLE schema_detail IS
+  'What a version is: descriptor, the serialized cdc.v1.Table; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not); who made it, by which statement, and why it breaks readers, if it does.';
+SELECT pg_catalog.pg_extension_config_dump('schema_detail', '');
+SELECT pg_catalog.pg_extension_config_dump('schema_detail_id_seq', '');
+COMMENT ON SEQUENCE schema_detail_id_seq IS 'Numbers of the rows of cdc.schema_detail';
+
+CREATE TABLE schema_reader (
+  consumer text,
+  relation regclass,
+  major int NOT NULL,
+  registered_at timestamptz NOT NULL DEFAULT now(),
+  registered_by name NOT NULL DEFAULT session_user,
+  PRIMARY KEY (consumer, relation)
+);
+REVOKE ALL ON schema_reader FROM PUBLIC;
+COMMENT ON TABLE schema_reader IS 'Which major version of a table a consumer reads, see cdc.register_reader().';
+SELECT pg_catalog.pg_extension_config_dump('schema_reader', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+
+CREATE TABLE schema_audit (
+  -- no number: a restore adds entries before those of the dump come
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  by name NOT NULL DEFAULT session_user,
+  action text NOT NULL,
+  relation text NOT NULL,
+  version text,
+  statement text,
+  reason text,
+  findings jsonb
+);
+REVOKE ALL ON schema_audit FROM PUBLIC;
+COMMENT ON TABLE schema_audit IS
+  'Who has registered, changed, deprecated, retired or dropped which schema, when, by which statement and why; findings: what it breaks. Written by the functions of the registry; nobody but the owner can change it.';
+SELECT pg_catalog.pg_extension_config_dump('schema_audit', '');
+
+CREATE FUNCTION version_changed()
+RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_version_changed';
+REVOKE ALL ON FUNCTION version_changed() FROM PUBLIC;
+COMMENT ON FUNCTION version_changed() IS 'Trigger function: tells sessions that decode that a table has another version.';
+CREATE TRIGGER version_changed AFTER INSERT OR UPDATE OR DELETE ON schema_version
+  FOR EACH ROW EXECUTE FUNCTION version_changed();
+ALTER TABLE schema_version ENABLE ALWAYS TRIGGER version_changed;
+
+CREATE FUNCTION describe_schema(relation regclass, OUT descriptor bytea, OUT defaults int2[])
+RETURNS record LANGUAGE c STRICT STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_describe_schema';
+REVOKE ALL ON FUNCTION describe_schema(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION describe_schema(regclass) IS
+  'The whole schema of a table as the registry keeps it: descriptor, its serialized cdc.v1.Table without rules, privileges and values of older rows; defaults, the attnums of the columns that have such a value. NULL for what is no table or is never sent.';
+
+CREATE FUNCTION compare_schemas(before bytea, after bytea, defaults int2[] DEFAULT '{}', OUT rule text,
+  OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT column_name text, OUT detail text)
+RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_compare_schemas';
+REVOKE ALL ON FUNCTION compare_schemas(bytea, bytea, int2[]) FROM PUBLIC;
+COMMENT ON FUNCTION compare_schemas(bytea, bytea, int2[]) IS
+  'What a change from one descriptor to another breaks, a row for each finding: backward, readers of the new one with older data; forward, readers of the old one with newer data; wire, the bytes mean something else (otherwise names and declarations). column_name NULL: the table itself. defaults: see cdc.describe_schema(). docs/schema-evolution.md has the rules. NULL arguments give no rows. ERROR XX001 for what is no cdc.v1.Table.';
+
+CREATE FUNCTION allow_breaking(reason text)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_allow_breaking';
+REVOKE ALL ON FUNCTION allow_breaking(text) FROM PUBLIC;
+COMMENT ON FUNCTION allow_breaking(text) IS
+  'Lets the rest of the current transaction break readers of registered tables on purpose: DDL that cdc.schema_enforcement would reject gets a new major version, with this reason. NULL does nothing. ERROR 22023 for an empty reason.';
+
+CREATE FUNCTION breaking_reason()
+RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_breaking_reason';
+REVOKE ALL ON FUNCTION breaking_reason() FROM PUBLIC;
+COMMENT ON FUNCTION breaking_reason() IS 'What cdc.allow_breaking() was given in the current transaction; NULL = it was not called.';
+
+CREATE FUNCTION enum_labels(relation regclass)
+RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE used(oid) AS (
+    SELECT atttypid FROM pg_attribute WHERE attrelid = enum_labels.relation AND attnum > 0 AND NOT attisdropped
+    UNION
+    SELECT CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END
+    FROM used JOIN pg_type t USING (oid) WHERE t.typtype = 'd' OR t.typcategory = 'A')
+  SELECT coalesce(jsonb_object_agg(name, labels), '{}')
+  FROM (SELECT format_type(e.enumtypid, NULL) AS name, jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) AS labels
+        FROM pg_enum e JOIN used ON used.oid = e.enumtypid GROUP BY e.enumtypid) l
+$$;
+REVOKE ALL ON FUNCTION enum_labels(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION enum_labels(regclass) IS 'The labels of the enum types that columns of a table have, by type; {} where there are none.';
+
+-- What breaks under a mode and a level. Enum labels are no part of a descriptor.
+CREATE FUNCTION breaking_changes(before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults int2[],
+  mode text, level text, OUT rule text, OUT backward boolean, OUT forward boolean, OUT wire boolean,
+  OUT column_name text, OUT detail text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT f.* FROM (
+    SELECT * FROM cdc.compare_schemas(before, after, defaults)
+    UNION ALL
+    SELECT 'enum_label_added', false, true, false, NULL, format('type %s has label %s now', t.key, l.value)
+    FROM jsonb_each(after_enums) t, jsonb_array_elements_text(t.value) l
+    WHERE before_enums ? t.key AND NOT before_enums -> t.key ? l.value
+    UNION ALL
+    SELECT 'enum_label_renamed', true, true, false, NULL, format('type %s has no label %s any more', t.key, l.value)
+    FROM jsonb_each(before_enums) t, jsonb_array_elements_text(t.value) l
+    WHERE after_enums ? t.key AND NOT after_enums -> t.key ? l.value) f
+  WHERE (f.wire OR level = 'file')
+    AND (f.backward AND mode ~ '^(backward|full)' OR f.forward AND mode ~ '^(forward|full)')
+$$;
+REVOKE ALL ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) IS
+  'The findings of cdc.compare_schemas() and about labels of enum types that count in a mode (none, backward, forward, full, each also _transitive) and at a level (wire: bytes alone; file: names and declarations too).';
+
+CREATE FUNCTION check_compatibility(relation regclass, mode text DEFAULT NULL,
+  OUT version text, OUT rule text, OUT column_name text, OUT backward boolean, OUT forward boolean,
+  OUT wire boolean, OUT detail text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  reg cdc.registered_table;
+  now record;
+BEGIN
+  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = check_compatibility.relation;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('table %s is not registered', coalesce(check_compatibility.relation::text, 'NULL')),
+      HINT = 'cdc.register() registers it.';
+  END IF;
+  IF reg.relid <> reg.relation THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('table %s was restored: what the registry has of it is about another server', reg.relation),
+      HINT = 'Run SELECT cdc.refresh_registry();';
+  END IF;
+  IF mode IS NOT NULL AND mode !~ '^((backward|forward|full)(_transitive)?|none)$' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode: %s', quote_ident(mode)),
+      HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive.';
+  END IF;
+  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(reg.relation) AS enums INTO now FROM cdc.describe_schema(reg.relation) d;
+  RETURN QUERY
+  SELECT format('%s.%s', v.major, v.minor), f.rule, f.column_name, f.backward, f.forward, f.wire, f.detail
+  FROM (
+    SELECT v.major, v.minor, d.descriptor, d.enums, row_number() OVER (ORDER BY v.major DESC, v.minor DESC) AS age
+    FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
+    WHERE v.relid = reg.relation AND v.sha256 <> now.sha256
+      AND (d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now())) v
+  CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults,
+    coalesce(check_compatibility.mode, reg.mode), reg.level) f
+  ORDER BY v.major, v.minor;
+END $$;
+REVOKE ALL ON FUNCTION check_compatibility(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION check_compatibility(regclass, text) IS
+  'Compares a registered table as it is now with all its other versions that are active, or deprecated and in their time of grace. A row for each thing that breaks readers under the mode (NULL = the table''s); no rows: compatible. Columns as of cdc.compare_schemas(). ERROR 42704 for a table that is not registered, 55000 after a restore until cdc.refresh_registry(), 22023 for an unknown mode.';
+
+CREATE FUNCTION assert_compatible(relation regclass, mode text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  findings text;
+BEGIN
+  SELECT string_agg(format('Version %s: %s%s (%s).', c.version, c.column_name || ': ', c.detail, c.rule), E'\n')
+  INTO findings FROM cdc.check_compatibility(relation, mode) c;
+  IF findings IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('table %s is not compatible with its earlier versions', relation), DETAIL = findings,
+      HINT = 'Retire versions that nobody reads any more by cdc.retire_version().';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION assert_compatible(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION assert_compatible(regclass, text) IS
+  'ERROR (55000), with all findings, if cdc.check_compatibility() has any.';
+
+-- Takes up the schema that a registered table has now. Gives the version; raises where
+-- it breaks readers and that is rejected.
+CREATE FUNCTION record_schema(relation regclass, statement text, gate boolean, INOUT reason text, OUT version text)
+RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  reg cdc.registered_table;
+  now record;
+  known cdc.schema_version;
+  findings jsonb;
+  readers text;
+  new_major int;
+  new_minor int;
+  detail_id bigint;
+BEGIN
+  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = record_schema.relation FOR UPDATE;
+  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
+  IF now.descriptor IS NULL THEN       -- it can not be sent any more
+    RETURN;
+  END IF;
+  SELECT v.* INTO known FROM cdc.schema_version v WHERE v.relid = relation AND v.sha256 = now.sha256;
+  SELECT jsonb_agg(to_jsonb(f)) INTO findings
+  FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
+    CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, now.descriptor, now.enums, now.defaults, reg.mode, reg.level) f
+  WHERE v.relid = relation
+    AND CASE WHEN reg.mode ~ '_transitive$' THEN d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now()
+        ELSE v.major = reg.major AND v.minor = reg.minor END;
+  IF known.major = reg.major AND known.minor = reg.minor AND findings IS NULL THEN
+    UPDATE cdc.schema_detail d SET enums = now.enums WHERE d.id = known.id AND d.enums <> now.enums;
+    version := format('%s.%s', reg.major, reg.minor);
+    RETURN;
+  END IF;
+  IF findings IS NOT NULL AND gate THEN
+    reason := cdc.breaking_reason();
+    IF reason IS NULL AND current_setting('cdc.schema_enforcement') <> 'off' THEN
+      SELECT string_agg(format('%s (version %s)', r.consumer, r.major), ', ' ORDER BY r.consumer) INTO readers
+      FROM cdc.schema_reader r WHERE r.relation = record_schema.relation;
+      IF current_setting('cdc.schema_enforcement') = 'reject' THEN
+        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+          MESSAGE = format('this would break readers of table %s', relation),
+          DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
+                                     FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.'),
+          HINT = format('To do it on purpose, with a new major version, call before, in the same transaction: SELECT cdc.allow_breaking(''why''); the table''s mode is %s.', reg.mode);
+      END IF;
+      RAISE WARNING USING MESSAGE = format('this breaks readers of table %s', relation),
+        DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
+                                   FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.');
+    END IF;
+  END IF;
+  IF known.major IS NOT NULL THEN        -- a schema that returns
+    new_major := known.major;
+    new_minor := known.minor;
+    UPDATE cdc.schema_detail d SET enums = now.enums, status = 'active', grace_until = NULL WHERE d.id = known.id;
+  ELSE
+    new_major := CASE WHEN findings IS NULL AND gate THEN reg.major
+             ELSE (SELECT max(v.major) + 1 FROM cdc.schema_version v WHERE v.relid = relation) END;
+    new_minor := coalesce((SELECT max(v.minor) + 1 FROM cdc.schema_version v WHERE v.relid = relation AND v.major = new_major), 0);
+    INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, statement, reason)
+    SELECT n.nspname, c.relname, new_major, new_minor, now.descriptor, now.enums, statement, reason
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
+    RETURNING d.id INTO detail_id;
+    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id) VALUES (relation, now.sha256, new_major, new_minor, detail_id);
+  END IF;
+  UPDATE cdc.registered_table r SET major = new_major, minor = new_minor WHERE r.relation = record_schema.relation;
+  version := format('%s.%s', new_major, new_minor);
+  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason, findings)
+  VALUES ('change', relation::text, version, statement, reason, findings);
+END $$;
+REVOKE ALL ON FUNCTION record_schema(regclass, text, boolean, text) FROM PUBLIC;
+COMMENT ON FUNCTION record_schema(regclass, text, boolean, text) IS
+  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.schema_enforcement counts; without it, which is after a restore, another schema is always a new major version. Part of the registry''s own functions.';
+
+CREATE FUNCTION register(relation regclass, mode text DEFAULT 'full', level text DEFAULT 'file', reason text DEFAULT NULL)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  now record;
+  former cdc.schema_detail;
+  names record;
+  version text;
+BEGIN
+  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
+  IF now.descriptor IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('"%s" is not a table whose changes are sent', coalesce(relation::text, 'NULL'));
+  END IF;
+  IF mode IS NULL OR mode !~ '^((backward|forward|full)(_transitive)?|none)$' OR level IS NULL OR level NOT IN ('wire', 'file') THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode or level: %s, %s', mode, level),
+      HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive; levels: wire, file.';
+  END IF;
+  UPDATE cdc.registered_table r SET mode = register.mode, level = register.level, reason = coalesce(register.reason, r.reason)
+  WHERE r.relation = register.relation;
+  IF NOT FOUND THEN
+    SELECT n.nspname, c.relname INTO names FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
+    -- a table of that name had versions: numbers are not used again for something else
+    SELECT d.* INTO former FROM cdc.schema_detail d
+    WHERE d.schema_name = names.nspname AND d.table_name = names.relname
+    ORDER BY d.descriptor = now.descriptor DESC, d.major DESC, d.minor DESC LIMIT 1;
+    IF former.descriptor IS DISTINCT FROM now.descriptor THEN
+      INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, reason)
+      VALUES (names.nspname, names.relname, coalesce(former.major, 0) + 1, 0, now.descriptor, now.enums, reason)
+      RETURNING d.* INTO former;
+    ELSE
+      UPDATE cdc.schema_detail d SET status = 'active', grace_until = NULL WHERE d.id = former.id;
+    END IF;
+    INSERT INTO cdc.registered_table (relation, relid, mode, level, major, minor, reason)
+    VALUES (relation, relation, mode, level, former.major, former.minor, reason);
+    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id)
+    VALUES (relation, now.sha256, former.major, former.minor, former.id);
+  END IF;
+  SELECT format('%s.%s', r.major, r.minor) INTO version FROM cdc.registered_table r WHERE r.relation = register.relation;
+  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
+  VALUES ('register', relation::text, version, format('mode %s, level %s', mode, level), reason);
+  RETURN version;
+END $$;
+REVOKE ALL ON FUNCTION register(regclass, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION register(regclass, text, text, text) IS
+  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, 22023 for an unknown mode or level.';
+
+CREATE FUNCTION unregister(relation regclass, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+  DELETE FROM cdc.registered_table r WHERE r.relation = unregister.relation;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('table %s is not registered', coalesce(relation::text, 'NULL'));
+  END IF;
+  UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = relation AND d.id = v.id;
+  DELETE FROM cdc.schema_version v WHERE v.relid = relation;
+  DELETE FROM cdc.schema_reader r WHERE r.relation = unregister.relation;
+  INSERT INTO cdc.schema_audit (action, relation, reason) VALUES ('unregister', relation::text, reason);
+END $$;
+REVOKE ALL ON FUNCTION unregister(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION unregister(regclass, text) IS
+  'Keeps a table''s schemas no longer; its versions are retired, and their numbers not used again. ERROR 42704 for a table that is not registered.';
+
+CREATE FUNCTION register_reader(consumer text, relation regclass, version int DEFAULT NULL, fingerprint text DEFAULT NULL)
+RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  found int;
+BEGIN
+  IF consumer IS NULL OR num_nonnulls(version, fingerprint) <> 1 THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'consumer and either version or fingerprint must be given';
+  END IF;
+  SELECT max(v.major) INTO found FROM cdc.schema_version v
+  WHERE v.relid = relation AND (v.major = version OR left(encode(v.sha256, 'hex'), 16) = fingerprint);
+  IF found IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('table %s has no version %s', relation, coalesce(version::text, 'with fingerprint ' || fingerprint)),
+      HINT = 'The view cdc.schema_versions lists those that there are. Where a stream leaves columns out, or has values of older rows, give the version, which it tells.';
+  END IF;
+  DELETE FROM cdc.schema_reader r WHERE r.consumer = register_reader.consumer AND r.relation = register_reader.relation;
+  INSERT INTO cdc.schema_reader (consumer, relation, major) VALUES (consumer, relation, found);
+  RETURN found;
+END $$;
+REVOKE ALL ON FUNCTION register_reader(text, regclass, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION register_reader(text, regclass, int, text) IS
+  'Records that a consumer reads a major version of a table, given by its number or by the fingerprint of a whole schema (16 hexadecimal digits), and returns the number. A consumer has one version of each table; cdc.readers shows who would break. ERROR 42704 for a version that there is not, 22023 unless one of both is given.';
+
+CREATE FUNCTION retire_version(relation regclass, version int, grace interval DEFAULT NULL, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+BEGIN
+  IF EXISTS (SELECT FROM cdc.registered_table r WHERE r.relation = retire_version.relation AND r.major = version) THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('version %s is what table %s is now', version, relation);
+  END IF;
+  UPDATE cdc.schema_detail d
+  SET status = CASE WHEN grace IS NULL THEN 'retired' ELSE 'deprecated' END, grace_until = now() + grace
+  FROM cdc.schema_version v WHERE v.relid = relation AND v.major = version AND d.id = v.id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('table %s has no version %s', relation, version);
+  END IF;
+  INSERT INTO cdc.schema_audit (action, relation, version, reason)
+  VALUES (CASE WHEN grace IS NULL THEN 'retire' ELSE 'deprecate' END, relation::text, version::text, reason);
+END $$;
+REVOKE ALL ON FUNCTION retire_version(regclass, int, interval, text) FROM PUBLIC;
+COMMENT ON FUNCTION retire_version(regclass, int, interval, text) IS
+  'Ends a major version of a table: at once, or with grace when that time has passed, until when it is deprecated. Retired versions no longer count for compatibility. ERROR 55000 for the version that the table has now, 42704 for one that there is not.';
+
+CREATE FUNCTION refresh_registry()
+RETURNS TABLE (relation regclass, version text) LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  reg cdc.registered_table;
+BEGIN
+  UPDATE cdc.schema_version v SET relid = r.relation FROM cdc.registered_table r
+  WHERE v.relid = r.relid AND r.relation <> r.relid;
+  FOR reg IN UPDATE cdc.registered_table r SET relid = r.relation WHERE r.relation <> r.relid RETURNING r.* LOOP
+    relation := reg.relation;
+    SELECT s.version INTO version FROM cdc.record_schema(reg.relation, NULL, false, 'restored') s;
+    RETURN NEXT;
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION refresh_registry() FROM PUBLIC;
+COMMENT ON FUNCTION refresh_registry() IS
+  'To be called after a dump was restored: finds the registered tables again, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Until then their versions are not told, and DDL on them is not looked at.';
+
+-- Which registered tables a command may have changed.
+CREATE FUNCTION record_schemas()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  commands record;
+  touched oid[];
+  t regclass;
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
+    RETURN;
+  END IF;
+  SELECT array_agg(objid) FILTER (WHERE classid = 'pg_class'::regclass) AS relations,
+    array_agg(objid) FILTER (WHERE classid = 'pg_type'::regclass) AS types,
+    array_agg(objid) FILTER (WHERE classid = 'pg_namespace'::regclass) AS schemas
+  INTO commands FROM pg_event_trigger_ddl_commands();
+  touched := commands.relations
+    || ARRAY(SELECT indrelid FROM pg_index WHERE indexrelid = ANY (commands.relations))
+    || ARRAY(SELECT inhrelid FROM pg_inherits WHERE inhparent = ANY (commands.relations));
+  IF commands.types IS NOT NULL THEN
+    touched := touched || ARRAY(
+      SELECT r.relid FROM cdc.registered_table r JOIN pg_attribute a ON a.attrelid = r.relid AND a.attnum > 0
+        JOIN pg_type y ON y.oid = a.atttypid
+      WHERE y.oid = ANY (commands.types) OR y.typelem = ANY (commands.types) OR y.typbasetype = ANY (commands.types));
+  END IF;
+  IF commands.schemas IS NOT NULL THEN
+    touched := touched || ARRAY(
+      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid WHERE c.relnamespace = ANY (commands.schemas));
+  END IF;
+  FOR t IN
+    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
+  LOOP
+    PERFORM cdc.record_schema(t, current_query(), true, NULL);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION record_schemas() FROM PUBLIC;
+COMMENT ON FUNCTION record_schemas() IS 'Event trigger function: takes up what DDL made of registered tables, or refuses it.';
+CREATE EVENT TRIGGER cdc_record_schemas ON ddl_command_end EXECUTE FUNCTION record_schemas();
+ALTER EVENT TRIGGER cdc_record_schemas ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_record_schemas IS 'Takes up what DDL made of registered tables, or refuses it, see cdc.schema_enforcement.';
+
+CREATE FUNCTION record_drops()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  dropped record;
+  why text;
+  touched oid[];
+  t regclass;
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
+    RETURN;
+  END IF;
+  why := cdc.breaking_reason();
+  FOR dropped IN
+    SELECT o.object_identity, o.objid, r.major, r.minor, r.mode
+    FROM pg_event_trigger_dropped_objects() o JOIN cdc.registered_table r ON r.relid = o.objid AND r.relation = o.objid
+    WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0
+  LOOP
+    IF dropped.mode <> 'none' AND why IS NULL AND current_setting('cdc.schema_enforcement') = 'reject' THEN
+      RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('this would drop the registered table %s', dropped.object_identity),
+        HINT = 'Call cdc.unregister() before, or in the same transaction cdc.allow_breaking(''why'').';
+    END IF;
+    UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = dropped.objid AND d.id = v.id;
+    DELETE FROM cdc.schema_version WHERE relid = dropped.objid;
+    DELETE FROM cdc.schema_reader WHERE relation = dropped.objid;
+    DELETE FROM cdc.registered_table WHERE relation = dropped.objid;
+    INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
+    VALUES ('drop', dropped.object_identity, format('%s.%s', dropped.major, dropped.minor), current_query(), why);
+  END LOOP;
+  -- columns that went with their type
+  touched := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
+                   WHERE o.classid = 'pg_class'::regclass AND o.objsubid <> 0);
+  IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'index') THEN
+    touched := touched || ARRAY(
+      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid
+      WHERE c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident));
+  END IF;
+  FOR t IN
+    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
+  LOOP
+    PERFORM cdc.record_schema(t, current_query(), true, NULL);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION record_drops() FROM PUBLIC;
+COMMENT ON FUNCTION record_drops() IS 'Event trigger function: the same for what is dropped.';
+CREATE EVENT TRIGGER cdc_record_drops ON sql_drop EXECUTE FUNCTION record_drops();
+ALTER EVENT TRIGGER cdc_record_drops ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_record_drops IS 'Takes up that registered tables are dropped, or refuses it, see cdc.schema_enforcement.';
+
+CREATE VIEW schema_versions AS
+SELECT r.relation, d.major, d.minor, left(encode(v.sha256, 'hex'), 16) AS fingerprint,
+       (r.major, r.minor) = (d.major, d.minor) AS current,
+       CASE WHEN d.status = 'deprecated' AND d.grace_until <= pg_catalog.now() THEN 'retired' ELSE d.status END AS status,
+       d.grace_until, d.created_at, d.created_by, d.statement, d.reason
+FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid JOIN cdc.schema_detail d ON d.id = v.id;
+REVOKE ALL ON schema_versions FROM PUBLIC;
+COMMENT ON VIEW schema_versions IS
+  'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired.';
+
+CREATE VIEW readers AS
+SELECT r.consumer, r.relation, r.major AS reads, t.major AS current,
+       ARRAY(SELECT f.detail
+             FROM cdc.describe_schema(r.relation) n
+               CROSS JOIN LATERAL (
+                 SELECT d.* FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
+                 WHERE v.relid = r.relation AND v.major = r.major ORDER BY v.minor DESC LIMIT 1) d
+               CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, n.descriptor, cdc.enum_labels(r.relation), n.defaults, 'forward', t.level) f) AS breaks,
+       r.registered_at, r.registered_by
+FROM cdc.schema_reader r JOIN cdc.registered_table t ON t.relation = r.relation;
+REVOKE ALL ON readers FROM PUBLIC;
+COMMENT ON VIEW readers IS
+  'Who reads which major version of which table. breaks: what such a reader meets in data of the table as it is now, {} = nothing. Needs EXECUTE on the functions that compare.';
+
+CREATE FUNCTION export_schemas()
+RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT jsonb_build_object('schema', d.schema_name, 'table', d.table_name, 'version', format('%s.%s', d.major, d.minor),
+    'mode', r.mode, 'level', r.level, 'enums', d.enums, 'descriptor', encode(d.descriptor, 'hex'))::text
+  FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid AND (v.major, v.minor) = (r.major, r.minor)
+    JOIN cdc.schema_detail d ON d.id = v.id
+  ORDER BY d.schema_name, d.table_name
+$$;
+REVOKE ALL ON FUNCTION export_schemas() FROM PUBLIC;
+COMMENT ON FUNCTION export_schemas() IS
+  'The current versions of all registered tables, a line of JSON for each: what scripts/schema-check compares another database with.';
+
+CREATE FUNCTION check_export(line text, OUT relation text, OUT version text, OUT rule text, OUT column_name text,
+  OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT detail text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  before jsonb;
+  t regclass;
+BEGIN
+  BEGIN
+    before := line::jsonb;
+  EXCEPTION WHEN data_exception THEN
+    before := '{}';
+  END;
+  IF NOT before ?& '{schema,table,version,mode,level,enums,descriptor}' THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'line is none that cdc.export_schemas() gives';
+  END IF;
+  relation := format('%I.%I', before ->> 'schema', before ->> 'table');
+  version := before ->> 'version';
+  t := to_regclass(relation);
+  IF t IS NULL AND before ->> 'mode' <> 'none' THEN
+    RETURN QUERY SELECT relation, version, 'table_dropped', NULL, true, true, true, 'there is no such table';
+  END IF;
+  RETURN QUERY
+  SELECT relation, version, f.rule, f.column_name, f.backward, f.forward, f.wire, f.detail
+  FROM cdc.describe_schema(t) n
+    CROSS JOIN LATERAL cdc.breaking_changes(decode(before ->> 'descriptor', 'hex'), before -> 'enums', n.descriptor,
+      cdc.enum_labels(t), n.defaults, before ->> 'mode', before ->> 'level') f;
+END $$;
+REVOKE ALL ON FUNCTION check_export(text) FROM PUBLIC;
+COMMENT ON FUNCTION check_export(text) IS
+  'Compares the table of this name, registered or not, with a line that cdc.export_schemas() gave elsewhere. A row for each thing that breaks readers; no rows: compatible. NULL gives no rows. ERROR 22023 for another text.';
 
 -- Metadata of transactions
 

@@ -77,6 +77,13 @@ SET ROLE cdc_regress_consumer;
 SELECT * FROM p.t;
 SELECT op, key, event->'redacted' AS redacted FROM cdc.decode((SELECT string_agg(b, '') FROM cdc.snapshot('p.t') b));
 SELECT op, key FROM cdc.decode((SELECT string_agg(b, '') FROM cdc.snapshot('p.t', from_key => '{1}') b));
+-- (its cursor reads with the owner's privileges: nobody finds it)
+BEGIN;
+DECLARE c CURSOR FOR SELECT length(cdc.snapshot('p.t')) > 0 AS sent;
+FETCH c;
+SELECT name FROM pg_cursors;
+FETCH "<unnamed portal 1>";
+ROLLBACK;
 SELECT count(*) FROM cdc.snapshot('p.hidden');
 SELECT count(*) FROM cdc.snapshot_chunks('p.hidden');
 SELECT cdc.fingerprint('p.hidden');

@@ -144,6 +144,8 @@ SELECT cdc.redact('t', 'v', 'truncate', length => -1);
 SELECT cdc.redact('t', 'v', 'partial', prefix => 1);
 SELECT cdc.redact('t', 'id', 'mask');
 SELECT cdc.redact_matching('', 'mask');
+SELECT cdc.redact_matching('x\', 'mask');
+SELECT cdc.redact_matching('x\\\', 'mask');
 SELECT cdc.unredact(0);
 SELECT cdc.unredact(NULL);
 TRUNCATE cdc.redaction_rule;

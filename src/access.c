@@ -1,6 +1,6 @@
 /*
  * access.c
- *	  What may leave the server in a session.
+ *	  What may leave the server in a session, and its versions.
  */
 #include "postgres.h"
 
@@ -10,6 +10,7 @@
 
 #include "access.h"
 #include "compat.h"
+#include "registry.h"
 #include "rules.h"
 
 /* What is read may change meanwhile; so often at most it is read again at once. */
@@ -19,6 +20,7 @@ struct CdcAccess
 {
 	CdcRules   *rules;
 	CdcPrivileges *privileges;
+	CdcRegistry *registry;
 	bool		decoding;
 	bool		stale;
 	bool		warned;			/* of a relation that may not be sent */
@@ -31,6 +33,7 @@ cdc_access_create(bool decoding, MemoryContext cxt)
 
 	access->rules = cdc_rules_create(cxt);
 	access->privileges = cdc_privileges_create(cxt);
+	access->registry = cdc_registry_create(cxt);
 	access->decoding = decoding;
 	access->stale = true;
 	return access;
@@ -40,7 +43,8 @@ bool
 cdc_access_invalidated(CdcAccess *access, Oid relid)
 {
 	if (OidIsValid(relid) && !cdc_rules_stored_in(access->rules, relid) &&
-		!cdc_privileges_stored_in(access->privileges, relid))
+		!cdc_privileges_stored_in(access->privileges, relid) &&
+		!cdc_registry_stored_in(access->registry, relid))
 		return false;
 	access->stale = true;
 	cdc_rules_outdated(access->rules);
@@ -69,6 +73,7 @@ cdc_access_refresh(CdcAccess *access)
 	{
 		access->stale = false;
 		cdc_privileges_read(access->privileges);
+		cdc_registry_read(access->registry);
 		cdc_rules_read(access->rules, cdc_privileges_superuser(access->privileges));
 	}
 	if (access->decoding)
@@ -141,6 +146,12 @@ cdc_access_plain(CdcAccess *access, Relation rel, const List *ancestors,
 		if (redactions[attnums[i] - 1] != NULL)
 			return false;
 	return true;
+}
+
+uint32
+cdc_access_version(CdcAccess *access, Relation rel)
+{
+	return cdc_registry_version(access->registry, rel);
 }
 
 bool

@@ -1,7 +1,7 @@
 /*
  * access.h
  *	  What may leave the server in a session: the rules of redaction and the
- *	  user's privileges.
+ *	  user's privileges; and the versions of what leaves it.
  */
 #ifndef CDC_ACCESS_H
 #define CDC_ACCESS_H
@@ -41,6 +41,9 @@ extern bool cdc_access_resolve(CdcAccess *access, Relation rel, const List *ance
 /* Whether columns, by their attnums, are sent as they are. `ancestors` as above. */
 extern bool cdc_access_plain(CdcAccess *access, Relation rel, const List *ancestors,
 							 const AttrNumber *attnums, int n);
+
+/* The version of a relation's whole schema as of the change, or 0. */
+extern uint32 cdc_access_version(CdcAccess *access, Relation rel);
 
 /* Whether logical messages with this prefix may be sent. */
 extern bool cdc_access_message(const CdcAccess *access, const char *prefix);

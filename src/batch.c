@@ -246,11 +246,13 @@ add_schema(CdcBatch *batch, CdcTableEntry *entry)
 	const CdcTable *table = entry->table;
 
 	if (entry->sent && entry->sent_fingerprint == table->fingerprint &&
+		entry->sent_version == table->version &&
 		(!every_batch || entry->sent_batch == batch->number))
 		return;
 	cdc_event_schema(&batch->schemas, table);
 	entry->sent = true;
 	entry->sent_fingerprint = table->fingerprint;
+	entry->sent_version = table->version;
 	entry->sent_batch = batch->number;
 }
 

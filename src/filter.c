@@ -430,7 +430,10 @@ cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation r
 		elog(ERROR, "could not open relation with OID %u", selection->relid);
 	oldcxt = MemoryContextSwitchTo(cxt);
 	if (cdc_access_resolve(access, rel, selection->ancestors, &view.redactions))
+	{
 		table = cdc_table_resolve(rel, &view);
+		table->version = cdc_access_version(access, view.as);
+	}
 	MemoryContextSwitchTo(oldcxt);
 	if (view.as != rel)
 		RelationClose(view.as);

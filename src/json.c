@@ -694,7 +694,10 @@ cdc_json_table(StringInfo out, const Cdc__V1__Table *table)
 			if (!cdc_read_field(&cursor, &field))
 				cdc_json_damaged("value of older rows is not a row");
 			member(out, "missing");
-			cdc_json_value(out, c, &field);
+			if (field.number > CDC_REDACTED_BASE && field.type == CDC_WIRE_LEN)
+				cdc_json_string(out, field.data, field.len);
+			else
+				cdc_json_value(out, c, &field);
 		}
 		appendStringInfoChar(out, '}');
 	}

@@ -6,11 +6,12 @@
 
 #include <ctype.h>
 
+#include "mb/pg_wchar.h"
+
 #include "jsoncompact.h"
 
-/* A string at p; the byte after it, or NULL. */
-static const char *
-scan_string(const char *p, const char *end)
+const char *
+cdc_json_scan_string(const char *p, const char *end)
 {
 	for (p++; p < end; p++)
 	{
@@ -68,14 +69,13 @@ scan_number(const char *p, const char *end)
 	return p;
 }
 
-/* A string, number, true, false or null. */
-static const char *
-scan_scalar(const char *p, const char *end)
+const char *
+cdc_json_scan_scalar(const char *p, const char *end)
 {
 	static const char *const words[] = {"true", "false", "null"};
 
 	if (*p == '"')
-		return scan_string(p, end);
+		return cdc_json_scan_string(p, end);
 	for (int i = 0; i < lengthof(words); i++)
 	{
 		size_t		len = strlen(words[i]);
@@ -86,8 +86,8 @@ scan_scalar(const char *p, const char *end)
 	return scan_number(p, end);
 }
 
-static const char *
-skip_space(const char *p, const char *end)
+const char *
+cdc_json_skip_space(const char *p, const char *end)
 {
 	while (p < end && (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r'))
 		p++;
@@ -108,7 +108,7 @@ cdc_json_compact(StringInfo out, const char *p, const char *end)
 	}			expect = VALUE;
 
 	initStringInfo(&nesting);
-	for (p = skip_space(p, end); p < end; p = skip_space(p, end))
+	for (p = cdc_json_skip_space(p, end); p < end; p = cdc_json_skip_space(p, end))
 	{
 		char		top = nesting.len > 0 ? nesting.data[nesting.len - 1] : '\0';
 		const char *token = p;
@@ -129,10 +129,10 @@ cdc_json_compact(StringInfo out, const char *p, const char *end)
 			return false;
 		else if (expect == KEY || expect == FIRST_KEY)
 		{
-			if (*p != '"' || (p = scan_string(p, end)) == NULL)
+			if (*p != '"' || (p = cdc_json_scan_string(p, end)) == NULL)
 				return false;
 			appendBinaryStringInfo(out, token, (int) (p - token));
-			p = skip_space(p, end);
+			p = cdc_json_skip_space(p, end);
 			if (p == end || *p != ':')
 				return false;
 			token = p++;
@@ -146,7 +146,7 @@ cdc_json_compact(StringInfo out, const char *p, const char *end)
 		}
 		else
 		{
-			if ((p = scan_scalar(p, end)) == NULL)
+			if ((p = cdc_json_scan_scalar(p, end)) == NULL)
 				return false;
 			expect = AFTER;
 		}
@@ -166,7 +166,7 @@ skip_value(const char *p, const char *end)
 	{
 		if (*p == '"' || (*p != '{' && *p != '}' && *p != '[' && *p != ']' && *p != ',' && *p != ':'))
 		{
-			if ((p = scan_scalar(p, end)) == NULL)
+			if ((p = cdc_json_scan_scalar(p, end)) == NULL)
 				return NULL;
 		}
 		else
@@ -179,7 +179,7 @@ skip_value(const char *p, const char *end)
 		}
 		if (depth == 0)
 			return p;
-		p = skip_space(p, end);
+		p = cdc_json_skip_space(p, end);
 	}
 	return NULL;
 }
@@ -189,22 +189,22 @@ cdc_json_member(const char *p, const char *end, const char *name, int *len)
 {
 	size_t		namelen = strlen(name);
 
-	p = skip_space(p, end);
+	p = cdc_json_skip_space(p, end);
 	if (p == end || *p != '{')
 		return NULL;
-	for (p = skip_space(p + 1, end); p < end && *p == '"'; p = skip_space(p + 1, end))
+	for (p = cdc_json_skip_space(p + 1, end); p < end && *p == '"'; p = cdc_json_skip_space(p + 1, end))
 	{
 		const char *key = p + 1;
 		const char *value;
 		bool		found;
 
-		if ((p = scan_string(p, end)) == NULL)
+		if ((p = cdc_json_scan_string(p, end)) == NULL)
 			return NULL;
 		found = p - 1 - key == namelen && memcmp(key, name, namelen) == 0;
-		p = skip_space(p, end);
+		p = cdc_json_skip_space(p, end);
 		if (p == end)
 			return NULL;
-		value = skip_space(p + 1, end);
+		value = cdc_json_skip_space(p + 1, end);
 		if ((p = skip_value(value, end)) == NULL)
 			return NULL;
 		if (found)
@@ -212,9 +212,61 @@ cdc_json_member(const char *p, const char *end, const char *name, int *len)
 			*len = (int) (p - value);
 			return value;
 		}
-		p = skip_space(p, end);
+		p = cdc_json_skip_space(p, end);
 		if (p == end)
 			return NULL;
 	}
 	return NULL;
+}
+
+/* The four digits of an escape \uXXXX. */
+static int
+code_unit(const char *p)
+{
+	int			unit = 0;
+
+	for (int i = 0; i < 4; i++)
+		unit = unit << 4 | (p[i] <= '9' ? p[i] - '0' : (p[i] | 0x20) - 'a' + 10);
+	return unit;
+}
+
+bool
+cdc_json_unescape(StringInfo out, const char *p, const char *end)
+{
+	static const char letters[] = "bfnrt";
+	static const char meant[] = "\b\f\n\r\t";
+	const char *backslash;
+
+	while ((backslash = memchr(p, '\\', end - p)) != NULL)
+	{
+		const char *letter;
+		unsigned char utf8[4];
+		int			unit;
+
+		appendBinaryStringInfo(out, p, (int) (backslash - p));
+		p = backslash + 2;
+		if (p[-1] != 'u')
+		{
+			letter = strchr(letters, p[-1]);
+			appendStringInfoChar(out, letter == NULL ? p[-1] : meant[letter - letters]);
+			continue;
+		}
+		unit = code_unit(p);
+		p += 4;
+		if (unit >= 0xD800 && unit < 0xDC00)
+		{
+			int			low = end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? code_unit(p + 2) : 0;
+
+			if (low < 0xDC00 || low >= 0xE000)
+				return false;
+			unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+			p += 6;
+		}
+		else if (unit == 0 || (unit >= 0xDC00 && unit < 0xE000))
+			return false;
+		unicode_to_utf8(unit, utf8);
+		appendBinaryStringInfo(out, (char *) utf8, pg_utf_mblen(utf8));
+	}
+	appendBinaryStringInfo(out, p, (int) (end - p));
+	return true;
 }

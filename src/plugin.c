@@ -233,6 +233,8 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 						 cdc_row_size(old, entry->table, event.before) +
 						 cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW))
 			cdc_stats_count(&state->stats, CDC_COUNT_FAILURES, 1);
+		cdc_stats_count(&state->stats, CDC_COUNT_WITHHELD_VALUES, *entry->table->withheld);
+		*entry->table->withheld = false;
 		cdc_batch_added(state->batch, entry);
 	}
 	error_context_stack = callback.previous;

@@ -64,8 +64,8 @@ is_held_back(const Cdc__V1__Column *column)
 		column->redaction == CDC__V1__REDACTION__REDACTION_WITHHELD;
 }
 
-static const char *
-field_type(const Cdc__V1__Column *column)
+const char *
+cdc_proto_field_type(const Cdc__V1__Column *column)
 {
 	if (is_redacted(column))
 		return "string";
@@ -249,7 +249,7 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name)
 		appendStringInfo(out, ", %s", redaction_text(column->redaction));
 	appendStringInfoChar(out, '\n');
 	if (!is_held_back(column))
-		appendStringInfo(out, "  optional %s %s = %u;\n", field_type(column), name,
+		appendStringInfo(out, "  optional %s %s = %u;\n", cdc_proto_field_type(column), name,
 						 column->number + (is_redacted(column) ? CDC_REDACTED_BASE : 0));
 }
 
@@ -262,7 +262,7 @@ cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, uint64 fingerprint,
 	bool		changed;
 
 	for (size_t i = 0; i < table->n_columns; i++)
-		imports |= field_type(table->columns[i])[0] == '.';
+		imports |= cdc_proto_field_type(table->columns[i])[0] == '.';
 	initStringInfo(&relation);
 	cdc_append_identifier(&relation, table->schema);
 	appendStringInfoChar(&relation, '.');

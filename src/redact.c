@@ -5,8 +5,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/hmac.h"
-#include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -14,6 +12,7 @@
 
 #include "compat.h"
 #include "encode.h"
+#include "jsonredact.h"
 #include "redact.h"
 #include "wire.h"
 
@@ -31,6 +30,7 @@ static const struct
 	[CDC_METHOD_HASH] = {"hash", 1, CDC__V1__REDACTION__REDACTION_HASH},
 	[CDC_METHOD_MASK] = {"mask", 2, CDC__V1__REDACTION__REDACTION_MASK},
 	[CDC_METHOD_CONSTANT] = {"constant", 3, CDC__V1__REDACTION__REDACTION_CONSTANT},
+	[CDC_METHOD_PATH] = {NULL, 3, CDC__V1__REDACTION__REDACTION_PATH},
 	[CDC_METHOD_NULL] = {"null", 4, CDC__V1__REDACTION__REDACTION_NULL},
 	[CDC_METHOD_DROP] = {"drop", 5, CDC__V1__REDACTION__REDACTION_DROP},
 	[CDC_METHOD_WITHHELD] = {NULL, 6, CDC__V1__REDACTION__REDACTION_WITHHELD},
@@ -86,19 +86,28 @@ skip(const char *p, const char *end, int n)
 	return p;
 }
 
+/* Characters: the bytes that begin one. */
 static int
 count(const char *p, const char *end)
 {
 	int			n = 0;
 
-	for (; p < end; n++)
-		p = skip(p, end, 1);
+	for (; p < end; p++)
+		n += (*p & 0xC0) != 0x80;
 	return n;
 }
 
 static void
 fill(StringInfo out, const char *filler, int n)
 {
+	if (filler[0] != '\0' && filler[1] == '\0')
+	{
+		char	   *p = cdc_reserve(out, n);
+
+		memset(p, filler[0], n);
+		cdc_advance(out, p + n);
+		return;
+	}
 	while (n-- > 0)
 		appendStringInfoString(out, filler);
 }
@@ -153,19 +162,20 @@ email(StringInfo out, const CdcRedaction *r, const char *text, const char *end)
 static void
 hash(StringInfo out, const CdcRedaction *r, const char *text, int len)
 {
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	pg_hmac_ctx *hmac = pg_hmac_create(PG_SHA256);
+	static const char digits[] = "0123456789abcdef";
+	uint8		digest[CDC_HMAC_BYTES];
+	char	   *p;
 
-	if (hmac == NULL ||
-		pg_hmac_init(hmac, r->secret->bytes, CDC_SECRET_BYTES) < 0 ||
-		pg_hmac_update(hmac, (const uint8 *) text, len) < 0 ||
-		pg_hmac_final(hmac, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute HMAC");
-	pg_hmac_free(hmac);
-	appendStringInfo(out, "%d:", r->secret->number);
-	enlargeStringInfo(out, 2 * sizeof(digest));
-	out->len += hex_encode((char *) digest, sizeof(digest), out->data + out->len);
-	out->data[out->len] = '\0';
+	cdc_hmac(&r->secret->key, text, len, digest);
+	p = cdc_reserve(out, MAXINT8LEN + 2 * CDC_HMAC_BYTES);
+	p += pg_ltoa(r->secret->number, p);
+	*p++ = ':';
+	for (int i = 0; i < CDC_HMAC_BYTES; i++)
+	{
+		*p++ = digits[digest[i] >> 4];
+		*p++ = digits[digest[i] & 15];
+	}
+	cdc_advance(out, p);
 }
 
 void
@@ -193,49 +203,124 @@ cdc_redact_text(StringInfo out, const CdcRedaction *r, const char *text, int len
 		case CDC_METHOD_HASH:
 			hash(out, r, text, len);
 			break;
+		case CDC_METHOD_PATH:
 		case CDC_METHOD_NULL:
 		case CDC_METHOD_DROP:
 		case CDC_METHOD_WITHHELD:
-			elog(ERROR, "method %d sends nothing", r->method);
+			elog(ERROR, "method %d makes no text", r->method);
 	}
 }
 
 /* --- the encoder ---------------------------------------------------------- */
 
-/* The value's text in UTF-8 as the stream would have it, behind `text->len`:
- * written by the type's own way to text, into a field of its own. */
+/* What an encoder keeps between values. */
+typedef struct CdcScratch
+{
+	StringInfoData text;		/* of the value, as a field */
+	bool	   *withheld;		/* to be set when a value is */
+	bool		warned;			/* of that */
+} CdcScratch;
+
+/* Beyond that memory is given back. */
+#define KEPT_TEXT (16 * 1024)
+
+/* What stands for a value that is not what a path expects: empty, which no JSON
+ * is. Anybody may write one, so it is told once. */
+static void
+withhold(StringInfo out, int body, CdcScratch *scratch)
+{
+	out->len = body;
+	*scratch->withheld = true;
+	if (scratch->warned)
+		return;
+	scratch->warned = true;
+	ereport(WARNING,
+			(errmsg("a value is withheld, since it is not what the path of a rule of redaction expects"),
+			 errdetail("Further values of this column are withheld without a warning.")));
+}
+
+/* Whether what stands for a value depends on it. */
+static bool
+needs_text(const CdcRedaction *r)
+{
+	return r->method != CDC_METHOD_CONSTANT && (r->method != CDC_METHOD_MASK || r->length < 0);
+}
+
+/* The value's text in UTF-8 as the stream would have it: written by the type's own
+ * way to text, into a field of its own. */
+static CdcField
+text_of(const CdcCodec *codec, Datum value)
+{
+	StringInfo	text = &codec->scratch->text;
+	CdcCursor	cursor;
+	CdcField	field;
+
+	resetStringInfo(text);
+	codec->plain->encode(text, codec->plain, value);
+	cursor = cdc_cursor(text->data, text->len);
+	if (!cdc_read_field(&cursor, &field) || field.type != CDC_WIRE_LEN)
+		elog(ERROR, "text of a value is no field");
+	return field;
+}
+
 static void
 encode_redacted(StringInfo out, const CdcCodec *codec, Datum value)
 {
-	StringInfoData scratch;
-	CdcCursor	cursor;
-	CdcField	field;
+	const CdcRedaction *redaction = codec->redaction;
+	StringInfo	text = &codec->scratch->text;
+	CdcField	field = {0};
+	char	   *p;
 	int			body;
 
-	initStringInfo(&scratch);
-	codec->plain->encode(&scratch, codec->plain, value);
-	cursor = cdc_cursor(scratch.data, scratch.len);
-	if (!cdc_read_field(&cursor, &field) || field.type != CDC_WIRE_LEN)
-		elog(ERROR, "text of a value is no field");
-	appendBinaryStringInfo(out, codec->tag, codec->taglen);
-	appendStringInfoChar(out, 0);	/* its length */
+	if (needs_text(redaction))
+		field = text_of(codec, value);
+	p = cdc_reserve(out, sizeof(codec->tag) + 1);
+	memcpy(p, codec->tag, sizeof(codec->tag));
+	cdc_advance(out, p + codec->taglen + 1);	/* and its length */
 	body = out->len;
-	cdc_redact_text(out, codec->redaction, field.data, (int) field.len);
+	if (redaction->method != CDC_METHOD_PATH)
+		cdc_redact_text(out, redaction, field.data, (int) field.len);
+	else if (!cdc_json_redact(out, redaction->inside, redaction->ninside,
+							  field.data, (int) field.len))
+		withhold(out, body, codec->scratch);
 	cdc_msg_end(out, body);
-	pfree(scratch.data);
+	if (unlikely(text->maxlen > KEPT_TEXT))
+	{
+		text->data = repalloc(text->data, KEPT_TEXT);
+		text->maxlen = KEPT_TEXT;
+	}
+}
+
+/* A mask of several bytes a character may be too long for an event where text is much
+ * longer than what is stored: 10 bytes of a numeric are 131072 digits. */
+static bool
+may_raise(const CdcRedaction *r, const CdcCodec *plain)
+{
+	return (r->method == CDC_METHOD_HASH && CDC_HMAC_RAISES) ||
+		(r->method == CDC_METHOD_MASK && r->length < 0 && strlen(r->filler) > 1 &&
+		 plain->encode != cdc_encode_varlena_text) ||
+		r->method == CDC_METHOD_PATH;
 }
 
 void
-cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid, const CdcRedaction *redaction)
+cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid, const CdcRedaction *redaction,
+					bool *withheld)
 {
 	CdcCodec   *plain = palloc(sizeof(CdcCodec));
+	CdcScratch *scratch = palloc0(sizeof(CdcScratch));
 	Cdc__V1__Type type = codec->type;
 
 	cdc_codec_init_text(plain, 1, typid);
+	initStringInfo(&scratch->text);
+	scratch->withheld = withheld;
 	*codec = *plain;
+	if (!needs_text(redaction))
+		codec->may_raise = codec->needs_settings = false;
 	codec->type = type;
 	codec->encode = encode_redacted;
 	codec->plain = plain;
 	codec->redaction = redaction;
+	codec->scratch = scratch;
+	codec->may_raise |= may_raise(redaction, plain);
 	cdc_codec_set_tag(codec, field);
 }

@@ -10,6 +10,7 @@
 
 #include "lib/stringinfo.h"
 
+#include "hmac.h"
 #include "typcodec.h"
 
 /* Bytes of a secret for `hash`. */
@@ -25,6 +26,7 @@ typedef enum CdcMethod
 	CDC_METHOD_HASH,
 	CDC_METHOD_MASK,
 	CDC_METHOD_CONSTANT,
+	CDC_METHOD_PATH,			/* inside of JSON: made of rules, never a rule's own */
 	CDC_METHOD_NULL,
 	CDC_METHOD_DROP,
 	CDC_METHOD_WITHHELD
@@ -34,7 +36,7 @@ typedef enum CdcMethod
 typedef struct CdcSecret
 {
 	int			number;			/* 0: there is none */
-	uint8		bytes[CDC_SECRET_BYTES];
+	CdcHmacKey	key;
 } CdcSecret;
 
 /* How a column is redacted. What it points to outlives it. */
@@ -47,6 +49,8 @@ typedef struct CdcRedaction
 	int			suffix;
 	const char *filler;			/* mask, partial, email: UTF-8 */
 	const CdcSecret *secret;
+	const struct CdcJsonRule *inside;	/* path: see jsonredact.h */
+	int			ninside;
 } CdcRedaction;
 
 /* By its name in SQL; false when there is none. */
@@ -70,11 +74,12 @@ extern bool cdc_redaction_equal(const CdcRedaction *a, const CdcRedaction *b);
 
 /*
  * Makes a codec that writes the redacted text of values of a type into field
- * `field`. The codec keeps its own type. Allocates in the current memory context;
+ * `field`, and sets *withheld when a value is not what a path expects. The codec
+ * keeps its own type. Allocates in the current memory context;
  * needs a transaction.
  */
 extern void cdc_redaction_codec(CdcCodec *codec, uint32 field, Oid typid,
-								const CdcRedaction *redaction);
+								const CdcRedaction *redaction, bool *withheld);
 
 /* Appends what stands for a text in UTF-8. */
 extern void cdc_redact_text(StringInfo out, const CdcRedaction *redaction,

@@ -21,6 +21,7 @@
 
 #include "compat.h"
 #include "exttable.h"
+#include "jsonredact.h"
 #include "rules.h"
 #include "secret.h"
 
@@ -41,7 +42,8 @@ enum
 	RULE_LENGTH,
 	RULE_PREFIX,
 	RULE_SUFFIX,
-	RULE_FILLER
+	RULE_FILLER,
+	RULE_PATH
 };
 
 typedef struct Rule
@@ -52,6 +54,8 @@ typedef struct Rule
 	const char *table;
 	const char *column;
 	const char *pattern;
+	const CdcJsonPath *path;	/* NULL: about the whole column */
+	const char *path_text;
 	CdcRedaction redaction;
 } Rule;
 
@@ -99,6 +103,21 @@ cdc_rules_stored_in(const CdcRules *rules, Oid relid)
 
 /* --- reading the table ---------------------------------------------------- */
 
+/* A path that is none withholds the column. */
+static void
+read_path(Rule *rule, const char *text)
+{
+	const char *where;
+	const char *expected;
+
+	if (text == NULL)
+		return;
+	rule->path_text = cdc_utf8(text);
+	rule->path = cdc_json_path_parse(rule->path_text, &where, &expected);
+	if (rule->path == NULL)
+		rule->redaction.method = CDC_METHOD_WITHHELD;
+}
+
 static Rule *
 read_rule(Relation rel, HeapTuple tup, const CdcSecret *secret)
 {
@@ -125,6 +144,7 @@ read_rule(Relation rel, HeapTuple tup, const CdcSecret *secret)
 		(r->method == CDC_METHOD_HASH && secret->number == 0) ||
 		(r->method == CDC_METHOD_TRUNCATE && r->length < 0))
 		r->method = CDC_METHOD_WITHHELD;
+	read_path(rule, cdc_exttable_text(rel, tup, RULE_PATH));
 	return rule;
 }
 
@@ -249,7 +269,25 @@ typedef struct Verdict
 {
 	const CdcRedaction *strictest;	/* NULL: there are none */
 	bool		contradiction;	/* there is another one of its rank */
+	List	   *inside;			/* rules with a path */
 } Verdict;
+
+/* Adds a rule that is not among them: the same may count now and as of the change. */
+static void
+add_inside(Verdict *verdict, const Rule *rule)
+{
+	ListCell   *lc;
+
+	foreach(lc, verdict->inside)
+	{
+		const Rule *other = lfirst(lc);
+
+		if (strcmp(rule->path_text, other->path_text) == 0 &&
+			cdc_redaction_equal(&rule->redaction, &other->redaction))
+			return;
+	}
+	verdict->inside = lappend(verdict->inside, unconstify(Rule *, rule));
+}
 
 static void
 apply_rules(const RuleSet *set, const Subject *subject, AttrNumber attnum, const char *column,
@@ -264,8 +302,10 @@ apply_rules(const RuleSet *set, const Subject *subject, AttrNumber attnum, const
 
 		if (!covers(rule, subject, attnum, column))
 			continue;
-		if (verdict->strictest == NULL ||
-			cdc_method_stricter(other->method, verdict->strictest->method))
+		if (rule->path != NULL && other->method != CDC_METHOD_WITHHELD)
+			add_inside(verdict, rule);
+		else if (verdict->strictest == NULL ||
+				 cdc_method_stricter(other->method, verdict->strictest->method))
 		{
 			verdict->strictest = other;
 			verdict->contradiction = false;
@@ -276,14 +316,41 @@ apply_rules(const RuleSet *set, const Subject *subject, AttrNumber attnum, const
 	}
 }
 
-/* A redaction of its own for a column: of two that differ none can be trusted. A
- * bytea is cut by bytes, of which each is two digits of its text. */
+/* What rules with a path come to: they need JSON. */
+static CdcRedaction *
+conclude_inside(const Verdict *verdict, Oid typid)
+{
+	CdcRedaction *result = palloc0(sizeof(CdcRedaction));
+	CdcJsonRule *inside = palloc(sizeof(CdcJsonRule) * list_length(verdict->inside));
+	ListCell   *lc;
+
+	result->method = cdc_type_is_json(typid) ? CDC_METHOD_PATH : CDC_METHOD_WITHHELD;
+	result->inside = inside;
+	foreach(lc, verdict->inside)
+	{
+		const Rule *rule = lfirst(lc);
+		CdcJsonRule *to = &inside[result->ninside++];
+
+		to->path = rule->path;
+		to->redaction = &rule->redaction;
+	}
+	return result;
+}
+
+/* A redaction of its own for a column: of two that differ none can be trusted, nor
+ * of one that keeps a part of the whole beside one that is about a part. A bytea is
+ * cut by bytes, of which each is two digits of its text. */
 static CdcRedaction *
 conclude(const Verdict *verdict, Oid typid)
 {
-	CdcRedaction *result = palloc0(sizeof(CdcRedaction));
+	CdcRedaction *result;
 
+	if (verdict->strictest == NULL)
+		return conclude_inside(verdict, typid);
+	result = palloc0(sizeof(CdcRedaction));
 	*result = *verdict->strictest;
+	if (verdict->inside != NIL && !cdc_method_stricter(result->method, CDC_METHOD_PARTIAL))
+		result->method = CDC_METHOD_WITHHELD;
 	if (verdict->contradiction)
 		result->method = CDC_METHOD_WITHHELD;
 	if (result->method == CDC_METHOD_TRUNCATE && getBaseType(typid) == BYTEAOID)
@@ -347,7 +414,7 @@ cdc_rules_resolve(CdcRules *rules, Relation rel, const List *ancestors)
 			apply_rules(&rules->now, subject, attnum, NameStr(att->attname), &verdict);
 			apply_rules(&rules->then, subject, attnum, NameStr(att->attname), &verdict);
 		}
-		if (verdict.strictest == NULL)
+		if (verdict.strictest == NULL && verdict.inside == NIL)
 			continue;
 		result[i] = conclude(&verdict, att->atttypid);
 		any = true;

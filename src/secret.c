@@ -90,13 +90,17 @@ cdc_secret_read(CdcSecret *secret)
 {
 	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
 	Oid			loid = InvalidOid;
+	uint8		bytes[CDC_SECRET_BYTES];
 
 	secret->number = 0;
 	if (rel == NULL)
 		return;
 	secret->number = newest(rel, &loid);
-	if (secret->number > 0 && !read_object(loid, secret->bytes))
+	if (secret->number > 0 && !read_object(loid, bytes))
 		secret->number = 0;
+	if (secret->number > 0)
+		cdc_hmac_prepare(&secret->key, bytes, sizeof(bytes));
+	explicit_bzero(bytes, sizeof(bytes));
 	table_close(rel, AccessShareLock);
 }
 

@@ -272,6 +272,20 @@ append_block_bound(StringInfo sql, int64 block, const char *operator)
 						 operator, block);
 }
 
+/* The caller of cdc.snapshot() can run statements between two of its rows, and FETCH from any
+ * cursor whose name it knows. What this one reads is not redacted. */
+static const char *
+secret_name(void)
+{
+	uint64		random[2];
+
+	if (!pg_strong_random(random, sizeof(random)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate a random name")));
+	return psprintf("cdc " UINT64_FORMAT " " UINT64_FORMAT, random[0], random[1]);
+}
+
 static void
 open_cursor(CdcSnapRead *read, Relation rel)
 {
@@ -319,7 +333,9 @@ open_cursor(CdcSnapRead *read, Relation rel)
 	append_block_bound(&sql, read->range.to_block, "<");
 
 	reader = cdc_snapread_enter(rel);
-	portal = SPI_cursor_open_with_args(NULL, sql.data, nparams, types, values, NULL, true, 0);
+	portal = SPI_cursor_open_with_args(secret_name(), sql.data, nparams, types, values, NULL, true, 0);
+	portal->visible = false;
+	MemoryContextSetIdentifier(portal->portalContext, "cdc.snapshot()");
 	cdc_snapread_leave(reader);
 	read->portal = MemoryContextStrdup(read->table_cxt, portal->name);
 }

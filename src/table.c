@@ -302,6 +302,7 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 	if (!key_is_sent(view, key))
 		key = hide_key(table, key, natts);
 
+	table->withheld = palloc0(sizeof(bool));
 	table->relid = RelationGetRelid(rel);
 	table->replident = rel->rd_rel->relreplident;
 	table->keys = palloc(sizeof(CdcColumn) * Max(bms_num_members(key), 1));
@@ -343,7 +344,8 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		MemoryContextSwitchTo(result_cxt);
 		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
 		if (redaction != NULL && column != &unsent)
-			cdc_redaction_codec(&column->codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, redaction);
+			cdc_redaction_codec(&column->codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, redaction,
+								table->withheld);
 		MemoryContextSwitchTo(scratch);
 		table->may_raise |= column->codec.may_raise;
 		table->needs_settings |= column->codec.needs_settings;

@@ -36,6 +36,7 @@ typedef struct CdcTable
 	bool		restricted;		/* some column is redacted or withheld: no text of
 								 * errors may be sent or logged */
 	bool		needs_settings; /* some output function reads settings */
+	bool	   *withheld;		/* set when a value is withheld by a rule with a path */
 	bool	   *identity;		/* by attnum - 1: columns of a key that is not
 								 * sent as such; or NULL */
 	int			nkeys;
@@ -48,6 +49,7 @@ typedef struct CdcTable
 	uint32	   *types;			/* whose names are in the descriptor: their hash values
 								 * in the system cache TYPEOID */
 	uint64		fingerprint;
+	uint32		version;		/* of the whole schema in the registry; 0: none */
 	int			descriptor_len;
 	char	   *descriptor;		/* the serialized cdc.v1.Table */
 } CdcTable;

@@ -148,6 +148,7 @@ new_entry(CdcTableCache *cache, Oid relid)
 	entry->selection = NULL;
 	entry->sent = false;
 	entry->sent_fingerprint = 0;
+	entry->sent_version = 0;
 	entry->sent_batch = 0;
 	entry->cxt = AllocSetContextCreate(cache->cxt, "cdc table", ALLOCSET_SMALL_SIZES);
 	entry->bytes = 0;

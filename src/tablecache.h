@@ -24,6 +24,7 @@ typedef struct CdcTableEntry
 	CdcSelection *selection;	/* what of them is sent */
 	bool		sent;			/* sent_fingerprint is set */
 	uint64		sent_fingerprint;	/* the last schema that was sent */
+	uint32		sent_version;
 	uint64		sent_batch;		/* the batch it was sent in */
 	MemoryContext cxt;			/* of table and selection */
 	Size		bytes;			/* of cxt */

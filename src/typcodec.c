@@ -169,6 +169,14 @@ set_tag(CdcCodec *codec, uint32 field, CdcWireType wire)
 	codec->taglen = (int) (cdc_varint(codec->tag, CDC_TAG(field, wire)) - codec->tag);
 }
 
+bool
+cdc_type_is_json(Oid typid)
+{
+	Oid			base = getBaseType(typid);
+
+	return base == JSONOID || base == JSONBOID;
+}
+
 Oid
 cdc_array_element(Oid typid)
 {

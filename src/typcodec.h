@@ -31,6 +31,7 @@ struct CdcCodec
 	/* for values that are redacted, see redact.h; NULL otherwise */
 	const CdcCodec *plain;		/* writes the value's text */
 	const struct CdcRedaction *redaction;
+	struct CdcScratch *scratch; /* its own */
 };
 
 /* The message of arrays of these elements. */
@@ -62,6 +63,9 @@ extern void cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid);
 
 /* For a field that is a string or a message. */
 extern void cdc_codec_set_tag(CdcCodec *codec, uint32 field);
+
+/* json, jsonb, and domains over them. */
+extern bool cdc_type_is_json(Oid typid);
 
 /* The type of the elements if `typid` is an array of them (not so for
  * int2vector and oidvector, which only look like arrays), else InvalidOid. */

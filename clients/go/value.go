@@ -83,7 +83,8 @@ type TimeTZ struct {
 	Offset int
 }
 
-// Redacted is what stands in place of a redacted value.
+// Redacted is what stands in place of a redacted value. It is empty where a rule about parts
+// of JSON (REDACTION_PATH) withholds the value.
 type Redacted string
 
 // Array of any number of dimensions.

@@ -71,7 +71,7 @@ record()
 	PGDATABASE=$DB sql -f "$here/$1.sql" >/dev/null
 	endpos=$(PGDATABASE=$DB sql -c "SELECT pg_create_restore_point('golden')")
 	rm -f "$work/received"
-	pg_recvlogical -d $DB -S $SLOT --start --no-loop --endpos "$endpos" -f "$work/received" \
+	PGOPTIONS='-c client_min_messages=error' pg_recvlogical -d $DB -S $SLOT --start --no-loop --endpos "$endpos" -f "$work/received" \
 		${options[@]+"${options[@]}"}
 	[ -z "$(tail -c 1 "$work/received" | tr -d '\n')" ] || { echo "no newline at the end"; return 1; }
 	{

@@ -42,3 +42,14 @@ INSERT INTO no_key VALUES (1, 'one');
 UPDATE no_key SET v = 'uno';
 UPDATE no_key SET id = 2;
 DELETE FROM no_key;
+
+-- parts of JSON; withheld: what is not what the path expects
+CREATE TABLE profile (id integer PRIMARY KEY, doc jsonb, raw json);
+ALTER TABLE profile REPLICA IDENTITY FULL;
+SELECT cdc.redact('profile', 'doc', 'hash', path => '$.contact.email'), cdc.redact('profile', 'doc', 'drop', path => '$.phones[*]'),
+  cdc.redact('profile', 'raw', 'truncate', length => 1, path => '$.*');
+INSERT INTO profile VALUES (1, '{"contact": {"email": "anne@example.org", "city": "Ü"}, "phones": ["1", "2"], "n": null}', '{"a" : "\u00e4bc", "b": 12.50, "b": null}'),
+  (2, NULL, NULL), (3, 'null', '[]'), (4, '{"contact": "anne@example.org"}', '"x"');
+UPDATE profile SET doc = jsonb_set(doc, '{phones}', '["3"]') WHERE id = 1;
+UPDATE profile SET doc = '[]', raw = '{"a": {}}' WHERE id = 1;
+DELETE FROM profile WHERE id = 1;

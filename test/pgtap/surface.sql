@@ -21,17 +21,39 @@ INSERT INTO expected VALUES
   ('grant_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
   ('revoke_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
   ('forget_grants', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
-  ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, path text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('rotate_redaction_secret', '', 'integer', 'c', 'v', false, 'u', false),
   ('check_method', 'method text, value text, length integer, prefix integer, suffix integer, filler text', 'void', 'plpgsql', 'i', false, 's', false),
+  ('check_path', 'path text, type regtype', 'void', 'c', 'i', true, 's', false),
   ('rules_changed', '', 'trigger', 'c', 'v', false, 'u', false),
   ('audit_rules', '', 'trigger', 'plpgsql', 'v', false, 'u', false),
   ('follow_rules', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('security_report', '', 'record', 'plpgsql', 's', false, 'u', true),
+  ('redaction_report', '', 'record', 'sql', 's', false, 'u', true),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
   ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 'u', false),
   ('proto', 'relation regclass', 'text', 'c', 's', true, 'u', false),
+  ('version_changed', '', 'trigger', 'c', 'v', false, 'u', false),
+  ('describe_schema', 'relation regclass', 'record', 'c', 's', true, 'u', false),
+  ('compare_schemas', 'before bytea, after bytea, defaults smallint[] DEFAULT ''{}''::smallint[]', 'record', 'c', 'i', true, 's', true),
+  ('allow_breaking', 'reason text', 'void', 'c', 'v', true, 'u', false),
+  ('breaking_reason', '', 'text', 'c', 'v', false, 'u', false),
+  ('enum_labels', 'relation regclass', 'jsonb', 'sql', 's', false, 's', false),
+  ('breaking_changes', 'before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults smallint[], mode text, level text', 'record', 'sql', 's', false, 's', true),
+  ('check_compatibility', 'relation regclass, mode text DEFAULT NULL::text', 'record', 'plpgsql', 's', false, 'u', true),
+  ('assert_compatible', 'relation regclass, mode text DEFAULT NULL::text', 'void', 'plpgsql', 's', false, 'u', false),
+  ('record_schema', 'relation regclass, statement text, gate boolean, INOUT reason text', 'record', 'plpgsql', 'v', false, 'u', false),
+  ('register', 'relation regclass, mode text DEFAULT ''full''::text, level text DEFAULT ''file''::text, reason text DEFAULT NULL::text', 'text', 'plpgsql', 'v', false, 'u', false),
+  ('unregister', 'relation regclass, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('register_reader', 'consumer text, relation regclass, version integer DEFAULT NULL::integer, fingerprint text DEFAULT NULL::text', 'integer', 'plpgsql', 'v', false, 'u', false),
+  ('retire_version', 'relation regclass, version integer, grace interval DEFAULT NULL::interval, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('refresh_registry', '', 'record', 'plpgsql', 'v', false, 'u', true),
+  ('record_schemas', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('record_drops', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('export_schemas', '', 'text', 'sql', 's', false, 's', true),
+  ('check_export', 'line text', 'record', 'plpgsql', 's', true, 'u', true),
   ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
   ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
 
@@ -54,7 +76,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'schema_version', 'schema_detail', 'schema_reader', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -64,7 +86,8 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants'), proname || ' is SECURITY INVOKER, unless it writes rules')
+SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants', 'security_report', 'redaction_report',
+  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'record_drops'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')

@@ -38,6 +38,13 @@ my %cases = (
 	missing_digits => q{CREATE TABLE missing_digits (id int PRIMARY KEY);
 		DO $$ BEGIN EXECUTE format('ALTER TABLE missing_digits ADD COLUMN x numeric[] DEFAULT %L', array_fill(1e131071, ARRAY[300])); END $$;
 		INSERT INTO missing_digits VALUES (2, '{1}')},
+	mask => q{CREATE TABLE mask (id int PRIMARY KEY, x numeric[]);
+		SELECT cdc.redact('mask', 'x', 'mask', filler => repeat('x', 100));
+		INSERT INTO mask SELECT 1, array_agg(1e131071::numeric) FROM generate_series(1, 150)},
+	paths => q{CREATE TABLE paths (id int PRIMARY KEY, x jsonb, y json);
+		SELECT cdc.redact('paths', 'x', 'mask', filler => repeat('x', 10), path => '$[*]'), cdc.redact('paths', 'y', 'hash', path => '$.a');
+		INSERT INTO paths VALUES (1, ('[' || repeat('1e131000,', 1200) || '1]')::jsonb, NULL),
+			(2, NULL, (repeat('[', 3000) || repeat(']', 3000))::json), (3, '{}', '{"\u0000": 1}')},
 );
 
 foreach my $case (sort keys %cases)

@@ -68,6 +68,31 @@ sql(join ';', map { "SELECT cdc.redact('root', '$_->[0]', 'mask', length => 4)" 
 sql('ALTER TABLE root ATTACH PARTITION leaf FOR VALUES FROM (0) TO (1000); CREATE PUBLICATION viaroot FOR TABLE root WITH (publish_via_partition_root = true)');
 push @tables, 'root';
 
+# rules for parts of JSON, by methods that keep nothing of what is there; the values
+# have them in arrays, under names with escapes, twice, and where no path expects them
+my @paths = ([ '$.contact.mail', 'hash' ], [ '$.phones[*].number', 'mask', length => 2 ], [ '$."q\"\u00e4".*', 'constant', value => "'\"'" ],
+	[ '$.list[*][*]', 'null' ], [ '$.gone', 'drop' ], [ '$.twice', 'truncate', length => 2 ]);
+my @documents = (
+	'{"contact": {"mail": "canary-path-one", "m\u0061il": "canary-path-two"}, "open": 1, "gone": {"x": ["canary-path-three"]}}',
+	'[{"phones": [{"number": "canary-path-four"}, {"number": null, "n\u0075mber": 10203040506070}]}, {"\u0063ontact": [{"mail": "canary\u002dpath\u002dfive"}]}]',
+	'{"q\"ä": {"x": "canary-path-six", "y": ["canary-path-seven"]}, "\u0071\u0022\u00E4": [{"z": "canary-path-eight"}], "list": [["canary-path-nine"], "canary-path-ten"]}',
+	'{"twice": "canary-path-eleven", "twice": "canary-path-twelve", "tw\u0069ce": "canary-path-thirteen"}',
+	# withheld
+	'{"contact": "canary-path-fourteen"}', '"canary-path-fifteen"', '{"contact": {"mail": {"x": "canary-path-sixteen"}}}', '{"phones": {"number": ["canary-path-seventeen"]}}');
+my @unpaired = ('{"contact": {"mail": "canary-path-eighteen\u0000"}}', '{"contact": {"m\ud800": 1, "mail": "canary-path-nineteen"}}');
+my @path_tables = ('plain_paths', 'paths_full', 'paths_default');
+foreach my $table (@path_tables)
+{
+	sql("CREATE TABLE $table (id int PRIMARY KEY, j json, jb jsonb); ALTER TABLE $table REPLICA IDENTITY " . ($table =~ /default/ ? 'DEFAULT' : 'FULL'));
+	next if $table =~ /^plain/;
+	foreach (@paths)
+	{
+		my ($path, $method, %parameters) = @$_;
+		my $rest = join '', map { ", $_ => $parameters{$_}" } sort keys %parameters;
+		sql("SELECT cdc.redact('$table', '$_', '$method', path => '$path'$rest)") for qw(j jb);
+	}
+}
+
 sql("SELECT cdc.create_slot('$_', two_phase => true)") for qw(canary twin);
 my $work = sub {
 	my ($table) = @_;
@@ -84,6 +109,23 @@ my $work = sub {
 	sql("COMMIT PREPARED 'p_$table'") if $table ne 'root';
 };
 $work->($_) for 'plain', @tables;
+foreach my $table (@path_tables)
+{
+	my $id = 0;
+	foreach my $document (@documents, @unpaired)
+	{
+		my $jb = (grep { $_ eq $document } @unpaired) ? 'NULL' : "\$\$$document\$\$";
+		$id++;
+		sql("INSERT INTO $table VALUES ($id, \$\$$document\$\$, $jb)");
+		sql("UPDATE $table SET j = '{}', jb = '{}' WHERE id = $id; UPDATE $table SET j = \$\$$document\$\$, jb = $jb WHERE id = $id");
+		sql("BEGIN; UPDATE $table SET id = $id + 100 WHERE id = $id; PREPARE TRANSACTION 'p_$table'");
+		sql("COMMIT PREPARED 'p_$table'; DELETE FROM $table WHERE id = $id + 100") if $id % 2;
+		sql("COMMIT PREPARED 'p_$table'") unless $id % 2;
+	}
+	sql("ALTER TABLE $table ADD late jsonb DEFAULT '{\"x\": [\"canary-path-twenty\"]}'");
+	sql("SELECT cdc.redact('$table', 'late', 'mask', path => '\$.x[*]')") unless $table =~ /^plain/;
+	sql("INSERT INTO $table (id) VALUES (30); ALTER TABLE $table ALTER jb TYPE text; UPDATE $table SET jb = 'canary-path-no-json' WHERE id = 30");
+}
 # DDL: rewrites, defaults of older rows, a column of the same name, renames, a copy
 # that takes the table's place
 foreach my $table ('r_mask_full', 'r_partial_p13_full', 'plain')
@@ -116,8 +158,8 @@ foreach my $options ({}, { old => 'full' }, { format => 'json' }, { 'streaming' 
 	$outputs{"stream with '$name'"} = receive($node, $slot, options => $options);
 	sql("SELECT cdc.drop_slot('$slot')");
 }
-my @cdc_tables = grep { sql("SELECT to_regclass('$_') IS NOT NULL") eq 't' } @tables, 'r_mask_full_old';
-$outputs{'cdc.peek()'} = sql("SELECT p FROM cdc.peek('canary') p WHERE relation ~ '^public.(r_|root|leaf|failing)'");
+my @cdc_tables = grep { sql("SELECT to_regclass('$_') IS NOT NULL") eq 't' } @tables, 'r_mask_full_old', 'paths_full', 'paths_default';
+$outputs{'cdc.peek()'} = sql("SELECT p FROM cdc.peek('canary') p WHERE relation ~ '^public.(r_|root|leaf|failing|paths)'");
 $outputs{"schemas"} = join "\n", map { sql("SELECT cdc.table_schema('$_'), cdc.proto('$_')") } @cdc_tables;
 $outputs{"cdc.snapshot()"} = join '', map { pack 'H*', sql("SELECT string_agg(encode(b, 'hex'), '') FROM cdc.snapshot('$_') b") }
   grep { $_ ne 'root' } @cdc_tables;
@@ -174,7 +216,8 @@ foreach my $n (1, 2)
 	$canaries{$_} = 'text' for grep { length >= 6 } map { s/^\\x//r } @text;
 }
 $canaries{$_} = 'text' for qw(canary-text canary-varchar canary-char canary-json canary-jsonb canary-array canary-composite canary-label
-  canary-big canary-default canary-after-rewrite canary-renamed canary-again canary-added-again canary-swapped canary-old canary-failing);
+  canary-big canary-default canary-after-rewrite canary-renamed canary-again canary-added-again canary-swapped canary-old canary-failing
+  canary-path canary\\u002dpath 10203040506070);
 cmp_ok(scalar keys %canaries, '>', 60, 'values to look for: ' . keys %canaries);
 
 sub found
@@ -183,7 +226,10 @@ sub found
 	return join ', ', sort map { "$canaries{$_}: " . substr(unpack('H*', $_), 0, 60) } grep { index($bytes, $_) >= 0 } keys %canaries;
 }
 
-isnt(found(receive($node, do { sql("SELECT cdc.copy_slot('canary', 'again')"); 'again' })), '', 'the search finds them where nothing is left out');
+my $everything = receive($node, do { sql("SELECT cdc.copy_slot('canary', 'again')"); 'again' });
+isnt(found($everything), '', 'the search finds them where nothing is left out');
+my @words = map { 'canary-path-' . $_ } qw(one two three four six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty no-json);
+is(join(' ', grep { index($everything, $_) < 0 } @words, 'canary\\u002dpath', '10203040506070'), '', 'so are those inside of JSON');
 foreach my $name (sort keys %outputs)
 {
 	my $bytes = $name =~ /^stream/ ? without_plain($outputs{$name}) : $outputs{$name};
@@ -201,6 +247,11 @@ sql("SELECT cdc.unredact(id) FROM cdc.redaction_rule WHERE relation = 'r_hash_fu
 sql('INSERT INTO r_hash_full VALUES (' . row(1, 77) . ')');
 like(found(receive($node, 'leak')), qr/c0ffee0011c0ffee/, 'without one rule it is found');
 
+sql("SELECT cdc.create_slot('leak_path')");
+sql('SELECT cdc.unredact(id) FROM cdc.redaction_rule WHERE relation = \'paths_full\'::regclass AND column_name = \'j\' AND path = \'$.phones[*].number\'');
+sql("INSERT INTO paths_full (id, j) VALUES (900, \$\$$documents[1]\$\$)");
+my $leak = found(receive($node, 'leak_path'));
+like($leak, qr/@{[unpack 'H*', 'canary-path']}/, 'without one rule for a path it is found');
 is_up($node, 'the server lives');
 $node->stop;
 done_testing();

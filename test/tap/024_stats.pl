@@ -53,6 +53,13 @@ receive($node, 'one');
 is(stats('one', 'dropped_metadata'), '2', 'metadata beyond the limit');
 is_up($node, 'the server lives');
 
+# values that are not what the path of a rule expects
+sql(q{CREATE TABLE d (id int PRIMARY KEY, j jsonb, k json); ALTER TABLE d REPLICA IDENTITY FULL;
+SELECT cdc.redact('d', 'j', 'mask', path => '$.a'), cdc.redact('d', 'k', 'mask', path => '$.a');
+INSERT INTO d VALUES (1, '{"a": 1}', '{}'), (2, '"x"', '1'), (3, NULL, NULL); UPDATE d SET j = '[1]' WHERE id = 1; UPDATE d SET k = NULL WHERE id = 3});
+receive($node, 'one');
+is(stats('one', 'withheld_values'), '2', 'values withheld by rules with a path');
+
 # without the library there are none, and no error
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->restart;

@@ -350,7 +350,8 @@ const (
 	Redaction_REDACTION_EMAIL Redaction = 7
 	// Cut to a length.
 	Redaction_REDACTION_TRUNCATE Redaction = 8
-	// Parts inside a json or jsonb value are redacted.
+	// Parts inside a json or jsonb value are redacted: JSON text. Empty: the value
+	// is withheld, since it is not what a rule's path expects.
 	Redaction_REDACTION_PATH Redaction = 9
 	// The reader may not see it, or a rule could not be applied.
 	Redaction_REDACTION_WITHHELD Redaction = 10

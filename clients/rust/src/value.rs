@@ -49,7 +49,8 @@ pub enum Value<'a> {
     Array(Array<'a>),
     /// Every other type: PostgreSQL's text output.
     Other(&'a str),
-    /// What a rule put in the place of the value of a redacted column.
+    /// What a rule put in the place of the value of a redacted column. Empty where a rule
+    /// about parts of JSON ([`crate::Redaction::Path`]) withholds the value.
     Redacted(&'a str),
 }
 

@@ -680,7 +680,8 @@ pub enum Redaction {
     Email = 7,
     /// Cut to a length.
     Truncate = 8,
-    /// Parts inside a json or jsonb value are redacted.
+    /// Parts inside a json or jsonb value are redacted: JSON text. Empty: the value
+    /// is withheld, since it is not what a rule's path expects.
     Path = 9,
     /// The reader may not see it, or a rule could not be applied.
     Withheld = 10,

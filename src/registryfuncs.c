@@ -1,0 +1,166 @@
+/*
+ * registryfuncs.c
+ *	  SQL functions that describe and compare schemas, for the registry, which
+ *	  itself is written in SQL.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "funcapi.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/inval.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+
+#include "compat.h"
+#include "evolution.h"
+#include "json.h"
+#include "registry.h"
+#include "settings.h"
+#include "table.h"
+
+PG_FUNCTION_INFO_V1(cdc_describe_schema);
+PG_FUNCTION_INFO_V1(cdc_compare_schemas);
+PG_FUNCTION_INFO_V1(cdc_version_changed);
+PG_FUNCTION_INFO_V1(cdc_allow_breaking);
+PG_FUNCTION_INFO_V1(cdc_breaking_reason);
+
+Datum
+cdc_describe_schema(PG_FUNCTION_ARGS)
+{
+	Relation	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
+	int			nestlevel;
+	TupleDesc	tupdesc;
+	bytea	   *descriptor;
+	Bitmapset  *defaults;
+	Datum		numbers[MaxTupleAttributeNumber];
+	Datum		values[2];
+	bool		nulls[2] = {false};
+	int			n = 0;
+	int			attnum = -1;
+
+	if (rel == NULL || IsCatalogRelation(rel) || !cdc_table_is_sent(rel))
+	{
+		if (rel != NULL)
+			table_close(rel, AccessShareLock);
+		PG_RETURN_NULL();
+	}
+	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	nestlevel = NewGUCNestLevel();
+	cdc_fix_settings();
+	descriptor = cdc_registry_describe(rel, &defaults);
+	AtEOXact_GUC(false, nestlevel);
+	table_close(rel, AccessShareLock);
+	while ((attnum = bms_next_member(defaults, attnum)) >= 0)
+		numbers[n++] = Int16GetDatum(attnum);
+	values[0] = PointerGetDatum(descriptor);
+	values[1] = PointerGetDatum(construct_array(numbers, n, INT2OID, sizeof(int16), true, TYPALIGN_SHORT));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
+}
+
+static Cdc__V1__Table *
+unpack_argument(bytea *data)
+{
+	Cdc__V1__Table *table = cdc_table_unpack(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
+
+	if (table == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("descriptor is no cdc.v1.Table")));
+	return table;
+}
+
+static void
+put_finding(void *arg, const CdcFinding *finding)
+{
+	ReturnSetInfo *rsinfo = arg;
+	Datum		values[6];
+	bool		nulls[6] = {false};
+
+	values[0] = CStringGetTextDatum(finding->rule);
+	values[1] = BoolGetDatum((finding->breaks & CDC_BREAKS_BACKWARD) != 0);
+	values[2] = BoolGetDatum((finding->breaks & CDC_BREAKS_FORWARD) != 0);
+	values[3] = BoolGetDatum(finding->wire);
+	nulls[4] = finding->column == NULL;
+	values[4] = nulls[4] ? (Datum) 0 : CStringGetTextDatum(finding->column);
+	values[5] = CStringGetTextDatum(finding->detail);
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+}
+
+Datum
+cdc_compare_schemas(PG_FUNCTION_ARGS)
+{
+	Cdc__V1__Table *before = unpack_argument(PG_GETARG_BYTEA_PP(0));
+	Cdc__V1__Table *after = unpack_argument(PG_GETARG_BYTEA_PP(1));
+	Bitmapset  *defaults = NULL;
+	Datum	   *numbers;
+	int			n;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), INT2OID, sizeof(int16), true, TYPALIGN_SHORT,
+					  &numbers, NULL, &n);
+	for (int i = 0; i < n; i++)
+		if (DatumGetInt16(numbers[i]) > 0)
+			defaults = bms_add_member(defaults, DatumGetInt16(numbers[i]));
+	InitMaterializedSRF(fcinfo, 0);
+	cdc_evolution_compare(before, after, defaults, put_finding, fcinfo->resultinfo);
+	return (Datum) 0;
+}
+
+/* A relation has another version, or none: those that decode must know, at once and
+ * at this place of the WAL. */
+Datum
+cdc_version_changed(PG_FUNCTION_ARGS)
+{
+	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	bool		isnull;
+	Oid			relid;
+
+	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as a trigger for each row")));
+	relid = DatumGetObjectId(heap_getattr(trigger->tg_trigtuple, 1,
+										  RelationGetDescr(trigger->tg_relation), &isnull));
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		CacheInvalidateRelcacheByRelid(relid);
+	return PointerGetDatum(NULL);
+}
+
+/* --- on purpose ------------------------------------------------------------ */
+
+/* Why the current transaction may break readers. */
+static char *breaking_reason = NULL;
+static FullTransactionId breaking_transaction;
+
+Datum
+cdc_allow_breaking(PG_FUNCTION_ARGS)
+{
+	char	   *reason = text_to_cstring(PG_GETARG_TEXT_PP(0));
+
+	if (strspn(reason, " \t\n") == strlen(reason))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("reason must not be empty"),
+				 errhint("It is recorded with the version, for those whose readers break.")));
+	breaking_reason = MemoryContextStrdup(TopTransactionContext, reason);
+	breaking_transaction = GetTopFullTransactionId();
+	PG_RETURN_VOID();
+}
+
+Datum
+cdc_breaking_reason(PG_FUNCTION_ARGS)
+{
+	if (breaking_reason == NULL ||
+		!FullTransactionIdEquals(breaking_transaction, GetTopFullTransactionIdIfAny()))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(breaking_reason));
+}
