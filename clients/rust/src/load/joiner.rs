@@ -51,6 +51,21 @@ struct Loaded {
     end_lsn: Lsn,
     /// Since it was altered, if it was.
     passed_over: Vec<u32>,
+    /// The last transaction that was asked for, and whether all snapshots saw it.
+    seen: Option<(u32, bool)>,
+}
+
+impl Loaded {
+    fn all_see(&mut self, snapshots: &[OwnedSnapshot], xid: u32) -> bool {
+        match self.seen {
+            Some((known, seen)) if known == xid => seen,
+            _ => {
+                let seen = self.snapshots.iter().all(|&number| snapshots[number].sees(xid));
+                self.seen = Some((xid, seen));
+                seen
+            }
+        }
+    }
 }
 
 impl Reread {
@@ -91,7 +106,7 @@ impl<S: State> Joiner<S> {
             fingerprint,
             snapshots: (load.first_snapshot..snapshots.len()).collect(),
             end_lsn: load.end_lsn(),
-            passed_over: Vec::new(),
+            ..Loaded::default()
         };
         let loaded = load.tables.iter().map(|(relation, f)| (relation.clone(), of(*f))).collect();
         Joiner { loaded, snapshots, ..Joiner::new(applier) }
@@ -178,6 +193,7 @@ impl<S: State> Joiner<S> {
             loaded.fingerprint = schema.fingerprint;
             // until it is known
             loaded.end_lsn = Lsn(u64::MAX);
+            loaded.seen = None;
             if !loaded.snapshots.contains(&number) {
                 loaded.snapshots.push(number);
             }
@@ -307,7 +323,7 @@ impl<S: State> Joiner<S> {
                 return None;
             }
             // of before the table was altered, and what was read is of after that
-            if loaded.snapshots.iter().all(|&number| self.snapshots[number].sees(xid)) {
+            if loaded.all_see(&self.snapshots, xid) {
                 return Some(Applied::Before);
             }
         }
