@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use pgcdc::{ConnectConfig, Connection, Error, Limits, Op, StreamConfig};
+use pgcdc::{ConnectConfig, Connection, Error, Limits, Op, StreamConfig, Transport};
 
 const TABLE: &str = "CREATE TABLE bench (id bigint PRIMARY KEY, a int, b text, c numeric(12,2), \
     d timestamptz, e boolean, f float8, g uuid, h text, i int)";
@@ -68,12 +68,14 @@ async fn main() -> Result<(), Error> {
             time.as_secs_f64(),
             changes as f64 / time.as_secs_f64()
         );
-        let (changes, time) = read(stream(), true).await?;
-        println!(
-            "round {round}: with values {changes}, {:.2} s, {:.0}/s",
-            time.as_secs_f64(),
-            changes as f64 / time.as_secs_f64()
-        );
+        for transport in [Transport::Replication, Transport::Fetch] {
+            let (changes, time) = read(stream().transport(transport), true).await?;
+            println!(
+                "round {round}: with values, {transport:?} {changes}, {:.2} s, {:.0}/s",
+                time.as_secs_f64(),
+                changes as f64 / time.as_secs_f64()
+            );
+        }
     }
     // last, since it acknowledges what it has received when it ends
     let start = Instant::now();

@@ -58,7 +58,7 @@ pub use error::{Error, Refusal, ServerError};
 pub use event::{Event, Failure, Message, Op, Truncate};
 pub use frame::{unframe, FrameReader, Frames};
 pub use limits::Limits;
-pub use load::{InitialLoad, Joiner, Reread};
+pub use load::{InitialLoad, Joiner, Reload, Reread};
 pub use net::{ChannelBinding, ConnectConfig, Connection, Host, SslMode, TargetSession};
 pub use position::{Lsn, ParseError, Position};
 pub use row::{overlay, Row, Values};

@@ -176,8 +176,8 @@ fn identifier(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
 pub struct Schema {
     /// The first 8 bytes, big endian, of SHA-256 over `bytes`.
     pub fingerprint: u64,
-    /// Of the whole relation in the server's registry when the schema first
-    /// came; 0 without one.
+    /// Of the whole relation in the server's registry, as the schema was announced
+    /// last; 0 without one.
     pub version: u32,
     /// The table.
     pub table: Table,
@@ -212,9 +212,12 @@ impl SchemaCache {
     /// Damage: the hash is wrong, the fingerprint has come with other bytes,
     /// the bytes are no table. More schemas than the limits allow.
     pub fn add(&mut self, version: &SchemaVersion<'_>) -> Result<bool, Damage> {
-        if let Some(known) = self.schemas.get(&version.fingerprint) {
+        if let Some(known) = self.schemas.get_mut(&version.fingerprint) {
             if *known.bytes != *version.table {
                 return malformed("two schemas have the same fingerprint");
+            }
+            if known.version != version.version {
+                Arc::make_mut(known).version = version.version;
             }
             return Ok(false);
         }
@@ -242,7 +245,9 @@ impl SchemaCache {
 
     /// Whether this very schema is there.
     pub(crate) fn has(&self, version: &SchemaVersion<'_>) -> bool {
-        self.schemas.get(&version.fingerprint).is_some_and(|known| *known.bytes == *version.table)
+        self.schemas
+            .get(&version.fingerprint)
+            .is_some_and(|known| known.version == version.version && *known.bytes == *version.table)
     }
 
     /// Takes up all schemas of a batch.
@@ -286,6 +291,10 @@ mod tests {
         let version = SchemaVersion { fingerprint: fingerprint(&table), table: &table, version: 3 };
         assert_eq!(cache.add(&version), Ok(true));
         assert_eq!(cache.add(&version), Ok(false));
+        let later = SchemaVersion { version: 4, ..version };
+        assert!(cache.has(&version) && !cache.has(&later));
+        assert_eq!(cache.add(&later), Ok(false));
+        assert_eq!(cache.get(version.fingerprint).unwrap().version, 4);
         let other = SchemaVersion { table: &table[..3], ..version };
         assert_eq!(cache.add(&other), malformed("two schemas have the same fingerprint"));
         let wrong = SchemaVersion { fingerprint: 1, ..version };

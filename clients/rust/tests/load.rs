@@ -33,6 +33,12 @@ async fn follow(
             loads[at].reread(sql, joiner, &reread).await.unwrap();
             rereads += 1;
         }
+        for reload in joiner.reloads() {
+            for load in &mut *loads {
+                load.reload(sql, joiner, &reload).await.unwrap();
+                while load.read_next(sql, joiner).await.unwrap() {}
+            }
+        }
         stream.ack(&delivery);
         let end = |event: pgcdc::Event<'_>| {
             event.op == Op::Message && event.message.is_some_and(|m| m.prefix == "end")
@@ -96,6 +102,93 @@ async fn load_and_stream_join() {
     let rows = compare(&mut applier);
     println!("{rows} rows equal, {chunks} chunks, {rereads} rows read again");
     assert!(rows > 100 && chunks > 12);
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn altered_tables_are_loaded_anew() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("altered").await;
+    db.run("CREATE TABLE plain (id int PRIMARY KEY, v int, part text)").await;
+    db.run("CREATE TABLE nokey (id int, v int)").await;
+    let write = |from: u32| {
+        format!(
+            "INSERT INTO plain (id, v) SELECT i, 0 FROM generate_series({from}, {from} + 99) i; \
+             UPDATE plain SET v = v + 1 WHERE id % 7 = 0; UPDATE plain SET id = -id WHERE id % 90 = 1; \
+             DELETE FROM plain WHERE id % 50 = 2; INSERT INTO nokey (id) SELECT generate_series(1, 9)"
+        )
+    };
+    let name = db.name.clone();
+    db.run(&write(0)).await;
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
+    db.run(&write(100)).await;
+    // before anything is read: what the slot has of it is passed over
+    db.run("ALTER TABLE plain ALTER v TYPE text").await;
+    db.run("ALTER TABLE plain ALTER v TYPE int USING v::int").await;
+    let mut sql = db.another().await;
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    let mut loads = Vec::new();
+    for table in ["plain", "nokey"] {
+        loads.push(InitialLoad::plan(&mut sql, table, 40, &[]).await.unwrap());
+    }
+    assert!(loads[0].read_next(&mut sql, &mut joiner).await.unwrap());
+    db.run(&write(200)).await;
+    // between the parts
+    db.run("ALTER TABLE plain ADD more int DEFAULT 7, ALTER id TYPE bigint").await;
+    for load in &mut loads {
+        while load.read_next(&mut sql, &mut joiner).await.unwrap() {
+            *load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+        }
+        assert!(load.is_done());
+    }
+    // behind them, with and without changes that are not read
+    db.run(&write(300)).await;
+    db.run("ALTER TABLE nokey ADD more int DEFAULT 8; UPDATE plain SET id = id + 10000 WHERE id % 9 = 0").await;
+    db.run("ALTER TABLE plain DROP part, ADD other text DEFAULT 'x'; ALTER TABLE nokey DROP v")
+        .await;
+    db.run(&write(400).replace("(id, v) SELECT i, 0", "(id, v, other) SELECT i, 0, 'y'")).await;
+    for table in ["plain", "nokey"] {
+        db.run(&format!("CREATE TABLE copy_{table} AS SELECT * FROM {table}")).await;
+    }
+    db.run("SELECT pg_logical_emit_message(true, 'end', '')").await;
+    let mut stream = db.config().option("messages", "*").start().await.unwrap();
+    let mut all = [loads.remove(0), loads.remove(0)];
+    follow(&mut stream, &mut sql, &mut all, &mut joiner).await;
+    stream.close().await;
+    let rows = compare(&mut joiner.into_applier());
+    println!("{rows} rows equal");
+    assert!(rows > 450, "{rows}");
+    db.drop().await;
+}
+
+#[tokio::test]
+async fn a_table_that_is_altered_for_ever_is_not_loaded() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("restless").await;
+    db.run(
+        "CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain SELECT generate_series(1, 90)",
+    )
+    .await;
+    let mut sql = db.another().await;
+    let mut load = InitialLoad::plan(&mut sql, "plain", 40, &[]).await.unwrap();
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    let mut reads = 0;
+    let error = loop {
+        match load.read_next(&mut sql, &mut joiner).await {
+            Ok(more) => assert!(more && reads < 20),
+            Err(error) => break error,
+        }
+        db.run(&format!("ALTER TABLE plain ADD c{reads} int")).await;
+        reads += 1;
+    };
+    assert!(
+        matches!(&error, Error::Other(e) if e.to_string().contains("altered 6 times")),
+        "{error}"
+    );
     db.drop().await;
 }
 

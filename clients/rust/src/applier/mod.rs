@@ -236,6 +236,12 @@ impl<S: State> Applier<S> {
         }))
     }
 
+    /// Empties a relation, whatever schema it gets next.
+    pub(crate) fn forget(&mut self, relation: &Relation) -> Result<(), Error> {
+        self.current.remove(relation);
+        self.state.truncate(relation)
+    }
+
     pub(crate) fn applied(&mut self, position: Position) {
         self.last = position;
     }

@@ -26,6 +26,46 @@ pub struct Reread {
     pub relation: Relation,
     /// Names and values, as text, of the key columns.
     pub key: Vec<(String, String)>,
+    /// The transaction that moved it: it must be read as that left it.
+    pub xid: u32,
+}
+
+/// A table that was altered after it was read, or a part of it: it must be read anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Its relation.
+    pub relation: Relation,
+    /// Transactions whose changes were passed over for that: it must be read as they
+    /// left it.
+    pub xids: Vec<u32>,
+}
+
+/// What has been read of a relation.
+#[derive(Debug, Default)]
+struct Loaded {
+    /// Its schema.
+    fingerprint: u64,
+    /// The snapshots that were read under.
+    snapshots: Vec<usize>,
+    /// No snapshot sees what committed behind it.
+    end_lsn: Lsn,
+    /// Since it was altered, if it was.
+    passed_over: Vec<u32>,
+    /// The last transaction that was asked for, and whether all snapshots saw it.
+    seen: Option<(u32, bool)>,
+}
+
+impl Loaded {
+    fn all_see(&mut self, snapshots: &[OwnedSnapshot], xid: u32) -> bool {
+        match self.seen {
+            Some((known, seen)) if known == xid => seen,
+            _ => {
+                let seen = self.snapshots.iter().all(|&number| snapshots[number].sees(xid));
+                self.seen = Some((xid, seen));
+                seen
+            }
+        }
+    }
 }
 
 impl Reread {
@@ -42,19 +82,34 @@ pub struct Joiner<S> {
     snapshots: Vec<OwnedSnapshot>,
     /// Tables without a key were read under one snapshot.
     whole: HashMap<Relation, usize>,
+    loaded: HashMap<Relation, Loaded>,
     rereads: Vec<Reread>,
 }
 
 impl<S: State> Joiner<S> {
     /// For a load that begins.
     pub fn new(applier: Applier<S>) -> Self {
-        Joiner { applier, snapshots: Vec::new(), whole: HashMap::new(), rereads: Vec::new() }
+        Joiner {
+            applier,
+            snapshots: Vec::new(),
+            whole: HashMap::new(),
+            loaded: HashMap::new(),
+            rereads: Vec::new(),
+        }
     }
 
     /// For a load that was interrupted: of one table with a key, whose rows are
     /// in the state.
     pub fn resume(applier: Applier<S>, load: &super::InitialLoad) -> Self {
-        Joiner { snapshots: load.snapshots().to_vec(), ..Joiner::new(applier) }
+        let snapshots = load.snapshots().to_vec();
+        let of = |fingerprint| Loaded {
+            fingerprint,
+            snapshots: (load.first_snapshot..snapshots.len()).collect(),
+            end_lsn: load.end_lsn(),
+            ..Loaded::default()
+        };
+        let loaded = load.tables.iter().map(|(relation, f)| (relation.clone(), of(*f))).collect();
+        Joiner { loaded, snapshots, ..Joiner::new(applier) }
     }
 
     /// The applier, for its state.
@@ -74,6 +129,42 @@ impl<S: State> Joiner<S> {
         std::mem::take(&mut self.rereads)
     }
 
+    /// Tables that must be read anew, by
+    /// [`InitialLoad::reload`](super::InitialLoad::reload) and what follows it, before the
+    /// transaction that was applied last is acknowledged. Until then all changes of them
+    /// are passed over. To be looked at after rereads.
+    pub fn reloads(&self) -> Vec<Reload> {
+        let altered = self.loaded.iter().filter(|(_, loaded)| !loaded.passed_over.is_empty());
+        altered
+            .map(|(relation, loaded)| Reload {
+                relation: relation.clone(),
+                xids: loaded.passed_over.clone(),
+            })
+            .collect()
+    }
+
+    /// A row of an altered table can not be read again alone.
+    pub(super) fn must_reload(&mut self, reread: &Reread) {
+        if let Some(loaded) = self.loaded.get_mut(&reread.relation) {
+            loaded.passed_over.push(reread.xid);
+        }
+    }
+
+    /// What was read of a relation does not count any more.
+    pub(super) fn forget(&mut self, relation: &Relation) -> Result<(), Error> {
+        self.whole.remove(relation);
+        self.loaded.remove(relation);
+        self.rereads.retain(|reread| reread.relation != *relation);
+        self.applier.forget(relation)
+    }
+
+    /// A read of a relation is over, and this is the end of the WAL.
+    pub(super) fn read_until(&mut self, relation: &Relation, end_lsn: Lsn) {
+        if let Some(loaded) = self.loaded.get_mut(relation) {
+            loaded.end_lsn = end_lsn;
+        }
+    }
+
     /// Takes rows of a snapshot.
     pub(super) fn load(
         &mut self,
@@ -90,15 +181,21 @@ impl<S: State> Joiner<S> {
                 self.snapshots.len() - 1
             }
         };
-        if !keyed {
-            for version in batch.schemas() {
-                let schema = schemas.get(version?.fingerprint)?;
-                let relation = Relation::from(&schema.table);
-                // a read that was interrupted begins anew
-                if self.whole.get(&relation) != Some(&number) {
-                    self.applier.state().truncate(&relation)?;
-                    self.whole.insert(relation, number);
-                }
+        for version in batch.schemas() {
+            let schema = schemas.get(version?.fingerprint)?;
+            let relation = Relation::from(&schema.table);
+            // a read that was interrupted begins anew
+            if !keyed && self.whole.get(&relation) != Some(&number) {
+                self.forget(&relation)?;
+                self.whole.insert(relation.clone(), number);
+            }
+            let loaded = self.loaded.entry(relation).or_default();
+            loaded.fingerprint = schema.fingerprint;
+            // until it is known
+            loaded.end_lsn = Lsn(u64::MAX);
+            loaded.seen = None;
+            if !loaded.snapshots.contains(&number) {
+                loaded.snapshots.push(number);
             }
         }
         for event in batch.events() {
@@ -176,6 +273,9 @@ impl<S: State> Joiner<S> {
         }
         let schema = schemas.get(event.schema)?;
         let relation = Relation::from(&schema.table);
+        if let Some(applied) = self.other_schema(xid, event, &relation) {
+            return Ok(applied);
+        }
         if let Some(&number) = self.whole.get(&relation) {
             if self.snapshots[number].sees(xid) {
                 return Ok(Applied::Before);
@@ -203,6 +303,34 @@ impl<S: State> Joiner<S> {
             // a row that was not read takes what comes
             _ => self.applier.apply_new(event, schemas),
         }
+    }
+
+    /// What becomes of an event whose schema is not that of the rows that were read.
+    fn other_schema(
+        &mut self,
+        xid: u32,
+        event: &Event<'_>,
+        relation: &Relation,
+    ) -> Option<Applied> {
+        let loaded = self.loaded.get_mut(relation)?;
+        if event.position.commit_lsn > loaded.end_lsn && loaded.passed_over.is_empty() {
+            // it is behind all that was read
+            self.loaded.remove(relation);
+            return None;
+        }
+        if loaded.passed_over.is_empty() {
+            if loaded.fingerprint == event.schema {
+                return None;
+            }
+            // of before the table was altered, and what was read is of after that
+            if loaded.all_see(&self.snapshots, xid) {
+                return Some(Applied::Before);
+            }
+        }
+        if loaded.passed_over.last() != Some(&xid) {
+            loaded.passed_over.push(xid);
+        }
+        Some(Applied::MissingRow)
     }
 
     /// Whether the row is there, and whether its snapshot saw the transaction.
@@ -267,8 +395,11 @@ impl<S: State> Joiner<S> {
         let key = event.new_key.values(table);
         let key =
             key.map(|value| value.map(|(column, value)| (column.name.clone(), value.to_string())));
-        self.rereads
-            .push(Reread { relation: relation.clone(), key: key.collect::<Result<_, _>>()? });
+        self.rereads.push(Reread {
+            relation: relation.clone(),
+            key: key.collect::<Result<_, _>>()?,
+            xid,
+        });
         Ok(Applied::MissingRow)
     }
 }

@@ -5,8 +5,10 @@ mod copy;
 mod joiner;
 mod progress;
 
+use std::time::Duration;
+
 use self::copy::CopyReader;
-use crate::applier::State;
+use crate::applier::{Relation, State};
 use crate::batch::{Batch, OwnedSnapshot};
 use crate::error::Error;
 use crate::frame::unframe;
@@ -15,7 +17,10 @@ use crate::net::{quote_literal, Connection};
 use crate::position::Lsn;
 use crate::schema::SchemaCache;
 
-pub use joiner::{Joiner, Reread};
+pub use joiner::{Joiner, Reload, Reread};
+
+/// How often a table may be altered while it is loaded.
+const MAX_RESTARTS: u32 = 5;
 
 /// A range of a table, as `cdc.snapshot_chunks()` gives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,14 +40,15 @@ struct Chunk {
 ///    the rows go to a [`Joiner`]. Keep [`InitialLoad::to_bytes`] together with the
 ///    state after each, and a load that was interrupted goes on.
 /// 3. Apply the stream by the joiner. Where it needs a row again
-///    ([`Joiner::take_rereads`]), [`InitialLoad::reread`].
+///    ([`Joiner::take_rereads`]), [`InitialLoad::reread`]; where a table was altered
+///    after it was read ([`Joiner::reloads`]), [`InitialLoad::reload`] and step 2.
 /// 4. Once the stream has passed [`InitialLoad::end_lsn`] the copy is that of one
 ///    moment, and [`Joiner::into_applier`] goes on alone.
 ///
-/// The table must not be altered from the creation of the slot until the join
-/// is over. A table without a key is read in one transaction, and not resumed in
-/// the middle.
-#[derive(Clone, Debug, PartialEq)]
+/// A table that is altered before the join is over is read anew, five times at most;
+/// it must not be renamed until then. A table without a key is read in one transaction,
+/// and not resumed in the middle.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitialLoad {
     relation: String,
     /// Of the plugin: names and values in turn.
@@ -51,6 +57,19 @@ pub struct InitialLoad {
     chunks: Vec<Chunk>,
     end_lsn: Lsn,
     snapshots: Vec<OwnedSnapshot>,
+    /// The first of those that count; others are of before the table was altered.
+    first_snapshot: usize,
+    /// What was read: relations and their schemas.
+    tables: Vec<(Relation, u64)>,
+    max_rows: u64,
+    restarts: u32,
+}
+
+/// What has become of a read.
+enum Read {
+    Done,
+    /// The table has another schema than when other parts were read.
+    Altered,
 }
 
 fn array(items: &[String]) -> String {
@@ -77,28 +96,34 @@ impl InitialLoad {
         max_rows: u64,
         options: &[(&str, &str)],
     ) -> Result<Self, Error> {
-        let sql = format!(
-            "SELECT from_key, to_key, from_block, to_block, array_to_json(key_columns)::text \
-             FROM cdc.snapshot_chunks({}::regclass, {max_rows})",
-            quote_literal(relation)
-        );
         let mut load = InitialLoad {
             relation: relation.to_owned(),
             options: options.iter().flat_map(|(n, v)| [(*n).to_owned(), (*v).to_owned()]).collect(),
-            key_columns: Vec::new(),
-            chunks: Vec::new(),
-            end_lsn: Lsn::ZERO,
-            snapshots: Vec::new(),
+            max_rows,
+            ..InitialLoad::default()
         };
-        for row in connection.query(&sql).await? {
+        load.find_chunks(connection).await?;
+        Ok(load)
+    }
+
+    async fn find_chunks(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let sql = format!(
+            "SELECT from_key, to_key, from_block, to_block, array_to_json(key_columns)::text \
+             FROM cdc.snapshot_chunks({}::regclass, {})",
+            quote_literal(&self.relation),
+            self.max_rows
+        );
+        let rows = connection.query(&sql).await?;
+        (self.key_columns, self.chunks) = (Vec::new(), Vec::new());
+        for row in rows {
             let [from_key, to_key, from_block, to_block, key_columns] = <[_; 5]>::try_from(row)
                 .map_err(|_| {
                     Error::Protocol("unexpected answer of cdc.snapshot_chunks()".into())
                 })?;
-            load.key_columns = key_columns.as_deref().map(progress::strings).unwrap_or_default();
-            load.chunks.push(Chunk { from_key, to_key, from_block, to_block, done: false });
+            self.key_columns = key_columns.as_deref().map(progress::strings).unwrap_or_default();
+            self.chunks.push(Chunk { from_key, to_key, from_block, to_block, done: false });
         }
-        Ok(load)
+        Ok(())
     }
 
     /// Whether rows have a key, and chunks transactions of their own.
@@ -127,7 +152,8 @@ impl InitialLoad {
     ///
     /// # Errors
     /// The server's, the network's, damage, the state's. With SQLSTATE 55000 the
-    /// table was truncated or rewritten meanwhile: call it again.
+    /// table was truncated or rewritten meanwhile: call it again. [`Error::Other`] where
+    /// it was altered again and again.
     pub async fn read_next<S: State>(
         &mut self,
         connection: &mut Connection,
@@ -138,9 +164,53 @@ impl InitialLoad {
         };
         let range = if self.is_keyed() { first..first + 1 } else { 0..self.chunks.len() };
         let ranges: Vec<_> = self.chunks[range.clone()].to_vec();
-        self.read(connection, joiner, &ranges).await?;
-        self.chunks[range].iter_mut().for_each(|chunk| chunk.done = true);
+        match self.read(connection, joiner, &ranges).await? {
+            Read::Done => self.chunks[range].iter_mut().for_each(|chunk| chunk.done = true),
+            Read::Altered => self.restart(connection, joiner).await?,
+        }
         Ok(true)
+    }
+
+    /// Nothing of it counts as read any more.
+    async fn restart<S: State>(
+        &mut self,
+        connection: &mut Connection,
+        joiner: &mut Joiner<S>,
+    ) -> Result<(), Error> {
+        if self.restarts == MAX_RESTARTS {
+            let what = format!(
+                "{} was altered {} times while it was loaded: begin anew when that is over",
+                self.relation,
+                self.restarts + 1
+            );
+            return Err(Error::Other(what.into()));
+        }
+        self.find_chunks(connection).await?;
+        self.restarts += 1;
+        for (relation, _) in self.tables.drain(..) {
+            joiner.forget(&relation)?;
+        }
+        self.first_snapshot = self.snapshots.len();
+        Ok(())
+    }
+
+    /// Begins anew with a table that was altered after it was read, once its changes can
+    /// be seen; does nothing if it is another load's. [`InitialLoad::read_next`] then
+    /// reads it, before more of the stream is acknowledged.
+    ///
+    /// # Errors
+    /// As [`InitialLoad::read_next`].
+    pub async fn reload<S: State>(
+        &mut self,
+        connection: &mut Connection,
+        joiner: &mut Joiner<S>,
+        reload: &Reload,
+    ) -> Result<(), Error> {
+        if !self.tables.iter().any(|(relation, _)| *relation == reload.relation) {
+            return Ok(());
+        }
+        visible(connection, &reload.xids).await?;
+        self.restart(connection, joiner).await
     }
 
     /// Reads a row again.
@@ -161,7 +231,12 @@ impl InitialLoad {
         let rows = connection.query(&format!("SELECT {}::text", array(&values))).await?;
         let key = rows.into_iter().flatten().next().flatten();
         let chunk = Chunk { from_key: key.clone(), to_key: key, ..Chunk::default() };
-        self.read(connection, joiner, &[chunk]).await
+        visible(connection, &[reread.xid]).await?;
+        match self.read(connection, joiner, &[chunk]).await? {
+            Read::Done => (),
+            Read::Altered => joiner.must_reload(reread),
+        }
+        Ok(())
     }
 
     async fn read<S: State>(
@@ -169,17 +244,20 @@ impl InitialLoad {
         connection: &mut Connection,
         joiner: &mut Joiner<S>,
         chunks: &[Chunk],
-    ) -> Result<(), Error> {
+    ) -> Result<Read, Error> {
         connection.query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
         let result = self.read_inside(connection, joiner, chunks).await;
         // also after an error of the server, which left the transaction open
         let ended = connection.query("COMMIT").await;
-        result?;
+        let read = result?;
         ended?;
         let rows = connection.query("SELECT pg_catalog.pg_current_wal_lsn()").await?;
         let lsn = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
         self.end_lsn = lsn.ok_or_else(|| Error::Protocol("no LSN".into()))?;
-        Ok(())
+        for (relation, _) in &self.tables {
+            joiner.read_until(relation, self.end_lsn);
+        }
+        Ok(read)
     }
 
     async fn read_inside<S: State>(
@@ -187,7 +265,7 @@ impl InitialLoad {
         connection: &mut Connection,
         joiner: &mut Joiner<S>,
         chunks: &[Chunk],
-    ) -> Result<(), Error> {
+    ) -> Result<Read, Error> {
         let (limits, keyed) = (Limits::DEFAULT, self.is_keyed());
         let mut schemas = SchemaCache::new(limits);
         for chunk in chunks {
@@ -201,12 +279,25 @@ impl InitialLoad {
                 array(&self.options),
             );
             let mut reader = CopyReader::default();
-            let snapshots = &mut self.snapshots;
+            let (snapshots, tables) = (&mut self.snapshots, &mut self.tables);
+            let mut altered = false;
             connection
                 .copy_out(&sql, |piece| {
                     reader.push(&piece, &limits, |payload| {
                         let batch = Batch::parse(unframe(payload, &limits)?)?;
                         schemas.add_all(&batch)?;
+                        for version in batch.schemas() {
+                            let schema = schemas.get(version?.fingerprint)?;
+                            let relation = Relation::from(&schema.table);
+                            match tables.iter().find(|(known, _)| *known == relation) {
+                                Some((_, known)) => altered |= *known != schema.fingerprint,
+                                None => tables.push((relation, schema.fingerprint)),
+                            }
+                        }
+                        // the rest must still be read from the connection
+                        if altered {
+                            return Ok(());
+                        }
                         if let Some(snapshot) = batch.snapshot {
                             let snapshot = OwnedSnapshot::from(snapshot);
                             if snapshots.last() != Some(&snapshot) {
@@ -220,7 +311,25 @@ impl InitialLoad {
             if !reader.is_complete() {
                 return Err(Error::Protocol("COPY data is cut".into()));
             }
+            if altered {
+                return Ok(Read::Altered);
+            }
         }
-        Ok(())
+        Ok(Read::Done)
+    }
+}
+
+/// Waits until snapshots see transactions that have committed: the stream may tell of a
+/// commit a little sooner.
+async fn visible(connection: &mut Connection, xids: &[u32]) -> Result<(), Error> {
+    loop {
+        let rows = connection.query("SELECT pg_catalog.pg_current_snapshot()").await?;
+        let text = rows.first().and_then(|row| row.first()?.as_deref()).unwrap_or("");
+        let snapshot = progress::snapshot(text)
+            .ok_or_else(|| Error::Protocol(format!("snapshot \"{text}\"")))?;
+        if xids.iter().all(|&xid| snapshot.sees(xid)) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! A load as bytes, so that it goes on after a restart.
 
 use super::{Chunk, InitialLoad};
+use crate::applier::Relation;
 use crate::batch::OwnedSnapshot;
 use crate::damage::{malformed, Damage};
 use crate::position::Lsn;
@@ -45,8 +46,20 @@ impl InitialLoad {
         for snapshot in &self.snapshots {
             put_bytes(&mut out, 5, snapshot.bytes());
         }
-        out.push(0x30);
-        put_varint(&mut out, self.end_lsn.0);
+        for (relation, fingerprint) in &self.tables {
+            let mut bytes = Vec::new();
+            put_bytes(&mut bytes, 1, relation.schema.as_bytes());
+            put_bytes(&mut bytes, 2, relation.name.as_bytes());
+            bytes.push(3 << 3);
+            put_varint(&mut bytes, *fingerprint);
+            put_bytes(&mut out, 7, &bytes);
+        }
+        let numbers =
+            [self.end_lsn.0, self.max_rows, self.restarts.into(), self.first_snapshot as u64];
+        for (field, number) in [6u8, 8, 9, 10].into_iter().zip(numbers) {
+            out.push(field << 3);
+            put_varint(&mut out, number);
+        }
         out
     }
 
@@ -55,14 +68,7 @@ impl InitialLoad {
     /// # Errors
     /// Damage.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
-        let mut load = InitialLoad {
-            relation: String::new(),
-            options: Vec::new(),
-            key_columns: Vec::new(),
-            chunks: Vec::new(),
-            end_lsn: Lsn::ZERO,
-            snapshots: Vec::new(),
-        };
+        let mut load = InitialLoad::default();
         for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
@@ -72,6 +78,10 @@ impl InitialLoad {
                 4 => load.chunks.push(chunk(field.value.bytes()?)?),
                 5 => load.snapshots.push(OwnedSnapshot::new(field.value.bytes()?)?),
                 6 => load.end_lsn = Lsn(field.value.varint()?),
+                7 => load.tables.push(table(field.value.bytes()?)?),
+                8 => load.max_rows = field.value.varint()?,
+                9 => load.restarts = field.value.uint32()?,
+                10 => load.first_snapshot = field.value.uint32()? as usize,
                 _ => return malformed("not the progress of a load"),
             }
         }
@@ -83,6 +93,36 @@ impl InitialLoad {
     pub fn snapshots(&self) -> &[OwnedSnapshot] {
         &self.snapshots
     }
+}
+
+fn table(bytes: &[u8]) -> Result<(Relation, u64), Damage> {
+    let (mut relation, mut fingerprint) =
+        (Relation { schema: String::new(), name: String::new() }, 0);
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            1 => relation.schema = field.value.str()?.to_owned(),
+            2 => relation.name = field.value.str()?.to_owned(),
+            3 => fingerprint = field.value.varint()?,
+            _ => return malformed("not the progress of a load"),
+        }
+    }
+    Ok((relation, fingerprint))
+}
+
+/// Of the text of `pg_current_snapshot()`: xmin, xmax, and what is in progress.
+pub(super) fn snapshot(text: &str) -> Option<OwnedSnapshot> {
+    let mut parts = text.split(':');
+    let number = |field: u8, text: &str| -> Option<Vec<u8>> {
+        let mut bytes = vec![field << 3];
+        put_varint(&mut bytes, text.parse().ok()?);
+        Some(bytes)
+    };
+    let mut bytes = [number(1, parts.next()?)?, number(2, parts.next()?)?].concat();
+    for xid in parts.next()?.split(',').filter(|xid| !xid.is_empty()) {
+        bytes.extend(number(3, xid)?);
+    }
+    OwnedSnapshot::new(&bytes).ok()
 }
 
 fn chunk(bytes: &[u8]) -> Result<Chunk, Damage> {
@@ -118,11 +158,21 @@ mod tests {
             ],
             end_lsn: Lsn(7),
             snapshots: vec![OwnedSnapshot::new(&[0x08, 1, 0x10, 2]).unwrap()],
+            first_snapshot: 1,
+            tables: vec![(Relation { schema: "public".into(), name: "orders".into() }, u64::MAX)],
+            max_rows: 1000,
+            restarts: 2,
         };
         let bytes = load.to_bytes();
         assert_eq!(InitialLoad::from_bytes(&bytes), Ok(load.clone()));
         assert!(!load.is_done());
         assert!(InitialLoad::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        let current = snapshot("7:12:8,10").unwrap();
+        let seen: Vec<_> = (5..14).filter(|&xid| current.sees(xid)).collect();
+        assert_eq!(seen, [5, 6, 7, 9, 11]);
+        assert!(
+            snapshot("7:7:").is_some() && snapshot("7").is_none() && snapshot("a:b:").is_none()
+        );
         assert_eq!(strings(r#"["id","a \"b\"",",x"]"#), ["id", "a \"b\"", ",x"]);
     }
 }

@@ -10,8 +10,9 @@ use postgres_protocol::IsNull;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::config::ConnectConfig;
-use super::connection::{link, Connection};
+use super::connection::Connection;
 use super::hosts::Host;
+use super::link::link;
 use crate::error::Error;
 
 /// How long it may take to tell the server.

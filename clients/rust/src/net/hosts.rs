@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::config::ConnectConfig;
 use crate::error::Error;
 
-/// A server to try.
+/// A server to try. Of a name with several addresses the first that answers counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     /// Name, address, or directory of the Unix socket (begins with `/`).

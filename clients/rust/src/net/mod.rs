@@ -6,6 +6,7 @@ mod call;
 mod config;
 mod connection;
 mod hosts;
+mod link;
 mod tls;
 
 pub use binding::ChannelBinding;

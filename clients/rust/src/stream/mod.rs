@@ -47,8 +47,8 @@ impl Acker {
 }
 
 /// A stream of batches, read ahead by a task of its own that also reports to
-/// the server. Dropping it ends the connection; [`Stream::close`] reports what
-/// is acknowledged first.
+/// the server. Dropping it ends the connection, and what the server is at, if the
+/// runtime goes on; [`Stream::close`] reports what is acknowledged first.
 #[derive(Debug)]
 pub struct Stream {
     config: Arc<StreamConfig>,
