@@ -33,7 +33,7 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo bench sanitize fuzz matrix dist META.json
+SCRIPTED = check demo bench sanitize fuzz soak matrix dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
@@ -46,6 +46,8 @@ sanitize:
 	+SANITIZE=1 scripts/check
 fuzz:
 	+scripts/fuzz
+soak:
+	+scripts/check go-long rust-long
 matrix:
 	+scripts/matrix
 

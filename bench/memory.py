@@ -2,13 +2,13 @@
 plugin and with cdc. Started by bench/memory."""
 
 import argparse
-import json
-import os
 import sys
 
 import psycopg2
 
-from drain import create_slot, drain, drop_slot, end_of_wal, plugins
+from drain import drain, end_of_wal
+from plugins import create_slot, drop_slot, plugins
+from results import Results, describe
 from workloads import MIXED, MIXED_ROWS
 
 MIB = 1024 * 1024
@@ -47,10 +47,10 @@ def measure(sql, chosen, work, args, results):
     print(f"{'':8}{'RssAnon, MiB':>14}{'VmHWM, MiB':>14}{'CPU, s':>10}{'MB out':>10}")
     taken = {}
     for i, plugin in enumerate(chosen):
-        d = taken[plugin.name] = drain(sql, f"bench_{i}", plugin, endpos, memory=True)
+        d = taken[plugin.name] = drain(sql, f"bench_{i}", plugin, endpos)
         print(f"{plugin.name:8}{d.anonymous / MIB:14.1f}{d.resident / MIB:14.1f}{d.cpu:10.2f}{d.bytes / 1e6:10.1f}", flush=True)
         drop_slot(sql, f"bench_{i}")
-    results[work.__name__] = {name: vars(d) for name, d in taken.items()}
+    results.add({"workload": work.__name__, "what": title, "plugins": {name: [vars(d)] for name, d in taken.items()}})
     return taken["cdc"].anonymous, taken["no-op"].anonymous
 
 
@@ -60,6 +60,7 @@ def main():
     parser.add_argument("--limit", type=float, default=16, help="MiB that cdc may take above the no-op plugin for them")
     parser.add_argument("--tables", type=int, default=100_000, help="changed once each; 0: none")
     parser.add_argument("--ratio", type=float, default=1.5, help="what cdc may take for them, over the no-op plugin")
+    parser.add_argument("--json", help="file for the results (default bench-memory.json)")
     args = parser.parse_args()
 
     connection = psycopg2.connect("")
@@ -70,7 +71,7 @@ def main():
     known = plugins(connection.server_version)
     chosen = [known["no-op"], known["cdc"]]
     good = True
-    results = {}
+    results = Results(describe(sql))
     if args.rows:
         cdc, noop = measure(sql, chosen, rows, args, results)
         more = (cdc - noop) / MIB
@@ -82,9 +83,6 @@ def main():
         cdc, noop = measure(sql, chosen, tables, args, results)
         print(f"cdc takes {cdc / noop:.2f} of the no-op plugin's own memory (limit {args.ratio:g})")
         good &= cdc / noop <= args.ratio
-    with os.fdopen(3, "w") as f:
-        json.dump(results, f, indent=1)
-        f.write("\n")
     sys.exit(0 if good else 1)
 
 

@@ -3,17 +3,17 @@ several rounds. Started by bench/run."""
 
 import argparse
 import dataclasses
-import json
 import os
-import platform
-from statistics import median
+import sys
 
 import psycopg2
 
-from drain import create_slot, drain, drop_slot, end_of_wal, plugins
-from workloads import WORKLOADS
-
-DEFAULT_PLUGINS = "no-op,pgoutput-binary,cdc"
+import report
+from drain import drain, end_of_wal
+from measured import in_database, load
+from plugins import DEFAULT, PUBLICATION, choose_plugins, create_slot, drop_slot
+from results import Results, describe
+from workloads import WORKLOADS, choose_workloads
 
 
 def arguments():
@@ -21,15 +21,22 @@ def arguments():
     parser.add_argument("--scale", type=float, default=float(os.environ.get("BENCH_SCALE", "1")),
                         help="multiplies the sizes of the workloads (default 1, or BENCH_SCALE)")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--plugins", default=DEFAULT_PLUGINS,
-                        help="names separated by commas; also pgoutput-text, wal2json, decoderbufs, cdc-json")
-    parser.add_argument("--workloads", default=",".join(w.name for w in WORKLOADS))
+    parser.add_argument("--plugins", default=DEFAULT,
+                        help=f"names separated by commas (default {DEFAULT}); also cdc-publication, cdc-json, "
+                             "and cdc:batch_bytes=8192:old=full for options")
+    parser.add_argument("--workloads", "--workload", default=",".join(w.name for w in WORKLOADS),
+                        help="names separated by commas (default: all)")
+    parser.add_argument("--check", action="store_true", help="fail if a target of bench/targets.py is missed")
+    parser.add_argument("--json", help="file for the results (default bench-run.json)")
     return parser.parse_args()
 
 
 def measure(sql, workload, chosen, args):
     """One workload: the seconds, bytes and so on of each plugin and round."""
     size = max(int(workload.size * args.scale), 1)
+    chosen = [plugin for plugin in chosen if plugin.library not in workload.without]
+    sql.execute("CREATE EXTENSION cdc")
+    sql.execute(f"CREATE PUBLICATION {PUBLICATION} FOR ALL TABLES")
     workload.prepare(sql, size)
     sql.execute("CHECKPOINT")
     for i, plugin in enumerate(chosen):
@@ -40,64 +47,53 @@ def measure(sql, workload, chosen, args):
     endpos = end_of_wal(sql)
     sql.execute("SELECT %s::pg_lsn - %s::pg_lsn", (endpos, begin))
     wal_bytes = sql.fetchone()[0]
+    # so that nothing is written back while the first of them is measured
+    sql.execute("CHECKPOINT")
 
+    busy = load()
     runs = {plugin.name: [] for plugin in chosen}
-    for round_number in range(args.rounds):
+    for round_number in range(min(args.rounds, workload.rounds)):
         # another one first in each round
         for k in range(len(chosen)):
             i = (round_number + k) % len(chosen)
-            drained = drain(sql, f"bench_{i}", chosen[i], endpos)
+            drained = drain(sql, f"bench_{i}", chosen[i], endpos, workload.options.get(chosen[i].library))
             runs[chosen[i].name].append(drained)
     for i in range(len(chosen)):
         drop_slot(sql, f"bench_{i}")
-    return {"workload": workload.name, "size": size, "unit": workload.unit, "wal_bytes": int(wal_bytes),
+    return {"workload": workload.name, "what": workload.what, "size": size, "unit": workload.unit,
+            "events": size * workload.events, "wal_bytes": int(wal_bytes), "load": busy,
             "plugins": {name: [dataclasses.asdict(d) for d in drained] for name, drained in runs.items()}}
-
-
-def spread(values):
-    return f"{min(values):6.2f} {median(values):6.2f} {max(values):6.2f}"
-
-
-def show(result):
-    print(f"\n{result['workload']}: {result['size']} {result['unit']}, {result['wal_bytes'] / 1e6:.0f} MB of WAL")
-    print(f"{'':16}{'walsender CPU, s':>20} {'x no-op':>8}{'x pgoutput':>11}  {'wall, s':>20} {'MB out':>8}")
-    print(f"{'':16}{'min':>6} {'median':>6} {'max':>6} {'':8}{'':11}  {'min':>6} {'median':>6} {'max':>6}")
-    cpu = {name: median(d["cpu"] for d in runs) for name, runs in result["plugins"].items()}
-    for name, runs in result["plugins"].items():
-        ratios = [f"{cpu[name] / cpu[floor]:.2f}" if floor in cpu else "-" for floor in ("no-op", "pgoutput-binary")]
-        print(f"{name:16}{spread([d['cpu'] for d in runs])} {ratios[0]:>8}{ratios[1]:>11}  "
-              f"{spread([d['wall'] for d in runs])} {runs[0]['bytes'] / 1e6:8.1f}", flush=True)
 
 
 def main():
     args = arguments()
+    workloads = choose_workloads(args.workloads)
     connection = psycopg2.connect("")
     connection.autocommit = True
-    sql = connection.cursor()
-    known = plugins(connection.server_version)
-    chosen = [known[name] for name in args.plugins.split(",")]
-    wanted = args.workloads.split(",")
-    known = [w.name for w in WORKLOADS]
-    for name in wanted:
-        if name not in known:
-            raise SystemExit(f"no workload is named {name}; there are {', '.join(known)}")
-    sql.execute("CREATE EXTENSION cdc")
-    sql.execute("CREATE PUBLICATION bench FOR ALL TABLES")
+    server = connection.cursor()
+    chosen = choose_plugins(connection.server_version, args.plugins)
 
-    print(f"PostgreSQL {connection.server_version // 10000}.{connection.server_version % 10000}, "
-          f"{os.cpu_count()} processors, {args.rounds} rounds")
-    results = []
-    for workload in WORKLOADS:
-        if workload.name in wanted:
-            results.append(measure(sql, workload, chosen, args))
-            show(results[-1])
+    about = describe(server) | {
+        "scale": args.scale, "rounds": args.rounds,
+        "configurations": {p.name: {"library": p.library, "options": p.options, "who": p.who, "peer": p.peer}
+                           for p in chosen}}
+    print(f"{about['server']}, {about['processors']} processors ({about['processor']}), "
+          f"scale {args.scale:g}, {args.rounds} rounds")
+    for plugin in chosen:
+        print(f"{plugin.name:16} {plugin.who}: {plugin.library}",
+              *(f"{name}={value}" for name, value in plugin.options.items()))
+    for workload in workloads:
+        for library, options in workload.options.items():
+            print(f"in {workload.name}, also {library}", *(f"{name}={value}" for name, value in options.items()))
+    print("CPU and MiB are of the walsender; x peer: over the best of the others, cdc and no-op apart")
 
-    # bench/lib.sh has opened it
-    with os.fdopen(3, "w") as f:
-        json.dump({"server_version": connection.server_version, "machine": platform.machine(),
-                   "processors": os.cpu_count(), "scale": args.scale, "rounds": args.rounds,
-                   "results": results}, f, indent=1)
-        f.write("\n")
+    results = Results(about)
+    for workload in workloads:
+        result = in_database(server, workload.name, lambda sql: measure(sql, workload, chosen, args))
+        results.add(result)
+        report.show(result, about["configurations"])
+    good = report.verdict(results.all)
+    sys.exit(0 if good or not args.check else 1)
 
 
 main()

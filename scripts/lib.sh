@@ -86,6 +86,18 @@ apt_install()
 	' apt_install "$@" </dev/null
 }
 
+# Packages that may not exist for a new major: what needs them does without.
+optional() { case $1 in *-pgtap | *-wal2json | *-decoderbufs) return 0 ;; *) return 1 ;; esac; }
+
+# What is there although no package of that name is installed.
+provided()
+{
+	case $1 in
+		*-pgtap) [ -e "/usr/share/postgresql/$PG_MAJOR/extension/pgtap.control" ] ;;
+		*) return 1 ;;
+	esac
+}
+
 # Of Debian's package clang.
 clang_version() { apt-cache depends clang | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p'; }
 
@@ -100,6 +112,9 @@ packages()
 			build) echo "gcc libc6-dev make libprotobuf-c-dev protobuf-c-compiler protobuf-compiler" ;;
 			test) echo "perl libipc-run-perl python3 python3-protobuf python3-psycopg2" ;;
 			pgtap) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-pgtap" ;;
+			peers) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-wal2json postgresql-$PG_MAJOR-decoderbufs" ;;
+			chart) echo "python3 python3-matplotlib" ;;
+			perf) echo "linux-perf" ;;
 			clang) echo "clang libclang-rt-$(clang_version)-dev" ;;
 			go | rust) echo "curl ca-certificates protobuf-compiler" ;;
 		esac
@@ -123,6 +138,10 @@ lacking()
 		perl -MIPC::Run -e 1 2>/dev/null || echo "the Perl module IPC::Run"
 		python3 -c 'import google.protobuf' 2>/dev/null || echo "the Python module protobuf"
 		python3 -c 'import psycopg2' 2>/dev/null || echo "the Python module psycopg2" ;;
+	esac
+	case " $* " in *" perf "*) command -v perf >/dev/null || echo perf ;; esac
+	case " $* " in *" chart "*)
+		python3 -c 'import matplotlib' 2>/dev/null || echo "the Python module matplotlib" ;;
 	esac
 }
 
@@ -197,16 +216,12 @@ $(sed 's/^/    /' <<<"$list")"
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 
-	# pgTAP is the one package that may not exist for a new major.
-	case " ${missing[*]} " in *"-pgtap "*)
-		available "postgresql-$PG_MAJOR-pgtap" || [ "$(id -u)" != 0 ] || apt_update ;;
-	esac
 	for p in "${missing[@]}"; do
-		case $p in
-			*-pgtap) { [ -e "/usr/share/postgresql/$PG_MAJOR/extension/pgtap.control" ] || ! available "$p"; } ||
-				wanted+=("$p") ;;
-			*) wanted+=("$p") ;;
-		esac
+		! optional "$p" || available "$p" || [ "$(id -u)" != 0 ] || apt_update
+	done
+	for p in "${missing[@]}"; do
+		if provided "$p" || { optional "$p" && ! available "$p"; }; then continue; fi
+		wanted+=("$p")
 	done
 	[ ${#wanted[@]} -gt 0 ] || return 0
 
@@ -279,7 +294,8 @@ enter()
 	# what whoever runs a script may set for it
 	local v
 	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE CDC_BIG_ROWS CDC_REPLAY_STATEMENTS \
-			CDC_CACHE CDC_TOOLCHAINS CDC_GO_URL GOPROXY EVENTS ROUNDS; do
+			CDC_CACHE CDC_TOOLCHAINS CDC_GO_URL GOPROXY EVENTS ROUNDS SEEDS \
+			CDC_EVENTS CDC_CRASH_ROUNDS CDC_SEEDS; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
 	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then

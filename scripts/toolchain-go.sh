@@ -10,7 +10,7 @@
 # is, a directory of the Go module proxy's protocol.
 set -euo pipefail
 
-NEEDED=24				# go 1.24
+NEEDED=25				# go 1.25
 VERSION=v0.0.1-go1.25.5
 declare -A SHA256=(
 	[linux-amd64]=8cea6783dab64d68b38f5b81ecd38d45155a3c06638991acc6af19e0fca80edb

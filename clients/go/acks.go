@@ -3,6 +3,7 @@ package cdc
 import (
 	"slices"
 	"sync"
+	"time"
 )
 
 // acks knows what has been received and what of it is acknowledged, and so up to
@@ -20,12 +21,15 @@ type acks struct {
 	end      LSN
 	received LSN // end of the last receipt
 	inside   bool
+	last     time.Time // commit of the last of those that end has moved over
+	quiet    bool      // a keepalive has come after everything that was received
 }
 
 // receipt is something that can be acknowledged.
 type receipt struct {
 	position Position
 	end      LSN
+	commit   time.Time
 	done     bool
 }
 
@@ -33,14 +37,25 @@ func newAcks(c *Checkpoint) *acks {
 	return &acks{position: c.Position, end: c.EndLSN, received: c.EndLSN}
 }
 
-// add notes that something with an end has been received.
-func (a *acks) add(position Position, end LSN) *receipt {
+// add notes that something with an end has been received, which has committed then.
+func (a *acks) add(position Position, end LSN, commit time.Time) *receipt {
+	if commit.IsZero() { // a message outside of transactions
+		commit = time.Now()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &receipt{position: position, end: end}
+	r := &receipt{position: position, end: end, commit: commit}
 	a.queue = append(a.queue, r)
 	a.received = max(a.received, end)
 	return r
+}
+
+// more tells that the server has sent something else than a keepalive, or may have
+// something to send.
+func (a *acks) more() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.quiet = false
 }
 
 // setInside tells that parts of a transaction have come, but not its end.
@@ -60,7 +75,7 @@ func (a *acks) ack(receipts ...*receipt) {
 	a.position, a.passed = a.pass(nil)
 	n := 0
 	for n < len(a.queue) && a.queue[n].done {
-		a.end = max(a.end, a.queue[n].end)
+		a.end, a.last = max(a.end, a.queue[n].end), a.queue[n].commit
 		n++
 	}
 	a.queue = a.queue[n:]
@@ -87,6 +102,7 @@ func (a *acks) pass(receipts []*receipt) (Position, int) {
 func (a *acks) idle(walEnd LSN) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.quiet = walEnd >= a.received
 	if len(a.queue) == 0 && !a.inside {
 		a.end = max(a.end, walEnd)
 		a.received = max(a.received, a.end)
@@ -98,6 +114,27 @@ func (a *acks) state() (position Position, end, received LSN) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.position, a.end, a.received
+}
+
+// lag is how long ago the first transaction that is not acknowledged committed; or
+// the last one that is, as long as there may be more. A PREPARE is no commit.
+func (a *acks) lag() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	since := a.last
+	if a.quiet && !a.inside {
+		since = time.Time{}
+	}
+	for _, r := range a.queue {
+		if !r.done && r.position.CommitLSN != 0 {
+			since = r.commit
+			break
+		}
+	}
+	if since.IsZero() {
+		return 0
+	}
+	return max(0, time.Since(since))
 }
 
 // assuming gives what state would, if receipts were acknowledged too.

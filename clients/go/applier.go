@@ -69,6 +69,9 @@ func (a *Applier) Apply(ctx context.Context, t *Txn) error {
 	if a.load != nil && t.CommitLSN > a.load.progress.EndLSN {
 		a.load = nil // it is behind all that was read
 	}
+	if err := a.loadAltered(ctx, t); err != nil {
+		return err
+	}
 	for e, err := range t.Events() {
 		if err == nil {
 			err = a.event(ctx, e)
@@ -82,7 +85,7 @@ func (a *Applier) Apply(ctx context.Context, t *Txn) error {
 		return err
 	}
 	a.applied = &p
-	return nil
+	return a.reload(ctx)
 }
 
 func (a *Applier) event(ctx context.Context, e *Event) error {
@@ -101,6 +104,9 @@ func (a *Applier) event(ctx context.Context, e *Event) error {
 		return &UnknownSchemaError{e.Fingerprint}
 	}
 	relation := table.String()
+	if old, err := a.superseded(ctx, relation, table); old || err != nil {
+		return err
+	}
 	if e.RewriteStart {
 		if err := a.empty(ctx, relation); err != nil {
 			return err

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/pgcdc/cdc/clients/go"
 )
@@ -106,18 +107,26 @@ func TestLiveReplay(t *testing.T) {
 	for _, c := range []struct {
 		name                string
 		streaming, twoPhase bool
-	}{{"plain", false, false}, {"streaming", true, false}, {"streaming two phase", true, true}} {
+		fetch               bool
+	}{{"plain", false, false, false}, {"streaming", true, false, false}, {"streaming two phase", true, true, false},
+		{"fetch", false, false, true}, {"fetch two phase", false, true, true}} {
 		t.Run(c.name, func(t *testing.T) {
 			d := live(t)
 			w := newWorkload(d, 7)
 			w.prepares, w.ddl = true, true
 			config := d.config(t)
-			config.Options = map[string]string{"messages": "marker", "batch_bytes": "8kB"}
+			options := map[string]string{"messages": "marker", "batch_bytes": "8kB"}
 			if c.streaming {
-				config.Options["streaming"] = "on"
+				options["streaming"] = "on"
 			}
 			if c.twoPhase {
-				config.Options["two_phase"] = "on"
+				options["two_phase"] = "on"
+			}
+			if config.Options = options; c.fetch {
+				config = d.reader(t, c.twoPhase, options)
+				config.FetchWait, config.FetchBytes = 100*time.Millisecond, 20_000
+				d.grant(workloadTables...)
+				d.query(`SELECT cdc.grant_read(role => '"` + d.slot() + `"', prefix => 'marker')`)
 			}
 			config.Assembler = cdc.AssemblerConfig{MemoryBytes: 50_000, Key: make([]byte, 32), Dir: t.TempDir()}
 			state := cdc.NewMemoryState()

@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // delivery is a batch on its way from the reader to the consumer.
@@ -54,6 +55,35 @@ func (b *buffer) put(ctx context.Context, d delivery) error {
 		case <-changed:
 		}
 	}
+}
+
+// room waits until so many bytes are free or, when patience has come to its end,
+// any, and gives how many.
+func (b *buffer) room(ctx context.Context, bytes int, patience time.Duration) (int, error) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		b.mu.Lock()
+		free, changed := b.limit-b.bytes, b.changed
+		b.mu.Unlock()
+		if free >= bytes {
+			return bytes, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-changed:
+		case <-timer.C:
+			bytes = max(1, min(free, bytes))
+		}
+	}
+}
+
+// free is how many bytes are.
+func (b *buffer) free() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.limit - b.bytes
 }
 
 // fail says that nothing comes any more, and why.

@@ -51,5 +51,6 @@ gotests "go test -race" -race -count 1 -timeout 10m ./...
 for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./*_test.go | cut -c6-); do
 	step "$target, ${FUZZ_SECONDS:-3} s" fuzz "$target"
 done
-step "benchmarks run" go test -run '^$' -bench . -benchtime 100x .
+step "benchmarks run" go test -run '^$' -bench . -skip Live -benchtime 100x .
+step "the stream's benchmark runs" go test -run '^$' -bench Live -benchtime 1x .
 finish

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -13,9 +14,21 @@ type Config struct {
 	// Conn is a connection string or URL as libpq has them; what it leaves out
 	// comes from PG* environment variables, the password also from a passfile.
 	Conn string
+	// Transport is how the stream comes. Default TransportReplication.
+	Transport Transport
+	// FetchWait is, for TransportFetch, how long the server waits for changes before
+	// it says that there are none. Default 10 s, at most a minute and
+	// FeedbackInterval. While it waits, VACUUM can not remove rows that are deleted
+	// meanwhile; and the slot of a client that was killed is in use for so long.
+	FetchWait time.Duration
+	// FetchBytes is, for TransportFetch, after how many bytes the server ends an
+	// answer, with the transaction that reaches it. Default 16 MiB, at most half of
+	// BufferBytes.
+	FetchBytes int
 	// Slot is the name of the replication slot.
 	Slot string
 	// CreateSlot makes the slot if it does not exist and there is no checkpoint.
+	// Not with TransportFetch: cdc.create_slot(..., reader => ...) makes its slots.
 	CreateSlot bool
 	// Options for the plugin, for example "publication_names" or "streaming".
 	Options map[string]string
@@ -70,16 +83,38 @@ func (c Config) withDefaults() (Config, error) {
 	c.Limits = c.Limits.withDefaults()
 	c.FeedbackInterval = cmp.Or(c.FeedbackInterval, 10*time.Second)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
+	c.FetchWait = min(cmp.Or(c.FetchWait, 10*time.Second), c.FeedbackInterval, maxFetchWait)
+	c.FetchBytes = max(1, min(cmp.Or(c.FetchBytes, 16<<20), c.BufferBytes/2))
 	if c.Metrics == nil {
 		c.Metrics = noMetrics{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(discard{})
 	}
-	if c.Connector == nil {
+	if c.Connector != nil {
+		return c, nil
+	}
+	switch c.Transport {
+	case TransportReplication:
 		c.Connector = &connector{c}
+	case TransportFetch:
+		if c.CreateSlot {
+			return c, errors.New("cdc: Config.CreateSlot is not for TransportFetch: make the slot with cdc.create_slot(..., reader => ...)")
+		}
+		c.Connector = &fetchConnector{c}
+	default:
+		return c, fmt.Errorf("cdc: Config.Transport is unknown: %v", c.Transport)
 	}
 	return c, nil
+}
+
+// busyTimeout is how long Open waits for a slot that is in use: by a consumer that
+// has just ended, for example, or by the call of one that was killed.
+func (c *Config) busyTimeout() time.Duration {
+	if c.Transport == TransportFetch {
+		return 10*time.Second + c.FetchWait
+	}
+	return 10 * time.Second
 }
 
 type discard struct{}

@@ -16,16 +16,27 @@ type connector struct{ config Config }
 // connectReplication opens a connection in replication mode, which also takes
 // ordinary queries, as the simple protocol has them.
 func connectReplication(ctx context.Context, conninfo string) (*pgconn.PgConn, error) {
-	config, err := pgconn.ParseConfig(conninfo)
+	config, err := parseConninfo(conninfo)
 	if err != nil {
 		return nil, err
 	}
 	config.RuntimeParams["replication"] = "database"
+	return pgconn.ConnectConfig(ctx, config)
+}
+
+func parseConninfo(conninfo string) (*pgconn.Config, error) {
+	config, err := pgconn.ParseConfig(conninfo)
+	if err != nil {
+		return nil, err
+	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "cdc"
 	}
-	return pgconn.ConnectConfig(ctx, config)
+	return config, nil
 }
+
+// maxBody is the longest message of the server that can hold a batch.
+func maxBody(maxBatch int) int { return min(maxBatch, 1<<30-1) + 64 }
 
 // Connect implements Connector.
 func (c *connector) Connect(ctx context.Context) (Session, error) {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -29,10 +30,16 @@ func TestMain(m *testing.M) {
 // consume copies the table "source" to "copy", and notes every change in "effect",
 // in one transaction with the checkpoint.
 func consume(ctx context.Context, conninfo string) error {
-	stream, err := cdc.Open(ctx, cdc.Config{
+	config := cdc.Config{
 		Conn: conninfo, Slot: "crash", Options: map[string]string{"tables": "public.source", "streaming": "on"},
 		Store: &cdc.PostgresStore{Conn: conninfo, Slot: "crash"}, MaxBackoff: 200 * time.Millisecond,
-	})
+	}
+	if os.Getenv("CDC_TEST_TRANSPORT") == cdc.TransportFetch.String() {
+		config.Transport, config.Options = cdc.TransportFetch, nil
+		config.Conn = strings.Replace(conninfo, "user=postgres", "user=reader", 1)
+		config.FetchWait, config.FetchBytes = 300*time.Millisecond, 100_000
+	}
+	stream, err := cdc.Open(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -111,6 +118,13 @@ END $$`
 // moment; the copy equals the source, and every effect happened once. The number of
 // rounds is CDC_CRASH_ROUNDS, by default 6.
 func TestCrashes(t *testing.T) {
+	for _, transport := range []cdc.Transport{cdc.TransportReplication, cdc.TransportFetch} {
+		t.Run(transport.String(), func(t *testing.T) { crashes(t, transport) })
+	}
+}
+
+func crashes(t *testing.T, transport cdc.Transport) {
+	t.Setenv("CDC_TEST_TRANSPORT", transport.String())
 	c := newCluster(t)
 	conn := c.connect()
 	execAll := func(sql string) { t.Helper(); execute(t, conn, sql) }
@@ -119,7 +133,13 @@ func TestCrashes(t *testing.T) {
 		CREATE TABLE effect (position text PRIMARY KEY);
 		CREATE TABLE cdc_checkpoint (slot text PRIMARY KEY, system_identifier text NOT NULL, timeline int8 NOT NULL,
 			database text NOT NULL, position text NOT NULL, end_lsn pg_lsn NOT NULL, updated_at timestamptz NOT NULL DEFAULT now())`)
-	execAll(`SELECT pg_create_logical_replication_slot('crash', 'cdc'); SELECT pg_create_logical_replication_slot('count', 'cdc')`)
+	execAll(`CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA cdc TO reader; GRANT EXECUTE ON FUNCTION cdc.fetch TO reader; SELECT cdc.grant_read('source', 'reader')`)
+	if transport == cdc.TransportFetch {
+		execAll(`SELECT cdc.create_slot('crash', reader => 'reader')`)
+	} else {
+		execAll(`SELECT pg_create_logical_replication_slot('crash', 'cdc')`)
+	}
+	execAll(`SELECT pg_create_logical_replication_slot('count', 'cdc')`)
 	rounds := 6
 	if n, err := strconv.Atoi(os.Getenv("CDC_CRASH_ROUNDS")); err == nil {
 		rounds = n
@@ -141,7 +161,7 @@ func TestCrashes(t *testing.T) {
 		case 0:
 			restart()
 		case 1:
-			query(t, conn, "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active")
+			query(t, conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader' OR backend_type = 'walsender'")
 		case 2:
 			_ = conn.Close(context.Background())
 			c.crash()

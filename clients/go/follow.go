@@ -10,32 +10,21 @@ import (
 )
 
 // ErrLoadAgain: an initial load can not be joined with the stream, since a table
-// was altered between the slot's creation and the end of the load. Empty the state
-// and the progress, and load again.
+// was altered again and again while it was loaded. Empty the state and the
+// progress, and load again when that is over.
 var ErrLoadAgain = errors.New("begin the load anew")
 
 // follow takes a relation's rows from the schema that they have to that of an
 // event: columns that are gone, columns that are new, other types, another key.
 func (a *Applier) follow(ctx context.Context, relation string, table *Table) error {
-	known := a.tables[relation]
-	if known != nil && known.Fingerprint == table.Fingerprint {
+	known, err := a.known(ctx, relation)
+	if err != nil {
+		return err
+	}
+	if known != nil && a.tables[relation] == known && known.Fingerprint == table.Fingerprint {
 		return nil
 	}
-	if known == nil {
-		stored, err := a.state.Schema(ctx, relation)
-		if err != nil {
-			return err
-		}
-		if stored != nil {
-			if known, err = ParseTable(bytes.Clone(stored), Limits{}); err != nil {
-				return err
-			}
-		}
-	}
 	if known != nil && known.Fingerprint != table.Fingerprint {
-		if a.load != nil && a.load.progress.relation(relation) != nil {
-			return fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
-		}
 		if err := a.convert(ctx, relation, known, table); err != nil {
 			return err
 		}
@@ -45,6 +34,18 @@ func (a *Applier) follow(ctx context.Context, relation string, table *Table) err
 	}
 	a.tables[relation] = table
 	return nil
+}
+
+// known gives the schema that a relation's rows have, nil if there are none yet.
+func (a *Applier) known(ctx context.Context, relation string) (*Table, error) {
+	if table := a.tables[relation]; table != nil {
+		return table, nil
+	}
+	stored, err := a.state.Schema(ctx, relation)
+	if err != nil || len(stored) == 0 {
+		return nil, err
+	}
+	return ParseTable(bytes.Clone(stored), Limits{})
 }
 
 // convert rewrites a relation's rows if the change of schema makes it necessary.

@@ -85,14 +85,21 @@ func appendJSONFloat(dst []byte, v float64, bits int) []byte {
 }
 
 func jsonNumeric(dst []byte, v *RawValue) ([]byte, error) {
-	switch string(v.Bytes) {
-	case "NaN", "Infinity", "-Infinity":
+	if isNonFinite(v.Bytes) {
 		return appendJSONString(dst, v.Bytes), nil
 	}
 	if !isDecimal(v.Bytes) {
 		return dst, damaged("text of a numeric is not a number")
 	}
 	return append(dst, v.Bytes...), nil
+}
+
+func isNonFinite(numeric []byte) bool {
+	switch string(numeric) {
+	case "NaN", "Infinity", "-Infinity":
+		return true
+	}
+	return false
 }
 
 func jsonText(dst []byte, v *RawValue) ([]byte, error) {

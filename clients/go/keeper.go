@@ -20,7 +20,6 @@ type keeper struct {
 	session  Session
 	interval time.Duration
 	walEnd   LSN
-	commit   time.Time // of the last acknowledged transaction
 
 	wake chan struct{} // report now
 	poke chan struct{} // store now
@@ -114,12 +113,6 @@ func (k *keeper) now() {
 	}
 }
 
-func (k *keeper) note(commit time.Time) {
-	k.mu.Lock()
-	k.commit = commit
-	k.mu.Unlock()
-}
-
 func (k *keeper) checkpoint() *Checkpoint {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -157,13 +150,9 @@ func (k *keeper) report(ping bool) {
 	if k.walEnd > flushed {
 		lag = float64(k.walEnd - flushed)
 	}
-	seconds := float64(0)
-	if received > flushed && !k.commit.IsZero() {
-		seconds = max(0, time.Since(k.commit).Seconds())
-	}
 	k.mu.Unlock()
 	k.config.Metrics.Set(LagBytes, lag)
-	k.config.Metrics.Set(LagSeconds, seconds)
+	k.config.Metrics.Set(LagSeconds, k.acks.lag().Seconds())
 	if session == nil || flushed == 0 {
 		return
 	}

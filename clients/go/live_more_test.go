@@ -39,7 +39,8 @@ func TestLiveFailure(t *testing.T) {
 	}
 }
 
-// A slot's exported snapshot sees what is before its consistent point.
+// A slot's exported snapshot sees what is before its consistent point, from any
+// connection and as long as it is open, and the stream has the rest.
 func TestLiveCreateSlot(t *testing.T) {
 	d := live(t)
 	d.exec("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
@@ -54,6 +55,19 @@ func TestLiveCreateSlot(t *testing.T) {
 	}
 	d.exec("COMMIT")
 	slot.Close()
+	if _, err := d.conn.Exec(context.Background(), "BEGIN ISOLATION LEVEL REPEATABLE READ; SET TRANSACTION SNAPSHOT '"+slot.Snapshot+"'").ReadAll(); err == nil {
+		t.Error("the snapshot is still there")
+	}
+	d.exec("ROLLBACK")
+	config := d.config(t)
+	config.CreateSlot = false
+	stream := d.open(config)
+	if got := lines(t, receive(t, stream)); len(got) != 1 || !strings.Contains(got[0], `"key":{"id":2}`) {
+		t.Error(got)
+	}
+	if err := stream.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if d.confirmed() != slot.ConsistentPoint || d.value("SELECT two_phase FROM pg_replication_slots WHERE slot_name = '"+d.slot()+"'") != "t" {
 		t.Error(slot.ConsistentPoint, d.confirmed())
 	}

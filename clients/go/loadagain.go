@@ -3,27 +3,89 @@ package cdc
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 )
 
-// again reads the row with a key, nil if there is none. The row remembers the
-// snapshot.
-func (l *Loader) again(ctx context.Context, table *Table, key Row) (found Row, err error) {
+// errAltered: a table does not have the schema any more that it was read under.
+var errAltered = errors.New("the table was altered")
+
+// maxRestarts is how often the load of a table begins anew, or a chunk is tried.
+const maxRestarts = 5
+
+// reload reads a table anew, after a transaction whose xid is given.
+func (l *Loader) reload(ctx context.Context, a *Applier, relation string, xid uint32) error {
+	t := l.progress.relation(relation)
+	if err := l.visible(ctx, xid); err != nil {
+		return err
+	}
+	if len(t.Chunks) > 0 { // else it is begun anew already
+		if err := l.restart(t); err != nil {
+			return err
+		}
+	}
+	return l.table(ctx, a, t)
+}
+
+// restart notes that nothing of a table has been read. The state is emptied later: if
+// that does not happen, it is so when the load goes on.
+func (l *Loader) restart(t *TableProgress) error {
+	if t.Restarts >= maxRestarts {
+		return fmt.Errorf("altered %d times while it was loaded: %w", t.Restarts+1, ErrLoadAgain)
+	}
+	t.Restarts++
+	t.Chunks, t.KeyColumns, t.Whole, t.Places = nil, nil, -1, nil
+	return l.Progress.Save(l.progress)
+}
+
+// visible waits until snapshots see a transaction that has committed: the stream may
+// tell of it a little sooner.
+func (l *Loader) visible(ctx context.Context, xid uint32) error {
+	for {
+		rows, err := l.query(ctx, "SELECT pg_catalog.pg_current_snapshot()")
+		if err != nil {
+			return err
+		}
+		s, err := parseSnapshot(string(rows[0][0]))
+		if err != nil || s.Sees(xid) {
+			return err
+		}
+		timer := time.NewTimer(10 * time.Millisecond)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// again reads the row with a key, nil if there is none, after a transaction whose xid
+// is given. The row remembers the snapshot.
+func (l *Loader) again(ctx context.Context, table *Table, key Row, xid uint32) (found Row, err error) {
 	t := l.progress.relation(table.String())
 	if t == nil {
 		return nil, fmt.Errorf("%v was not loaded", table)
 	}
+	known := table.Fingerprint
 	literal, err := keyLiteral(table, t.KeyColumns, key)
 	if err != nil {
 		return nil, err
 	}
-	err = l.read(ctx, t.Name, &literal, &literal, func(b *Batch, place int) error {
+	if err := l.visible(ctx, xid); err != nil {
+		return nil, err
+	}
+	err = l.read(ctx, t, &literal, &literal, func(b *Batch, place int) error {
 		c := b.Events()
 		for c.Next() {
 			e := c.Event()
 			if e.Failed() {
 				return damaged("the row can not be encoded")
+			}
+			if table := e.Table(); table == nil || table.Fingerprint != known {
+				return l.alteredSince(t)
 			}
 			row, err := Sorted(append(append(Row{}, e.Key...), e.New...))
 			if err != nil {
@@ -36,10 +98,19 @@ func (l *Loader) again(ctx context.Context, table *Table, key Row) (found Row, e
 	return found, err
 }
 
+// alteredSince begins anew, and is errAltered if there is no error.
+func (l *Loader) alteredSince(t *TableProgress) error {
+	if err := l.restart(t); err != nil {
+		return err
+	}
+	return errAltered
+}
+
 func (p *LoadProgress) relation(name string) *TableProgress {
 	for i := range p.Tables {
-		if p.Tables[i].Relation == name {
-			return &p.Tables[i]
+		t := &p.Tables[i]
+		if t.Relation == name || t.Relation == "" && t.Catalog == name {
+			return t
 		}
 	}
 	return nil

@@ -19,6 +19,8 @@ import (
 //	err := loader.Run(ctx, applier)	// at every start, also when all is loaded
 //	... then Stream.Next and Applier.Apply, as ever
 //
+// A table that is altered meanwhile is read anew, five times at most.
+//
 // A row that moves from one key to another while tables are read may have to be
 // read again; that is done while its UPDATE is applied, by a query of its own.
 type Loader struct {
@@ -58,7 +60,9 @@ func (l *Loader) Run(ctx context.Context, a *Applier) (err error) {
 	if l.progress.Slot != l.Slot {
 		return refused("the progress of the load is of the slot %q, not %q", l.progress.Slot, l.Slot)
 	}
-	a.load = &loading{progress: l.progress, again: l.again}
+	a.load = &loading{progress: l.progress, again: l.again, reload: func(ctx context.Context, relation string, xid uint32) error {
+		return l.reload(ctx, a, relation, xid)
+	}}
 	for i := range l.progress.Tables {
 		if err := l.table(ctx, a, &l.progress.Tables[i]); err != nil {
 			return fmt.Errorf("cdc: loading %s: %w", l.progress.Tables[i].Name, err)
@@ -116,21 +120,69 @@ func (l *Loader) query(ctx context.Context, sql string) ([][][]byte, error) {
 	return results[len(results)-1].Rows, nil
 }
 
+// table reads what has not been read of one; from its beginning, if it is altered
+// meanwhile.
 func (l *Loader) table(ctx context.Context, a *Applier, t *TableProgress) error {
+	for {
+		err := l.chunks(ctx, a, t)
+		if !errors.Is(err, errAltered) {
+			return err
+		}
+		if err := l.restart(t); err != nil {
+			return err
+		}
+	}
+}
+
+func (l *Loader) chunks(ctx context.Context, a *Applier, t *TableProgress) error {
+	if !t.anyDone() && t.Relation != "" { // of an attempt before
+		if err := l.empty(ctx, a, t.Relation); err != nil {
+			return err
+		}
+		t.Relation = "" // it may have another name now
+	}
 	if len(t.Chunks) == 0 {
 		if err := l.divide(ctx, t); err != nil {
 			return err
 		}
 	}
 	for i := range t.Chunks {
-		if t.Chunks[i].Done {
-			continue
-		}
-		if err := l.chunk(ctx, a, t, &t.Chunks[i]); err != nil {
-			return err
+		for attempt := 1; !t.Chunks[i].Done; attempt++ {
+			err := l.chunk(ctx, a, t, &t.Chunks[i])
+			if err != nil && !(isRewritten(err) && attempt < maxRestarts) {
+				return err
+			}
 		}
 	}
 	return nil
+}
+
+// isRewritten tells whether a table was truncated or rewritten while a snapshot of it
+// was about to be read.
+func isRewritten(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "55000"
+}
+
+// empty drops all rows of a relation, and the schema that they had.
+func (l *Loader) empty(ctx context.Context, a *Applier, relation string) error {
+	if err := a.state.Truncate(ctx, relation); err != nil {
+		return err
+	}
+	if err := a.state.SetSchema(ctx, relation, nil); err != nil {
+		return err
+	}
+	delete(a.tables, relation)
+	return l.commit(ctx, a)
+}
+
+// commit makes durable what was read. The position stays.
+func (l *Loader) commit(ctx context.Context, a *Applier) error {
+	applied, err := a.state.Applied(ctx)
+	if err != nil {
+		return err
+	}
+	return a.state.Commit(ctx, applied)
 }
 
 // divide finds the ranges. A table without a key is read in one, since its rows can
@@ -154,6 +206,13 @@ func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
 	if len(t.Chunks) == 0 {
 		t.Chunks = []Chunk{{}}
 	}
+	if rows, err = l.query(ctx, "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "+
+		"WHERE c.oid = "+quoteLiteral(t.Name)+"::regclass"); err != nil {
+		return err
+	}
+	for _, row := range rows {
+		t.Catalog = (&Table{Schema: string(row[0]), Name: string(row[1])}).String()
+	}
 	return l.Progress.Save(l.progress)
 }
 
@@ -168,7 +227,7 @@ func text(v []byte) *string {
 // chunk reads a range in a transaction of its own.
 func (l *Loader) chunk(ctx context.Context, a *Applier, t *TableProgress, c *Chunk) error {
 	started := false
-	err := l.read(ctx, t.Name, c.FromKey, c.ToKey, func(b *Batch, place int) error {
+	err := l.read(ctx, t, c.FromKey, c.ToKey, func(b *Batch, place int) error {
 		if !started && len(t.KeyColumns) == 0 && t.Relation != "" {
 			if err := a.state.Truncate(ctx, t.Relation); err != nil { // of an attempt before
 				return err
@@ -180,11 +239,7 @@ func (l *Loader) chunk(ctx context.Context, a *Applier, t *TableProgress, c *Chu
 	if err != nil {
 		return err
 	}
-	applied, err := a.state.Applied(ctx)
-	if err == nil {
-		err = a.state.Commit(ctx, applied)
-	}
-	if err != nil {
+	if err := l.commit(ctx, a); err != nil {
 		return err
 	}
 	c.Done = true
@@ -208,6 +263,13 @@ func (l *Loader) rows(ctx context.Context, a *Applier, t *TableProgress, b *Batc
 			return damaged("a snapshot with other than rows")
 		}
 		relation := table.String()
+		known, err := a.known(ctx, relation)
+		if err != nil {
+			return err
+		}
+		if known != nil && known.Fingerprint != table.Fingerprint || t.Relation != "" && t.Relation != relation {
+			return errAltered
+		}
 		if err := l.note(t, table, relation, place); err != nil {
 			return err
 		}
@@ -247,7 +309,7 @@ func (l *Loader) note(t *TableProgress, table *Table, relation string, place int
 
 // read reads a range under a snapshot that is in the progress before use gets any
 // row of it.
-func (l *Loader) read(ctx context.Context, name string, from, to *string, use func(*Batch, int) error) (err error) {
+func (l *Loader) read(ctx context.Context, t *TableProgress, from, to *string, use func(*Batch, int) error) (err error) {
 	conn, err := l.connect(ctx)
 	if err != nil {
 		return err
@@ -272,6 +334,7 @@ func (l *Loader) read(ctx context.Context, name string, from, to *string, use fu
 		if place < 0 {
 			l.progress.Snapshots = append(l.progress.Snapshots, *b.Snapshot)
 			place = len(l.progress.Snapshots) - 1
+			t.Places = append(t.Places, place)
 			if err := l.passed(ctx); err != nil {
 				return err
 			}
@@ -280,7 +343,7 @@ func (l *Loader) read(ctx context.Context, name string, from, to *string, use fu
 	}}
 	_, err = conn.CopyTo(ctx, copied, fmt.Sprintf(
 		"COPY (SELECT cdc.snapshot(%s::regclass, from_key => %s, to_key => %s, options => %s, slot_name => %s)) TO STDOUT (FORMAT binary)",
-		quoteLiteral(name), arrayOrNull(from), arrayOrNull(to), l.options(), quoteLiteral(l.Slot)))
+		quoteLiteral(t.Name), arrayOrNull(from), arrayOrNull(to), l.options(), quoteLiteral(l.Slot)))
 	if copied.err != nil {
 		return copied.err
 	}

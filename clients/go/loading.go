@@ -3,7 +3,9 @@ package cdc
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/pgcdc/cdc/clients/go/internal/wire"
 )
@@ -16,7 +18,93 @@ const loadField = 4000
 // loading is what an Applier knows of an initial load.
 type loading struct {
 	progress *LoadProgress
-	again    func(ctx context.Context, table *Table, key Row) (Row, error)
+	// Again reads a row as a transaction has left it, or later.
+	again func(ctx context.Context, table *Table, key Row, xid uint32) (Row, error)
+	// Reload reads a table anew, as a transaction has left it, or later.
+	reload  func(ctx context.Context, relation string, xid uint32) error
+	altered []string // relations to be read anew after this transaction
+
+	xid  uint32
+	seen map[*TableProgress]bool // of the transaction with this xid
+}
+
+// loadAltered reads tables anew that were altered after they were read: an event has
+// another schema than the rows, and it is not an old one.
+func (a *Applier) loadAltered(ctx context.Context, t *Txn) error {
+	if a.load == nil {
+		return nil
+	}
+	looked := map[Fingerprint]bool{}
+	for e, err := range t.Events() {
+		if err != nil {
+			return err
+		}
+		table := e.Table()
+		if table == nil || looked[table.Fingerprint] {
+			continue
+		}
+		looked[table.Fingerprint] = true
+		relation := table.String()
+		known, err := a.known(ctx, relation)
+		if err != nil {
+			return err
+		}
+		p := a.load.progress.relation(relation)
+		if p != nil && known != nil && known.Fingerprint != table.Fingerprint && !a.load.progress.seenByAll(p, a.xid) &&
+			!slices.Contains(a.load.altered, relation) {
+			a.load.altered = append(a.load.altered, relation)
+		}
+	}
+	return a.reload(ctx)
+}
+
+// reload reads tables anew of which that is known to be necessary, between
+// transactions.
+func (a *Applier) reload(ctx context.Context) error {
+	if a.load == nil {
+		return nil
+	}
+	for _, relation := range a.load.altered {
+		if err := a.load.reload(ctx, relation, a.xid); err != nil {
+			return fmt.Errorf("cdc: loading %s anew: %w", relation, err)
+		}
+		a.load.seen = nil
+	}
+	a.load.altered = nil
+	return nil
+}
+
+// superseded tells whether an event is of before everything that was read of its
+// table: then it changes nothing, and may be of a schema that the rows do not have.
+func (a *Applier) superseded(ctx context.Context, relation string, table *Table) (bool, error) {
+	if a.load == nil {
+		return false, nil
+	}
+	p := a.load.progress.relation(relation)
+	if p == nil {
+		return false, nil
+	}
+	if a.load.sees(p, a.xid) {
+		return true, nil
+	}
+	known, err := a.known(ctx, relation)
+	if err == nil && known != nil && known.Fingerprint != table.Fingerprint {
+		err = fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
+	}
+	return false, err
+}
+
+// sees is LoadProgress.seenByAll, asked once for a transaction and a table.
+func (l *loading) sees(p *TableProgress, xid uint32) bool {
+	if l.xid != xid || l.seen == nil {
+		l.xid, l.seen = xid, map[*TableProgress]bool{}
+	}
+	seen, asked := l.seen[p]
+	if !asked {
+		seen = l.progress.seenByAll(p, xid)
+		l.seen[p] = seen
+	}
+	return seen
 }
 
 // tag gives the place of the snapshot that a row was read under.
@@ -110,7 +198,14 @@ func (a *Applier) incomplete(ctx context.Context, relation string, table *Table,
 	if a.load.again == nil {
 		return a.lost(e, relation, "there is no such row")
 	}
-	row, err := a.load.again(ctx, table, key)
+	if slices.Contains(a.load.altered, relation) { // all of it is read when this is committed
+		return nil
+	}
+	row, err := a.load.again(ctx, table, key, a.xid)
+	if errors.Is(err, errAltered) {
+		a.load.altered = append(a.load.altered, relation)
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("cdc: reading a row of %s again: %w", relation, err)
 	}

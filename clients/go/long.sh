@@ -11,7 +11,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
 
-[ -n "${PGHOST-}" ] || { echo "PGHOST must name a server; see check.sh" >&2; exit 1; }
+[ -n "${PGHOST-}" ] || exec "$root/scripts/check" go-long
 
 . "$here/tap.sh"
 

@@ -11,10 +11,11 @@ type meter struct {
 	mu       sync.Mutex
 	counters map[string]uint64
 	highest  map[cdc.Gauge]float64
+	latest   map[cdc.Gauge]float64
 }
 
 func newMeter() *meter {
-	return &meter{counters: map[string]uint64{}, highest: map[cdc.Gauge]float64{}}
+	return &meter{counters: map[string]uint64{}, highest: map[cdc.Gauge]float64{}, latest: map[cdc.Gauge]float64{}}
 }
 
 func (m *meter) Add(c cdc.Counter, label string, n uint64) {
@@ -27,6 +28,7 @@ func (m *meter) Set(g cdc.Gauge, v float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.highest[g] = max(m.highest[g], v)
+	m.latest[g] = v
 }
 
 func (m *meter) count(c cdc.Counter, label string) uint64 {
@@ -39,4 +41,10 @@ func (m *meter) most(g cdc.Gauge) float64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.highest[g]
+}
+
+func (m *meter) now(g cdc.Gauge) float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.latest[g]
 }

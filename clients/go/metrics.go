@@ -33,8 +33,10 @@ type Gauge string
 
 // The gauges.
 const (
-	// LagSeconds is how long ago the last transaction that was acknowledged had
-	// committed; 0 when nothing is in flight.
+	// LagSeconds is the seconds between now and the commit time of the oldest
+	// transaction that was delivered but not acknowledged; 0 when everything received
+	// is acknowledged and a keepalive says that the server has nothing more. In
+	// between, and while there is no connection, that of the last one acknowledged.
 	LagSeconds Gauge = "cdc_lag_seconds"
 	// LagBytes is how much WAL lies between the server's position and the
 	// acknowledged one.

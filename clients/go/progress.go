@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 )
 
 // LoadProgress says how far an initial load has come. It is stored after every
@@ -24,14 +25,20 @@ type LoadProgress struct {
 type TableProgress struct {
 	// Name as it was given to Loader.
 	Name string `json:"name"`
-	// Relation is the name under which the stream has it.
+	// Relation is the name under which the stream has it, once there are rows, and
+	// Catalog the name that it has itself.
 	Relation string `json:"relation"`
+	Catalog  string `json:"catalog,omitempty"`
 	// KeyColumns in the order of the key; empty if the table has none.
 	KeyColumns []string `json:"key_columns"`
 	// Whole is the place of the one snapshot that the table was read under, -1 if
 	// every chunk has its own.
 	Whole  int     `json:"whole"`
 	Chunks []Chunk `json:"chunks"`
+	// Places of the snapshots that rows of the table in the state were read under.
+	Places []int `json:"places,omitempty"`
+	// Restarts is how often the table's load began anew since the table was altered.
+	Restarts int `json:"restarts,omitempty"`
 }
 
 // Chunk is a range that cdc.snapshot_chunks() gave.
@@ -49,6 +56,21 @@ func (p *LoadProgress) whole(relation string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// seenByAll tells whether all snapshots that a table was read under saw a transaction.
+func (p *LoadProgress) seenByAll(t *TableProgress, xid uint32) bool {
+	for _, place := range t.Places {
+		if place >= len(p.Snapshots) || !p.Snapshots[place].Sees(xid) {
+			return false
+		}
+	}
+	return len(t.Places) > 0
+}
+
+// anyDone tells whether a chunk is.
+func (t *TableProgress) anyDone() bool {
+	return slices.ContainsFunc(t.Chunks, func(c Chunk) bool { return c.Done })
 }
 
 // Done tells whether all is loaded.

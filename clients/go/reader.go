@@ -19,6 +19,8 @@ type reader struct {
 	// When the reader began to wait for the server, in Unix nanoseconds; 0 while
 	// it does something else.
 	waiting atomic.Int64
+	// How often in a row a connection was given up since nothing came on it.
+	silent atomic.Int32
 }
 
 func (r *reader) run(ctx context.Context, session Session) {
@@ -63,6 +65,9 @@ func (r *reader) connect(ctx context.Context) (Session, error) {
 	}
 	checkpoint := s.keeper.checkpoint()
 	_, _, checkpoint.EndLSN = s.acks.state()
+	if p, ok := session.(puller); ok {
+		p.limit(max(1, min(s.config.FetchBytes, s.buffer.free())))
+	}
 	if err = checkStart(ctx, session, checkpoint); err == nil {
 		err = session.Start(ctx, checkpoint.EndLSN)
 	}
@@ -85,22 +90,33 @@ func (r *reader) session(ctx context.Context, session Session) error {
 	s.acks.setInside(false)
 	s.keeper.attach(session)
 	defer s.keeper.detach()
+	defer s.acks.more()
 	defer r.watch(session)()
 	s.config.Logger.Info("connected", "slot", s.config.Slot, "server_position", session.Server().WALEnd)
 	s.keeper.report(false)
+	pull, _ := session.(puller)
 	for {
+		if pull != nil && pull.asks() {
+			n, err := s.buffer.room(ctx, s.config.FetchBytes, s.config.FeedbackInterval)
+			if err != nil {
+				return err
+			}
+			pull.limit(n)
+		}
 		r.waiting.Store(time.Now().UnixNano())
 		m, err := session.Receive()
 		r.waiting.Store(0)
 		if err != nil {
 			return err
 		}
+		r.silent.Store(0)
 		if m.Frame == nil {
 			s.acks.idle(m.WALEnd)
 			s.keeper.heard(m)
 			continue
 		}
 		s.keeper.heard(m)
+		s.acks.more()
 		if err := r.frame(ctx, m.Frame); err != nil {
 			return err
 		}
@@ -108,21 +124,28 @@ func (r *reader) session(ctx context.Context, session Session) error {
 }
 
 // watch closes a connection on which nothing comes although the server was asked,
-// until the function that it returns is called.
+// until the function that it returns is called. It is more patient every time, should
+// the server just be slow.
 func (r *reader) watch(session Session) (stop func()) {
 	limit := max(6*r.stream.keeper.due(), time.Minute)
+	if p, ok := session.(puller); ok {
+		limit = p.silence()
+	}
+	limit <<= min(r.silent.Load(), 8)
 	ticker := time.NewTicker(limit / 6)
 	done := make(chan struct{})
 	go func() {
+		defer ticker.Stop()
 		for {
 			select {
 			case <-done:
-				ticker.Stop()
 				return
 			case <-ticker.C:
 				since := r.waiting.Load()
 				if since != 0 && time.Since(time.Unix(0, since)) > limit {
+					r.silent.Add(1)
 					session.Close()
+					return
 				}
 			}
 		}
@@ -165,7 +188,7 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 				last.LSN = last.CommitLSN
 			}
 		}
-		d.receipt = s.acks.add(last, b.EndLSN)
+		d.receipt = s.acks.add(last, b.EndLSN, b.Transaction.CommitTime())
 	}
 	if b.HasTransaction {
 		// A transaction in progress has no commit yet, and comes again from its start.

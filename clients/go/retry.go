@@ -66,6 +66,7 @@ func isPermanent(err error) bool {
 	case "22", // an option, or on_error = stop
 		"28", // authentication
 		"42", // privileges, names
+		"54", // a batch that is too large
 		"58", // a library or WAL that is not there
 		"3D", // no such database
 		"0A": // not supported

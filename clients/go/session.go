@@ -57,8 +57,7 @@ func (s *pgSession) Start(ctx context.Context, from LSN) error {
 		return err
 	}
 	s.socket, s.frontend = hijacked.Conn, hijacked.Frontend
-	// The message's own header is not counted.
-	s.frontend.SetMaxBodyLen(min(s.maxFrame, 1<<30-1) + 64)
+	s.frontend.SetMaxBodyLen(maxBody(s.maxFrame))
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
 	s.frontend.SendQuery(&pgproto3.Query{String: startCommand(s.slot, from, s.options)})

@@ -1,6 +1,10 @@
 package cdc
 
 import (
+	"fmt"
+	"strconv"
+	"strings"
+
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pgcdc/cdc/clients/go/cdcv1"
@@ -64,6 +68,27 @@ func (s *Snapshot) Sees(xid uint32) bool {
 		}
 	}
 	return true
+}
+
+// parseSnapshot reads PostgreSQL's text: xmin:xmax:xip,xip.
+func parseSnapshot(text string) (s *Snapshot, err error) {
+	parts := strings.Split(text, ":")
+	if len(parts) != 3 {
+		return nil, fmt.Errorf("cdc: snapshot %q", text)
+	}
+	number := func(text string) (n uint64) {
+		if err == nil {
+			n, err = strconv.ParseUint(text, 10, 64)
+		}
+		return n
+	}
+	s = &Snapshot{XMin: number(parts[0]), XMax: number(parts[1])}
+	if parts[2] != "" {
+		for x := range strings.SplitSeq(parts[2], ",") {
+			s.XIP = append(s.XIP, number(x))
+		}
+	}
+	return s, err
 }
 
 // widen gives the 64-bit transaction id with these lower bits that is closest

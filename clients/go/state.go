@@ -23,7 +23,8 @@ type State interface {
 
 	// Schema gives what SetSchema was given last, nil if nothing.
 	Schema(ctx context.Context, relation string) ([]byte, error)
-	// SetSchema keeps the serialized Table that the relation's rows are of.
+	// SetSchema keeps the serialized Table that the relation's rows are of. An empty
+	// one means that there is none any more.
 	SetSchema(ctx context.Context, relation string, table []byte) error
 
 	// Applied gives the position that Commit was given last, zero if there is none.

@@ -33,7 +33,7 @@ type Stream struct {
 
 // Open connects to the slot and checks that going on from the checkpoint loses
 // nothing; if not, the error is a RefusedError. A slot that is in use is waited
-// for, 10 seconds at most; other errors of the first connection are returned.
+// for, 10 seconds at most (with TransportFetch, FetchWait more); other errors of the first connection are returned.
 // Later failures of the connection are met by connecting again, unless that can
 // not help. ctx is for opening alone.
 func Open(ctx context.Context, config Config) (*Stream, error) {
@@ -64,10 +64,6 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	return s, nil
 }
 
-// busyTimeout is how long Open waits for a slot that is in use: by a consumer that
-// has just ended, for example.
-const busyTimeout = 10 * time.Second
-
 // start connects, checks and starts, and gives the checkpoint to go on from. The
 // checkpoint is read when the slot's position is known, which is never ahead of it,
 // and again when the slot is ours: until then another consumer may move both.
@@ -89,7 +85,7 @@ func start(ctx context.Context, config *Config) (Session, *Checkpoint, error) {
 		}
 		session.Close()
 		moved := err == nil
-		if !moved && !isBusy(err) || time.Since(began) > busyTimeout || ctx.Err() != nil {
+		if !moved && !isBusy(err) || time.Since(began) > config.busyTimeout() || ctx.Err() != nil {
 			if moved {
 				err = refused("the checkpoint moves: another consumer has the same store")
 			}
@@ -226,7 +222,6 @@ func (s *Stream) wanted(t *Txn) bool {
 // before them. It is stored soon after, and then the server is told; see Flush.
 func (s *Stream) Ack(t *Txn) {
 	s.acks.ack(t.receipts...)
-	s.keeper.note(t.CommitTime())
 	t.Close()
 }
 

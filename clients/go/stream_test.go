@@ -346,3 +346,44 @@ func TestPreparedWaits(t *testing.T) {
 	stream.Ack(third)
 	eventually(t, "all acknowledged", func() bool { return flushed(source) >= third.EndLSN })
 }
+
+// Lag in seconds is the age of what waits longest, whatever was acknowledged after it;
+// a prepared transaction is not late.
+func TestLagSeconds(t *testing.T) {
+	source := cdctest.NewSource("s")
+	metrics := newMeter()
+	stream := opened(t, source, func(c *cdc.Config) { c.Metrics = metrics })
+	prepared := source.Transaction()
+	prepared.Transaction.Gid, prepared.Transaction.PrepareLsn, prepared.Transaction.CommitLsn = "g", prepared.Transaction.CommitLsn, 0
+	prepared.Outcome, prepared.Transaction.CommitTime = cdc.OutcomePrepared, time.Now().Add(-time.Hour).UnixMicro()
+	source.Add(prepared)
+	var txns []*cdc.Txn
+	for _, age := range []time.Duration{100 * time.Second, 50 * time.Second, 20 * time.Second} {
+		b := source.Transaction()
+		b.Transaction.CommitTime = time.Now().Add(-age).UnixMicro()
+		source.Add(b)
+		txn, _ := next(t, stream)
+		txns = append(txns, txn)
+	}
+	within := func(low, high float64) func() bool {
+		return func() bool { lag := metrics.now(cdc.LagSeconds); return lag >= low && lag <= high }
+	}
+	eventually(t, "the first one's age", within(100, 120))
+	stream.Ack(txns[1])
+	_, before := source.Status()
+	eventually(t, "reports", func() bool { _, n := source.Status(); return n > before+3 })
+	if !within(100, 120)() {
+		t.Error(metrics.now(cdc.LagSeconds))
+	}
+	stream.Ack(txns[0])
+	eventually(t, "the third one's age", within(20, 40))
+	stream.Ack(txns[2])
+	eventually(t, "none", within(0, 0))
+	b := source.Transaction()
+	b.Transaction.CommitTime = time.Now().Add(-30 * time.Second).UnixMicro()
+	source.Add(b)
+	eventually(t, "lag of what has just come", within(30, 50))
+	txn, _ := next(t, stream)
+	stream.Ack(txn)
+	eventually(t, "none", within(0, 0))
+}

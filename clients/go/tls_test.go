@@ -48,8 +48,8 @@ func certificate(t *testing.T, dir string) {
 	}
 }
 
-// TLS with verify-full and a SCRAM password, over TCP and by URL; what is not
-// verified is refused.
+// TLS with verify-full and a SCRAM password bound to it, over TCP and by URL; what is
+// not verified is refused.
 func TestTLS(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0") // finds a port that is free
 	if err != nil {
@@ -64,17 +64,17 @@ func TestTLS(t *testing.T) {
 	c.conn += fmt.Sprintf(" port=%d", port)
 	conn := c.connect()
 	defer conn.Close(context.Background())
-	execute(t, conn, "CREATE EXTENSION cdc; CREATE ROLE reader LOGIN REPLICATION PASSWORD 'pass''word'; CREATE TABLE t (id int PRIMARY KEY)")
+	execute(t, conn, "CREATE EXTENSION cdc; CREATE ROLE reader LOGIN REPLICATION PASSWORD 'pass''word'; CREATE ROLE plain LOGIN REPLICATION PASSWORD 'word'; CREATE TABLE t (id int PRIMARY KEY)")
 	execute(t, conn, "SELECT pg_create_logical_replication_slot('s', 'cdc')")
-	hba := "local all all trust\nhostssl all reader 127.0.0.1/32 scram-sha-256\n"
+	hba := "local all all trust\nhostssl all reader 127.0.0.1/32 scram-sha-256\nhostnossl all plain 127.0.0.1/32 scram-sha-256\n"
 	if err := os.WriteFile(c.dir+"/data/pg_hba.conf", []byte(hba), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	execute(t, conn, "SELECT pg_reload_conf(); GRANT USAGE ON SCHEMA cdc TO reader")
+	execute(t, conn, "SELECT pg_reload_conf(); GRANT USAGE ON SCHEMA cdc TO reader, plain; GRANT SELECT ON t TO reader")
 	url := func(user, host, root, mode string) string {
 		return fmt.Sprintf("postgres://%s@%s:%d/postgres?sslmode=%s&sslrootcert=%s", user, host, port, mode, root)
 	}
-	good := url("reader:pass'word", "localhost", certs+"/server.crt", "verify-full")
+	good := url("reader:pass'word", "localhost", certs+"/server.crt", "verify-full") + "&channel_binding=require"
 	open := func(conninfo string) (*cdc.Stream, error) {
 		return cdc.Open(timeout(t, 10*time.Second), cdc.Config{Conn: conninfo, Slot: "s",
 			Store: cdc.FileStore(filepath.Join(t.TempDir(), "checkpoint"))})
@@ -88,6 +88,11 @@ func TestTLS(t *testing.T) {
 	if err := stream.Close(); err != nil {
 		t.Error(err)
 	}
+	if stream, err = open(url("plain:word", "localhost", "", "disable")); err != nil { // the password is right
+		t.Fatal(err)
+	} else if err := stream.Close(); err != nil {
+		t.Error(err)
+	}
 	other := t.TempDir()
 	certificate(t, other)
 	for what, conninfo := range map[string]string{
@@ -95,6 +100,7 @@ func TestTLS(t *testing.T) {
 		"unknown authority":   url("reader:pass'word", "localhost", other+"/server.crt", "verify-full"),
 		"name of another one": url("reader:pass'word", "127.0.0.1", certs+"/server.crt", "verify-full"),
 		"no TLS":              url("reader:pass'word", "localhost", certs+"/server.crt", "disable"),
+		"no channel to bind":  url("plain:word", "localhost", "", "disable") + "&channel_binding=require",
 	} {
 		if stream, err := open(conninfo); err == nil {
 			stream.Close()

@@ -111,9 +111,9 @@ func (c *Column) Value(v RawValue) (any, error) {
 	var out any
 	var err error
 	if c.Type == TypeArray {
-		out, err = arrayValue(c.Element, &v)
+		out, err = arrayValue(c.Element, v)
 	} else {
-		out, err = scalar(c.Type, &v)
+		out, err = scalar(c.Type, v)
 	}
 	if err != nil {
 		return nil, c.wrong(err)
@@ -123,30 +123,31 @@ func (c *Column) Value(v RawValue) (any, error) {
 
 func (c *Column) wrong(err error) error { return fmt.Errorf("column %q: %w", c.Name, err) }
 
-// How values of each type become Go's; the wire types are those of jsonRenderers.
-var scalars = [...]func(v *RawValue) (any, error){
-	TypeBool:        func(v *RawValue) (any, error) { return v.Bits != 0, nil },
+// How values of each type become Go's; the wire types are those of jsonRenderers. By
+// value: behind a pointer, each would be an allocation.
+var scalars = [...]func(v RawValue) (any, error){
+	TypeBool:        func(v RawValue) (any, error) { return v.Bits != 0, nil },
 	TypeInt32:       int32Value,
-	TypeInt64:       func(v *RawValue) (any, error) { return wire.Unzigzag(v.Bits), nil },
-	TypeUint32:      func(v *RawValue) (any, error) { return uint32(v.Bits), nil },
-	TypeFloat:       func(v *RawValue) (any, error) { return math.Float32frombits(uint32(v.Bits)), nil },
-	TypeDouble:      func(v *RawValue) (any, error) { return math.Float64frombits(v.Bits), nil },
+	TypeInt64:       func(v RawValue) (any, error) { return wire.Unzigzag(v.Bits), nil },
+	TypeUint32:      func(v RawValue) (any, error) { return uint32(v.Bits), nil },
+	TypeFloat:       func(v RawValue) (any, error) { return math.Float32frombits(uint32(v.Bits)), nil },
+	TypeDouble:      func(v RawValue) (any, error) { return math.Float64frombits(v.Bits), nil },
 	TypeNumeric:     numericValue,
 	TypeText:        textValue,
 	TypeJSON:        jsonRawValue,
-	TypeBytes:       func(v *RawValue) (any, error) { return append([]byte{}, v.Bytes...), nil },
+	TypeBytes:       func(v RawValue) (any, error) { return append([]byte{}, v.Bytes...), nil },
 	TypeUUID:        uuidValue,
-	TypeTimestamp:   func(v *RawValue) (any, error) { return Timestamp(v.Bits), nil },
-	TypeTimestampTZ: func(v *RawValue) (any, error) { return Timestamp(v.Bits), nil },
+	TypeTimestamp:   func(v RawValue) (any, error) { return Timestamp(v.Bits), nil },
+	TypeTimestampTZ: func(v RawValue) (any, error) { return Timestamp(v.Bits), nil },
 	TypeDate:        dateValue,
 	TypeTime:        timeValue,
 	TypeTimeTZ:      timeTZValue,
-	TypeInterval:    func(v *RawValue) (any, error) { return parseInterval(v.Bytes) },
+	TypeInterval:    func(v RawValue) (any, error) { return parseInterval(v.Bytes) },
 	TypeArray:       nil,
 	TypeOther:       textValue,
 }
 
-func scalar(t Type, v *RawValue) (any, error) {
+func scalar(t Type, v RawValue) (any, error) {
 	if t < 0 || int(t) >= len(scalars) || scalars[t] == nil {
 		return nil, damaged("column has a type that this version does not know")
 	}
@@ -156,7 +157,7 @@ func scalar(t Type, v *RawValue) (any, error) {
 	return scalars[t](v)
 }
 
-func int32Value(v *RawValue) (any, error) {
+func int32Value(v RawValue) (any, error) {
 	n := wire.Unzigzag(v.Bits)
 	if n != int64(int32(n)) {
 		return nil, damaged("integer out of range")
@@ -164,7 +165,7 @@ func int32Value(v *RawValue) (any, error) {
 	return int32(n), nil
 }
 
-func dateValue(v *RawValue) (any, error) {
+func dateValue(v RawValue) (any, error) {
 	n, err := int32Value(v)
 	if err != nil {
 		return nil, err
@@ -172,47 +173,47 @@ func dateValue(v *RawValue) (any, error) {
 	return Date(n.(int32)), nil
 }
 
-func numericValue(v *RawValue) (any, error) {
-	if _, err := jsonNumeric(nil, v); err != nil {
-		return nil, err
+func numericValue(v RawValue) (any, error) {
+	if !isDecimal(v.Bytes) && !isNonFinite(v.Bytes) {
+		return nil, damaged("text of a numeric is not a number")
 	}
 	return Numeric(v.Bytes), nil
 }
 
-func textValue(v *RawValue) (any, error) {
+func textValue(v RawValue) (any, error) {
 	if !validText(v.Bytes) {
 		return nil, damaged("text is not valid UTF-8")
 	}
 	return string(v.Bytes), nil
 }
 
-func jsonRawValue(v *RawValue) (any, error) {
+func jsonRawValue(v RawValue) (any, error) {
 	if !json.Valid(v.Bytes) {
 		return nil, damaged("text of a json value is not JSON")
 	}
 	return append(json.RawMessage{}, v.Bytes...), nil
 }
 
-func uuidValue(v *RawValue) (any, error) {
+func uuidValue(v RawValue) (any, error) {
 	if len(v.Bytes) != 16 {
 		return nil, damaged("uuid is not 16 bytes long")
 	}
 	return UUID(v.Bytes), nil
 }
 
-func timeValue(v *RawValue) (any, error) {
+func timeValue(v RawValue) (any, error) {
 	if v.Bits > usPerDay {
 		return nil, damaged("time of day out of range")
 	}
 	return TimeOfDay(v.Bits), nil
 }
 
-func timeTZValue(v *RawValue) (any, error) {
+func timeTZValue(v RawValue) (any, error) {
 	us, east, err := timeTZParts(v.Bytes)
 	return TimeTZ{TimeOfDay(us), int(east)}, err
 }
 
-func arrayValue(element Type, v *RawValue) (any, error) {
+func arrayValue(element Type, v RawValue) (any, error) {
 	if v.wire != wire.Len {
 		return nil, damaged("field of a row does not have its column's wire type")
 	}
@@ -229,7 +230,7 @@ func arrayValue(element Type, v *RawValue) (any, error) {
 	for c.next() {
 		var value any
 		if !view.isNull(len(a.Elements)) {
-			if value, err = scalar(textInArrays(element), &c.value); err != nil {
+			if value, err = scalar(textInArrays(element), c.value); err != nil {
 				return nil, err
 			}
 		}

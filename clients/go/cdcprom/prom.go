@@ -36,7 +36,7 @@ var gauges = []struct {
 	name cdc.Gauge
 	help string
 }{
-	{cdc.LagSeconds, "Age of the last acknowledged transaction, 0 when nothing is in flight."},
+	{cdc.LagSeconds, "Seconds since the oldest transaction that was delivered but not acknowledged committed; 0 when there is nothing more."},
 	{cdc.LagBytes, "WAL between the server's position and the acknowledged one."},
 	{cdc.RetainedWALBytes, "WAL that the slot makes the server keep."},
 	{cdc.BufferedBytes, "Bytes that are read ahead of the consumer."},

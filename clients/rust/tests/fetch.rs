@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use live::{available, lines, next, Database};
 use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::{
-    Checkpoint, CheckpointStore, Connection, Error, Limits, Lsn, Redaction, Refusal, Transport,
+    Checkpoint, CheckpointStore, ConnectConfig, Connection, Error, Limits, Lsn, Redaction, Refusal,
+    Transport,
 };
 
 /// A table, and a slot of the database's name that is bound to its reader.
@@ -252,6 +253,70 @@ async fn reconnects_without_repeating() {
     let saved = db.checkpoint().load().await.unwrap().unwrap();
     assert!(saved.end_lsn >= held[9].batch().unwrap().end_lsn);
     assert_eq!(db.confirmed().await, saved.end_lsn);
+    db.drop().await;
+}
+
+/// What stands between a client and its server, and may forget the connections that
+/// there are: they stay open, and nothing comes any more.
+struct Between {
+    config: ConnectConfig,
+    forget: tokio::sync::watch::Sender<()>,
+}
+
+impl Between {
+    fn new(db: &Database, mut config: ConnectConfig) -> Self {
+        let host = config.hosts[0].clone();
+        let socket = |directory: &str| format!("{directory}/.s.PGSQL.{}", host.port);
+        let directory = db.dir.to_str().unwrap().to_owned();
+        let listener = tokio::net::UnixListener::bind(socket(&directory)).unwrap();
+        let server = socket(&host.name);
+        config.hosts[0].name = directory;
+        let (forget, forgotten) = tokio::sync::watch::channel(());
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut server = tokio::net::UnixStream::connect(&server).await.unwrap();
+                let mut forgotten = forgotten.clone();
+                forgotten.mark_unchanged();
+                kept.push(tokio::spawn(async move {
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+                        _ = forgotten.changed() => (),
+                    }
+                    std::future::pending::<()>().await;
+                }));
+            }
+        });
+        Between { config, forget }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_gone_without_a_word_is_noticed() {
+    if !available() {
+        return;
+    }
+    let mut db = orders("f_gone").await;
+    let between = Between::new(&db, db.reader().connect);
+    let counts = Arc::new(Counts::default());
+    let mut config = db.reader().metrics(counts.clone());
+    config.connect = between.config.clone();
+    config.fetch_wait = Duration::from_millis(300);
+    config.fetch_silence = Duration::from_millis(700);
+    // what else the client is busy with does not count
+    config.feedback_interval = Duration::from_millis(300);
+    let mut stream = config.start().await.unwrap();
+    for i in 0..2 {
+        db.run(&format!("INSERT INTO orders VALUES ({i})")).await;
+        let delivery = next(&mut stream).await.unwrap();
+        assert!(lines(&delivery)[0].contains(&format!("\"id\":{i}}}")));
+        stream.ack(&delivery);
+        sleep(2000).await;
+        assert_eq!(counts.reconnects.load(Ordering::Relaxed), i, "it answers in time");
+        between.forget.send(()).unwrap();
+        eventually!(counts.reconnects.load(Ordering::Relaxed) == i + 1);
+    }
+    stream.close().await;
     db.drop().await;
 }
 

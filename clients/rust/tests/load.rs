@@ -75,7 +75,6 @@ async fn load_and_stream_join() {
     let mut db = Database::without_slot("load").await;
     db.run(SCHEMA).await;
     let mut workload = Workload::new(seed, &db.name);
-    workload.alters = false;
     for _ in 0..60 {
         workload.transaction(&mut db.sql, false).await;
     }
@@ -168,6 +167,131 @@ async fn altered_tables_are_loaded_anew() {
     let rows = compare(&mut joiner.into_applier());
     println!("{rows} rows equal");
     assert!(rows > 450, "{rows}");
+    db.drop().await;
+}
+
+/// A key of other columns: what is left of the ranges can not be read any more.
+#[tokio::test]
+async fn a_table_with_another_key_is_loaded_anew() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("rekeyed").await;
+    db.run(
+        "CREATE TABLE plain (id int PRIMARY KEY, v int, w uuid NOT NULL DEFAULT gen_random_uuid()); \
+         INSERT INTO plain SELECT i, 0 FROM generate_series(1, 200) i",
+    )
+    .await;
+    let name = db.name.clone();
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
+    let mut sql = db.another().await;
+    let mut load = InitialLoad::plan(&mut sql, "plain", 50, &[]).await.unwrap();
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    let key = "ALTER TABLE plain DROP CONSTRAINT plain_pkey";
+    let ddl = [format!("{key}, ADD PRIMARY KEY (w, id)"), key.to_owned()];
+    let mut steps = 0;
+    while load.read_next(&mut sql, &mut joiner).await.unwrap() {
+        db.run("UPDATE plain SET v = v + 1 WHERE id % 7 = 0").await;
+        if steps % 2 == 0 && steps / 2 < ddl.len() {
+            db.run(&ddl[steps / 2]).await;
+            db.run("ALTER TABLE plain REPLICA IDENTITY FULL").await;
+        }
+        steps += 1;
+        load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+        let state = joiner.into_applier().into_state();
+        joiner = Joiner::resume(Applier::new(state), &load);
+    }
+    assert!(load.is_done() && steps > load.chunks().0 + 2, "{steps} {load:?}");
+    db.run("UPDATE plain SET v = v + 1 WHERE id % 9 = 0").await;
+    db.run("CREATE TABLE copy_plain AS SELECT * FROM plain").await;
+    db.run("SELECT pg_logical_emit_message(true, 'end', '')").await;
+    let mut stream = db.config().option("messages", "*").start().await.unwrap();
+    follow(&mut stream, &mut sql, &mut [load], &mut joiner).await;
+    assert_eq!(compare(&mut joiner.into_applier()), 200);
+    stream.close().await;
+    db.drop().await;
+}
+
+/// A row that must be read again, of a table that was altered since; and nobody who
+/// reads it.
+#[tokio::test]
+async fn altered_before_a_row_is_read_again() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("altered_row").await;
+    db.run("CREATE TABLE plain (id int PRIMARY KEY, big text)").await;
+    db.run("ALTER TABLE plain ALTER big SET STORAGE EXTERNAL").await;
+    db.run("INSERT INTO plain SELECT i, repeat(i::text, 5000) FROM generate_series(1, 100) i")
+        .await;
+    let name = db.name.clone();
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
+    let mut sql = db.another().await;
+    let mut load = InitialLoad::plan(&mut sql, "plain", 50, &[]).await.unwrap();
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    assert!(load.read_next(&mut sql, &mut joiner).await.unwrap());
+    // from what was not read to what was: without its large value
+    db.run("UPDATE plain SET id = -id WHERE id = 100").await;
+    while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
+    let kept = load.to_bytes();
+    let state = joiner.applier().state().clone();
+    db.run("ALTER TABLE plain ADD later text DEFAULT 'later'").await;
+    db.run("INSERT INTO plain VALUES (101)").await;
+    db.run("UPDATE plain SET id = id WHERE id = 1").await;
+    db.run("CREATE TABLE copy_plain AS SELECT * FROM plain").await;
+    db.run("SELECT pg_logical_emit_message(true, 'end', '')").await;
+    let config = db.config().option("messages", "*");
+    let mut stream = config.clone().start().await.unwrap();
+    let delivery = next(&mut stream).await.unwrap();
+    joiner.apply_batch(&delivery.batch().unwrap(), delivery.schemas()).unwrap();
+    let rereads = joiner.take_rereads();
+    assert_eq!(rereads.len(), 1);
+    load.reread(&mut sql, &mut joiner, &rereads[0]).await.unwrap();
+    assert_eq!(joiner.reloads().len(), 1, "the row, and so the table");
+    // who does not look is told
+    let error = loop {
+        let delivery = next(&mut stream).await.unwrap();
+        let applied = joiner.apply_batch(&delivery.batch().unwrap(), delivery.schemas());
+        if let Err(error) = applied {
+            break error;
+        }
+    };
+    assert!(error.to_string().contains("must be read anew"), "{error}");
+    stream.close().await;
+    // and who does has all of it
+    let mut joiner = Joiner::resume(Applier::new(state), &load);
+    let mut stream = config.start().await.unwrap();
+    let mut loads = [InitialLoad::from_bytes(&kept).unwrap()];
+    follow(&mut stream, &mut sql, &mut loads, &mut joiner).await;
+    assert_eq!(compare(&mut joiner.into_applier()), 101);
+    stream.close().await;
+    db.drop().await;
+}
+
+/// A snapshot sees what is not written yet.
+#[tokio::test]
+async fn the_end_is_behind_asynchronous_commits() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::new("asynchronous").await;
+    db.run("CREATE TABLE plain (id int PRIMARY KEY)").await;
+    db.run("SET synchronous_commit = off").await;
+    let mut sql = db.another().await;
+    let mut stream = db.config().start().await.unwrap();
+    for i in 0..10 {
+        db.run(&format!("INSERT INTO plain VALUES ({i})")).await;
+        let mut load = InitialLoad::plan(&mut sql, "plain", 50, &[]).await.unwrap();
+        let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+        while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
+        let delivery = next(&mut stream).await.unwrap();
+        let batch = delivery.batch().unwrap();
+        let t = batch.transaction.unwrap();
+        assert!(load.snapshots()[0].sees(t.xid));
+        assert!(load.end_lsn() >= batch.end_lsn, "{} {}", load.end_lsn(), batch.end_lsn);
+        assert!(t.commit_lsn < load.end_lsn());
+    }
+    stream.close().await;
     db.drop().await;
 }
 

@@ -24,6 +24,7 @@ func main() {
 	flag.BoolVar(&o.follow, "follow", false, "with --file: wait for more at its end")
 	flag.StringVar(&o.slot, "slot", "", "read this replication slot")
 	flag.StringVar(&o.conn, "conninfo", "", "connection string or URL")
+	flag.BoolVar(&o.fetch, "fetch", false, "with --slot: read by cdc.fetch(), for roles without REPLICATION")
 	flag.Var(&o.plugin, "option", "option for the plugin, name=value; may be repeated")
 	flag.BoolVar(&o.ack, "ack", false, "with --slot: acknowledge what has been printed")
 	flag.BoolVar(&o.json, "json", false, "print the JSON form")

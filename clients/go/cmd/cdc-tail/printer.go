@@ -16,6 +16,7 @@ import (
 type options struct {
 	file, slot, conn  string
 	follow, ack, json bool
+	fetch             bool
 	limit             int
 	tables            list
 	plugin            list

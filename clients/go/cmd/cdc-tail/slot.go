@@ -28,8 +28,12 @@ func (p *printer) slot(ctx context.Context) error {
 		}
 		plugin[name] = value
 	}
+	transport := cdc.TransportReplication
+	if p.o.fetch {
+		transport = cdc.TransportFetch
+	}
 	stream, err := cdc.Open(ctx, cdc.Config{
-		Conn: p.o.conn, Slot: p.o.slot, Options: plugin, Store: &memory{}, OnFailure: cdc.Skip,
+		Conn: p.o.conn, Transport: transport, Slot: p.o.slot, Options: plugin, Store: &memory{}, OnFailure: cdc.Skip,
 	})
 	if err != nil {
 		return err

@@ -132,7 +132,8 @@ impl<S: State> Joiner<S> {
     /// Tables that must be read anew, by
     /// [`InitialLoad::reload`](super::InitialLoad::reload) and what follows it, before the
     /// transaction that was applied last is acknowledged. Until then all changes of them
-    /// are passed over. To be looked at after rereads.
+    /// are passed over, and those of another transaction are an error. To be looked at
+    /// after rereads.
     pub fn reloads(&self) -> Vec<Reload> {
         let altered = self.loaded.iter().filter(|(_, loaded)| !loaded.passed_over.is_empty());
         altered
@@ -145,9 +146,8 @@ impl<S: State> Joiner<S> {
 
     /// A row of an altered table can not be read again alone.
     pub(super) fn must_reload(&mut self, reread: &Reread) {
-        if let Some(loaded) = self.loaded.get_mut(&reread.relation) {
-            loaded.passed_over.push(reread.xid);
-        }
+        let loaded = self.loaded.entry(reread.relation.clone()).or_default();
+        loaded.passed_over.push(reread.xid);
     }
 
     /// What was read of a relation does not count any more.
@@ -273,7 +273,7 @@ impl<S: State> Joiner<S> {
         }
         let schema = schemas.get(event.schema)?;
         let relation = Relation::from(&schema.table);
-        if let Some(applied) = self.other_schema(xid, event, &relation) {
+        if let Some(applied) = self.other_schema(xid, event, &relation)? {
             return Ok(applied);
         }
         if let Some(&number) = self.whole.get(&relation) {
@@ -311,26 +311,31 @@ impl<S: State> Joiner<S> {
         xid: u32,
         event: &Event<'_>,
         relation: &Relation,
-    ) -> Option<Applied> {
-        let loaded = self.loaded.get_mut(relation)?;
+    ) -> Result<Option<Applied>, Error> {
+        let Some(loaded) = self.loaded.get_mut(relation) else { return Ok(None) };
         if event.position.commit_lsn > loaded.end_lsn && loaded.passed_over.is_empty() {
             // it is behind all that was read
             self.loaded.remove(relation);
-            return None;
+            return Ok(None);
         }
         if loaded.passed_over.is_empty() {
             if loaded.fingerprint == event.schema {
-                return None;
+                return Ok(None);
             }
             // of before the table was altered, and what was read is of after that
             if loaded.all_see(&self.snapshots, xid) {
-                return Some(Applied::Before);
+                return Ok(Some(Applied::Before));
             }
-        }
-        if loaded.passed_over.last() != Some(&xid) {
             loaded.passed_over.push(xid);
         }
-        Some(Applied::MissingRow)
+        if !loaded.passed_over.contains(&xid) {
+            let Relation { schema, name } = relation;
+            let what = format!(
+                "{schema}.{name} was altered and must be read anew first: see Joiner::reloads()"
+            );
+            return Err(Error::Other(what.into()));
+        }
+        Ok(Some(Applied::MissingRow))
     }
 
     /// Whether the row is there, and whether its snapshot saw the transaction.

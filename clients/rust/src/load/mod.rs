@@ -164,7 +164,7 @@ impl InitialLoad {
         };
         let range = if self.is_keyed() { first..first + 1 } else { 0..self.chunks.len() };
         let ranges: Vec<_> = self.chunks[range.clone()].to_vec();
-        match self.read(connection, joiner, &ranges).await? {
+        match self.read_ranges(connection, joiner, &ranges).await? {
             Read::Done => self.chunks[range].iter_mut().for_each(|chunk| chunk.done = true),
             Read::Altered => self.restart(connection, joiner).await?,
         }
@@ -232,11 +232,32 @@ impl InitialLoad {
         let key = rows.into_iter().flatten().next().flatten();
         let chunk = Chunk { from_key: key.clone(), to_key: key, ..Chunk::default() };
         visible(connection, &[reread.xid]).await?;
-        match self.read(connection, joiner, &[chunk]).await? {
+        match self.read_ranges(connection, joiner, &[chunk]).await? {
             Read::Done => (),
             Read::Altered => joiner.must_reload(reread),
         }
         Ok(())
+    }
+
+    /// Ranges of a key that the table does not have any more can not be read.
+    async fn read_ranges<S: State>(
+        &mut self,
+        connection: &mut Connection,
+        joiner: &mut Joiner<S>,
+        chunks: &[Chunk],
+    ) -> Result<Read, Error> {
+        let result = self.read(connection, joiner, chunks).await;
+        let class = match &result {
+            Err(Error::Server(error)) => error.code.get(..2).unwrap_or(""),
+            _ => "",
+        };
+        if ["22", "42"].contains(&class) {
+            let mut now = self.clone();
+            if now.find_chunks(connection).await.is_ok() && now.key_columns != self.key_columns {
+                return Ok(Read::Altered);
+            }
+        }
+        result
     }
 
     async fn read<S: State>(
@@ -251,9 +272,10 @@ impl InitialLoad {
         let ended = connection.query("COMMIT").await;
         let read = result?;
         ended?;
-        let rows = connection.query("SELECT pg_catalog.pg_current_wal_lsn()").await?;
+        // not what has been written: a snapshot sees asynchronous commits before they are
+        let rows = connection.query("SELECT pg_catalog.pg_current_wal_insert_lsn()").await?;
         let lsn = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
-        self.end_lsn = lsn.ok_or_else(|| Error::Protocol("no LSN".into()))?;
+        self.end_lsn = before_header(lsn.ok_or_else(|| Error::Protocol("no LSN".into()))?);
         for (relation, _) in &self.tables {
             joiner.read_until(relation, self.end_lsn);
         }
@@ -319,6 +341,17 @@ impl InitialLoad {
     }
 }
 
+/// Where a record ended after which one is inserted here: not behind the header of a
+/// page of WAL, up to which a stream does not come until something is written there.
+fn before_header(insert: Lsn) -> Lsn {
+    const PAGE: u64 = 8192;
+    const LONG_HEADER: u64 = 40;
+    match insert.0 % PAGE {
+        offset if offset <= LONG_HEADER => Lsn(insert.0 - offset),
+        _ => insert,
+    }
+}
+
 /// Waits until snapshots see transactions that have committed: the stream may tell of a
 /// commit a little sooner.
 async fn visible(connection: &mut Connection, xids: &[u32]) -> Result<(), Error> {
@@ -331,5 +364,23 @@ async fn visible(connection: &mut Connection, xids: &[u32]) -> Result<(), Error>
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_of_records() {
+        for (insert, end) in [
+            (0x2000, 0x2000),
+            (0x2018, 0x2000),
+            (0x2028, 0x2000),
+            (0x2048, 0x2048),
+            (0x3018, 0x3018),
+        ] {
+            assert_eq!(before_header(Lsn(insert)), Lsn(end), "{insert:x}");
+        }
     }
 }

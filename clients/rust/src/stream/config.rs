@@ -46,6 +46,11 @@ pub struct StreamConfig {
     /// the transaction that reaches it; 16 MiB by default, at most half of
     /// `max_buffered_bytes`.
     pub fetch_bytes: usize,
+    /// With [`Transport::Fetch`]: after how long a server that says nothing, beyond the
+    /// wait that it was asked for, counts as gone; 5 minutes by default, each time
+    /// in a row twice as much. It decodes all that it passes over before it sends
+    /// anything.
+    pub fetch_silence: Duration,
     /// Options of the plugin: `publication_names`, `messages`, `streaming` …
     pub options: BTreeMap<String, String>,
     /// Creates the slot if it does not exist and there is no checkpoint. Not with
@@ -95,6 +100,7 @@ impl StreamConfig {
             transport: Transport::Replication,
             fetch_wait: Duration::from_secs(10),
             fetch_bytes: 16 << 20,
+            fetch_silence: Duration::from_secs(300),
             options: BTreeMap::new(),
             create_slot: false,
             slot_two_phase: false,

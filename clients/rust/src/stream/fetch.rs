@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::{interval_at, timeout, Instant, MissedTickBehavior};
+use tokio::time::{interval_at, timeout, timeout_at, Instant, MissedTickBehavior};
 
 use super::config::StreamConfig;
 use super::driver::{saved, Driver, Ended, Saving};
@@ -21,10 +21,6 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How long the first call's answer is waited for before the stream counts as
 /// started. What is refused is so at once; decoding what there is may take long.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
-
-/// How long a server may be silent beyond the wait that it was asked for: it
-/// decodes all that it passes over before it sends anything.
-const SILENCE: Duration = Duration::from_secs(300);
 
 /// Between two checkpoints, when calls follow each other quickly.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -142,8 +138,10 @@ impl Driver {
         let mut last_save = Instant::now();
         let wait = self.config.wait();
         // longer each time, should it just be slow
-        let silence = wait + SILENCE * (1 << self.silent.min(8));
+        let silence = wait + self.config.fetch_silence * (1 << self.silent.min(8));
         let mut from = tracker.delivered();
+        // when the server was last heard of, or not listened to
+        let mut heard = Instant::now();
         loop {
             let at_work = connection.is_at_work();
             // no more is asked for than there is room for; a large transaction comes
@@ -152,6 +150,9 @@ impl Driver {
                 true => tracker.has_room(limit),
                 false => tracker.queued_bytes() <= limit / 2,
             };
+            if !(room && at_work) {
+                heard = Instant::now();
+            }
             tokio::select! {
                 biased;
                 _ = &mut *shutdown => {
@@ -177,13 +178,14 @@ impl Driver {
                     }
                     self.call(&mut connection, from, wait).await?;
                 }
-                message = timeout(silence, connection.read_raw()), if room && at_work => {
+                message = timeout_at(heard + silence, connection.read_raw()), if room && at_work => {
                     let Ok(message) = message else {
                         self.silent += 1;
                         let late = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
                         return Err(late.into());
                     };
                     self.silent = 0;
+                    heard = Instant::now();
                     if let Some(end) = self.answer(message?)? {
                         from = from.max(end);
                     }

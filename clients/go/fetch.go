@@ -1,0 +1,136 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
+	"github.com/jackc/pgx/v5/pgproto3"
+)
+
+// Transport is how a stream comes from the server.
+type Transport int
+
+const (
+	// TransportReplication is the streaming replication protocol: the server sends
+	// what there is at once. The role needs REPLICATION.
+	TransportReplication Transport = iota
+	// TransportFetch asks for changes by SQL, with cdc.fetch(). The role needs
+	// neither REPLICATION nor SELECT: the slot is bound to it. There is no state of a
+	// session, so that it works behind poolers too. Each slot must have one consumer
+	// only: the server does not keep two apart, as it does with replication.
+	TransportFetch
+)
+
+// String gives the name, as command lines have it.
+func (t Transport) String() string {
+	switch t {
+	case TransportReplication:
+		return "replication"
+	case TransportFetch:
+		return "fetch"
+	}
+	return fmt.Sprintf("Transport(%d)", int(t))
+}
+
+// maxFetchWait is the server's own limit.
+const maxFetchWait = time.Minute
+
+// fetchConnector opens ordinary connections, for cdc.fetch().
+type fetchConnector struct{ config Config }
+
+// Connect implements Connector.
+func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
+	config, err := parseConninfo(c.config.Conn)
+	if err != nil {
+		return nil, err
+	}
+	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		f := pgproto3.NewFrontend(r, w)
+		f.SetMaxBodyLen(maxBody(c.config.Limits.MaxBatchBytes))
+		return f
+	}
+	// A call that waits is cancelled, and the connection can be used once more.
+	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
+		return &canceller{conn: conn}
+	}
+	conn, err := pgconn.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	server, err := inspectBySQL(ctx, conn, c.config.Slot)
+	if err != nil {
+		_ = conn.Close(ctx)
+		return nil, err
+	}
+	return newFetchSession(conn, server, &c.config), nil
+}
+
+// canceller cancels a statement when a context ends, and sees that through: poolers
+// take it ill when the request's own connection is closed before they have answered.
+type canceller struct {
+	conn *pgconn.PgConn
+	done chan struct{}
+}
+
+// HandleCancel implements ctxwatch.Handler.
+func (c *canceller) HandleCancel(context.Context) {
+	c.done = make(chan struct{})
+	_ = c.conn.Conn().SetDeadline(time.Now().Add(goodbye))
+	go func() {
+		defer close(c.done)
+		ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+		defer cancel()
+		_ = c.conn.CancelRequest(ctx)
+	}()
+}
+
+// HandleUnwatchAfterCancel implements ctxwatch.Handler.
+func (c *canceller) HandleUnwatchAfterCancel() {
+	<-c.done
+	_ = c.conn.Conn().SetDeadline(time.Time{})
+}
+
+// inspectBySQL is inspect for roles without REPLICATION.
+func inspectBySQL(ctx context.Context, conn *pgconn.PgConn, slot string) (*Server, error) {
+	row, err := queryRow(ctx, conn, `SELECT
+			(SELECT system_identifier FROM pg_catalog.pg_control_system()),
+			CASE WHEN pg_catalog.pg_is_in_recovery() THEN greatest(c.timeline_id, r.min_recovery_end_timeline)::text
+				ELSE pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()), 1, 8) END,
+			CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+				ELSE pg_catalog.pg_current_wal_flush_lsn() END,
+			pg_catalog.current_database(), coalesce(s.plugin, ''), coalesce(s.database, ''), coalesce(s.confirmed_flush_lsn, '0/0'),
+			pg_catalog.pg_is_in_recovery()
+		FROM pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r
+		LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = `+quoteLiteral(slot))
+	if err != nil {
+		return nil, err
+	}
+	if len(row) != 8 {
+		return nil, fmt.Errorf("cdc: the server said %d things about itself", len(row))
+	}
+	s := &Server{Database: row[3], Plugin: row[4], SlotDatabase: row[5]}
+	identifier, err := strconv.ParseInt(row[0], 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	s.SystemIdentifier = uint64(identifier)
+	base := 16 // of a file's name
+	if row[7] == "t" {
+		base = 10
+	}
+	timeline, err := strconv.ParseUint(row[1], base, 32)
+	if err != nil {
+		return nil, err
+	}
+	s.Timeline = uint32(timeline)
+	if s.WALEnd, err = ParseLSN(row[2]); err != nil {
+		return nil, err
+	}
+	s.ConfirmedFlush, err = ParseLSN(row[6])
+	return s, err
+}

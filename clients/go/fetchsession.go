@@ -1,0 +1,216 @@
+package cdc
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// puller is a session that gets what it asks for, and no more.
+type puller interface {
+	// Asks tells whether the next Receive asks the server, instead of reading on in
+	// what was asked for before.
+	asks() bool
+	// Limit says how many bytes to ask for; the last transaction may exceed it.
+	limit(bytes int)
+	// Silence is how long the server may well take to answer: it decodes all that it
+	// passes over before it sends anything.
+	silence() time.Duration
+}
+
+// fetchSession calls cdc.fetch() again and again. Statements have no name, and rows
+// are read one by one.
+type fetchSession struct {
+	conn   *pgconn.PgConn
+	server *Server
+	config *Config
+
+	run    context.Context
+	cancel context.CancelFunc
+	closed sync.Once
+
+	flushed atomic.Uint64 // what may be confirmed
+
+	using     sync.Mutex // held while the connection is at work
+	bytes     int        // to ask for
+	from      LSN
+	confirmed LSN
+	rows      *pgconn.ResultReader // of the call at work
+	ahead     bool                 // the first of them has been read
+	started   chan error           // of the first call, until Receive has looked at it
+}
+
+func newFetchSession(conn *pgconn.PgConn, server *Server, config *Config) *fetchSession {
+	s := &fetchSession{conn: conn, server: server, config: config, bytes: config.FetchBytes, confirmed: server.ConfirmedFlush}
+	s.run, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+func (s *fetchSession) Server() *Server        { return s.server }
+func (s *fetchSession) asks() bool             { return s.started == nil && s.rows == nil }
+func (s *fetchSession) limit(bytes int)        { s.bytes = bytes }
+func (s *fetchSession) silence() time.Duration { return s.config.FetchWait + 5*time.Minute }
+
+// TimelineHistory needs a role that may read the file.
+func (s *fetchSession) TimelineHistory(ctx context.Context) (string, error) {
+	s.using.Lock()
+	defer s.using.Unlock()
+	name := fmt.Sprintf("pg_wal/%08X.history", s.server.Timeline)
+	row, err := queryRow(ctx, s.conn, "SELECT pg_catalog.pg_read_file("+quoteLiteral(name)+")")
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42501" {
+		return "", refused("the server is on timeline %d, and the role may not read %s, which says whether the checkpoint lies "+
+			"before that began. If it does, set the checkpoint's timeline to %[1]d", s.server.Timeline, name)
+	}
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(row, ""), nil
+}
+
+// startWait is how long Start waits for the first answer. What is refused is so at
+// once; decoding what there is may take long.
+const startWait = time.Second
+
+func (s *fetchSession) Start(ctx context.Context, from LSN) error {
+	s.from = from
+	s.started = make(chan error, 1)
+	go func() {
+		s.using.Lock()
+		defer s.using.Unlock()
+		s.call(0)
+		s.ahead = s.rows.NextRow()
+		var err error
+		if !s.ahead {
+			err = s.ended()
+		}
+		s.started <- err
+	}()
+	timer := time.NewTimer(startWait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-s.started:
+		s.started = nil
+		return err
+	case <-timer.C:
+		return nil
+	}
+}
+
+// call asks for what follows.
+func (s *fetchSession) call(wait time.Duration) {
+	confirmed := LSN(s.flushed.Load())
+	sql, values := fetchQuery("SELECT lsn, data FROM", s.config, confirmed, s.from, s.bytes, wait)
+	s.rows = s.conn.ExecParams(s.run, sql, values, nil, nil, []int16{1} /* binary */)
+	s.confirmed = max(s.confirmed, confirmed)
+}
+
+// fetchQuery makes a statement that calls cdc.fetch(). LSNs that are 0 are NULL.
+func fetchQuery(what string, config *Config, confirmed, from LSN, bytes int, wait time.Duration) (string, [][]byte) {
+	position := func(l LSN) []byte {
+		if l == 0 {
+			return nil
+		}
+		return []byte(l.String())
+	}
+	var names []string
+	for name := range config.Options {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	values := [][]byte{[]byte(config.Slot), position(confirmed), position(max(from, confirmed)),
+		[]byte(strconv.Itoa(bytes)), fmt.Appendf(nil, "%d ms", wait.Milliseconds())}
+	var options []string
+	for _, name := range names {
+		options = append(options, fmt.Sprintf("$%d::text, $%d::text", len(values)+1, len(values)+2))
+		values = append(values, []byte(name), []byte(config.Options[name]))
+	}
+	return what + " cdc.fetch($1::name, $2::pg_lsn, $3::pg_lsn, $4::bigint, $5::interval, ARRAY[" + strings.Join(options, ", ") + "]::text[])", values
+}
+
+// ended tells why there are no more rows, when there should be some.
+func (s *fetchSession) ended() error {
+	_, err := s.rows.Close()
+	s.rows = nil
+	if err == nil {
+		err = fmt.Errorf("cdc: the answer of cdc.fetch() is cut: %w", io.ErrUnexpectedEOF)
+	}
+	return err
+}
+
+func (s *fetchSession) Receive() (ServerMessage, error) {
+	if s.started != nil {
+		err := <-s.started
+		s.started = nil
+		if err != nil {
+			return ServerMessage{}, err
+		}
+	}
+	s.using.Lock()
+	defer s.using.Unlock()
+	if s.rows == nil {
+		if err := s.run.Err(); err != nil {
+			return ServerMessage{}, err
+		}
+		s.call(s.config.FetchWait)
+	}
+	if !s.ahead && !s.rows.NextRow() {
+		return ServerMessage{}, s.ended()
+	}
+	s.ahead = false
+	row := s.rows.Values()
+	if len(row) != 2 || len(row[0]) != 8 {
+		return ServerMessage{}, damaged("row of cdc.fetch()")
+	}
+	m := ServerMessage{WALEnd: LSN(binary.BigEndian.Uint64(row[0])), Frame: row[1]}
+	if m.Frame != nil {
+		return m, nil
+	}
+	// The last one. What comes next begins there.
+	_, err := s.rows.Close()
+	s.rows = nil
+	s.from = max(s.from, m.WALEnd)
+	return m, err
+}
+
+// SendStatus is heard by the server with the next call.
+func (s *fetchSession) SendStatus(status Status) error {
+	for {
+		now := s.flushed.Load()
+		if uint64(status.Flushed) <= now || s.flushed.CompareAndSwap(now, uint64(status.Flushed)) {
+			return nil
+		}
+	}
+}
+
+// Close cancels what is at work, and confirms what has not been confirmed.
+func (s *fetchSession) Close() {
+	s.closed.Do(func() {
+		s.cancel()
+		s.using.Lock()
+		defer s.using.Unlock()
+		if s.rows != nil {
+			_, _ = s.rows.Close()
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+		defer cancel()
+		if flushed := LSN(s.flushed.Load()); flushed > s.confirmed && !s.conn.IsClosed() {
+			// Its rows come again. Confirming is done first, should this take too long.
+			sql, values := fetchQuery("SELECT count(*) FROM", s.config, flushed, 0, 1, 0)
+			_, _ = s.conn.ExecParams(ctx, sql, values, nil, nil, nil).Close()
+		}
+		_ = s.conn.Close(ctx)
+	})
+}
