@@ -220,7 +220,9 @@ BEGIN
   END LOOP;
 END $$;
 SELECT cdc.redact('t', 'j', 'shred', path => '$.a');
+\set VERBOSITY sqlstate
 SELECT cdc.redact_matching('%j%', 'mask', path => '$.a');
+\set VERBOSITY default
 CREATE TABLE by_doc (id jsonb PRIMARY KEY, list json[]);
 SELECT cdc.redact('by_doc', 'id', 'hash', path => '$.a');
 SELECT cdc.redact('by_doc', 'list', 'hash', path => '$.a');
