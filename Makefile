@@ -15,7 +15,7 @@ OBJS = \
 	src/cdc.o src/plugin.o src/startup.o src/stream.o \
 	src/slotfuncs.o src/snapfuncs.o src/fetchfuncs.o src/grantfuncs.o src/registryfuncs.o src/redactfuncs.o src/metafuncs.o src/schemafuncs.o src/inspectfuncs.o \
 	src/options.o src/slotoption.o src/batch.o src/tablecache.o src/filter.o src/stats.o src/access.o src/registry.o src/rules.o src/privileges.o src/secret.o src/settings.o src/source.o src/snapread.o \
-	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/hmac.o src/typcodec.o src/encode.o src/fingerprint.o \
+	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/hmac.o src/compress.o src/typcodec.o src/encode.o src/fingerprint.o \
 	src/exttable.o src/evolution.o src/keyrange.o src/metadata.o src/guard.o src/pattern.o \
 	src/proto.o src/json.o src/jsonrow.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o src/jsonpath.o src/jsonredact.o \
 	src/wire.o \
@@ -68,6 +68,22 @@ SHA_TEST = int main(void) { SHA256_CTX c; return !SHA256_Init(&c); }
 ifeq (yes,$(shell echo '$(SHA_TEST)' | $$($(PG_CONFIG) --cc) -x c -include openssl/sha.h - -lcrypto -o /dev/null 2>/dev/null && echo yes))
 PG_CPPFLAGS += -DCDC_OPENSSL
 SHLIB_LINK += -lcrypto
+endif
+endif
+# Batches can be compressed by what the server has, where its headers are there
+# (src/compress.h).
+LIBRARY_TEST = $(shell echo '\#include <$(1).h>' | $$($(PG_CONFIG) --cc) -E - >/dev/null 2>&1 && echo yes)
+CONFIGURED := $(shell $(PG_CONFIG) --configure)
+ifneq (,$(findstring --with-lz4,$(CONFIGURED)))
+ifeq (yes,$(call LIBRARY_TEST,lz4))
+PG_CPPFLAGS += -DCDC_LZ4
+SHLIB_LINK += -llz4
+endif
+endif
+ifneq (,$(findstring --with-zstd,$(CONFIGURED)))
+ifeq (yes,$(call LIBRARY_TEST,zstd))
+PG_CPPFLAGS += -DCDC_ZSTD
+SHLIB_LINK += -lzstd
 endif
 endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)

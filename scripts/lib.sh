@@ -109,7 +109,7 @@ packages()
 	for group; do
 		case $group in
 			server) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR postgresql-server-dev-$PG_MAJOR" ;;
-			build) echo "gcc libc6-dev make libprotobuf-c-dev protobuf-c-compiler protobuf-compiler" ;;
+			build) echo "gcc libc6-dev make liblz4-dev libzstd-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler" ;;
 			test) echo "perl libipc-run-perl python3 python3-protobuf python3-psycopg2" ;;
 			pgtap) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-pgtap" ;;
 			peers) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-wal2json postgresql-$PG_MAJOR-decoderbufs" ;;

@@ -95,7 +95,7 @@ BEGIN
   PERFORM cdc.decode(bytes);
   RETURN 'decoded';
 EXCEPTION
-  -- a byte that makes a batch look compressed, which is said
+  -- a byte that makes a batch look compressed, by what is not there
   WHEN feature_not_supported THEN RETURN 'XX001';
   WHEN OTHERS THEN
   RETURN SQLSTATE;
@@ -129,7 +129,7 @@ SELECT cdc.decode_json('\xffffffffffffffffffffff');
 SELECT cdc.decode_json('\x03ffffff');
 SELECT cdc.decode_json('hello, world');
 SELECT cdc.decode('\x7f');
--- compression is for later versions
+-- compressed, without a size
 SELECT cdc.decode_json('\x0550015a0178');
 \set VERBOSITY default
 

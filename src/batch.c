@@ -9,6 +9,7 @@
 #include "utils/timestamp.h"
 
 #include "batch.h"
+#include "compress.h"
 #include "event.h"
 #include "json.h"
 #include "wire.h"
@@ -37,6 +38,10 @@ struct CdcBatch
 	StringInfoData events;		/* field 7 */
 	int			whole;			/* length of the events that are complete */
 	TransactionId rolled_back;	/* field 8, if valid */
+
+	CdcCompressor *compressor;	/* NULL: batches are sent as they are */
+	StringInfoData raw;			/* a batch to be compressed */
+	StringInfoData packed;		/* and one that has it */
 };
 
 CdcBatch *
@@ -59,6 +64,12 @@ cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
 	initStringInfo(&batch->head);
 	initStringInfo(&batch->schemas);
 	initStringInfo(&batch->events);
+	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)
+	{
+		batch->compressor = cdc_compressor_create(options->compression, batch->cxt);
+		initStringInfo(&batch->raw);
+		initStringInfo(&batch->packed);
+	}
 	MemoryContextSwitchTo(oldcxt);
 	return batch;
 }
@@ -177,21 +188,10 @@ write_json(CdcBatch *batch, bool last)
 	MemoryContextReset(batch->json_cxt);
 }
 
+/* Appends the fields of the batch. */
 static void
-write_protobuf(CdcBatch *batch, bool last)
+put_fields(CdcBatch *batch, StringInfo out, bool with_source)
 {
-	bool		with_source = !batch->source_sent || batch->options->schemas_batch;
-	int			len = batch->head.len + batch->schemas.len + batch->events.len +
-		(with_source ? batch->source_len : 0);
-	StringInfo	out;
-
-	/* tag, length, value */
-	if (TransactionIdIsValid(batch->rolled_back))
-		len += 2 + cdc_varint_size(batch->rolled_back);
-
-	OutputPluginPrepareWrite(batch->ctx, last);
-	out = batch->ctx->out;
-	cdc_put_varint(out, (uint64) len);
 	appendBinaryStringInfo(out, batch->head.data, batch->head.len);
 	appendBinaryStringInfo(out, batch->schemas.data, batch->schemas.len);
 	appendBinaryStringInfo(out, batch->events.data, batch->events.len);
@@ -199,6 +199,44 @@ write_protobuf(CdcBatch *batch, bool last)
 		cdc_field_packed(out, CDC_BATCH_ROLLED_BACK_XIDS, &batch->rolled_back, 1);
 	if (with_source)
 		appendBinaryStringInfo(out, batch->source, batch->source_len);
+}
+
+/* The batch as it is sent if it is to be compressed, which may be as it is. */
+static StringInfo
+pack(CdcBatch *batch, bool with_source)
+{
+	clear(&batch->raw);
+	clear(&batch->packed);
+	put_fields(batch, &batch->raw, with_source);
+	return cdc_compress_batch(batch->compressor, &batch->packed, batch->raw.data, batch->raw.len) ?
+		&batch->packed : &batch->raw;
+}
+
+static void
+write_protobuf(CdcBatch *batch, bool last)
+{
+	bool		with_source = !batch->source_sent || batch->options->schemas_batch;
+	int			len = batch->head.len + batch->schemas.len + batch->events.len +
+		(with_source ? batch->source_len : 0);
+	StringInfo	packed = NULL;
+	StringInfo	out;
+
+	/* tag, length, value */
+	if (TransactionIdIsValid(batch->rolled_back))
+		len += 2 + cdc_varint_size(batch->rolled_back);
+	if (batch->compressor != NULL && len <= CDC_MAX_COMPRESSED)
+	{
+		packed = pack(batch, with_source);
+		len = packed->len;
+	}
+
+	OutputPluginPrepareWrite(batch->ctx, last);
+	out = batch->ctx->out;
+	cdc_put_varint(out, (uint64) len);
+	if (packed != NULL)
+		appendBinaryStringInfo(out, packed->data, len);
+	else
+		put_fields(batch, out, with_source);
 	write_message(batch, len + cdc_varint_size(len), last);
 	batch->source_sent = true;
 }

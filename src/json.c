@@ -10,6 +10,7 @@
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 
+#include "compress.h"
 #include "event.h"
 #include "fingerprint.h"
 #include "json.h"
@@ -602,16 +603,21 @@ void
 cdc_json_batch(CdcSchemas *schemas, const void *data, size_t len, CdcJsonEmit emit, void *arg)
 {
 	Cdc__V1__Batch *batch = unpack_frame(data, len);
-	CdcCursor	cursor = cdc_cursor(data, len);
+	CdcCursor	cursor;
 	CdcField	field;
 	MemoryContext event_cxt;
 	MemoryContext oldcxt;
 	Line		line = {.emit = emit, .arg = arg};
 
 	if (batch->compressed.len > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("compressed batches can not be decoded by this version of cdc")));
+	{
+		len = batch->raw_size;
+		data = cdc_decompress_batch(batch);
+		batch = data == NULL ? NULL : unpack_frame(data, len);
+		if (batch == NULL || batch->compressed.len > 0)
+			cdc_json_damaged("batch does not decompress");
+	}
+	cursor = cdc_cursor(data, len);
 	for (size_t i = 0; i < batch->n_schemas; i++)
 		cdc_schemas_add(schemas, batch->schemas[i]);
 

@@ -11,6 +11,7 @@
 #include "utils/guc.h"
 #include "utils/varlena.h"
 
+#include "compress.h"
 #include "options.h"
 #include "pattern.h"
 
@@ -108,6 +109,12 @@ parse_messages(CdcOptions *options, const char *value)
 }
 
 static bool
+parse_compression(CdcOptions *options, const char *value)
+{
+	return cdc_compression_parse(&options->compression, value);
+}
+
+static bool
 parse_origin(CdcOptions *options, const char *value)
 {
 	return parse_word(&options->local_only, value, "any", "none");
@@ -150,6 +157,7 @@ static const OptionDef option_defs[] =
 	{"tables", PATTERNS_ALLOWED, parse_tables},
 	{"exclude_tables", PATTERNS_ALLOWED, parse_exclude_tables},
 	{"origin", "any, none", parse_origin},
+	{"compression", CDC_COMPRESSIONS, parse_compression, true},
 };
 
 static char *
@@ -234,12 +242,29 @@ apply(CdcOptions *options, List *given, OptionSource source, OptionSource *sourc
 	}
 }
 
+/* An option that is set does not go with format = 'json': the later one counts. */
+static void
+settle_json(CdcOptions *options, const char *name, const OptionSource *sources)
+{
+	OptionSource format = sources[find_option("format")];
+	OptionSource other = sources[find_option(name)];
+
+	if (!options->json)
+		return;
+	if (format == other)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("cdc option \"%s\" does not go with format = 'json'", name),
+				 source_detail(format),
+				 errhint("Leave one of them out.")));
+	if (other > format)
+		options->json = false;
+}
+
 void
 cdc_options_parse(CdcOptions *options, List *stored, List *given)
 {
 	OptionSource sources[lengthof(option_defs)] = {FROM_DEFAULT};
-	OptionSource format;
-	OptionSource streaming;
 
 	memset(options, 0, sizeof(*options));
 	options->proto_version = 1;
@@ -251,20 +276,15 @@ cdc_options_parse(CdcOptions *options, List *stored, List *given)
 	apply(options, stored, FROM_SLOT, sources);
 
 	/* A line has no way to say that other lines are void. */
-	format = sources[find_option("format")];
-	streaming = sources[find_option("streaming")];
-	if (!options->streaming || !options->json)
-		return;
-	if (format == streaming)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("cdc option \"streaming\" does not go with format = 'json'"),
-				 source_detail(format),
-				 errhint("Leave one of them out.")));
-	if (format > streaming)
+	if (options->streaming)
+		settle_json(options, "streaming", sources);
+	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)
+		settle_json(options, "compression", sources);
+	if (options->json)
+	{
 		options->streaming = false;
-	else
-		options->json = false;
+		options->compression = CDC__V1__CODEC__CODEC_UNSPECIFIED;
+	}
 }
 
 void

@@ -9,6 +9,8 @@
 #include "nodes/pg_list.h"
 #include "utils/array.h"
 
+#include "cdc/v1/cdc.pb-c.h"
+
 typedef struct CdcOptions
 {
 	int			proto_version;	/* of the wire format: 1 */
@@ -26,6 +28,7 @@ typedef struct CdcOptions
 	List	   *publications;	/* names (char *) */
 	List	   *tables;			/* patterns, see pattern.h */
 	List	   *exclude_tables;
+	Cdc__V1__Codec compression; /* UNSPECIFIED: none */
 } CdcOptions;
 
 /* The defaults, then what is stored for the slot, then what the client gives

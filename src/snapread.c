@@ -27,6 +27,7 @@
 #include "utils/snapmgr.h"
 
 #include "attempt.h"
+#include "compress.h"
 #include "filter.h"
 #include "keyrange.h"
 #include "snapread.h"
@@ -41,6 +42,7 @@ struct CdcSnapRead
 {
 	CdcOptions	options;
 	CdcAccess  *access;
+	CdcCompressor *compressor;	/* NULL: batches are given as they are */
 	Oid			relid;			/* the relation under whose name rows are sent */
 	List	   *relids;			/* those to read, the current one first */
 
@@ -498,20 +500,25 @@ read_rows(CdcSnapRead *read, Relation rel)
 static bytea *
 finish_batch(CdcSnapRead *read)
 {
-	bool		with_source = read->batches == 0 || read->options.schemas_batch;
-	int			len = read->schemas.len + read->events.len + read->snapshot.len +
-		(with_source ? read->source.len : 0);
+	StringInfoData fields;
+	StringInfoData packed;
 	StringInfoData out;
 
+	initStringInfo(&fields);
+	appendBinaryStringInfo(&fields, read->schemas.data, read->schemas.len);
+	appendBinaryStringInfo(&fields, read->events.data, read->events.len);
+	if (read->batches == 0 || read->options.schemas_batch)
+		appendBinaryStringInfo(&fields, read->source.data, read->source.len);
+	appendBinaryStringInfo(&fields, read->snapshot.data, read->snapshot.len);
+	initStringInfo(&packed);
+	if (read->compressor != NULL && cdc_compress_batch(read->compressor, &packed, fields.data, fields.len))
+		fields = packed;
+
 	initStringInfo(&out);
-	enlargeStringInfo(&out, len + VARHDRSZ + 10);
+	enlargeStringInfo(&out, fields.len + VARHDRSZ + CDC_MAX_VARINT);
 	appendStringInfoSpaces(&out, VARHDRSZ);
-	cdc_put_varint(&out, (uint64) len);
-	appendBinaryStringInfo(&out, read->schemas.data, read->schemas.len);
-	appendBinaryStringInfo(&out, read->events.data, read->events.len);
-	if (with_source)
-		appendBinaryStringInfo(&out, read->source.data, read->source.len);
-	appendBinaryStringInfo(&out, read->snapshot.data, read->snapshot.len);
+	cdc_put_varint(&out, (uint64) fields.len);
+	appendBinaryStringInfo(&out, fields.data, fields.len);
 	SET_VARSIZE(out.data, out.len);
 	resetStringInfo(&read->schemas);
 	resetStringInfo(&read->events);
@@ -531,6 +538,8 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 	read->options = *options;
 	read->access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(read->access);
+	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)
+		read->compressor = cdc_compressor_create(options->compression, CurrentMemoryContext);
 	read->range = *range;
 	read->relids = find_relations(&read->options, rel);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
