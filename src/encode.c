@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/tupmacs.h"
 #include "catalog/namespace.h"
 #include "common/string.h"
 #include "mb/pg_wchar.h"
@@ -17,6 +18,8 @@
 
 #include "compat.h"
 #include "encode.h"
+#include "jsonbtext.h"
+#include "numerictext.h"
 #include "wire.h"
 
 /* Room for a tag and a short value; writes the tag. */
@@ -299,8 +302,18 @@ cdc_encode_jsonb(StringInfo out, const CdcCodec *codec, Datum value)
 	}
 	jsonb = DatumGetJsonbP(value);
 	body = begin_message(out, codec);
-	(void) JsonbToCString(out, &jsonb->root, VARSIZE(jsonb));
+	cdc_jsonb_text(out, jsonb);
 	escape_text(out, body);
+	cdc_msg_end(out, body);
+}
+
+/* numeric: likewise. */
+void
+cdc_encode_numeric(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	int			body = begin_message(out, codec);
+
+	cdc_numeric_text(out, PG_DETOAST_DATUM_PACKED(value));
 	cdc_msg_end(out, body);
 }
 
@@ -358,13 +371,13 @@ cdc_encode_interval(StringInfo out, const CdcCodec *codec, Datum value)
 
 /* The positions of NULL elements. */
 static void
-put_null_positions(StringInfo out, const bool *nulls, int n)
+put_null_positions(StringInfo out, const bits8 *bitmap, int n)
 {
 	int			body = -1;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (!nulls[i])
+		if (!att_isnull(i, bitmap))
 			continue;
 		if (body < 0)
 			body = cdc_msg_begin(out, CDC_ARRAY_NULLS);
@@ -374,6 +387,22 @@ put_null_positions(StringInfo out, const bool *nulls, int n)
 		cdc_msg_end(out, body);
 }
 
+/* What stands in the place of a NULL element. */
+static void
+put_null_element(StringInfo out, const CdcArrayCodec *ac)
+{
+	char	   *p;
+
+	if (ac->kind == CDC_ARRAY_LEN)
+	{
+		cdc_field_bytes(out, CDC_ARRAY_VALUES, "", 0);
+		return;
+	}
+	p = cdc_reserve(out, ac->zero_len);
+	memset(p, 0, ac->zero_len);
+	cdc_advance(out, p + ac->zero_len);
+}
+
 /* One of the *Array messages. */
 void
 cdc_encode_array(StringInfo out, const CdcCodec *codec, Datum value)
@@ -381,34 +410,30 @@ cdc_encode_array(StringInfo out, const CdcCodec *codec, Datum value)
 	const CdcArrayCodec *ac = codec->array;
 	ArrayType  *array = DatumGetArrayTypeP(value);
 	int			ndim = ARR_NDIM(array);
-	Datum	   *elems;
-	bool	   *nulls;
-	int			n;
+	int			n = ArrayGetNItems(ndim, ARR_DIMS(array));
+	const bits8 *bitmap = ARR_NULLBITMAP(array);
+	char	   *p = ARR_DATA_PTR(array);
 	int			body;
 	int			values = 0;
 
 	body = begin_message(out, codec);
-	deconstruct_array(array, ac->typid, ac->typlen, ac->typbyval, ac->typalign,
-					  &elems, &nulls, &n);
 	if (ac->kind == CDC_ARRAY_PACKED && n > 0)
 		values = cdc_msg_begin(out, CDC_ARRAY_VALUES);
 	for (int i = 0; i < n; i++)
 	{
-		if (!nulls[i])
-			ac->element.encode(out, &ac->element, elems[i]);
-		else if (ac->kind == CDC_ARRAY_LEN)
-			cdc_field_bytes(out, CDC_ARRAY_VALUES, "", 0);
-		else
+		if (bitmap != NULL && att_isnull(i, bitmap))
 		{
-			char	   *p = cdc_reserve(out, ac->zero_len);
-
-			memset(p, 0, ac->zero_len);
-			cdc_advance(out, p + ac->zero_len);
+			put_null_element(out, ac);
+			continue;
 		}
+		ac->element.encode(out, &ac->element, fetch_att(p, ac->typbyval, ac->typlen));
+		p = att_addlength_pointer(p, ac->typlen, p);
+		p = (char *) att_align_nominal(p, ac->typalign);
 	}
 	if (values > 0)
 		cdc_msg_end(out, values);
-	put_null_positions(out, nulls, n);
+	if (bitmap != NULL)
+		put_null_positions(out, bitmap, n);
 	if (ndim > 1 || (ndim == 1 && ARR_LBOUND(array)[0] != 1))
 	{
 		uint32		bounds[MAXDIM];

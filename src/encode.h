@@ -34,6 +34,7 @@ CDC_DECLARE_ENCODER(cdc_encode_timestamp);
 CDC_DECLARE_ENCODER(cdc_encode_uuid);
 CDC_DECLARE_ENCODER(cdc_encode_varlena_bytes);
 CDC_DECLARE_ENCODER(cdc_encode_varlena_text);
+CDC_DECLARE_ENCODER(cdc_encode_numeric);
 CDC_DECLARE_ENCODER(cdc_encode_jsonb);
 CDC_DECLARE_ENCODER(cdc_encode_char);
 CDC_DECLARE_ENCODER(cdc_encode_output);

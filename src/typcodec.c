@@ -41,7 +41,7 @@ static const struct
 	{CIDOID, CDC__V1__TYPE__TYPE_UINT32, CDC_WIRE_VARINT, cdc_encode_uint32},
 	{FLOAT4OID, CDC__V1__TYPE__TYPE_FLOAT, CDC_WIRE_FIXED32, cdc_encode_float4},
 	{FLOAT8OID, CDC__V1__TYPE__TYPE_DOUBLE, CDC_WIRE_FIXED64, cdc_encode_float8},
-	{NUMERICOID, CDC__V1__TYPE__TYPE_NUMERIC, CDC_WIRE_LEN, cdc_encode_output},
+	{NUMERICOID, CDC__V1__TYPE__TYPE_NUMERIC, CDC_WIRE_LEN, cdc_encode_numeric},
 	{TEXTOID, CDC__V1__TYPE__TYPE_TEXT, CDC_WIRE_LEN, cdc_encode_varlena_text},
 	{VARCHAROID, CDC__V1__TYPE__TYPE_TEXT, CDC_WIRE_LEN, cdc_encode_varlena_text},
 	{BPCHAROID, CDC__V1__TYPE__TYPE_TEXT, CDC_WIRE_LEN, cdc_encode_varlena_text},
