@@ -17,9 +17,6 @@
 #include "event.h"
 #include "wire.h"
 
-/* What is smaller gains nothing. */
-#define MIN_COMPRESSED 256
-
 /* Zstandard's level: its first three differ little in size on rows, and much in time. */
 #define ZSTD_LEVEL 1
 
@@ -27,6 +24,7 @@ typedef struct CodecDef
 {
 	const char *name;
 	Cdc__V1__Codec codec;
+	int			min_len;		/* what is smaller does not pay */
 	/* The codec's state, in the current memory context. */
 	void	   *(*create) (void);
 	/* Number of bytes; 0 where `room` does not suffice. */
@@ -122,10 +120,10 @@ static const CodecDef codecs[] =
 {
 	{"none", CDC__V1__CODEC__CODEC_UNSPECIFIED},
 #ifdef CDC_LZ4
-	{"lz4", CDC__V1__CODEC__CODEC_LZ4, lz4_create, lz4_compress, lz4_plausible, lz4_decompress},
+	{"lz4", CDC__V1__CODEC__CODEC_LZ4, 256, lz4_create, lz4_compress, lz4_plausible, lz4_decompress},
 #endif
 #ifdef CDC_ZSTD
-	{"zstd", CDC__V1__CODEC__CODEC_ZSTD, zstd_create, zstd_compress, zstd_plausible, zstd_decompress},
+	{"zstd", CDC__V1__CODEC__CODEC_ZSTD, 1024, zstd_create, zstd_compress, zstd_plausible, zstd_decompress},
 #endif
 };
 
@@ -172,7 +170,7 @@ cdc_compress_batch(CdcCompressor *compressor, StringInfo out, const char *batch,
 	int			body;
 	size_t		n;
 
-	if (len < MIN_COMPRESSED || len > CDC_MAX_COMPRESSED)
+	if (len < compressor->def->min_len || len > CDC_MAX_COMPRESSED)
 		return false;
 	cdc_field_uint(out, CDC_BATCH_CODEC, compressor->def->codec);
 	cdc_field_uint(out, CDC_BATCH_RAW_SIZE, (uint64) len);
