@@ -1612,6 +1612,13 @@ REVOKE ALL ON FUNCTION check_export(text) FROM PUBLIC;
 COMMENT ON FUNCTION check_export(text) IS
   'Compares the table of this name, registered or not, with a line that cdc.export_schemas() gave elsewhere. A row for each thing that breaks readers; no rows: compatible. NULL gives no rows. ERROR 22023 for another text.';
 
+CREATE FUNCTION check_mapping(relation regclass, version int)
+RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_check_mapping';
+REVOKE ALL ON FUNCTION check_mapping(regclass, int) FROM PUBLIC;
+COMMENT ON FUNCTION check_mapping(regclass, int) IS
+  'Whether rows of a registered table, as it is now, can be sent in an older major version by the option "versions": NULL = they can, otherwise why not. ERROR 42704 for a version that there is not, 55000 for one that is retired or whose time of grace is over. NULL arguments give NULL.';
+
 -- Metadata of transactions
 
 CREATE FUNCTION set_metadata(key text, value text)

@@ -206,6 +206,19 @@ cdc_encode_int8(StringInfo out, const CdcCodec *codec, Datum value)
 	put_varint(out, codec, cdc_zigzag(DatumGetInt64(value)));
 }
 
+/* int8, for readers of a version in which the column was narrower */
+void
+cdc_encode_int8_as_int4(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	int64		v = DatumGetInt64(value);
+
+	if (v < PG_INT32_MIN || v > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("value does not fit the narrower type of the version that is asked for")));
+	put_varint(out, codec, cdc_zigzag(v));
+}
+
 void
 cdc_encode_uint32(StringInfo out, const CdcCodec *codec, Datum value)
 {

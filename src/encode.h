@@ -26,6 +26,7 @@ CDC_DECLARE_ENCODER(cdc_encode_bool);
 CDC_DECLARE_ENCODER(cdc_encode_int2);
 CDC_DECLARE_ENCODER(cdc_encode_int4);
 CDC_DECLARE_ENCODER(cdc_encode_int8);
+CDC_DECLARE_ENCODER(cdc_encode_int8_as_int4);
 CDC_DECLARE_ENCODER(cdc_encode_uint32);
 CDC_DECLARE_ENCODER(cdc_encode_time);
 CDC_DECLARE_ENCODER(cdc_encode_float4);

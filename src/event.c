@@ -208,6 +208,7 @@ cdc_event_schema(StringInfo out, const CdcTable *table)
 	cdc_field_fixed64(out, CDC_SCHEMA_VERSION_FINGERPRINT, table->fingerprint);
 	cdc_field_bytes(out, CDC_SCHEMA_VERSION_TABLE, table->descriptor, table->descriptor_len);
 	cdc_field_uint_opt(out, CDC_SCHEMA_VERSION_VERSION, table->version);
+	cdc_field_string_opt(out, CDC_SCHEMA_VERSION_UNMAPPED, table->unmapped);
 	cdc_msg_end(out, body);
 }
 

@@ -18,7 +18,9 @@
 
 #include "compat.h"
 #include "filter.h"
+#include "json.h"
 #include "pattern.h"
+#include "registry.h"
 
 #define OP_BIT(op)	(1 << CDC__V1__OP__OP_##op)
 #define ALL_OPS \
@@ -414,7 +416,42 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 	}
 	if (sent_as != rel)
 		RelationClose(sent_as);
+	selection->older = cdc_older_find(filter->options->versions, selection->relid);
 	return selection;
+}
+
+/*
+ * The older version that is asked for of a relation, if its rows can be sent in it;
+ * NULL where they can not, or have that version. *version is what they have.
+ */
+static const Cdc__V1__Table *
+find_older(CdcOlder *older, Relation rel, uint32 *version, char **hindrance)
+{
+	MemoryContext result_cxt = CurrentMemoryContext;
+	MemoryContext scratch;
+	Bitmapset  *defaults;
+	bytea	   *now;
+	char	   *reason;
+
+	if (older == NULL || *version == older->major)
+		return NULL;
+	scratch = AllocSetContextCreate(result_cxt, "cdc older", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(scratch);
+	now = cdc_registry_describe(rel, &defaults);
+	reason = cdc_older_hindrance(older->table, cdc_table_unpack(VARDATA(now), VARSIZE(now) - VARHDRSZ));
+	MemoryContextSwitchTo(result_cxt);
+	if (reason != NULL)
+		*hindrance = pstrdup(reason);
+	else
+		*version = older->major;
+	MemoryContextDelete(scratch);
+	if (reason != NULL && !older->warned)
+		ereport(WARNING,
+				(errmsg("rows of table \"%s\" can not be sent in version %u: %s",
+						RelationGetRelationName(rel), older->major, *hindrance),
+				 errdetail("They are sent as they are, and their schema says so.")));
+	older->warned |= reason != NULL;
+	return reason == NULL ? older->table : NULL;
 }
 
 CdcTable *
@@ -423,6 +460,8 @@ cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation r
 	CdcTableView view = {rel, selection->map, selection->columns};
 	MemoryContext oldcxt;
 	CdcTable   *table = NULL;
+	uint32		version;
+	char	   *unmapped = NULL;
 
 	if (selection->relid != RelationGetRelid(rel))
 		view.as = RelationIdGetRelation(selection->relid);
@@ -431,8 +470,11 @@ cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation r
 	oldcxt = MemoryContextSwitchTo(cxt);
 	if (cdc_access_resolve(access, rel, selection->ancestors, &view.redactions))
 	{
+		version = cdc_access_version(access, view.as);
+		view.older = find_older(selection->older, view.as, &version, &unmapped);
 		table = cdc_table_resolve(rel, &view);
-		table->version = cdc_access_version(access, view.as);
+		table->version = version;
+		table->unmapped = unmapped;
 	}
 	MemoryContextSwitchTo(oldcxt);
 	if (view.as != rel)

@@ -8,6 +8,7 @@
 
 #include "utils/rel.h"
 
+#include "older.h"
 #include "options.h"
 #include "rowfilter.h"
 #include "access.h"
@@ -23,6 +24,7 @@ typedef struct CdcSelection
 	List	   *ancestors;		/* of a partition, as OIDs */
 	Bitmapset  *columns;		/* attnums of relid's; NULL: all */
 	CdcRowFilter *rows;			/* NULL: all rows */
+	CdcOlder   *older;			/* the version of relid's that is asked for; or NULL */
 	char		persistence;	/* of the relation itself, as in pg_class */
 	Oid			access_method;
 

@@ -12,6 +12,7 @@
 #include "utils/varlena.h"
 
 #include "compress.h"
+#include "older.h"
 #include "options.h"
 #include "pattern.h"
 
@@ -109,6 +110,12 @@ parse_messages(CdcOptions *options, const char *value)
 }
 
 static bool
+parse_versions(CdcOptions *options, const char *value)
+{
+	return cdc_older_parse(&options->versions, value);
+}
+
+static bool
 parse_compression(CdcOptions *options, const char *value)
 {
 	return cdc_compression_parse(&options->compression, value);
@@ -158,6 +165,7 @@ static const OptionDef option_defs[] =
 	{"exclude_tables", PATTERNS_ALLOWED, parse_exclude_tables},
 	{"origin", "any, none", parse_origin},
 	{"compression", CDC_COMPRESSIONS, parse_compression, true},
+	{"versions", "schema.table=major version, separated by commas; names as in SQL", parse_versions},
 };
 
 static char *

@@ -29,6 +29,7 @@ typedef struct CdcOptions
 	List	   *tables;			/* patterns, see pattern.h */
 	List	   *exclude_tables;
 	Cdc__V1__Codec compression; /* UNSPECIFIED: none */
+	List	   *versions;		/* see older.h */
 } CdcOptions;
 
 /* The defaults, then what is stored for the slot, then what the client gives

@@ -64,7 +64,7 @@ parse_name(const char **text, char **name)
 	}
 	else
 	{
-		while (**text != '\0' && strchr(".,\"*", **text) == NULL && !scanner_isspace(**text))
+		while (**text != '\0' && strchr(".,=\"*", **text) == NULL && !scanner_isspace(**text))
 			(*text)++;
 		if (*text == start)
 			return false;
@@ -75,6 +75,12 @@ parse_name(const char **text, char **name)
 }
 
 bool
+cdc_qualified_name_parse(const char **text, char **schema, char **table)
+{
+	return parse_name(text, schema) && *(*text)++ == '.' && parse_name(text, table);
+}
+
+bool
 cdc_patterns_parse(List **patterns, const char *text)
 {
 	*patterns = NIL;
@@ -82,8 +88,7 @@ cdc_patterns_parse(List **patterns, const char *text)
 	{
 		Pattern    *pattern = palloc(sizeof(Pattern));
 
-		if (!parse_name(&text, &pattern->schema) || *text++ != '.' ||
-			!parse_name(&text, &pattern->table))
+		if (!cdc_qualified_name_parse(&text, &pattern->schema, &pattern->table))
 			return false;
 		*patterns = lappend(*patterns, pattern);
 		if (*text == '\0')

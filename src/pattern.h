@@ -15,6 +15,10 @@
  */
 extern bool cdc_patterns_parse(List **patterns, const char *text);
 
+/* Parses schema.table as it stands in a pattern, and moves *text behind it. A name is NULL
+ * for an asterisk. */
+extern bool cdc_qualified_name_parse(const char **text, char **schema, char **table);
+
 /* Whether one of the patterns matches a table. */
 extern bool cdc_patterns_match(const List *patterns, const char *schema, const char *table);
 

@@ -23,43 +23,51 @@
 #include "compat.h"
 #include "evolution.h"
 #include "json.h"
+#include "older.h"
 #include "registry.h"
 #include "settings.h"
 #include "table.h"
 
 PG_FUNCTION_INFO_V1(cdc_describe_schema);
 PG_FUNCTION_INFO_V1(cdc_compare_schemas);
+PG_FUNCTION_INFO_V1(cdc_check_mapping);
 PG_FUNCTION_INFO_V1(cdc_version_changed);
 PG_FUNCTION_INFO_V1(cdc_allow_breaking);
 PG_FUNCTION_INFO_V1(cdc_breaking_reason);
 
+/* The whole schema of a relation now; NULL if it is not sent. */
+static bytea *
+describe_now(Oid relid, Bitmapset **defaults)
+{
+	Relation	rel = try_table_open(relid, AccessShareLock);
+	bytea	   *descriptor = NULL;
+	int			nestlevel = NewGUCNestLevel();
+
+	cdc_fix_settings();
+	if (rel != NULL && !IsCatalogRelation(rel) && cdc_table_is_sent(rel))
+		descriptor = cdc_registry_describe(rel, defaults);
+	AtEOXact_GUC(false, nestlevel);
+	if (rel != NULL)
+		table_close(rel, AccessShareLock);
+	return descriptor;
+}
+
 Datum
 cdc_describe_schema(PG_FUNCTION_ARGS)
 {
-	Relation	rel = try_table_open(PG_GETARG_OID(0), AccessShareLock);
-	int			nestlevel;
-	TupleDesc	tupdesc;
-	bytea	   *descriptor;
 	Bitmapset  *defaults;
+	bytea	   *descriptor = describe_now(PG_GETARG_OID(0), &defaults);
+	TupleDesc	tupdesc;
 	Datum		numbers[MaxTupleAttributeNumber];
 	Datum		values[2];
 	bool		nulls[2] = {false};
 	int			n = 0;
 	int			attnum = -1;
 
-	if (rel == NULL || IsCatalogRelation(rel) || !cdc_table_is_sent(rel))
-	{
-		if (rel != NULL)
-			table_close(rel, AccessShareLock);
+	if (descriptor == NULL)
 		PG_RETURN_NULL();
-	}
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	nestlevel = NewGUCNestLevel();
-	cdc_fix_settings();
-	descriptor = cdc_registry_describe(rel, &defaults);
-	AtEOXact_GUC(false, nestlevel);
-	table_close(rel, AccessShareLock);
 	while ((attnum = bms_next_member(defaults, attnum)) >= 0)
 		numbers[n++] = Int16GetDatum(attnum);
 	values[0] = PointerGetDatum(descriptor);
@@ -113,6 +121,20 @@ cdc_compare_schemas(PG_FUNCTION_ARGS)
 	InitMaterializedSRF(fcinfo, 0);
 	cdc_evolution_compare(before, after, defaults, put_finding, fcinfo->resultinfo);
 	return (Datum) 0;
+}
+
+Datum
+cdc_check_mapping(PG_FUNCTION_ARGS)
+{
+	const Cdc__V1__Table *older = cdc_older_table(PG_GETARG_OID(0), (uint32) Max(PG_GETARG_INT32(1), 0));
+	Bitmapset  *defaults;
+	bytea	   *now = describe_now(PG_GETARG_OID(0), &defaults);
+	char	   *reason = now == NULL ? pstrdup("it is not sent") :
+		cdc_older_hindrance(older, unpack_argument(now));
+
+	if (reason == NULL)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text(reason));
 }
 
 /* A relation has another version, or none: those that decode must know, at once and

@@ -24,6 +24,7 @@
 #include "compat.h"
 #include "options.h"
 #include "session.h"
+#include "older.h"
 #include "slotoption.h"
 #include "stats.h"
 
@@ -109,6 +110,7 @@ check_options(List *options)
 	CdcOptions	parsed;
 
 	cdc_options_parse(&parsed, NIL, options);
+	cdc_older_read(parsed.versions);
 }
 
 /* Runs a query that gives one row, and returns it. */

@@ -19,6 +19,7 @@
 
 #include "access.h"
 #include "keyrange.h"
+#include "older.h"
 #include "settings.h"
 #include "slotoption.h"
 #include "snapread.h"
@@ -71,6 +72,7 @@ begin_read(FunctionCallInfo fcinfo)
 		cdc_options_check_bound(given);
 	}
 	cdc_options_parse(&options, stored, given);
+	cdc_older_read(options.versions);
 	if (options.json)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -45,10 +45,10 @@ warn_of_old_minor(void)
  * be decoded need those of their time; so nothing of it may stay in a cache.
  */
 static void
-read_catalogs(LogicalDecodingContext *ctx, CdcAccess *access, List **stored, char **source,
-			  int *source_len)
+read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *source_len)
 {
 	Oid			reader;
+	List	   *stored;
 	MemoryContext oldcxt = CurrentMemoryContext;
 	bool		own_transaction = !IsTransactionState();
 	Oid			extension;
@@ -65,13 +65,15 @@ read_catalogs(LogicalDecodingContext *ctx, CdcAccess *access, List **stored, cha
 				 errhint("Run CREATE EXTENSION cdc in that database.")));
 	MemoryContextSwitchTo(oldcxt);
 	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
-	*stored = cdc_slot_options_load(NameStr(ctx->slot->data.name), &reader);
-	cdc_access_refresh(access);
-	if (OidIsValid(reader) && !cdc_access_superuser(access))
+	stored = cdc_slot_options_load(NameStr(ctx->slot->data.name), &reader);
+	cdc_access_refresh(state->access);
+	if (OidIsValid(reader) && !cdc_access_superuser(state->access))
 	{
 		cdc_slot_require_reader(NameStr(ctx->slot->data.name), reader);
 		cdc_options_check_bound(ctx->output_plugin_options);
 	}
+	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
+	cdc_older_read(state->options.versions);
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);
@@ -123,21 +125,22 @@ cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_in
 {
 	CdcState   *state = MemoryContextAllocZero(ctx->context, sizeof(CdcState));
 	MemoryContext oldcxt = MemoryContextSwitchTo(ctx->context);
-	List	   *stored = NIL;
 	char	   *source = NULL;
 	int			source_len = 0;
 
 	ctx->output_plugin_private = state;
 	cdc_stats_attach(&state->stats, is_init);
 	if (is_init)
+	{
 		warn_of_stored_options(ctx);
+		cdc_options_parse(&state->options, NIL, ctx->output_plugin_options);
+	}
 	else
 	{
 		warn_of_old_minor();
 		state->access = cdc_access_create(true, ctx->context);
-		read_catalogs(ctx, state->access, &stored, &source, &source_len);
+		read_catalogs(ctx, state, &source, &source_len);
 	}
-	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
 	opt->output_type = state->options.json ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT :
 		OUTPUT_PLUGIN_BINARY_OUTPUT;
 	opt->receive_rewrites = state->options.rewrites;

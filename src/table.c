@@ -20,6 +20,7 @@
 
 #include "compat.h"
 #include "guard.h"
+#include "older.h"
 #include "table.h"
 #include "wire.h"
 
@@ -264,6 +265,27 @@ key_is_sent(const CdcTableView *view, const Bitmapset *key)
 	return true;
 }
 
+/* A column of the older schema that rows do not have any more, or not yet. */
+static Cdc__V1__Column *
+absent_column(const Cdc__V1__Column *older)
+{
+	Cdc__V1__Column *desc = palloc(sizeof(Cdc__V1__Column));
+
+	*desc = *older;
+	desc->missing.len = 0;
+	desc->missing_unavailable = false;
+	return desc;
+}
+
+/* What the older schema says of a column. */
+static void
+describe_older(Cdc__V1__Column *desc, const Cdc__V1__Column *older)
+{
+	desc->name = older->name;
+	desc->pg_type = older->pg_type;
+	desc->not_null = older->not_null;
+}
+
 /* A key of which a column is not sent is none. */
 static Bitmapset *
 hide_key(CdcTable *table, Bitmapset *key, int natts)
@@ -312,9 +334,12 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 
 	MemoryContextSwitchTo(scratch);
 	columns = palloc0(sizeof(Cdc__V1__Column) * natts);
-	desc.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(view->as)));
-	desc.name = cdc_utf8(RelationGetRelationName(view->as));
-	desc.columns = palloc(sizeof(Cdc__V1__Column *) * natts);
+	desc.schema = view->older != NULL ? view->older->schema :
+		cdc_utf8(get_namespace_name(RelationGetNamespace(view->as)));
+	desc.name = view->older != NULL ? view->older->name :
+		cdc_utf8(RelationGetRelationName(view->as));
+	desc.columns = palloc(sizeof(Cdc__V1__Column *) *
+						  (natts + (view->older != NULL ? view->older->n_columns : 0)));
 	for (int i = 0; i < lengthof(identities); i++)
 		if (identities[i].relreplident == table->replident)
 			desc.replica_identity = identities[i].identity;
@@ -325,12 +350,18 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		Cdc__V1__Column *d = &columns[desc.n_columns];
 		bool		is_key = bms_is_member(att->attnum, key);
 		const CdcRedaction *redaction = redaction_of(view, att->attnum);
+		const Cdc__V1__Column *older = view->older == NULL ? NULL :
+			cdc_older_column(view->older, att->attnum);
 		CdcColumn	unsent = {0};
 		CdcColumn  *column;
 
-		if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+		if (view->older != NULL && older == NULL)
 			continue;
 		if (view->columns != NULL && !bms_is_member(att->attnum, view->columns))
+			continue;
+		if (att->attisdropped && older != NULL)
+			desc.columns[desc.n_columns++] = absent_column(older);
+		if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 			continue;
 		if (redaction != NULL && !cdc_method_sends(redaction->method))
 			column = &unsent;
@@ -343,6 +374,8 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 			table->varlena[table->nvarlena++] = att->attnum;
 		MemoryContextSwitchTo(result_cxt);
 		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
+		if (older != NULL && cdc_older_narrows(older, column->codec.type))
+			cdc_codec_narrow(&column->codec);
 		if (redaction != NULL && column != &unsent)
 			cdc_redaction_codec(&column->codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, redaction,
 								table->withheld);
@@ -353,12 +386,14 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		cdc__v1__column__init(d);
 		d->number = att->attnum;
 		d->name = cdc_utf8(NameStr(att->attname));
+		d->pg_type = cdc_utf8(type_name(table, att->atttypid, att->atttypmod));
+		d->not_null = att->attnotnull;
+		if (older != NULL)
+			describe_older(d, older);
 		d->type = column->codec.type;
 		if (column->codec.array != NULL)
 			d->element = column->codec.array->element.type;
-		d->pg_type = cdc_utf8(type_name(table, att->atttypid, att->atttypmod));
 		d->key = is_key;
-		d->not_null = att->attnotnull;
 		d->generated = att->attgenerated != '\0';
 		if (redaction != NULL)
 		{
@@ -370,6 +405,10 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 							 &missing_total);
 		desc.columns[desc.n_columns++] = d;
 	}
+	/* columns that were added after the change */
+	for (size_t i = 0; view->older != NULL && i < view->older->n_columns; i++)
+		if (view->older->columns[i]->number > tupdesc->natts && view->columns == NULL)
+			desc.columns[desc.n_columns++] = absent_column(view->older->columns[i]);
 
 	table->descriptor_len = cdc__v1__table__get_packed_size(&desc);
 	table->descriptor = MemoryContextAlloc(result_cxt, table->descriptor_len);

@@ -50,6 +50,7 @@ typedef struct CdcTable
 								 * in the system cache TYPEOID */
 	uint64		fingerprint;
 	uint32		version;		/* of the whole schema in the registry; 0: none */
+	char	   *unmapped;		/* why it is not the version that is asked for; or NULL */
 	int			descriptor_len;
 	char	   *descriptor;		/* the serialized cdc.v1.Table */
 } CdcTable;
@@ -62,6 +63,8 @@ typedef struct CdcTableView
 								 * NULL: the same */
 	const Bitmapset *columns;	/* by these, what is sent; NULL: all */
 	const CdcRedaction *const *redactions;	/* by the relation's own attnums - 1; NULL: none */
+	const Cdc__V1__Table *older;	/* a schema without hindrance, see older.h, in which rows
+									 * are sent; NULL: as they are */
 } CdcTableView;
 
 /*

@@ -295,6 +295,14 @@ cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid)
 }
 
 void
+cdc_codec_narrow(CdcCodec *codec)
+{
+	codec->type = CDC__V1__TYPE__TYPE_INT32;
+	codec->encode = cdc_encode_int8_as_int4;
+	codec->may_raise = true;
+}
+
+void
 cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid)
 {
 	Oid			base = getBaseType(typid);

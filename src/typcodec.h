@@ -57,6 +57,9 @@ typedef struct CdcArrayCodec
  * lives in the current memory context. Reads catalogs. */
 extern void cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid);
 
+/* Makes that of an int8 one of an int4: a value that does not fit is an ERROR. */
+extern void cdc_codec_narrow(CdcCodec *codec);
+
 /* Resolves a type to a codec that writes the text of its values, whatever the
  * type is sent as. */
 extern void cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid);

@@ -87,6 +87,7 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.unregister('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.register_reader('x', 'public.pgtap_table', 1)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.retire_version('public.pgtap_table', 1)$$, '42501', '42501', '42704', '42704'),
+  ($$SELECT cdc.check_mapping('public.pgtap_table', 1)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.refresh_registry()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.allow_breaking('x')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.breaking_reason()$$, '42501', '42501', 'ok', 'ok'),

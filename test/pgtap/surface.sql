@@ -54,6 +54,7 @@ INSERT INTO expected VALUES
   ('record_drops', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
   ('export_schemas', '', 'text', 'sql', 's', false, 's', true),
   ('check_export', 'line text', 'record', 'plpgsql', 's', true, 'u', true),
+  ('check_mapping', 'relation regclass, version integer', 'text', 'c', 's', true, 'u', false),
   ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
   ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
 
