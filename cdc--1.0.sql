@@ -209,12 +209,50 @@ REVOKE ALL ON FUNCTION table_schema(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION table_schema(regclass) IS
   'The table''s cdc.v1.Table as it is now. missing: the value of rows older than the column. NULL gives NULL. ERROR 42809 for what is no table.';
 
-CREATE FUNCTION proto(relation regclass)
-RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
+CREATE FUNCTION proto(relation regclass, version int DEFAULT NULL)
+RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_proto';
-REVOKE ALL ON FUNCTION proto(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION proto(regclass) IS
-  'A .proto file with a message for the table''s rows as they are now: field number = attnum, dropped ones reserved. Names that are no identifiers, or that protoc could not tell apart, get their attnum. NULL gives NULL. ERROR 42809 for what is no table.';
+REVOKE ALL ON FUNCTION proto(regclass, int) FROM PUBLIC;
+COMMENT ON FUNCTION proto(regclass, int) IS
+  'A .proto file with a message for the table''s rows as they are now, or in the newest minor of a major version that the registry has: field number = attnum, numbers of dropped columns reserved and, as far as the registry knows them, their names; comments of table and columns, and labels of enum types, as comments. Its package has schema, table and major version (1 for what is not registered). Names that are no identifiers, or that protoc could not tell apart, get their attnum. A relation that is NULL gives NULL. ERROR 42809 for what is no table, 42501 for what the caller may not be sent, 42704 for a version that there is not, 55000 for one that is retired or whose time of grace is over.';
+
+CREATE FUNCTION proto_files(schema regnamespace DEFAULT NULL, OUT path text, OUT content text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  relations regclass[];
+  relation regclass;
+  package text;
+BEGIN
+  -- two ways, since the registry is not for everyone to read
+  IF schema IS NULL THEN
+    relations := ARRAY(SELECT DISTINCT v.relation FROM cdc.schema_versions v);
+  ELSE
+    relations := ARRAY(SELECT c.oid FROM pg_class c
+                       WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p');
+  END IF;
+  FOREACH relation IN ARRAY relations LOOP
+    BEGIN
+      content := cdc.proto(relation);
+    EXCEPTION WHEN insufficient_privilege THEN
+      CONTINUE;
+    END;
+    package := substring(content FROM E'\npackage ([^;]*);');
+    path := replace(package, '.', '/') || '/' || substring(package FROM '([^.]*)\.v[0-9]+$') || '.proto';
+    RETURN NEXT;
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION proto_files(regnamespace) FROM PUBLIC;
+COMMENT ON FUNCTION proto_files(regnamespace) IS
+  'The files of cdc.proto() for all tables of a schema, or with NULL for all registered tables, for which the caller must be able to read cdc.schema_versions; without those that the caller may not be sent. path: where protoc and buf expect a file of that package; they import cdc/v1/cdc.proto.';
+
+CREATE FUNCTION converter(relation regclass, from_version int, to_version int, language text)
+RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_converter';
+REVOKE ALL ON FUNCTION converter(regclass, int, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION converter(regclass, int, int, text) IS
+  'A skeleton of code that makes rows of one major version of a registered table rows of another: columns with the same number and values are taken over, integers cast, and all else is marked TODO with what is known of it. language: sql, go (for messages of protoc-gen-go) or rust (of prost), generated from cdc.proto(relation, version). NULL arguments give NULL. ERROR as cdc.proto(), 22023 for another language.';
 
 -- Redaction
 

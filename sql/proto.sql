@@ -114,3 +114,40 @@ DROP SEQUENCE seq;
 DROP TYPE mood, pair;
 DROP DOMAIN nested;
 DROP FUNCTION show;
+
+-- comments, labels, former names; versions of the registry, and converters between them
+CREATE SCHEMA proto_versions;
+SET search_path = proto_versions;
+SET client_min_messages = error;
+CREATE TYPE mood AS ENUM ('sad', 'it''s ok', 'happy');
+CREATE DOMAIN feeling AS mood;
+CREATE TABLE orders (id int PRIMARY KEY, name text NOT NULL, qty int, tag varchar(5), "Type" mood, moods mood[], f feeling, gone inet, "odd
+name" int, string int, self int, "user__Id" int, x1y int, secret text);
+COMMENT ON TABLE orders IS E'All orders.\n\nSecond line */ // "x"';
+COMMENT ON COLUMN orders.qty IS E'pieces\nor packs';
+COMMENT ON COLUMN orders.tag IS 'is dropped';
+SELECT cdc.register('orders');
+SELECT cdc.redact('orders', 'secret', 'mask', length => 3) IS NOT NULL AS redacted;
+SELECT cdc.redact('orders', 'user__Id', 'drop') IS NOT NULL AS dropped;
+ALTER TABLE orders RENAME name TO title;
+ALTER TABLE orders DROP tag, DROP "odd
+name", ALTER qty TYPE bigint, ADD added timestamptz NOT NULL DEFAULT now(), ALTER gone TYPE text, ADD tag int;
+SELECT replace(cdc.proto('orders'), cdc.fingerprint('orders'), '<fingerprint>');
+SELECT regexp_replace(cdc.proto('orders', 1), 'schema [0-9a-f]{16}', 'schema <fingerprint>');
+SELECT path, content = cdc.proto('orders') AS same FROM cdc.proto_files('proto_versions');
+SELECT path, content = cdc.proto('orders') AS same FROM cdc.proto_files();
+SELECT cdc.converter('orders', 1, 3, 'sql');
+SELECT cdc.converter('orders', 3, 1, 'sql');
+SELECT cdc.converter('orders', 1, 3, 'go');
+SELECT cdc.converter('orders', 3, 1, 'rust');
+SELECT cdc.converter('orders', 1, 3, 'cobol');
+SELECT cdc.converter('orders', 1, 9, 'go');
+SELECT cdc.proto('orders', 9);
+-- labels are no end
+SELECT 'CREATE TYPE many AS ENUM (' || string_agg(quote_literal('l' || n), ', ') || ')' FROM generate_series(1, 60) n \gexec
+CREATE TABLE labels (m many);
+SELECT substring(cdc.proto('labels') FROM 'one of.*more') ~ '^one of ''l1'', .*, ''l50'' and 10 more$' AS cut;
+SELECT cdc.unregister('orders');
+SELECT count(cdc.unredact(id)) FROM cdc.redaction_rules;
+RESET search_path;
+DROP SCHEMA proto_versions CASCADE;

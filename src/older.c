@@ -181,6 +181,49 @@ cdc_older_table(Oid relid, uint32 major)
 	return detail.table;
 }
 
+static int
+compare_ids(const ListCell *a, const ListCell *b)
+{
+	int64		left = *(int64 *) lfirst(a);
+	int64		right = *(int64 *) lfirst(b);
+
+	return (left > right) - (left < right);
+}
+
+static bool
+take_id(Relation rel, HeapTuple tup, void *arg)
+{
+	List	  **ids = arg;
+	int64	   *id = palloc(sizeof(int64));
+
+	*id = get_id(rel, tup, VERSION_ID);
+	*ids = lappend(*ids, id);
+	return false;
+}
+
+List *
+cdc_older_all(Oid relid)
+{
+	List	   *ids = NIL;
+	List	   *tables = NIL;
+	ScanKeyData key;
+	ListCell   *lc;
+
+	ScanKeyInit(&key, VERSION_RELID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan_table("schema_version", &key, take_id, &ids);
+	list_sort(ids, compare_ids);
+	foreach(lc, ids)
+	{
+		Detail		detail = {NULL};
+
+		ScanKeyInit(&key, DETAIL_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(*(int64 *) lfirst(lc)));
+		scan_table("schema_detail", &key, take_detail, &detail);
+		if (detail.table != NULL)
+			tables = lappend(tables, unconstify(Cdc__V1__Table *, detail.table));
+	}
+	return tables;
+}
+
 /* A version by the name that its relation had. */
 typedef struct Former
 {

@@ -37,6 +37,10 @@ extern void cdc_older_read(List *versions);
 /* The same for one version of a relation. */
 extern const Cdc__V1__Table *cdc_older_table(Oid relid, uint32 major);
 
+/* All versions of a relation that the registry has, as a list of Tables from the first
+ * to the last. */
+extern List *cdc_older_all(Oid relid);
+
 /* The version that is asked for of a relation, or NULL. */
 extern CdcOlder *cdc_older_find(List *versions, Oid relid);
 

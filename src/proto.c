@@ -55,9 +55,8 @@ is_redacted(const Cdc__V1__Column *column)
 	return column->redaction != CDC__V1__REDACTION__REDACTION_UNSPECIFIED;
 }
 
-/* Whether anything stands for its values. */
-static bool
-is_held_back(const Cdc__V1__Column *column)
+bool
+cdc_proto_is_held_back(const Cdc__V1__Column *column)
 {
 	return column->redaction == CDC__V1__REDACTION__REDACTION_DROP ||
 		column->redaction == CDC__V1__REDACTION__REDACTION_NULL ||
@@ -117,8 +116,8 @@ folded(const char *name)
  * Names of the fields: the columns' own; what is no identifier, or collides
  * with another one, gets its attnum. That again may collide, so it is repeated.
  */
-static char **
-field_names(const Cdc__V1__Table *table)
+char **
+cdc_proto_field_names(const Cdc__V1__Table *table)
 {
 	int			n = (int) table->n_columns;
 	char	  **names = palloc(sizeof(char *) * Max(n, 1));
@@ -156,26 +155,43 @@ field_names(const Cdc__V1__Table *table)
 }
 
 /* OrderItem for order_item; what is no letter or digit separates words. */
-static char *
-message_name(const char *name)
+char *
+cdc_proto_message_name(const Cdc__V1__Table *table)
 {
 	StringInfoData out;
 	bool		upper = true;
 
 	initStringInfo(&out);
-	for (; *name != '\0'; name++)
+	for (const char *p = table->name; *p != '\0'; p++)
 	{
-		if (*name == '_' || !is_word(*name))
+		if (*p == '_' || !is_word(*p))
 			upper = true;
 		else
 		{
-			appendStringInfoChar(&out, upper ? (char) toupper((unsigned char) *name) : *name);
+			appendStringInfoChar(&out, upper ? (char) toupper((unsigned char) *p) : *p);
 			upper = false;
 		}
 	}
 	if (!isalpha((unsigned char) out.data[0]))
 		return psprintf("Table%s", out.data);
 	return out.data;
+}
+
+/* Names that are no identifiers may be equal without what is left out, so they get a
+ * part of their hash. */
+static char *
+package_part(const char *name)
+{
+	bool		changed;
+	char	   *part = sanitize(name, &changed);
+
+	return changed ? psprintf("%s_%08x", part, (uint32) cdc_fingerprint(name, strlen(name))) : part;
+}
+
+char *
+cdc_proto_package_name(const Cdc__V1__Table *table)
+{
+	return psprintf("cdc.rows.%s.%s", package_part(table->schema), package_part(table->name));
 }
 
 /* Text in a comment: one line. */
@@ -186,8 +202,23 @@ append_comment_text(StringInfo out, const char *text)
 		appendStringInfoChar(out, (unsigned char) *text < 0x20 || *text == 0x7F ? ' ' : *text);
 }
 
+/* A comment of the user's, whose lines stay lines. */
 static void
-write_reserved(StringInfo out, const Cdc__V1__Table *table, int natts)
+write_comment(StringInfo out, const char *indent, const char *text)
+{
+	while (text != NULL && *text != '\0')
+	{
+		size_t		len = strcspn(text, "\n");
+
+		appendStringInfo(out, "%s//%s", indent, len > 0 ? " " : "");
+		append_comment_text(out, pnstrdup(text, len));
+		appendStringInfoChar(out, '\n');
+		text += len + (text[len] != '\0');
+	}
+}
+
+static void
+write_reserved_numbers(StringInfo out, const Cdc__V1__Table *table, int natts)
 {
 	size_t		next = 0;
 	const char *separator = "  reserved ";
@@ -206,6 +237,33 @@ write_reserved(StringInfo out, const Cdc__V1__Table *table, int natts)
 		}
 	}
 	if (*separator == ',')
+		appendStringInfoString(out, ";\n");
+}
+
+/* Names of former columns, which no field must get by hand. */
+static void
+write_reserved_names(StringInfo out, char **names, int n, const List *former)
+{
+	List	   *written = NIL;
+	ListCell   *lc;
+
+	foreach(lc, former)
+	{
+		bool		changed;
+		char	   *name = sanitize(lfirst(lc), &changed);
+		bool		used = changed;
+		ListCell   *other;
+
+		for (int i = 0; i < n; i++)
+			used |= strcmp(names[i], name) == 0;
+		foreach(other, written)
+			used |= strcmp(lfirst(other), name) == 0;
+		if (used)
+			continue;
+		appendStringInfo(out, "%s\"%s\"", written == NIL ? "  reserved " : ", ", name);
+		written = lappend(written, name);
+	}
+	if (written != NIL)
 		appendStringInfoString(out, ";\n");
 }
 
@@ -230,8 +288,10 @@ redaction_text(Cdc__V1__Redaction redaction)
 }
 
 static void
-write_field(StringInfo out, const Cdc__V1__Column *column, const char *name)
+write_field(StringInfo out, const Cdc__V1__Column *column, const char *name,
+			const CdcProtoNotes *notes)
 {
+	write_comment(out, "  ", notes->comments[column->number - 1]);
 	appendStringInfoString(out, "  // ");
 	if (strcmp(name, column->name) != 0)
 	{
@@ -248,18 +308,23 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name)
 	if (is_redacted(column))
 		appendStringInfo(out, ", %s", redaction_text(column->redaction));
 	appendStringInfoChar(out, '\n');
-	if (!is_held_back(column))
+	if (notes->labels[column->number - 1] != NULL)
+	{
+		appendStringInfoString(out, "  // one of ");
+		append_comment_text(out, notes->labels[column->number - 1]);
+		appendStringInfoChar(out, '\n');
+	}
+	if (!cdc_proto_is_held_back(column))
 		appendStringInfo(out, "  optional %s %s = %u;\n", cdc_proto_field_type(column), name,
 						 column->number + (is_redacted(column) ? CDC_REDACTED_BASE : 0));
 }
 
 void
-cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, uint64 fingerprint, int natts)
+cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, const CdcProtoNotes *notes)
 {
-	char	  **names = field_names(table);
+	char	  **names = cdc_proto_field_names(table);
 	StringInfoData relation;
 	bool		imports = false;
-	bool		changed;
 
 	for (size_t i = 0; i < table->n_columns; i++)
 		imports |= cdc_proto_field_type(table->columns[i])[0] == '.';
@@ -270,14 +335,17 @@ cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, uint64 fingerprint,
 
 	appendStringInfoString(out, "// Rows of ");
 	append_comment_text(out, relation.data);
-	appendStringInfo(out, ", schema " CDC_FINGERPRINT_FORMAT ".\n", fingerprint);
-	appendStringInfo(out, "syntax = \"proto3\";\n\npackage cdc.rows.%s;\n\n",
-					 sanitize(table->schema, &changed));
+	appendStringInfo(out, ", schema " CDC_FINGERPRINT_FORMAT ".\n", notes->fingerprint);
+	/* what is not registered will have version 1 when it is */
+	appendStringInfo(out, "syntax = \"proto3\";\n\npackage %s.v%u;\n\n",
+					 cdc_proto_package_name(table), Max(notes->version, 1));
 	if (imports)
 		appendStringInfoString(out, "import \"cdc/v1/cdc.proto\";\n\n");
-	appendStringInfo(out, "message %s {\n", message_name(table->name));
-	write_reserved(out, table, natts);
+	write_comment(out, "", notes->comment);
+	appendStringInfo(out, "message %s {\n", cdc_proto_message_name(table));
+	write_reserved_numbers(out, table, notes->natts);
+	write_reserved_names(out, names, (int) table->n_columns, notes->former_names);
 	for (size_t i = 0; i < table->n_columns; i++)
-		write_field(out, table->columns[i], names[i]);
+		write_field(out, table->columns[i], names[i], notes);
 	appendStringInfoString(out, "}\n");
 }

@@ -13,9 +13,11 @@
 #include "utils/rel.h"
 
 #include "compat.h"
+#include "converter.h"
 #include "filter.h"
 #include "json.h"
-#include "proto.h"
+#include "older.h"
+#include "protonotes.h"
 #include "settings.h"
 #include "snapread.h"
 #include "table.h"
@@ -23,6 +25,7 @@
 PG_FUNCTION_INFO_V1(cdc_fingerprint_sql);
 PG_FUNCTION_INFO_V1(cdc_table_schema);
 PG_FUNCTION_INFO_V1(cdc_proto);
+PG_FUNCTION_INFO_V1(cdc_converter);
 
 /* Opens a table and resolves it, as it is sent to the current user without
  * options. */
@@ -91,16 +94,81 @@ cdc_table_schema(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(to_server(&out))));
 }
 
+/* A version of the registry, with what holds for its columns now: rules and privileges. */
+static const Cdc__V1__Table *
+older_table(Oid relid, uint32 major, const Cdc__V1__Table *now)
+{
+	const Cdc__V1__Table *then = cdc_older_table(relid, major);
+
+	for (size_t i = 0; i < then->n_columns; i++)
+	{
+		const Cdc__V1__Column *column = cdc_older_column(now, then->columns[i]->number);
+
+		if (column != NULL)
+			then->columns[i]->redaction = column->redaction;
+	}
+	return then;
+}
+
+/* The table as it is now, or, with the second argument, in a version of the registry. */
 Datum
 cdc_proto(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
-	CdcTable   *table = open_table(PG_GETARG_OID(0), &rel);
+	CdcTable   *table;
+	const Cdc__V1__Table *desc;
+	CdcProtoNotes *notes;
 	StringInfoData out;
 
-	initStringInfo(&out);
-	cdc_proto_write(&out, cdc_table_unpack(table->descriptor, table->descriptor_len),
-					table->fingerprint, RelationGetDescr(rel)->natts);
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	table = open_table(PG_GETARG_OID(0), &rel);
+	desc = cdc_table_unpack(table->descriptor, table->descriptor_len);
+	if (PG_ARGISNULL(1))
+	{
+		notes = cdc_proto_notes(rel, desc, RelationGetDescr(rel)->natts);
+		notes->fingerprint = table->fingerprint;
+		notes->version = table->version;
+	}
+	else
+	{
+		uint32		major = (uint32) Max(PG_GETARG_INT32(1), 0);
+		uint8_t    *bytes;
+
+		desc = older_table(PG_GETARG_OID(0), major, desc);
+		notes = cdc_proto_notes(rel, desc, desc->n_columns == 0 ? 0 :
+								(int) desc->columns[desc->n_columns - 1]->number);
+		bytes = palloc(cdc__v1__table__get_packed_size(desc));
+		notes->fingerprint = cdc_fingerprint(bytes, cdc__v1__table__pack(desc, bytes));
+		notes->version = major;
+	}
 	relation_close(rel, AccessShareLock);
+	initStringInfo(&out);
+	cdc_proto_write(&out, desc, notes);
+	PG_RETURN_TEXT_P(cstring_to_text(to_server(&out)));
+}
+
+Datum
+cdc_converter(PG_FUNCTION_ARGS)
+{
+	Relation	rel;
+	CdcTable   *table = open_table(PG_GETARG_OID(0), &rel);
+	Cdc__V1__Table *now = cdc_table_unpack(table->descriptor, table->descriptor_len);
+	char	   *language = text_to_cstring(PG_GETARG_TEXT_PP(3));
+	CdcConverterSide sides[2];
+	StringInfoData out;
+
+	relation_close(rel, AccessShareLock);
+	for (int i = 0; i < lengthof(sides); i++)
+	{
+		sides[i].version = (uint32) Max(PG_GETARG_INT32(1 + i), 0);
+		sides[i].table = older_table(PG_GETARG_OID(0), sides[i].version, now);
+	}
+	initStringInfo(&out);
+	if (!cdc_converter_write(&out, language, &sides[0], &sides[1]))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("unknown language: \"%s\"", language),
+				 errhint("Languages are: %s.", cdc_converter_languages())));
 	PG_RETURN_TEXT_P(cstring_to_text(to_server(&out)));
 }

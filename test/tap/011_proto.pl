@@ -84,7 +84,7 @@ sub row
 	my ($event) = map { $_->[1] } grep { $_->[0] == 7 } fields($batch);
 	my $bytes = join '', map { $_->[1] } grep { $_->[0] == 5 || $_->[0] == 7 } fields($event);
 	my $oid = $node->safe_psql('postgres', "SELECT '$table'::regclass::oid");
-	my ($ok, $out, $err) = protoc($bytes, '--decode=cdc.rows.public.' . ucfirst $table, "$dir/t$oid.proto");
+	my ($ok, $out, $err) = protoc($bytes, "--decode=cdc.rows.public.$table.v1." . ucfirst $table, "$dir/t$oid.proto");
 	return $ok ? $out : "failed: $err";
 }
 is(row('plain', $batches[0]), "id: -1\nname: \"gr\\303\\266\\303\\237e\"\n", 'a row: key and the rest');

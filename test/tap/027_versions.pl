@@ -111,7 +111,7 @@ foreach my $event (grep { $_->[0] == 7 } map { fields($_) } batches($bytes))
 	my %event = map { $_->[0] => $_->[1] } fields($event->[1]);
 	next if ($event{1} // 0) != 1 || !$event{7};
 	my ($out, $err) = ('', '');
-	IPC::Run::run([ 'protoc', "-I$PostgreSQL::Test::Utils::tmp_check", "-I$FindBin::Bin/../../proto", '--decode=cdc.rows.public.Orders', 'orders.proto' ],
+	IPC::Run::run([ 'protoc', "-I$PostgreSQL::Test::Utils::tmp_check", "-I$FindBin::Bin/../../proto", '--decode=cdc.rows.public.orders.v1.Orders', 'orders.proto' ],
 		'<', \"$event{5}$event{7}", '>', \$out, '2>', \$err);
 	my ($id) = $out =~ /^id: (\d+)/ or next;
 	$read{$id} = $out =~ s/\n(?=.)/ /gr;
