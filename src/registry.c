@@ -9,6 +9,7 @@
 #include "access/table.h"
 #include "utils/fmgroids.h"
 #include "utils/fmgrprotos.h"
+#include "utils/snapmgr.h"
 
 #include "compat.h"
 #include "exttable.h"
@@ -95,22 +96,17 @@ open_table(const CdcRegistry *registry)
 	return NULL;
 }
 
-uint32
-cdc_registry_version(CdcRegistry *registry, Relation rel)
+/* The version that has this hash, or 0; *known: the relation has any. */
+static int
+find_version(Relation table, Snapshot snapshot, Oid relid, Relation rel, Datum *sha256, bool *known)
 {
-	Relation	table = open_table(registry);
-	Datum		sha256 = (Datum) 0;
 	int			version = 0;
 	ScanKeyData key;
 	SysScanDesc scan;
 	HeapTuple	tup;
 
-	if (table == NULL)
-		return 0;
-	(void) RelationGetIndexList(table);	/* finds the primary key */
-	ScanKeyInit(&key, VERSION_RELID, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(RelationGetRelid(rel)));
-	scan = systable_beginscan(table, table->rd_pkindex, true, NULL, 1, &key);
+	ScanKeyInit(&key, VERSION_RELID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
+	scan = systable_beginscan(table, table->rd_pkindex, true, snapshot, 1, &key);
 	while (version == 0 && HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
 		bool		isnull;
@@ -118,12 +114,38 @@ cdc_registry_version(CdcRegistry *registry, Relation rel)
 		Bitmapset  *defaults;
 
 		/* only those that are registered pay for it */
-		if (sha256 == (Datum) 0)
-			sha256 = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cdc_registry_describe(rel, &defaults)));
-		if (DatumGetBool(DirectFunctionCall2(byteaeq, stored, sha256)))
+		if (!*known)
+			*sha256 = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cdc_registry_describe(rel, &defaults)));
+		*known = true;
+		if (DatumGetBool(DirectFunctionCall2(byteaeq, stored, *sha256)))
 			version = cdc_exttable_int(table, tup, VERSION_MAJOR, 0);
 	}
 	systable_endscan(scan);
+	return version;
+}
+
+uint32
+cdc_registry_version(CdcRegistry *registry, Relation rel)
+{
+	Relation	table = open_table(registry);
+	Oid			relid = RelationGetRelid(rel);
+	Datum		sha256 = (Datum) 0;
+	bool		known = false;
+	int			version;
+
+	if (table == NULL)
+		return 0;
+	(void) RelationGetIndexList(table);	/* finds the primary key */
+	version = find_version(table, NULL, relid, rel, &sha256, &known);
+	/* The rows of a rewrite come before the DDL statement has recorded the schema. A schema
+	 * keeps its number, so the one that it has now is the one that it got then. */
+	if (version == 0 && known && HistoricSnapshotActive())
+	{
+		Snapshot	now = RegisterSnapshot(GetNonHistoricCatalogSnapshot(RelationGetRelid(table)));
+
+		version = find_version(table, now, relid, rel, &sha256, &known);
+		UnregisterSnapshot(now);
+	}
 	table_close(table, AccessShareLock);
 	return (uint32) version;
 }

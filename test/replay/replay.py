@@ -3,16 +3,16 @@
 replay.py BINDIR DIRECTORY NAME...: the server's programs, where streams go,
 and the workloads (workloads/NAME.sql or .sh, with NAME.pre.sql before it, or
 random-SEED, large-SEED: see generate.py;
-aborts-SEED: see aborts.py; join-SEED: see join.py). Output is TAP."""
+aborts-SEED: see aborts.py; join-SEED: see join.py; history-NAME: ../history). Output is TAP."""
 
 import sys
 
 import checks
 import join
 from tap import Reported, Tap
-from workload import Aborts, Random, Workload
+from workload import Aborts, History, Random, Workload
 
-SEEDED = {"random": Random, "large": Random, "aborts": Aborts}
+KINDS = {"random": Random, "large": Random, "aborts": Aborts, "history": History}
 
 # Settings of a session that must not matter.
 ODD_SETTINGS = {
@@ -85,7 +85,7 @@ def main():
     bindir, directory, names = sys.argv[1], sys.argv[2], sys.argv[3:]
     tap = Tap()
     for name in names:
-        kind = SEEDED.get(name.split("-")[0], Workload) if "-" in name else Workload
+        kind = KINDS.get(name.split("-")[0], Workload) if "-" in name else Workload
         try:
             if name.startswith("join-"):
                 join.run(tap, bindir, directory, name)

@@ -7,6 +7,7 @@
 #   test/replay/run.sh large-7          with large values only
 #   test/replay/run.sh aborts-7         large transactions that are rolled back
 #   test/replay/run.sh join-7           first rows read while they change
+#   test/replay/run.sh history-shop     the migrations in test/history/shop
 #
 # libpq's environment says where the server is (PGHOST, PGPORT, PGUSER); the
 # programs are those of PG_CONFIG or of the PATH. Without PGHOST, scripts/check
@@ -24,7 +25,7 @@ protoc -I"$root/proto" --python_out="$out" cdc/v1/cdc.proto
 bindir=$("${PG_CONFIG:-pg_config}" --bindir)
 
 if [ $# = 0 ]; then
-	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') random-1 random-2 large-1 aborts-1 join-1
+	set -- $(cd "$here/workloads" && ls *.sql *.sh | sed '/\.pre\.sql$/d; s/\.[a-z]*$//') history-shop history-ledger random-1 random-2 large-1 aborts-1 join-1
 fi
 
 # The system's first: one of the user's may not see the packaged modules.

@@ -1,7 +1,9 @@
 """Workloads: what runs on the source, and how its changes are read."""
 
 import atexit
+import glob
 import os
+import re
 import signal
 import subprocess
 import time
@@ -50,7 +52,8 @@ class Workload:
     def __init__(self, bindir, directory, name):
         self.bindir = bindir
         self.name = name
-        self.preamble = name            # what both databases have
+        # what both databases have
+        self.preamble = os.path.join(HERE, "workloads", name + ".pre.sql")
         self.databases = ["cdc_replay_%s_%d" % (name.replace("-", "_"), i) for i in (1, 2)]
         self.slots = ["cdc_replay_%s_%s" % (name.replace("-", "_"), i) for i in "abcdefg"]
         self.files = [os.path.join(directory, "%s.%s" % (name, i)) for i in "abcdefg"]
@@ -71,12 +74,11 @@ class Workload:
     def prepare(self):
         self.psql("postgres", "-c", "SELECT pg_drop_replication_slot(slot_name) FROM "
                   "pg_replication_slots WHERE slot_name IN ('%s')" % "', '".join(self.slots))
-        preamble = os.path.join(HERE, "workloads", self.preamble + ".pre.sql")
         for database in self.databases:
             self.psql("postgres", "-c", "DROP DATABASE IF EXISTS " + database,
                       "-c", "CREATE DATABASE " + database)
-            if os.path.exists(preamble):
-                self.psql(database, "-f", preamble)
+            if os.path.exists(self.preamble):
+                self.psql(database, "-f", self.preamble)
         self.psql(self.databases[0], "-c", "CREATE EXTENSION cdc")
         for slot in self.slots:
             self.psql(self.databases[0], "-c", "SELECT cdc.create_slot('%s', two_phase => %s)" %
@@ -171,7 +173,7 @@ class Random(Workload):
 
     def __init__(self, *args):
         super().__init__(*args)
-        self.preamble = "random"
+        self.preamble = os.path.join(HERE, "workloads", "random.pre.sql")
 
     def generator(self):
         kind, seed = self.name.split("-")
@@ -184,6 +186,24 @@ class Random(Workload):
                          for i in range(1, generate.LABELS + 1)]
         self.psql(self.databases[1], "-c", "; ".join(target_labels))
         print("# " + generate.run(self.databases[0], self.generator(), between=self.receive_piece))
+
+
+class History(Workload):
+    """history-NAME: the migrations in test/history/NAME, a transaction each"""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.steps = sorted(glob.glob(os.path.join(HERE, "..", "history", self.name.split("-")[1], "*.sql")))
+        self.preamble = self.steps.pop(0)
+
+    def changes(self):
+        for step in self.steps:
+            # labels are no part of the stream
+            with open(step) as file:
+                for statement in re.findall(r"^ALTER TYPE .* ADD VALUE .*;$", file.read(), re.M):
+                    self.psql(self.databases[1], "-c", statement)
+            self.psql(self.databases[0], "-1", "-f", step)
+            self.receive_piece()
 
 
 class Aborts(Workload):

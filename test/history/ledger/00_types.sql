@@ -1,0 +1,3 @@
+-- What both sides of a copy must know.
+CREATE SCHEMA ledger;
+CREATE TYPE ledger.side AS ENUM ('debit', 'credit');

@@ -1,0 +1,1 @@
+ALTER TYPE ledger.side ADD VALUE 'correction';

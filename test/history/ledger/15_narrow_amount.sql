@@ -1,0 +1,1 @@
+ALTER TABLE ledger.entries ALTER amount TYPE numeric(10,2);

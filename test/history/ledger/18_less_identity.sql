@@ -1,0 +1,2 @@
+ALTER TABLE ledger.accounts REPLICA IDENTITY DEFAULT;
+UPDATE ledger.accounts SET holder = 'again' WHERE number = 'A4';

@@ -1,0 +1,2 @@
+ALTER TABLE shop.items DROP tags;
+DELETE FROM shop.items WHERE id BETWEEN 50 AND 60;
