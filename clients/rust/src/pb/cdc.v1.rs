@@ -163,6 +163,10 @@ pub struct SchemaVersion {
     /// change. 0 = the relation is not registered.
     #[prost(uint32, tag = "3")]
     pub version: u32,
+    /// Why rows are not in the version that the option `versions` asks for; empty
+    /// where they are, or where none was asked for.
+    #[prost(string, tag = "4")]
+    pub unmapped: ::prost::alloc::string::String,
 }
 /// What a stream sends of a relation. Serialized deterministically (fields in
 /// number order, defaults left out), without OIDs and without the database's
