@@ -61,7 +61,7 @@ test_() { cargo test --locked --all-features "$@" -- --nocapture; }
 step "format" cargo fmt --check
 step "the generated code is what protoc and prost make" codegen/generate.sh --check
 step "unsafe code is forbidden, documentation demanded" unsafe_code
-step "compiles without features" cargo check --locked --lib --bins
+step "compiles without features" cargo check --locked --no-default-features --lib --bins
 step "clippy, warnings denied" cargo clippy --locked --all-targets --all-features -- -D warnings
 step "documentation, warnings denied" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 step "examples and tests compile" cargo test --locked --all-features --no-run
@@ -70,6 +70,7 @@ step "examples of the documentation" cargo test --locked --all-features --doc
 step "golden files" test_ --test golden
 step "typed rows" test_ --test typed
 step "a source in memory" test_ --test script
+step "compressed batches" test_ --test compressed
 step "no allocation for an event" test_ --test alloc
 step "damaged copies" test_ --test fuzz
 step "TLS and passwords" test_ --test tls

@@ -335,7 +335,9 @@ impl<'a> Batch<'a> {
     /// Of a serialized `Batch`, without its frame.
     ///
     /// # Errors
-    /// Damage; a compressed batch, which this version can not read.
+    /// Damage; [`Damage::Compressed`] for one that [`Inflater::parse`] reads.
+    ///
+    /// [`Inflater::parse`]: crate::Inflater::parse
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Damage> {
         let mut batch = Batch {
             transaction: None,
@@ -379,7 +381,7 @@ impl<'a> Batch<'a> {
                 }
                 8 => batch.has_rolled_back = true,
                 9 => batch.source = Some(Source::parse(value.bytes()?, &mut batch.unknown)?),
-                10..=12 => return Err(Damage::Unsupported("compressed batches")),
+                10..=12 => return Err(Damage::Compressed),
                 13 => batch.snapshot = Some(Snapshot::parse(value.bytes()?)?),
                 _ => batch.unknown += 1,
             }

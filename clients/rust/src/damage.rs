@@ -18,6 +18,8 @@ pub enum Damage {
     Limit(&'static str, u64),
     /// Well formed, but of a kind that this version does not know.
     Unsupported(&'static str),
+    /// The batch is compressed: [`Inflater::parse`](crate::Inflater::parse) reads it.
+    Compressed,
 }
 
 impl fmt::Display for Damage {
@@ -29,6 +31,7 @@ impl fmt::Display for Damage {
             }
             Damage::Limit(what, limit) => write!(f, "{what}: more than the limit of {limit}"),
             Damage::Unsupported(what) => write!(f, "not supported by this version: {what}"),
+            Damage::Compressed => f.write_str("the batch is compressed"),
         }
     }
 }

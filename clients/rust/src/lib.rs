@@ -15,6 +15,7 @@ mod deadletter;
 mod error;
 mod event;
 mod frame;
+mod inflate;
 pub mod json;
 mod limits;
 mod load;
@@ -57,6 +58,7 @@ pub use deadletter::{DeadLetter, DeadLetterDir, DeadLetters, Policy, Reason};
 pub use error::{Error, Refusal, ServerError};
 pub use event::{Event, Failure, Message, Op, Truncate};
 pub use frame::{unframe, FrameReader, Frames};
+pub use inflate::Inflater;
 pub use limits::Limits;
 pub use load::{InitialLoad, Joiner, Reload, Reread};
 pub use net::{ChannelBinding, ConnectConfig, Connection, Host, SslMode, TargetSession};
@@ -67,7 +69,9 @@ pub use schema::{
     REDACTED_BASE,
 };
 pub use sequence::Sequence;
-pub use stream::{Acker, Change, Changes, Delivery, SlotSnapshot, Stream, StreamConfig, Transport};
+pub use stream::{
+    Acker, Change, Changes, Compression, Delivery, SlotSnapshot, Stream, StreamConfig, Transport,
+};
 pub use trace::TraceParent;
 pub use typed::{Layout, Typed};
 pub use value::Value;

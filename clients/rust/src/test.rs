@@ -23,7 +23,7 @@ use prost::Message;
 
 use crate::damage::Damage;
 use crate::error::Error;
-use crate::frame::Frames;
+use crate::frame::{unframe, Frames};
 use crate::limits::Limits;
 use crate::net::ConnectConfig;
 use crate::pb;
@@ -72,7 +72,8 @@ pub fn things() -> pb::SchemaVersion {
         replica_identity: pb::ReplicaIdentity::Default as i32,
     }
     .encode_to_vec();
-    pb::SchemaVersion { fingerprint: crate::schema::fingerprint(&table), table, version: 0 }
+    let fingerprint = crate::schema::fingerprint(&table);
+    pb::SchemaVersion { fingerprint, table, ..pb::SchemaVersion::default() }
 }
 
 /// An INSERT into `public.things`.
@@ -171,6 +172,21 @@ impl Script {
         });
         self.steps.extend(last.map(Step::Payload));
         self
+    }
+
+    /// Makes another batch of the last one: one that is compressed, or damaged.
+    #[must_use]
+    pub fn map_last(mut self, f: impl FnOnce(&[u8]) -> Vec<u8>) -> Self {
+        match self.steps.pop() {
+            Some(Step::Payload(payload)) => {
+                let batch = f(unframe(&payload, &Limits::DEFAULT).unwrap_or(&payload));
+                self.batch(&batch)
+            }
+            last => {
+                self.steps.extend(last);
+                self
+            }
+        }
     }
 
     /// Flips bits of the last batch, so that it can not be read.

@@ -7,7 +7,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use pgcdc::test::{insert, Script};
-use pgcdc::{Batch, Limits, SchemaCache};
+use pgcdc::{Inflater, Limits, SchemaCache};
 
 struct Counting;
 
@@ -39,8 +39,8 @@ fn allocations<T>(f: impl FnOnce() -> T) -> (u64, T) {
 }
 
 /// Everything of every event: rows, values by column, arrays.
-fn walk(bytes: &[u8], schemas: &SchemaCache) -> u64 {
-    let batch = Batch::parse(bytes).unwrap();
+fn walk(inflater: &mut Inflater, bytes: &[u8], schemas: &SchemaCache) -> u64 {
+    let batch = inflater.parse(bytes).unwrap();
     let mut seen = 0;
     for event in batch.events() {
         let event = event.unwrap();
@@ -70,16 +70,27 @@ fn counts_are_counted() {
     assert_eq!(allocations(|| vec![1u8]).0, 1);
 }
 
+fn walk_all(bytes: &[u8], name: &str) {
+    let mut schemas = SchemaCache::new(Limits::DEFAULT);
+    let mut inflater = Inflater::new(Limits::DEFAULT);
+    for frame in pgcdc::Frames::new(bytes, Limits::DEFAULT) {
+        let frame = frame.unwrap();
+        // which may make the buffer larger
+        schemas.add_all(&inflater.parse(frame).unwrap()).unwrap();
+        let (count, seen) = allocations(|| walk(&mut inflater, frame, &schemas));
+        assert_eq!(count, 0, "{name} of {seen}");
+    }
+}
+
 #[test]
 fn no_allocation_for_an_event() {
     for path in common::golden() {
         let bytes = std::fs::read(&path).unwrap();
-        let mut schemas = SchemaCache::new(Limits::DEFAULT);
-        for frame in pgcdc::Frames::new(&bytes, Limits::DEFAULT) {
-            let frame = frame.unwrap();
-            schemas.add_all(&Batch::parse(frame).unwrap()).unwrap();
-            let (count, seen) = allocations(|| walk(frame, &schemas));
-            assert_eq!(count, 0, "{} of {seen}", path.display());
+        let name = path.display().to_string();
+        walk_all(&bytes, &name);
+        for codec in [common::LZ4, common::ZSTD] {
+            let compressed = common::compress_all(&bytes, codec);
+            walk_all(&compressed, &format!("{name}, compressed by {codec}"));
         }
     }
 }
@@ -94,4 +105,36 @@ async fn changes_allocate_nothing() {
         delivery.changes().filter(|change| change.as_ref().unwrap().schema.is_some()).count()
     });
     assert_eq!((count, changes), (0, 1000));
+}
+
+/// Of a batch that is compressed a stream uses the memory again.
+#[tokio::test]
+async fn compressed_batches_share_memory() {
+    for codec in [common::LZ4, common::ZSTD] {
+        let mut counts = Vec::new();
+        for events in [10, 1000] {
+            let events: Vec<_> = (0..events).map(|i| insert(i, "name")).collect();
+            let mut script = Script::new();
+            for _ in 0..20 {
+                script =
+                    script.transaction(&events).map_last(|batch| common::compress(batch, codec));
+            }
+            let mut stream = script.start();
+            // what there is once, and room in the queue
+            for _ in 0..10 {
+                let delivery = stream.next().await.unwrap().unwrap();
+                assert_eq!(delivery.changes().count(), events.len());
+                stream.ack(&delivery);
+            }
+            let before = COUNT.with(Cell::get);
+            for _ in 10..20 {
+                let delivery = stream.next().await.unwrap().unwrap();
+                assert_eq!(delivery.changes().count(), events.len());
+                stream.ack(&delivery);
+            }
+            counts.push(COUNT.with(Cell::get) - before);
+        }
+        println!("{counts:?} allocations for 10 batches of 10 and of 1000 events");
+        assert!(counts[1] <= counts[0] && counts[1] <= 30, "{counts:?}");
+    }
 }

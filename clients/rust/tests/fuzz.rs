@@ -6,7 +6,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{damage, golden, to_json, Random};
+use common::{compress_all, damage, golden, to_json, Random, LZ4, ZSTD};
 use pgcdc::{overlay, Array, Batch, Limits, OwnedSnapshot, Row, Table, Type};
 
 /// Everything that reads bytes.
@@ -32,7 +32,10 @@ fn read(bytes: &[u8]) -> bool {
 
 #[test]
 fn damaged_copies() {
-    let seeds: Vec<_> = golden().iter().map(|path| std::fs::read(path).unwrap()).collect();
+    let mut seeds: Vec<_> = golden().iter().map(|path| std::fs::read(path).unwrap()).collect();
+    for (i, codec) in [LZ4, ZSTD].into_iter().cycle().take(seeds.len()).enumerate() {
+        seeds.push(compress_all(&seeds[i], codec));
+    }
     let seconds = std::env::var("FUZZ_SECONDS").ok().and_then(|s| s.parse().ok());
     let until = Instant::now() + Duration::from_secs(seconds.unwrap_or(0));
     let mut random = Random(0x9e37_79b9_7f4a_7c15);

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pgcdc::{
-    json, Batch, ConnectConfig, FrameReader, Limits, SchemaCache, StreamConfig, Transport,
+    json, Batch, Compression, ConnectConfig, FrameReader, Inflater, Limits, SchemaCache,
+    StreamConfig, Transport,
 };
 
 const USAGE: &str = "\
@@ -17,6 +18,7 @@ usage: cdc-tail --file FILE
   --slot SLOT          a replication slot, followed until interrupted
   --conninfo CONNINFO  URL or conninfo string; what it lacks comes from PGHOST and so on
   --option NAME=VALUE  of the plugin; several may be given
+  --compression CODEC  asks the server to compress batches: none, lz4, zstd
   --fetch              by cdc.fetch(), for roles without REPLICATION to which the slot is bound
   --create             create the slot if it does not exist
   --ack                acknowledge what was printed; otherwise it comes again the next time
@@ -56,6 +58,10 @@ fn options(mut args: impl Iterator<Item = String>) -> Result<Options> {
                 let value = value()?;
                 let (name, value) = value.split_once('=').ok_or("--option needs NAME=VALUE")?;
                 options.plugin.push((name.into(), value.into()));
+            }
+            "--compression" => {
+                let compression: Compression = value()?.parse()?;
+                options.plugin.push(("compression".into(), compression.name().into()));
             }
             "--follow" => options.follow = true,
             "-n" => options.limit = Some(value()?.parse().map_err(|_| "-n needs a number")?),
@@ -151,9 +157,10 @@ fn file<W: Write>(options: &Options, name: &str, printer: &mut Printer<W>) -> Re
         }
     };
     let mut frames = FrameReader::new(BufReader::with_capacity(1 << 16, input), Limits::DEFAULT);
+    let mut inflater = Inflater::new(Limits::DEFAULT);
     let mut schemas = SchemaCache::new(Limits::DEFAULT);
     while let Some(frame) = frames.next_batch()? {
-        let batch = Batch::parse(frame)?;
+        let batch = inflater.parse(frame)?;
         schemas.add_all(&batch)?;
         printer.batch(&batch, &schemas)?;
         if options.follow {

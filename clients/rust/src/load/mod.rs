@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use self::copy::CopyReader;
 use crate::applier::{Relation, State};
-use crate::batch::{Batch, OwnedSnapshot};
+use crate::batch::OwnedSnapshot;
 use crate::error::Error;
 use crate::frame::unframe;
+use crate::inflate::Inflater;
 use crate::limits::Limits;
 use crate::net::{quote_literal, Connection};
 use crate::position::Lsn;
@@ -290,6 +291,7 @@ impl InitialLoad {
     ) -> Result<Read, Error> {
         let (limits, keyed) = (Limits::DEFAULT, self.is_keyed());
         let mut schemas = SchemaCache::new(limits);
+        let mut inflater = Inflater::new(limits);
         for chunk in chunks {
             let sql = format!(
                 "COPY (SELECT cdc.snapshot({}::regclass, {}, {}, {}, {}, {})) TO STDOUT (FORMAT binary)",
@@ -306,7 +308,7 @@ impl InitialLoad {
             connection
                 .copy_out(&sql, |piece| {
                     reader.push(&piece, &limits, |payload| {
-                        let batch = Batch::parse(unframe(payload, &limits)?)?;
+                        let batch = inflater.parse(unframe(payload, &limits)?)?;
                         schemas.add_all(&batch)?;
                         for version in batch.schemas() {
                             let schema = schemas.get(version?.fingerprint)?;

@@ -27,6 +27,49 @@ pub enum Transport {
     Fetch,
 }
 
+/// How the server is to compress batches, see [`StreamConfig::compression`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// Not at all.
+    #[default]
+    None,
+    /// Costs the server less.
+    Lz4,
+    /// Makes less of it.
+    Zstd,
+}
+
+impl Compression {
+    const ALL: [Compression; 3] = [Compression::None, Compression::Lz4, Compression::Zstd];
+
+    /// What the plugin's option is set to.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Compression::None => "none",
+            Compression::Lz4 => "lz4",
+            Compression::Zstd => "zstd",
+        }
+    }
+
+    /// Whether this build can read it.
+    pub const fn is_supported(self) -> bool {
+        match self {
+            Compression::None => true,
+            Compression::Lz4 => cfg!(feature = "lz4"),
+            Compression::Zstd => cfg!(feature = "zstd"),
+        }
+    }
+}
+
+impl std::str::FromStr for Compression {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self, Error> {
+        let known = Compression::ALL.into_iter().find(|known| known.name() == name);
+        known.ok_or_else(|| Error::Config(format!("compression is none, lz4 or zstd, not {name}")))
+    }
+}
+
 /// Settings of a [`Stream`]; [`StreamConfig::start`] starts it.
 #[derive(Clone)]
 pub struct StreamConfig {
@@ -126,6 +169,14 @@ impl StreamConfig {
         self
     }
 
+    /// Asks the server to compress batches, for links that are slow or dear: sets the
+    /// option `compression`. A server whose build lacks the codec refuses the start.
+    /// Batches that are compressed are read whether this was asked for or not.
+    #[must_use]
+    pub fn compression(self, compression: Compression) -> Self {
+        self.option("compression", compression.name())
+    }
+
     /// How the stream comes.
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
@@ -179,6 +230,13 @@ impl StreamConfig {
         }
         if self.options.get("format").is_some_and(|format| format != "protobuf") {
             return Err(Error::Config("this client reads format = 'protobuf' only".into()));
+        }
+        if let Some(compression) = self.options.get("compression") {
+            if !compression.parse::<Compression>()?.is_supported() {
+                return Err(Error::Config(format!(
+                    "this build of the client lacks the feature {compression}"
+                )));
+            }
         }
         if self.transport == Transport::Fetch && self.create_slot {
             return Err(Error::Config(

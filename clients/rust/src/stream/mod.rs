@@ -21,13 +21,14 @@ use crate::damage::Damage;
 use crate::deadletter::DeadLetter;
 use crate::error::Error;
 use crate::frame::unframe;
+use crate::inflate::{nested, Inflater};
 use crate::metrics::Counter;
 use crate::position::{Lsn, Position};
 use crate::schema::SchemaCache;
 use crate::sequence::Sequence;
 use crate::wire::Fields;
 
-pub use config::{StreamConfig, Transport};
+pub use config::{Compression, StreamConfig, Transport};
 pub use delivery::{Change, Changes, Delivery};
 pub use slot::SlotSnapshot;
 
@@ -58,6 +59,7 @@ pub struct Stream {
     task: Option<JoinHandle<()>>,
     schemas: Arc<SchemaCache>,
     sequence: Sequence,
+    inflater: Inflater,
     source: Bytes,
     /// What was applied before this process began, or was handed out.
     applied: Lsn,
@@ -87,6 +89,7 @@ impl Stream {
     ) -> Self {
         Stream {
             schemas: Arc::new(SchemaCache::new(config.limits)),
+            inflater: Inflater::new(config.limits),
             applied: tracker.acknowledged().0,
             config,
             tracker,
@@ -175,8 +178,12 @@ impl Stream {
 
     /// The delivery; `None` if it is passed over.
     fn payload(&mut self, payload: &Bytes) -> Result<Option<Delivery>, Error> {
-        let parsed = unframe(payload, &self.config.limits)
-            .and_then(|bytes| self.accept(bytes).map(|batch| (bytes, batch)));
+        let outer = unframe(payload, &self.config.limits).map(|bytes| payload.slice_ref(bytes));
+        let mut inside = Bytes::new();
+        let parsed = match &outer {
+            Ok(outer) => self.accept(outer, &mut inside),
+            Err(damage) => Err(*damage),
+        };
         let (bytes, batch) = match parsed {
             Ok(parsed) => parsed,
             Err(damage) => {
@@ -187,7 +194,7 @@ impl Stream {
                     error: &text,
                     slot: &self.config.slot,
                     position: None,
-                    batch: unframe(payload, &self.config.limits).unwrap_or(payload),
+                    batch: outer.as_ref().unwrap_or(payload),
                 };
                 delivery::apply(&self.config, self.config.on_damage, &letter, damage.into())?;
                 return Ok(None);
@@ -203,7 +210,7 @@ impl Stream {
             self.tracker.deliver(end, position, commit)
         });
         Ok(Some(Delivery {
-            bytes: payload.slice_ref(bytes),
+            bytes: bytes.clone(),
             schemas: self.schemas.clone(),
             config: self.config.clone(),
             source: self.source.clone(),
@@ -212,8 +219,19 @@ impl Stream {
         }))
     }
 
-    fn accept<'a>(&mut self, bytes: &'a [u8]) -> Result<Batch<'a>, Damage> {
-        let batch = Batch::parse(bytes)?;
+    /// The batch, which is compressed, and then `inside`, or is not.
+    fn accept<'a>(
+        &mut self,
+        outer: &'a Bytes,
+        inside: &'a mut Bytes,
+    ) -> Result<(&'a Bytes, Batch<'a>), Damage> {
+        let (bytes, batch) = match Batch::parse(outer) {
+            Err(Damage::Compressed) => {
+                *inside = self.inflater.inflate(outer)?;
+                (&*inside, Batch::parse(inside).map_err(nested)?)
+            }
+            parsed => (outer, parsed?),
+        };
         for version in batch.schemas() {
             let version = version?;
             if !self.schemas.has(&version) {
@@ -222,13 +240,14 @@ impl Stream {
             }
         }
         if batch.source.is_some() {
-            let source = Fields::new(bytes).flatten().filter(|field| field.number == 9).last();
+            let source =
+                Fields::new(batch.bytes()).flatten().filter(|field| field.number == 9).last();
             if let Some(source) = source.and_then(|field| field.value.bytes().ok()) {
                 self.source = Bytes::copy_from_slice(source);
             }
         }
         self.sequence.check(&batch)?;
-        Ok(batch)
+        Ok((bytes, batch))
     }
 
     /// Where the batch ends, if it ends something, and its position. `None`: it

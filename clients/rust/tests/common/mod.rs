@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use pgcdc::{json, Batch, Damage, Frames, Limits, SchemaCache};
+use pgcdc::{json, pb, Damage, Frames, Inflater, Limits, SchemaCache};
+use prost::Message;
 
 /// The golden files, sorted.
 pub fn golden() -> Vec<PathBuf> {
@@ -21,13 +22,39 @@ pub fn golden() -> Vec<PathBuf> {
 /// The JSON form of a stream.
 pub fn to_json(bytes: &[u8]) -> Result<String, Damage> {
     let mut schemas = SchemaCache::new(Limits::DEFAULT);
+    let mut inflater = Inflater::new(Limits::DEFAULT);
     let mut out = String::new();
     for frame in Frames::new(bytes, Limits::DEFAULT) {
-        let batch = Batch::parse(frame?)?;
+        let batch = inflater.parse(frame?)?;
         schemas.add_all(&batch)?;
         json::write_batch(&mut out, &batch, &schemas)?;
     }
     Ok(out)
+}
+
+/// How `Batch.codec` numbers the codecs.
+pub const LZ4: i32 = pb::Codec::Lz4 as i32;
+pub const ZSTD: i32 = pb::Codec::Zstd as i32;
+
+/// A serialized batch with another one, compressed, in it.
+pub fn compress(inner: &[u8], codec: i32) -> Vec<u8> {
+    let compressed = match codec {
+        LZ4 => lz4_flex::block::compress(inner),
+        _ => zstd::bulk::compress(inner, 1).unwrap(),
+    };
+    let raw_size = inner.len() as u64;
+    pb::Batch { codec, compressed, raw_size, ..pb::Batch::default() }.encode_to_vec()
+}
+
+/// The same stream with all batches compressed.
+pub fn compress_all(bytes: &[u8], codec: i32) -> Vec<u8> {
+    let mut out = Vec::new();
+    for frame in Frames::new(bytes, Limits::DEFAULT) {
+        let batch = compress(frame.unwrap(), codec);
+        prost::encode_length_delimiter(batch.len(), &mut out).unwrap();
+        out.extend_from_slice(&batch);
+    }
+    out
 }
 
 /// A small generator of pseudo-random numbers, so that a seed says it all.
