@@ -26,7 +26,8 @@ fn synthetic() -> Vec<u8> {
         ..Default::default()
     }
     .encode_to_vec();
-    let schema = pb::SchemaVersion { fingerprint: pgcdc::fingerprint(&table), table, version: 0 };
+    let fingerprint = pgcdc::fingerprint(&table);
+    let schema = pb::SchemaVersion { fingerprint, table, ..Default::default() };
     let mut new = vec![0x10, 0x80, 0x88, 0x7a, 0x1a, 20];
     new.extend([b'x'; 20]);
     new.extend(*b"\x22\x07123.456\x29\x01\x02\x03\x04\x05\x06\x00\x00\x30\x01\x39\x00\x00\x00\x00\x00\x00\xf8\x3f\x42\x10");

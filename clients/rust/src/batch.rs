@@ -285,6 +285,9 @@ pub struct SchemaVersion<'a> {
     pub table: &'a [u8],
     /// Of the relation's whole schema in the server's registry; 0 without one.
     pub version: u32,
+    /// Why rows are not in the version that was asked for; empty where they are, or
+    /// none was.
+    pub unmapped: &'a str,
 }
 
 impl<'a> SchemaVersion<'a> {
@@ -296,6 +299,7 @@ impl<'a> SchemaVersion<'a> {
                 1 => s.fingerprint = field.value.fixed64()?,
                 2 => s.table = field.value.bytes()?,
                 3 => s.version = field.value.uint32()?,
+                4 => s.unmapped = field.value.str()?,
                 _ => (),
             }
         }

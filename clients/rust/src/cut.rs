@@ -41,15 +41,23 @@ pub fn cut(
         put_bytes(&mut out, 9, source);
     }
     if let Some(schema) = schema {
-        let mut version = vec![0x09];
-        version.extend_from_slice(&schema.fingerprint.to_le_bytes());
-        put_bytes(&mut version, 2, &schema.bytes);
-        if schema.version != 0 {
-            version.push(0x18);
-            put_varint(&mut version, schema.version.into());
-        }
-        put_bytes(&mut out, 6, &version);
+        put_schema(&mut out, schema);
     }
     put_bytes(&mut out, 7, event.bytes());
     Ok(out)
+}
+
+/// A `SchemaVersion`, as a field of a batch.
+pub(crate) fn put_schema(out: &mut Vec<u8>, schema: &Schema) {
+    let mut version = vec![0x09];
+    version.extend_from_slice(&schema.fingerprint.to_le_bytes());
+    put_bytes(&mut version, 2, &schema.bytes);
+    if schema.version != 0 {
+        version.push(0x18);
+        put_varint(&mut version, schema.version.into());
+    }
+    if !schema.unmapped.is_empty() {
+        put_bytes(&mut version, 4, schema.unmapped.as_bytes());
+    }
+    put_bytes(out, 6, &version);
 }

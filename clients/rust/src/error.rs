@@ -5,6 +5,7 @@ use std::io;
 
 use crate::damage::Damage;
 use crate::position::{Lsn, Position};
+use crate::versions::VersionMismatch;
 
 /// An error of the server, `ErrorResponse`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -170,6 +171,8 @@ pub enum Error {
         /// Without values.
         message: String,
     },
+    /// Rows of a relation are not in the version that the consumer expects.
+    Version(VersionMismatch),
     /// A compiled type does not fit a table; names the column.
     Fit(String),
     /// Of the server.
@@ -208,6 +211,7 @@ impl fmt::Display for Error {
                     "the server could not write the change at {position}: {message} ({sqlstate})"
                 )
             }
+            Error::Version(mismatch) => mismatch.fmt(f),
             Error::Fit(what) => write!(f, "compiled type does not fit: {what}"),
             Error::Server(error) => error.fmt(f),
             Error::Refused(refusal) => write!(f, "start refused: {refusal}"),

@@ -22,7 +22,9 @@ mod load;
 pub mod metrics;
 mod net;
 mod position;
+mod relation;
 mod replace;
+mod router;
 mod row;
 mod schema;
 mod sequence;
@@ -32,6 +34,7 @@ pub mod test;
 mod trace;
 mod typed;
 mod value;
+mod versions;
 mod wire;
 
 /// The messages of `proto/cdc/v1/cdc.proto`, as prost makes them: for whoever
@@ -42,7 +45,7 @@ pub mod pb {
     include!("pb/cdc.v1.rs");
 }
 
-pub use applier::{Applied, Applier, ApplyError, MemoryState, Relation, ScanFn, State};
+pub use applier::{Applied, Applier, ApplyError, MemoryState, ScanFn, State};
 pub use array::{Array, ArrayIter, MAX_DIMENSIONS};
 pub use assembler::{Assembled, Assembler};
 pub use batch::{
@@ -63,6 +66,8 @@ pub use limits::Limits;
 pub use load::{InitialLoad, Joiner, Reload, Reread};
 pub use net::{ChannelBinding, ConnectConfig, Connection, Host, SslMode, TargetSession};
 pub use position::{Lsn, ParseError, Position};
+pub use relation::{NotARelation, Relation};
+pub use router::Router;
 pub use row::{overlay, Row, Values};
 pub use schema::{
     fingerprint, Column, Redaction, ReplicaIdentity, Schema, SchemaCache, Table, Type, MAX_COLUMN,
@@ -75,4 +80,5 @@ pub use stream::{
 pub use trace::TraceParent;
 pub use typed::{Layout, Typed};
 pub use value::Value;
+pub use versions::{Convert, VersionMismatch, VersionPolicy};
 pub use wire::{unzigzag, Field, Fields, Numbers, Wire};

@@ -23,6 +23,9 @@ pub enum Counter {
     Redacted,
     /// `cdc_unknown_fields_total`: fields of a newer server.
     UnknownFields,
+    /// `cdc_schema_version_mismatches_total{relation}`: events of a relation whose rows
+    /// are in another version than the consumer expects. See [`Metrics::add_for`].
+    SchemaVersionMismatches,
 }
 
 impl Counter {
@@ -37,6 +40,7 @@ impl Counter {
             Counter::DeadLetters(_) => "cdc_dead_letters_total",
             Counter::Redacted => "cdc_redacted_total",
             Counter::UnknownFields => "cdc_unknown_fields_total",
+            Counter::SchemaVersionMismatches => "cdc_schema_version_mismatches_total",
         }
     }
 
@@ -85,6 +89,11 @@ impl Gauge {
 pub trait Metrics: Send + Sync {
     /// Adds to a counter.
     fn add(&self, counter: Counter, n: u64);
+    /// Adds to a counter that has the label `relation`. Without it by default.
+    fn add_for(&self, counter: Counter, relation: &str, n: u64) {
+        let _ = relation;
+        self.add(counter, n);
+    }
     /// Sets a gauge.
     fn set(&self, gauge: Gauge, value: f64);
 }
@@ -92,6 +101,9 @@ pub trait Metrics: Send + Sync {
 impl<T: Metrics + ?Sized> Metrics for std::sync::Arc<T> {
     fn add(&self, counter: Counter, n: u64) {
         (**self).add(counter, n);
+    }
+    fn add_for(&self, counter: Counter, relation: &str, n: u64) {
+        (**self).add_for(counter, relation, n);
     }
     fn set(&self, gauge: Gauge, value: f64) {
         (**self).set(gauge, value);
@@ -125,6 +137,12 @@ impl Metrics for Recorder {
     fn add(&self, counter: Counter, n: u64) {
         let mut labels = self.labels();
         labels.extend(counter.label().map(|(name, value)| metrics::Label::new(name, value)));
+        metrics::counter!(counter.name(), labels).increment(n);
+    }
+
+    fn add_for(&self, counter: Counter, relation: &str, n: u64) {
+        let mut labels = self.labels();
+        labels.push(metrics::Label::new("relation", relation.to_owned()));
         metrics::counter!(counter.name(), labels).increment(n);
     }
 

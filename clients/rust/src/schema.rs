@@ -10,6 +10,7 @@ use crate::batch::{Batch, SchemaVersion};
 use crate::damage::{malformed, Damage};
 use crate::limits::Limits;
 pub use crate::pb::{Redaction, ReplicaIdentity, Type};
+use crate::relation::qualified;
 use crate::wire::{Field, Fields};
 
 /// A redacted value stands in field 2000 + attnum.
@@ -156,19 +157,8 @@ impl Column {
 /// `schema.name`, with double quotes where needed.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        identifier(f, &self.schema)?;
-        f.write_str(".")?;
-        identifier(f, &self.name)
+        qualified(f, &self.schema, &self.name)
     }
-}
-
-fn identifier(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    let first_is_digit = name.as_bytes().first().is_none_or(u8::is_ascii_digit);
-    if !first_is_digit && name.bytes().all(plain) {
-        return f.write_str(name);
-    }
-    write!(f, "\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A [`Table`] whose hash has been checked.
@@ -179,6 +169,9 @@ pub struct Schema {
     /// Of the whole relation in the server's registry, as the schema was announced
     /// last; 0 without one.
     pub version: u32,
+    /// Why rows are not in the version that was asked for, as it was announced last;
+    /// empty where they are, or none was.
+    pub unmapped: Box<str>,
     /// The table.
     pub table: Table,
     /// The serialized `Table`.
@@ -216,8 +209,9 @@ impl SchemaCache {
             if *known.bytes != *version.table {
                 return malformed("two schemas have the same fingerprint");
             }
-            if known.version != version.version {
-                Arc::make_mut(known).version = version.version;
+            if known.version != version.version || *known.unmapped != *version.unmapped {
+                let known = Arc::make_mut(known);
+                (known.version, known.unmapped) = (version.version, version.unmapped.into());
             }
             return Ok(false);
         }
@@ -235,6 +229,7 @@ impl SchemaCache {
         let schema = Schema {
             fingerprint: version.fingerprint,
             version: version.version,
+            unmapped: version.unmapped.into(),
             table,
             bytes: version.table.into(),
         };
@@ -245,9 +240,11 @@ impl SchemaCache {
 
     /// Whether this very schema is there.
     pub(crate) fn has(&self, version: &SchemaVersion<'_>) -> bool {
-        self.schemas
-            .get(&version.fingerprint)
-            .is_some_and(|known| known.version == version.version && *known.bytes == *version.table)
+        self.schemas.get(&version.fingerprint).is_some_and(|known| {
+            known.version == version.version
+                && *known.unmapped == *version.unmapped
+                && *known.bytes == *version.table
+        })
     }
 
     /// Takes up all schemas of a batch.
@@ -288,13 +285,22 @@ mod tests {
     fn a_schema_is_its_hash() {
         let table = [0x0a, 1, b'a', 0x12, 1, b'b'];
         let mut cache = SchemaCache::new(Limits { max_schemas: 1, ..Limits::DEFAULT });
-        let version = SchemaVersion { fingerprint: fingerprint(&table), table: &table, version: 3 };
+        let version = SchemaVersion {
+            fingerprint: fingerprint(&table),
+            table: &table,
+            version: 3,
+            ..SchemaVersion::default()
+        };
         assert_eq!(cache.add(&version), Ok(true));
         assert_eq!(cache.add(&version), Ok(false));
         let later = SchemaVersion { version: 4, ..version };
         assert!(cache.has(&version) && !cache.has(&later));
         assert_eq!(cache.add(&later), Ok(false));
         assert_eq!(cache.get(version.fingerprint).unwrap().version, 4);
+        let unmapped = SchemaVersion { unmapped: "why", ..later };
+        assert!(!cache.has(&unmapped));
+        assert_eq!(cache.add(&unmapped), Ok(false));
+        assert_eq!(&*cache.get(version.fingerprint).unwrap().unmapped, "why");
         let other = SchemaVersion { table: &table[..3], ..version };
         assert_eq!(cache.add(&other), malformed("two schemas have the same fingerprint"));
         let wrong = SchemaVersion { fingerprint: 1, ..version };

@@ -104,9 +104,9 @@ async fn wrong_ones_are_dead_letters() {
     // what comes behind them does
     assert_eq!(stream.next().await.unwrap().unwrap().changes().count(), 1);
     assert!(stream.next().await.is_none());
-    let letters = letters.0.lock().unwrap();
+    let letters = std::mem::take(&mut *letters.0.lock().unwrap());
     assert_eq!(letters.len(), wrong.len());
-    for ((what, batch), (reason, letter)) in wrong.iter().zip(&*letters) {
+    for ((what, batch), (reason, letter)) in wrong.iter().zip(&letters) {
         assert_eq!((reason, letter), (&Reason::Damage, batch), "{what}");
     }
     for (what, batch) in wrong {

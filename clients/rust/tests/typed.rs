@@ -37,6 +37,7 @@ fn schema(table: Table) -> Schema {
     Schema {
         fingerprint: fingerprint(table.name.as_bytes()),
         version: 0,
+        unmapped: "".into(),
         table,
         bytes: Box::default(),
     }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::{Relation, ScanFn, State};
+use super::{ScanFn, State};
 use crate::error::Error;
+use crate::relation::Relation;
 
 /// All rows in memory, ordered by the bytes of their keys.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -1,8 +1,9 @@
 //! Brings the rows of a relation from one schema to the next.
 
 use super::rows;
-use super::{Relation, State};
+use super::State;
 use crate::error::Error;
+use crate::relation::Relation;
 use crate::row::Row;
 use crate::schema::{Column, Table, Type, MAX_COLUMN, REDACTED_BASE};
 use crate::wire::{put_varint, unzigzag, Field, Wire};

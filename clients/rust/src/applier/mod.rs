@@ -15,27 +15,13 @@ use crate::damage::Damage;
 use crate::error::Error;
 use crate::event::{Event, Op};
 use crate::position::{Lsn, Position};
+use crate::relation::Relation;
 use crate::row::{overlay, Row};
 use crate::schema::{ReplicaIdentity, Schema, SchemaCache, Table};
 
 pub use memory::MemoryState;
 pub(crate) use rows::has_all_columns;
 pub(crate) use whole::Takes;
-
-/// Name of a relation: schema and name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Relation {
-    /// Its schema (namespace).
-    pub schema: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl From<&Table> for Relation {
-    fn from(table: &Table) -> Self {
-        Relation { schema: table.schema.clone(), name: table.name.clone() }
-    }
-}
 
 /// What [`State::scan`] calls with key and row.
 pub type ScanFn<'f> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'f;
@@ -449,8 +435,11 @@ mod tests {
 
         fn schema(&mut self, table: &pb::Table) -> u64 {
             let table = table.encode_to_vec();
-            let version =
-                SchemaVersion { fingerprint: fingerprint(&table), table: &table, version: 0 };
+            let version = SchemaVersion {
+                fingerprint: fingerprint(&table),
+                table: &table,
+                ..Default::default()
+            };
             self.schemas.add(&version).unwrap();
             version.fingerprint
         }

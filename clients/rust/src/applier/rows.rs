@@ -1,9 +1,10 @@
 //! Rows as bytes: in order, without a key, with all columns.
 
-use super::{Relation, State};
+use super::State;
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::event::Event;
+use crate::relation::Relation;
 use crate::row::Row;
 use crate::schema::{Table, REDACTED_BASE};
 use crate::wire::{put_varint, Wire};

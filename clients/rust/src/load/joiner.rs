@@ -3,15 +3,18 @@
 
 use std::collections::HashMap;
 
-use crate::applier::{has_all_columns, Applied, Applier, Relation, State, Takes};
+use crate::applier::{has_all_columns, Applied, Applier, State, Takes};
 use crate::assembler::Assembled;
 use crate::batch::{Batch, OwnedSnapshot};
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::event::{Event, Op};
 use crate::position::Lsn;
+use crate::relation::Relation;
 use crate::row::Row;
 use crate::schema::SchemaCache;
+use crate::stream::StreamConfig;
+use crate::versions::Guard;
 use crate::wire::{put_varint, Wire};
 
 /// The number of a row's snapshot stands in the row, as a field that no table
@@ -84,6 +87,7 @@ pub struct Joiner<S> {
     whole: HashMap<Relation, usize>,
     loaded: HashMap<Relation, Loaded>,
     rereads: Vec<Reread>,
+    guard: Option<Guard>,
 }
 
 impl<S: State> Joiner<S> {
@@ -95,7 +99,24 @@ impl<S: State> Joiner<S> {
             whole: HashMap::new(),
             loaded: HashMap::new(),
             rereads: Vec::new(),
+            guard: None,
         }
+    }
+
+    /// Of rows that are read, expects the versions that these settings of the stream
+    /// do, with the same policy: rows that are converted in the stream are so when
+    /// they are read too. One that can not be ends the load. Without this the load
+    /// refuses rows in other versions than it asked for.
+    ///
+    /// # Errors
+    /// Settings that are wrong.
+    pub fn expect(mut self, config: &StreamConfig) -> Result<Self, Error> {
+        self.guard = Some(config.guard()?.0);
+        Ok(self)
+    }
+
+    pub(super) fn guard(&self) -> Option<Guard> {
+        self.guard.clone()
     }
 
     /// For a load that was interrupted: of one table with a key, whose rows are

@@ -5,18 +5,22 @@ mod copy;
 mod joiner;
 mod progress;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::copy::CopyReader;
-use crate::applier::{Relation, State};
-use crate::batch::OwnedSnapshot;
+use crate::applier::State;
+use crate::batch::{Batch, OwnedSnapshot};
 use crate::error::Error;
 use crate::frame::unframe;
 use crate::inflate::Inflater;
 use crate::limits::Limits;
 use crate::net::{quote_literal, Connection};
 use crate::position::Lsn;
+use crate::relation::Relation;
 use crate::schema::SchemaCache;
+use crate::stream::StreamConfig;
+use crate::versions::Guard;
 
 pub use joiner::{Joiner, Reload, Reread};
 
@@ -37,7 +41,7 @@ struct Chunk {
 /// The load of one table.
 ///
 /// 1. Create the slot, so that it is older than the snapshots.
-/// 2. [`InitialLoad::plan`], then [`InitialLoad::read_next`] until it is done:
+/// 2. [`InitialLoad::plan_for`], then [`InitialLoad::read_next`] until it is done:
 ///    the rows go to a [`Joiner`]. Keep [`InitialLoad::to_bytes`] together with the
 ///    state after each, and a load that was interrupted goes on.
 /// 3. Apply the stream by the joiner. Where it needs a row again
@@ -52,6 +56,8 @@ struct Chunk {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InitialLoad {
     relation: String,
+    /// The slot whose stored options count too; empty for none.
+    slot: String,
     /// Of the plugin: names and values in turn.
     options: Vec<String>,
     key_columns: Vec<String>,
@@ -86,8 +92,34 @@ fn argument(value: &Option<String>, r#type: &str) -> String {
 }
 
 impl InitialLoad {
-    /// Asks the server for ranges of about `max_rows` rows. `relation` as SQL
-    /// takes it: `public.orders`; `options` those of the stream.
+    /// Asks the server for ranges of about `max_rows` rows, for a stream that is made by
+    /// these settings: the options are theirs, and what is stored for the slot counts as
+    /// it does in the stream. `relation` as SQL takes it: `public.orders`. Of a slot
+    /// that is bound to a role only that role may read so. Where `config` expects
+    /// versions, let the joiner do so too: [`Joiner::expect`].
+    ///
+    /// # Errors
+    /// The server's, the network's; settings that are wrong.
+    pub async fn plan_for(
+        config: &StreamConfig,
+        connection: &mut Connection,
+        relation: &str,
+        max_rows: u64,
+    ) -> Result<Self, Error> {
+        let options = config.guard()?.1;
+        let mut load = InitialLoad {
+            relation: relation.to_owned(),
+            slot: config.slot.clone(),
+            options: options.into_iter().flat_map(|(name, value)| [name, value]).collect(),
+            max_rows,
+            ..InitialLoad::default()
+        };
+        load.find_chunks(connection).await?;
+        Ok(load)
+    }
+
+    /// The same for a stream of which only the options are known. What is stored for
+    /// its slot does not count: it must be among `options`.
     ///
     /// # Errors
     /// The server's, the network's.
@@ -125,6 +157,11 @@ impl InitialLoad {
             self.chunks.push(Chunk { from_key, to_key, from_block, to_block, done: false });
         }
         Ok(())
+    }
+
+    fn option(&self, name: &str) -> &str {
+        let pair = self.options.chunks(2).find(|pair| pair[0] == name);
+        pair.and_then(|pair| pair.get(1)).map_or("", String::as_str)
     }
 
     /// Whether rows have a key, and chunks transactions of their own.
@@ -290,17 +327,19 @@ impl InitialLoad {
         chunks: &[Chunk],
     ) -> Result<Read, Error> {
         let (limits, keyed) = (Limits::DEFAULT, self.is_keyed());
-        let mut schemas = SchemaCache::new(limits);
+        let mut schemas = Arc::new(SchemaCache::new(limits));
+        let mut guard = joiner.guard().unwrap_or_else(|| Guard::of_option(self.option("versions")));
         let mut inflater = Inflater::new(limits);
         for chunk in chunks {
             let sql = format!(
-                "COPY (SELECT cdc.snapshot({}::regclass, {}, {}, {}, {}, {})) TO STDOUT (FORMAT binary)",
+                "COPY (SELECT cdc.snapshot({}::regclass, {}, {}, {}, {}, {}, {})) TO STDOUT (FORMAT binary)",
                 quote_literal(&self.relation),
                 argument(&chunk.from_key, "text[]"),
                 argument(&chunk.to_key, "text[]"),
                 argument(&chunk.from_block, "bigint"),
                 argument(&chunk.to_block, "bigint"),
                 array(&self.options),
+                argument(&(!self.slot.is_empty()).then(|| self.slot.clone()), "name"),
             );
             let mut reader = CopyReader::default();
             let (snapshots, tables) = (&mut self.snapshots, &mut self.tables);
@@ -308,8 +347,13 @@ impl InitialLoad {
             connection
                 .copy_out(&sql, |piece| {
                     reader.push(&piece, &limits, |payload| {
-                        let batch = inflater.parse(unframe(payload, &limits)?)?;
-                        schemas.add_all(&batch)?;
+                        let mut batch = inflater.parse(unframe(payload, &limits)?)?;
+                        guard.add_all(&batch, &mut schemas)?;
+                        let converted = guard.check(&batch, &schemas, |_, _, error| Err(error))?;
+                        if let Some(converted) = &converted {
+                            batch = Batch::parse(converted)?;
+                            Arc::make_mut(&mut schemas).add_all(&batch)?;
+                        }
                         for version in batch.schemas() {
                             let schema = schemas.get(version?.fingerprint)?;
                             let relation = Relation::from(&schema.table);

@@ -1,10 +1,10 @@
 //! A load as bytes, so that it goes on after a restart.
 
 use super::{Chunk, InitialLoad};
-use crate::applier::Relation;
 use crate::batch::OwnedSnapshot;
 use crate::damage::{malformed, Damage};
 use crate::position::Lsn;
+use crate::relation::Relation;
 use crate::wire::{put_bytes, put_varint, Fields};
 
 /// The strings of a JSON array of strings.
@@ -54,6 +54,9 @@ impl InitialLoad {
             put_varint(&mut bytes, *fingerprint);
             put_bytes(&mut out, 7, &bytes);
         }
+        if !self.slot.is_empty() {
+            put_bytes(&mut out, 11, self.slot.as_bytes());
+        }
         let numbers =
             [self.end_lsn.0, self.max_rows, self.restarts.into(), self.first_snapshot as u64];
         for (field, number) in [6u8, 8, 9, 10].into_iter().zip(numbers) {
@@ -82,6 +85,7 @@ impl InitialLoad {
                 8 => load.max_rows = field.value.varint()?,
                 9 => load.restarts = field.value.uint32()?,
                 10 => load.first_snapshot = field.value.uint32()? as usize,
+                11 => load.slot = field.value.str()?.to_owned(),
                 _ => return malformed("not the progress of a load"),
             }
         }
@@ -149,6 +153,7 @@ mod tests {
     #[test]
     fn bytes() {
         let load = InitialLoad {
+            slot: "slot".into(),
             relation: "public.orders".into(),
             options: vec!["tables".into(), "public.*".into()],
             key_columns: vec!["id".into(), "part".into()],

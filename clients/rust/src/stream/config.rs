@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::net::ConnectConfig;
+use crate::versions::{expected, option, Guard, VersionPolicy};
 
 /// How a stream comes from the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,6 +108,16 @@ pub struct StreamConfig {
     /// Goes on from a checkpoint of another system, from where the slot is.
     /// For pg_upgrade, which gives a new identifier.
     pub allow_other_system: bool,
+    /// Major versions that the consumer can read, by relation: `public.orders` or as in
+    /// SQL otherwise. Rows of another one are treated as `on_version` says.
+    pub versions: BTreeMap<String, u32>,
+    /// Asks the server for rows in these versions, by the option `versions`; so by
+    /// default. Not for a slot that is bound to a role: its options are set by
+    /// `cdc.alter_slot()`.
+    pub ask_versions: bool,
+    /// Rows in another version than `versions` has, or of a relation that is not
+    /// registered.
+    pub on_version: VersionPolicy,
     /// What is accepted at most.
     pub limits: Limits,
     /// Bytes of batches that wait for the consumer; beyond it nothing is read
@@ -149,6 +160,9 @@ impl StreamConfig {
             slot_two_phase: false,
             checkpoint: None,
             allow_other_system: false,
+            versions: BTreeMap::new(),
+            ask_versions: true,
+            on_version: VersionPolicy::Refuse,
             limits: Limits::DEFAULT,
             max_buffered_bytes: 16 << 20,
             on_damage: Policy::Stop,
@@ -181,6 +195,53 @@ impl StreamConfig {
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
+        self
+    }
+
+    /// Expects rows of a relation in a major version, and asks for them: while that one
+    /// is in its time of grace, the server sends it where that is possible without loss.
+    /// With rows of another version the stream ends, see
+    /// [`StreamConfig::on_version`].
+    ///
+    /// ```
+    /// # fn configured(server: pgcdc::ConnectConfig) -> pgcdc::StreamConfig {
+    /// use std::sync::Arc;
+    /// use pgcdc::{pb, Schema, StreamConfig, VersionPolicy};
+    /// # mod v1 { #[derive(Clone, prost::Message)] pub struct Orders {
+    /// #     #[prost(string, optional, tag = "2")] pub customer: Option<String> } }
+    /// # mod v2 { #[derive(Clone, prost::Message)] pub struct Orders {
+    /// #     #[prost(string, optional, tag = "4")] pub buyer: Option<String> } }
+    /// use prost::Message;
+    ///
+    /// // of the first version; `cdc.schema_versions` has it as JSON
+    /// let table = pb::Table { schema: "public".into(), name: "orders".into(), ..pb::Table::default() };
+    /// let first = Arc::new(Schema::new(&table, 1).expect("a table"));
+    /// let row = |bytes: &[u8]| -> Result<Vec<u8>, prost::DecodeError> {
+    ///     let row = v2::Orders::decode(bytes)?;
+    ///     Ok(v1::Orders { customer: row.buyer }.encode_to_vec())
+    /// };
+    /// StreamConfig::new(server, "orders")
+    ///     .version("public.orders", 1)
+    ///     .on_version(VersionPolicy::convert(move |mismatch, _, event| {
+    ///         if mismatch.got != 2 {
+    ///             return Err(mismatch.to_string().into());
+    ///         }
+    ///         (event.old, event.new) = (row(&event.old)?, row(&event.new)?);
+    ///         event.nulls.iter_mut().filter(|number| **number == 4).for_each(|number| *number = 2);
+    ///         Ok(first.clone())
+    ///     }))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn version(mut self, relation: impl Into<String>, major: u32) -> Self {
+        self.versions.insert(relation.into(), major);
+        self
+    }
+
+    /// What becomes of rows in another version than is expected.
+    #[must_use]
+    pub fn on_version(mut self, policy: VersionPolicy) -> Self {
+        self.on_version = policy;
         self
     }
 
@@ -221,6 +282,18 @@ impl StreamConfig {
     /// Everything that prevents it. The first connection is tried once.
     pub async fn start(self) -> Result<Stream, Error> {
         Stream::start(self).await
+    }
+
+    /// What compares versions, and the options of the plugin with what asks for them.
+    pub(crate) fn guard(&self) -> Result<(Guard, BTreeMap<String, String>), Error> {
+        let (expected, mut options) = (expected(&self.versions)?, self.options.clone());
+        if !expected.is_empty() && self.ask_versions {
+            let both = options.insert("versions".into(), option(&expected)).is_some();
+            if both {
+                return Err(Error::Config("versions are given twice, also as an option".into()));
+            }
+        }
+        Ok((Guard::new(expected, self.on_version.clone(), self.metrics.clone()), options))
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {

@@ -97,6 +97,17 @@ impl Delivery {
         Changes { delivery: self, batch, events, damage, counts: Counts::default(), last: None }
     }
 
+    fn dispose(
+        &self,
+        reason: Reason,
+        batch: &Batch<'_>,
+        event: &Event<'_>,
+        schema: Option<&Schema>,
+        error: Error,
+    ) -> Result<(), Error> {
+        set_aside(&self.config, reason, Some(&self.source), batch, event, schema, error)
+    }
+
     /// Sets a change aside that the caller's code could not handle, as
     /// [`StreamConfig::on_reject`] says.
     ///
@@ -109,36 +120,35 @@ impl Delivery {
     ) -> Result<(), Error> {
         let error = error.into();
         let batch = self.batch()?;
-        self.dispose(
-            self.config.on_reject,
-            Reason::Handler,
-            &batch,
-            &change.event,
-            change.schema,
-            Error::Other(error),
-        )
+        self.dispose(Reason::Handler, &batch, &change.event, change.schema, Error::Other(error))
     }
+}
 
-    fn dispose(
-        &self,
-        policy: Policy,
-        reason: Reason,
-        batch: &Batch<'_>,
-        event: &Event<'_>,
-        schema: Option<&Schema>,
-        error: Error,
-    ) -> Result<(), Error> {
-        let alone = cut(batch, event, schema, Some(&self.source))?;
-        let text = error.to_string();
-        let letter = DeadLetter {
-            reason,
-            error: &text,
-            slot: &self.config.slot,
-            position: Some(event.position),
-            batch: &alone,
-        };
-        apply(&self.config, policy, &letter, error)
-    }
+/// An event as a dead letter, as the policy says.
+pub(super) fn set_aside(
+    config: &StreamConfig,
+    reason: Reason,
+    source: Option<&[u8]>,
+    batch: &Batch<'_>,
+    event: &Event<'_>,
+    schema: Option<&Schema>,
+    error: Error,
+) -> Result<(), Error> {
+    let policy = match reason {
+        Reason::Failure => config.on_failure,
+        Reason::Handler => config.on_reject,
+        Reason::Damage | Reason::UnknownSchema => config.on_damage,
+    };
+    let alone = cut(batch, event, schema, source)?;
+    let text = error.to_string();
+    let letter = DeadLetter {
+        reason,
+        error: &text,
+        slot: &config.slot,
+        position: Some(event.position),
+        batch: &alone,
+    };
+    apply(config, policy, &letter, error)
 }
 
 /// A change: an event and the schema of its relation.
@@ -154,6 +164,12 @@ impl<'a> Change<'a> {
     /// The table; `None` for a message.
     pub fn table(&self) -> Option<&'a Table> {
         self.schema.map(|schema| &schema.table)
+    }
+
+    /// The major version of the relation that the rows are in; 0 for a message, and for
+    /// a relation that is not registered.
+    pub fn version(&self) -> u32 {
+        self.schema.map_or(0, |schema| schema.version)
     }
 }
 
@@ -220,8 +236,7 @@ impl<'a> Changes<'a> {
                     self.counts.redacted += u64::from(redacted);
                 }
                 Err(damage) => {
-                    let policy = delivery.config.on_damage;
-                    delivery.dispose(policy, damage.into(), &batch, &event, None, damage.into())?;
+                    delivery.dispose(damage.into(), &batch, &event, None, damage.into())?;
                     return Ok(None);
                 }
             }
@@ -232,8 +247,7 @@ impl<'a> Changes<'a> {
                 sqlstate: failure.sqlstate.into(),
                 message: failure.message.into(),
             };
-            let policy = delivery.config.on_failure;
-            delivery.dispose(policy, Reason::Failure, &batch, &event, schema, error)?;
+            delivery.dispose(Reason::Failure, &batch, &event, schema, error)?;
             return Ok(None);
         }
         Ok(Some(Change { event, schema }))

@@ -14,11 +14,12 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use self::delivery::set_aside;
 use self::driver::{now, Driver, Item};
 use self::tracker::Tracker;
 use crate::batch::Batch;
 use crate::damage::Damage;
-use crate::deadletter::DeadLetter;
+use crate::deadletter::{DeadLetter, Reason};
 use crate::error::Error;
 use crate::frame::unframe;
 use crate::inflate::{nested, Inflater};
@@ -26,6 +27,7 @@ use crate::metrics::Counter;
 use crate::position::{Lsn, Position};
 use crate::schema::SchemaCache;
 use crate::sequence::Sequence;
+use crate::versions::Guard;
 use crate::wire::Fields;
 
 pub use config::{Compression, StreamConfig, Transport};
@@ -60,6 +62,7 @@ pub struct Stream {
     schemas: Arc<SchemaCache>,
     sequence: Sequence,
     inflater: Inflater,
+    guard: Guard,
     source: Bytes,
     /// What was applied before this process began, or was handed out.
     applied: Lsn,
@@ -69,19 +72,22 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub(crate) async fn start(config: StreamConfig) -> Result<Self, Error> {
+    pub(crate) async fn start(mut config: StreamConfig) -> Result<Self, Error> {
         config.validate()?;
+        let (guard, options) = config.guard()?;
+        config.options = options;
         let config = Arc::new(config);
         let tracker = Arc::new(Tracker::default());
         let (sender, items) = mpsc::unbounded_channel();
         let (shutdown, stop) = oneshot::channel();
         let (driver, connection) = Driver::start(config.clone(), tracker.clone(), sender).await?;
         let task = tokio::spawn(driver.run(connection, stop));
-        Ok(Self::new(config, tracker, items, Some(shutdown), task))
+        Ok(Self::new(config, guard, tracker, items, Some(shutdown), task))
     }
 
     fn new(
         config: Arc<StreamConfig>,
+        guard: Guard,
         tracker: Arc<Tracker>,
         items: mpsc::UnboundedReceiver<Item>,
         shutdown: Option<oneshot::Sender<()>>,
@@ -90,6 +96,7 @@ impl Stream {
         Stream {
             schemas: Arc::new(SchemaCache::new(config.limits)),
             inflater: Inflater::new(config.limits),
+            guard,
             applied: tracker.acknowledged().0,
             config,
             tracker,
@@ -108,6 +115,7 @@ impl Stream {
     pub(crate) fn play(config: StreamConfig, steps: Vec<crate::test::Step>) -> Self {
         use crate::test::Step;
 
+        let guard = config.guard().expect("the settings are right").0;
         let tracker = Arc::new(Tracker::default());
         let (sender, items) = mpsc::unbounded_channel();
         let queue = tracker.clone();
@@ -133,7 +141,7 @@ impl Stream {
                 }
             }
         });
-        Self::new(Arc::new(config), tracker, items, None, task)
+        Self::new(Arc::new(config), guard, tracker, items, None, task)
     }
 
     /// The next batch, in the order of the stream; waits for it. Whole
@@ -201,6 +209,10 @@ impl Stream {
             }
         };
         let Some((end, position)) = self.place(&batch) else { return Ok(None) };
+        let converted = self.guard.check(&batch, &self.schemas, |event, schema, error| {
+            let (config, source) = (&self.config, Some(&self.source[..]));
+            set_aside(config, Reason::Handler, source, &batch, event, Some(schema), error)
+        })?;
         let id = end.map(|end| {
             self.config.metrics.add(Counter::Transactions, 1);
             let commit = match &batch.transaction {
@@ -209,8 +221,16 @@ impl Stream {
             };
             self.tracker.deliver(end, position, commit)
         });
+        let bytes = match converted {
+            Some(converted) => {
+                let schemas = Arc::make_mut(&mut self.schemas);
+                schemas.add_all(&Batch::parse(&converted)?)?;
+                converted.into()
+            }
+            None => bytes.clone(),
+        };
         Ok(Some(Delivery {
-            bytes: bytes.clone(),
+            bytes,
             schemas: self.schemas.clone(),
             config: self.config.clone(),
             source: self.source.clone(),
@@ -232,13 +252,7 @@ impl Stream {
             }
             parsed => (outer, parsed?),
         };
-        for version in batch.schemas() {
-            let version = version?;
-            if !self.schemas.has(&version) {
-                // cloned only while a delivery of before is still held
-                Arc::make_mut(&mut self.schemas).add(&version)?;
-            }
-        }
+        self.guard.add_all(&batch, &mut self.schemas)?;
         if batch.source.is_some() {
             let source =
                 Fields::new(batch.bytes()).flatten().filter(|field| field.number == 9).last();
