@@ -3,13 +3,21 @@
 #![cfg(all(feature = "test", feature = "lz4", feature = "zstd"))]
 
 mod common;
+#[path = "common/live.rs"]
+mod live;
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::{compress, compress_all, golden, to_json, LZ4, ZSTD};
+use live::{available, lines, next, Database};
+use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::test::{insert, Script};
-use pgcdc::{pb, Compression, Damage, DeadLetter, DeadLetters, Error, Inflater, Limits, Reason};
+use pgcdc::{
+    pb, Applier, Compression, Damage, DeadLetter, DeadLetters, Error, Inflater, InitialLoad,
+    Joiner, Limits, MemoryState, Reason,
+};
 use prost::Message;
 
 #[test]
@@ -137,4 +145,70 @@ async fn settings() {
     }
     let error = Script::config().option("compression", "gzip").start().await.unwrap_err();
     assert!(matches!(error, Error::Config(_)), "{error}");
+}
+
+/// Bytes that were received.
+#[derive(Default)]
+struct Received(AtomicU64);
+
+impl Metrics for Received {
+    fn add(&self, counter: Counter, n: u64) {
+        if counter == Counter::Bytes {
+            self.0.fetch_add(n, Ordering::Relaxed);
+        }
+    }
+    fn set(&self, _: Gauge, _: f64) {}
+}
+
+/// From a server, by both transports: the same, and less of it.
+#[tokio::test]
+async fn live_streams() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("compressed").await;
+    db.run("CREATE TABLE orders (id int PRIMARY KEY, customer text)").await;
+    db.bind_slot(&["orders"]).await;
+    for i in 0..3 {
+        db.run(&format!(
+            "INSERT INTO orders SELECT i, 'customer ' || i FROM generate_series({i}0000, {i}4999) i"
+        ))
+        .await;
+    }
+    for config in [db.config(), db.reader()] {
+        let mut plain = (Vec::new(), 0);
+        for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+            let received = Arc::new(Received::default());
+            let config = config.clone().compression(compression).metrics(received.clone());
+            let mut stream = config.start().await.unwrap();
+            let mut got = Vec::new();
+            for _ in 0..3 {
+                let mut end = false;
+                while !end {
+                    let delivery = next(&mut stream).await.unwrap();
+                    got.extend(lines(&delivery));
+                    end = delivery.is_end();
+                }
+            }
+            stream.close().await;
+            let bytes = received.0.load(Ordering::Relaxed);
+            if compression == Compression::None {
+                assert_eq!(got.len(), 15_003);
+                plain = (got, bytes);
+            } else {
+                assert!(bytes < plain.1 / 2, "{bytes} of {} bytes", plain.1);
+                assert!(got == plain.0, "{compression:?}");
+                println!("{compression:?}: {bytes} of {} bytes", plain.1);
+            }
+        }
+    }
+    // what is there already, too
+    let mut sql = db.another().await;
+    let config = db.config().compression(Compression::Zstd);
+    let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 4000).await.unwrap();
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
+    let relation = "public.orders".parse().unwrap();
+    assert_eq!(joiner.into_applier().state().rows(&relation).unwrap().len(), 15_000);
+    db.drop().await;
 }

@@ -83,6 +83,8 @@ async fn slots() {
                 &conninfo,
                 "--option",
                 "tables=public.*",
+                "--compression",
+                "zstd",
                 ack,
                 "-n",
                 "1",

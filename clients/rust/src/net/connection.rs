@@ -331,11 +331,12 @@ impl Connection {
         self.send(&out).await
     }
 
-    /// Runs `COPY … TO STDOUT`: `f` is given each CopyData message.
+    /// Runs `COPY … TO STDOUT`: `f` is given each CopyData message, until it gives an
+    /// error.
     ///
     /// # Errors
-    /// The server's, after which the connection can be used again; the
-    /// network's, `f`'s: then it must not be.
+    /// The server's and `f`'s, after which the connection can be used again; the
+    /// network's.
     pub(crate) async fn copy_out(
         &mut self,
         sql: &str,
@@ -346,11 +347,11 @@ impl Connection {
         loop {
             match self.read().await {
                 Ok(Incoming { tag: b'Z', .. }) => return result,
-                Ok(Incoming { tag: b'd', body }) => f(body)?,
+                Ok(Incoming { tag: b'd', body }) if result.is_ok() => result = f(body),
                 Ok(_) => (),
                 // ReadyForQuery follows
                 Err(Error::Server(error)) if error.severity != "FATAL" => {
-                    result = Err(error.into());
+                    result = result.and(Err(error.into()));
                 }
                 Err(error) => return Err(error),
             }
