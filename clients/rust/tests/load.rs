@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use compare_mod::compare;
 use live::{available, next, Database};
-use pgcdc::{Applier, Connection, Error, InitialLoad, Joiner, MemoryState, Op, Stream};
+use pgcdc::{
+    Applier, Connection, Error, InitialLoad, Joiner, Limits, Lsn, MemoryState, Op, Row, Stream,
+};
 use workload_mod::{Workload, SCHEMA, TABLES};
 
 /// Reads what has not been read of a table.
@@ -388,5 +390,67 @@ async fn interrupted_load_goes_on() {
     println!("{rows} rows equal, {rereads} read again");
     assert!(rows > 280 && rereads > 0);
     stream.close().await;
+    db.drop().await;
+}
+
+/// What is stored for the slot counts for what is read, without being repeated; also
+/// for the role that the slot is bound to.
+#[tokio::test]
+async fn options_of_the_slot_count() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("load_options").await;
+    db.run(
+        "CREATE TABLE plain (id int PRIMARY KEY, v int, secret text); \
+         CREATE PUBLICATION chosen FOR TABLE plain (id, v) WHERE (id < 100); \
+         INSERT INTO plain SELECT i, 0, 'secret' FROM generate_series(1, 200) i",
+    )
+    .await;
+    db.bind_slot(&["plain"]).await;
+    let (name, role) = (db.name.clone(), db.role());
+    db.run(&format!(
+        "SELECT cdc.alter_slot('{name}', '{{publication_names,chosen}}'); \
+         GRANT EXECUTE ON FUNCTION cdc.snapshot, cdc.snapshot_chunks TO {role}"
+    ))
+    .await;
+    db.run("UPDATE plain SET v = 1 WHERE id % 3 = 0").await;
+    for config in [db.config(), db.reader()] {
+        let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
+        let mut load = InitialLoad::plan_for(&config, &mut sql, "plain", 50).await.unwrap();
+        let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+        while load.read_next(&mut sql, &mut joiner).await.unwrap() {
+            load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+        }
+        db.run("UPDATE plain SET v = v + 1 WHERE id % 5 = 0").await;
+        let mut stream = config.start().await.unwrap();
+        // a difference would make it another schema
+        let mut end = Lsn::ZERO;
+        while end < load.end_lsn() {
+            let delivery = next(&mut stream).await.unwrap();
+            let batch = delivery.batch().unwrap();
+            joiner.apply_batch(&batch, delivery.schemas()).unwrap();
+            assert!(joiner.reloads().is_empty());
+            end = batch.end_lsn;
+        }
+        stream.close().await;
+        let mut applier = joiner.into_applier();
+        let rows = applier.state().rows(&"public.plain".parse().unwrap()).unwrap();
+        assert_eq!(rows.len(), 99);
+        let secret = |row: &Vec<u8>| Row::new(row).fields().any(|f| f.unwrap().number == 3);
+        assert!(!rows.values().any(secret));
+    }
+    // who is not bound may not
+    db.run(&format!("CREATE ROLE {role}2 LOGIN; GRANT USAGE ON SCHEMA cdc TO {role}2; GRANT SELECT ON plain TO {role}2; \
+                     GRANT EXECUTE ON FUNCTION cdc.snapshot, cdc.snapshot_chunks TO {role}2")).await;
+    let mut config = db.config();
+    config.connect.user = format!("{role}2");
+    let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
+    let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
+    let mut load = InitialLoad::plan_for(&config, &mut sql, "plain", 50).await.unwrap();
+    let error = load.read_next(&mut sql, &mut joiner).await.unwrap_err();
+    assert!(matches!(&error, Error::Server(error) if error.code == "42501"), "{error}");
+    sql.close().await;
+    db.run(&format!("DROP OWNED BY {role}2; DROP ROLE {role}2")).await;
     db.drop().await;
 }
