@@ -33,21 +33,11 @@ replay()
 	done
 }
 
-# Guided by coverage where cargo-fuzz and a nightly toolchain are installed,
-# otherwise random.
+# Guided by coverage, and random.
 fuzz()
 {
-	local target
-
-	if cargo fuzz --version >/dev/null 2>&1; then
-		for target in batch event table row; do
-			mkdir -p "fuzz/corpus/$target"
-			cp "$root"/test/golden/*.pb "fuzz/corpus/$target"
-			cargo fuzz run "$target" -- -max_total_time="${FUZZ_SECONDS-600}" -rss_limit_mb=512
-		done
-	else
-		FUZZ_SECONDS=${FUZZ_SECONDS-600} test_ --release --test fuzz
-	fi
+	FUZZ_SECONDS=${FUZZ_SECONDS-120} fuzz/run.sh
+	FUZZ_SECONDS=${FUZZ_SECONDS-120} test_ --release --test fuzz
 }
 
 bench() { cargo bench --locked; }

@@ -1,13 +1,18 @@
 //! Damaged copies of the golden files, the same ones each time, or for as long
 //! as FUZZ_SECONDS says: an error or lines, never a panic. fuzz/ has targets
-//! for long campaigns that are guided by coverage.
+//! that are guided by coverage, and begin with the seeds that are written here.
 
 mod common;
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use common::{compress_all, damage, golden, to_json, Random, LZ4, ZSTD};
-use pgcdc::{overlay, Array, Batch, Limits, OwnedSnapshot, Row, Table, Type};
+use common::{compress, compress_all, damage, golden, to_json, Random, LZ4, ZSTD};
+use pgcdc::{
+    fingerprint, overlay, pb, Array, Batch, Frames, Inflater, Limits, OwnedSnapshot, Row, Table,
+    Type,
+};
+use prost::Message;
 
 /// Everything that reads bytes.
 fn read(bytes: &[u8]) -> bool {
@@ -51,4 +56,44 @@ fn damaged_copies() {
     println!("{runs} damaged streams, {refused} refused");
     assert!(refused > runs / 10);
     assert!(seeds.iter().all(|seed| read(seed)));
+}
+
+/// Parts of the golden files, each where fuzz/run.sh looks for it.
+#[test]
+fn seeds() {
+    let Some(corpus) = std::env::var_os("FUZZ_SEEDS").map(PathBuf::from) else { return };
+    let put = |target: &str, seed: &[u8]| {
+        let directory = corpus.join(target);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join(format!("{:016x}", fingerprint(seed))), seed).unwrap();
+    };
+    let mut inflater = Inflater::new(Limits::DEFAULT);
+    for path in golden() {
+        let bytes = std::fs::read(path).unwrap();
+        put("batch", &bytes);
+        put("batch", &compress_all(&bytes, LZ4));
+        put("batch", &compress_all(&bytes, ZSTD));
+        for frame in Frames::new(&bytes, Limits::DEFAULT) {
+            let batch = inflater.parse(frame.unwrap()).unwrap();
+            put("event", batch.bytes());
+            for codec in [LZ4, ZSTD] {
+                let outer = pb::Batch::decode(&compress(batch.bytes(), codec)[..]).unwrap();
+                let size = (outer.raw_size as u32).to_le_bytes();
+                let head = [codec as u8, size[0], size[1], size[2]];
+                put("compressed", &[&head[..], &outer.compressed].concat());
+            }
+            for version in batch.schemas() {
+                put("table", version.unwrap().table);
+            }
+            for event in batch.events() {
+                let event = event.unwrap();
+                for row in [event.key, event.old, event.new, event.new_key] {
+                    put("row", row.bytes());
+                }
+            }
+        }
+    }
+    put("table", br#"{"system_identifier":1,"timeline":1,"database":"d","slot":"s"}"#);
+    put("table", b"0/16B3748/0/16B3700/1");
+    put("table", br#""a.b".c"#);
 }

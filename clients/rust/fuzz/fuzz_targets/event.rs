@@ -1,6 +1,7 @@
 //! Events of one batch without a frame, cut out and overlaid.
 #![no_main]
 
+use bounded as _;
 use libfuzzer_sys::fuzz_target;
 use pgcdc::{cut, overlay, Batch};
 

@@ -1,6 +1,7 @@
 //! Rows and values of all types.
 #![no_main]
 
+use bounded as _;
 use libfuzzer_sys::fuzz_target;
 use pgcdc::{json, Array, Column, Row, Type, Value};
 

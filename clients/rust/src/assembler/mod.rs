@@ -82,8 +82,9 @@ impl Assembler {
     /// server will not send them again.
     ///
     /// # Errors
-    /// Damage, a file that can not be written; then the assembler must not be
-    /// used again.
+    /// Damage: then what had come of the transaction is forgotten, and further parts of
+    /// it are refused. A file that can not be written: then the assembler must not be used
+    /// again.
     pub fn push(&mut self, batch: &Batch<'_>) -> Result<Option<Assembled>, Error> {
         let Some(t) = &batch.transaction else {
             let mut events = Events::default();
@@ -102,17 +103,17 @@ impl Assembler {
         if batch.part == 0 {
             self.forget(t.xid);
         }
-        let events = self.open.entry(t.xid).or_default();
-        if events.next_part != batch.part {
+        if self.open.get(&t.xid).map_or(0, |events| events.next_part) != batch.part {
             return Err(Damage::Malformed("gap between the parts of a transaction").into());
         }
-        events.next_part += 1;
-        for xid in batch.rolled_back_xids() {
-            events.rolled_back.insert(xid?);
-        }
+        let events = self.open.entry(t.xid).or_default();
         let before = events.buffer.len();
-        events.add(batch)?;
+        let added = events.add(batch);
         self.memory += events.buffer.len() - before;
+        if added.is_err() {
+            self.forget(t.xid);
+        }
+        added?;
         if batch.outcome == Outcome::Open {
             self.spill()?;
             return Ok(None);
@@ -236,8 +237,9 @@ impl Assembler {
         while self.memory > self.limit {
             let all = self.open.values_mut().chain(self.prepared.values_mut());
             let Some(largest) = all.max_by_key(|events| events.buffer.len()) else { return Ok(()) };
-            self.memory -= largest.buffer.len();
+            let len = largest.buffer.len();
             largest.spill(&self.directory, self.key.as_ref())?;
+            self.memory -= len;
         }
         Ok(())
     }
@@ -245,6 +247,10 @@ impl Assembler {
 
 impl Events {
     fn add(&mut self, batch: &Batch<'_>) -> Result<(), Damage> {
+        self.next_part = self.next_part.wrapping_add(1);
+        for xid in batch.rolled_back_xids() {
+            self.rolled_back.insert(xid?);
+        }
         for event in batch.events() {
             let event = event?;
             put_varint(&mut self.buffer, event.bytes().len() as u64);
@@ -402,6 +408,27 @@ mod tests {
             })
             .unwrap();
         found
+    }
+
+    /// Of a damaged part nothing is left behind.
+    #[test]
+    fn damage_in_the_middle() {
+        let mut a = Assembler::default();
+        let good = batch(1, 0, pb::Outcome::Open, &[(1, 1)]);
+        push(&mut a, &good);
+        let kept = a.memory();
+        push(&mut a, &batch(2, 0, pb::Outcome::Open, &[(1, 2)]));
+        // after an event that is in order one that is none
+        let next = pb::Batch { part: 1, ..batch(2, 0, pb::Outcome::Open, &[(5, 2)]) };
+        let damaged = [&next.encode_to_vec()[..], &[0x3a, 1, 0xff]].concat();
+        assert!(a.push(&Batch::parse(&damaged).unwrap()).is_err());
+        assert_eq!((a.memory(), a.len()), (kept, 1));
+        assert!(a.push(&Batch::parse(&next.encode_to_vec()).unwrap()).is_err(), "a gap");
+        assert_eq!(a.len(), 1);
+        let last = pb::Batch { part: 1, ..batch(1, 0, pb::Outcome::Committed, &[]) };
+        let last = pb::Batch { event_count: 1, ..last };
+        assert_eq!(offsets(&mut push(&mut a, &last).unwrap()), [1]);
+        assert_eq!((a.memory(), a.len()), (0, 0));
     }
 
     #[test]
