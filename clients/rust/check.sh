@@ -71,6 +71,7 @@ step "golden files" test_ --test golden
 step "typed rows" test_ --test typed
 step "a source in memory" test_ --test script
 step "compressed batches" test_ --test compressed
+step "versions of schemas" test_ --test versions
 step "no allocation for an event" test_ --test alloc
 step "damaged copies" test_ --test fuzz
 step "TLS and passwords" test_ --test tls

@@ -61,7 +61,9 @@ fn damaged_copies() {
 /// Parts of the golden files, each where fuzz/run.sh looks for it.
 #[test]
 fn seeds() {
-    let Some(corpus) = std::env::var_os("FUZZ_SEEDS").map(PathBuf::from) else { return };
+    let kept = std::env::var_os("FUZZ_SEEDS").map(PathBuf::from);
+    let scratch = std::env::temp_dir().join(format!("pgcdc-seeds-{}", std::process::id()));
+    let corpus = kept.as_ref().unwrap_or(&scratch);
     let put = |target: &str, seed: &[u8]| {
         let directory = corpus.join(target);
         std::fs::create_dir_all(&directory).unwrap();
@@ -96,4 +98,11 @@ fn seeds() {
     put("table", br#"{"system_identifier":1,"timeline":1,"database":"d","slot":"s"}"#);
     put("table", b"0/16B3748/0/16B3700/1");
     put("table", br#""a.b".c"#);
+    for target in ["batch", "compressed", "event", "table", "row"] {
+        let seeds = std::fs::read_dir(corpus.join(target)).unwrap().count();
+        assert!(seeds > 20, "{seeds} for {target}");
+    }
+    if kept.is_none() {
+        std::fs::remove_dir_all(scratch).unwrap();
+    }
 }
