@@ -409,11 +409,21 @@ impl<'a> Batch<'a> {
     /// The events, in the order of the changes. Each is read as the iterator
     /// comes to it, without allocation.
     pub fn events(&self) -> Events<'a> {
-        let (first_lsn, commit_lsn) = match &self.transaction {
+        let (first_lsn, commit_lsn) = self.lsns();
+        Events { fields: self.events, first_lsn, commit_lsn }
+    }
+
+    fn lsns(&self) -> (Lsn, Option<Lsn>) {
+        match &self.transaction {
             Some(t) => (t.first_lsn, Some(t.commit_lsn)),
             None => (Lsn::ZERO, None),
-        };
-        Events { fields: self.events, first_lsn, commit_lsn }
+        }
+    }
+
+    /// An event of this batch, of its bytes.
+    pub(crate) fn event(&self, bytes: &'a [u8]) -> Result<Event<'a>, Damage> {
+        let (first_lsn, commit_lsn) = self.lsns();
+        Event::parse(bytes, first_lsn, commit_lsn)
     }
 
     /// How many events there are.

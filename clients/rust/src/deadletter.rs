@@ -76,9 +76,9 @@ pub struct DeadLetter<'a> {
     pub slot: &'a str,
     /// Of the event, if it is one.
     pub position: Option<Position>,
-    /// A serialized `Batch`, without its frame: the damaged one as it came, or
-    /// one that was cut to the single event and has what is needed to read it
-    /// alone.
+    /// A serialized `Batch`, without its frame: the damaged one as it came, also if it is
+    /// compressed, or one that was cut to the single event and has what is needed to read
+    /// it alone. Where one event of a compressed batch is damaged, what is inside.
     pub batch: &'a [u8],
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use crate::batch::{Batch, SchemaVersion};
+use crate::batch::{Batch, Outcome, SchemaVersion};
 use crate::cut::put_schema;
 use crate::damage::Damage;
 use crate::error::Error;
@@ -17,7 +17,7 @@ use crate::net::{quote_literal, Connection};
 use crate::pb;
 use crate::relation::{split, Relation};
 use crate::schema::{fingerprint, Schema, SchemaCache, Table};
-use crate::wire::{put_bytes, Fields};
+use crate::wire::{put_bytes, put_varint, Fields};
 
 /// Rows of a relation are in another version than the consumer expects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -201,6 +201,8 @@ pub(crate) struct Guard {
     policy: VersionPolicy,
     metrics: Arc<dyn Metrics>,
     mismatches: HashMap<u64, VersionMismatch>,
+    /// Events of open transactions, by xid, that were set aside.
+    missing: HashMap<u32, u64>,
 }
 
 impl fmt::Debug for Guard {
@@ -215,12 +217,17 @@ impl Guard {
         policy: VersionPolicy,
         metrics: Arc<dyn Metrics>,
     ) -> Self {
-        Guard { expected, policy, metrics, mismatches: HashMap::new() }
+        Guard { expected, policy, metrics, mismatches: HashMap::new(), missing: HashMap::new() }
     }
 
     /// Of the value of the option `versions`: other rows than it asks for are refused.
     pub(crate) fn of_option(value: &str) -> Self {
         Self::new(asked_for(value), VersionPolicy::Refuse, Arc::new(()))
+    }
+
+    /// A connection has ended: open transactions come again.
+    pub(crate) fn disconnected(&mut self) {
+        self.missing.clear();
     }
 
     /// A schema has been announced.
@@ -264,73 +271,83 @@ impl Guard {
     /// The batch that it is now, if it is another one. `set_aside` is what becomes of
     /// events that could not be converted.
     pub(crate) fn check(
-        &self,
+        &mut self,
         batch: &Batch<'_>,
         schemas: &SchemaCache,
         mut set_aside: impl FnMut(&Event<'_>, &Schema, Error) -> Result<(), Error>,
     ) -> Result<Option<Vec<u8>>, Error> {
-        if self.mismatches.is_empty() {
+        if self.mismatches.is_empty() && self.missing.is_empty() {
             return Ok(None);
         }
-        let mut counts: HashMap<u64, u64> = HashMap::new();
-        // what can not be read is found by whoever reads it
-        for event in batch.events().flatten() {
-            if self.mismatches.contains_key(&event.schema) {
-                *counts.entry(event.schema).or_default() += 1;
+        let mut concerned = self.count(batch)?;
+        let VersionPolicy::Convert(converter) = self.policy.clone() else { return Ok(None) };
+        if let Some(t) = &batch.transaction {
+            if batch.part == 0 {
+                self.missing.remove(&t.xid);
             }
-            if let VersionPolicy::Refuse = self.policy {
-                if !counts.is_empty() {
-                    break;
-                }
-            }
+            concerned |= self.missing.contains_key(&t.xid);
         }
-        for (fingerprint, n) in &counts {
-            let mismatch = &self.mismatches[fingerprint];
-            let relation = mismatch.relation.to_string();
-            self.metrics.add_for(Counter::SchemaVersionMismatches, &relation, *n);
-            if let VersionPolicy::Refuse = self.policy {
-                return Err(Error::Version(mismatch.clone()));
-            }
-        }
-        let announced =
-            |version: SchemaVersion<'_>| self.mismatches.contains_key(&version.fingerprint);
-        match &self.policy {
-            VersionPolicy::Convert(converter)
-                if !counts.is_empty() || batch.schemas().flatten().any(announced) =>
-            {
-                self.rewrite(&**converter, batch, schemas, &mut set_aside).map(Some)
-            }
-            _ => Ok(None),
+        concerned |= batch.schemas().flatten().any(|version| self.is_other(&version));
+        match concerned {
+            true => self.rewrite(&*converter, batch, schemas, &mut set_aside).map(Some),
+            false => Ok(None),
         }
     }
 
-    /// The batch with its events converted, and the schemas that they have then.
+    fn is_other(&self, version: &SchemaVersion<'_>) -> bool {
+        self.mismatches.contains_key(&version.fingerprint)
+    }
+
+    /// Whether there are events in other versions. What can not be read is found by
+    /// whoever reads it.
+    fn count(&self, batch: &Batch<'_>) -> Result<bool, Error> {
+        let mut counts: HashMap<u64, u64> = HashMap::new();
+        for event in batch.events().flatten() {
+            let Some(mismatch) = self.mismatches.get(&event.schema) else { continue };
+            if let VersionPolicy::Refuse = self.policy {
+                self.tell(mismatch, 1);
+                return Err(Error::Version(mismatch.clone()));
+            }
+            *counts.entry(event.schema).or_default() += 1;
+        }
+        for (fingerprint, n) in &counts {
+            self.tell(&self.mismatches[fingerprint], *n);
+        }
+        Ok(!counts.is_empty())
+    }
+
+    fn tell(&self, mismatch: &VersionMismatch, n: u64) {
+        let relation = mismatch.relation.to_string();
+        self.metrics.add_for(Counter::SchemaVersionMismatches, &relation, n);
+    }
+
+    /// The batch with its events converted, and the schemas that they have then. What
+    /// can not be read stays as it is.
     fn rewrite(
-        &self,
+        &mut self,
         converter: &dyn Convert,
         batch: &Batch<'_>,
         schemas: &SchemaCache,
         set_aside: &mut dyn FnMut(&Event<'_>, &Schema, Error) -> Result<(), Error>,
     ) -> Result<Vec<u8>, Error> {
         let mut out = Vec::with_capacity(batch.bytes().len());
+        let (mut announced, mut missing) = (Vec::new(), 0);
         for field in Fields::new(batch.bytes()) {
             let field = field?;
-            let kept = match field.number {
+            let other = match field.number {
+                5 => continue,
                 6 => {
-                    let version = SchemaVersion::parse(field.value.bytes()?)?;
-                    !self.mismatches.contains_key(&version.fingerprint)
+                    if !self.is_other(&SchemaVersion::parse(field.value.bytes()?)?) {
+                        out.extend_from_slice(field.raw);
+                    }
+                    continue;
                 }
-                number => number != 7,
+                7 => batch.event(field.value.bytes()?).ok(),
+                _ => None,
             };
-            if kept {
+            let other = other.and_then(|event| Some((event, self.mismatches.get(&event.schema)?)));
+            let Some((event, mismatch)) = other else {
                 out.extend_from_slice(field.raw);
-            }
-        }
-        let mut announced: Vec<u64> = Vec::new();
-        for event in batch.events() {
-            let event = event?;
-            let Some(mismatch) = self.mismatches.get(&event.schema) else {
-                put_bytes(&mut out, 7, event.bytes());
                 continue;
             };
             let schema = schemas.get(event.schema)?;
@@ -345,10 +362,28 @@ impl Guard {
                     message.schema = target.fingerprint;
                     put_bytes(&mut out, 7, &message.encode_to_vec());
                 }
-                Err(error) => set_aside(&event, schema, Error::Other(error))?,
+                Err(error) => {
+                    missing += 1;
+                    set_aside(&event, schema, Error::Other(error))?;
+                }
             }
         }
+        self.put_event_count(&mut out, batch, missing);
         Ok(out)
+    }
+
+    /// Of the whole transaction, without those that were set aside.
+    fn put_event_count(&mut self, out: &mut Vec<u8>, batch: &Batch<'_>, missing: u64) {
+        let Some(t) = &batch.transaction else { return };
+        let missing = missing + self.missing.remove(&t.xid).unwrap_or(0);
+        if batch.outcome == Outcome::Open {
+            if missing > 0 {
+                self.missing.insert(t.xid, missing);
+            }
+        } else if batch.event_count > missing {
+            out.push(5 << 3);
+            put_varint(out, batch.event_count - missing);
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use live::{available, lines, next, Database};
 use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::test::{insert, things, Script};
 use pgcdc::{
-    pb, Applier, Change, DeadLetter, DeadLetters, Delivery, Error, InitialLoad, Joiner,
+    pb, Applier, Assembler, Change, DeadLetter, DeadLetters, Delivery, Error, InitialLoad, Joiner,
     MemoryState, Relation, Router, Schema, StreamConfig, VersionMismatch, VersionPolicy,
 };
 use prost::Message;
@@ -188,10 +188,54 @@ async fn others_are_converted() {
     // what is passed on can be read by whoever knows nothing of it
     let alone = common::to_json(&frame(deliveries[1].bytes())).unwrap();
     assert_eq!(alone.lines().collect::<Vec<_>>(), found);
+    // and its events are as many as it says
+    let transaction = Assembler::default().push(&deliveries[1].batch().unwrap()).unwrap();
+    assert_eq!(transaction.unwrap().event_len(), 1);
     // by default what can not be converted ends the stream
     let (config, _) = expecting(1);
     let error = drain(script((1, ""), (2, "")), config.on_version(converter())).await.1;
     assert_eq!(error.unwrap().to_string(), "no b");
+}
+
+/// A transaction in parts, of which one has what can not be converted.
+#[tokio::test]
+async fn counts_of_what_is_converted() {
+    let part = |part: u32, outcome: pb::Outcome, names: &'static [&'static str]| {
+        move |batch: &[u8]| {
+            let mut batch = pb::Batch::decode(batch).unwrap();
+            let events: Vec<_> = (1..).zip(names).map(|(i, name)| insert(i, name)).collect();
+            (batch.part, batch.outcome) = (part, outcome as i32);
+            let last = outcome != pb::Outcome::Open;
+            (batch.event_count, batch.end_lsn) = if last { (5, batch.end_lsn) } else { (0, 0) };
+            batch.transaction.as_mut().unwrap().xid = 7;
+            batch.schemas[0].version = 2;
+            if part > 0 {
+                batch.schemas.clear();
+            }
+            batch.events = events;
+            batch.encode_to_vec()
+        }
+    };
+    let mut script = Script::new();
+    let parts = [
+        (0, pb::Outcome::Open, &["a", "b"][..]),
+        (1, pb::Outcome::Open, &["b", "c"]),
+        (2, pb::Outcome::Open, &["c"]),
+        (3, pb::Outcome::Committed, &[]),
+    ];
+    for (number, outcome, names) in parts {
+        script = script.transaction(&[]).map_last(part(number, outcome, names));
+    }
+    let config = expecting(1).0.on_version(converter());
+    let config = config.dead_letters(Arc::new(Letters::default()));
+    let (deliveries, error) = drain(script, config).await;
+    assert!(error.is_none(), "{error:?}");
+    let mut assembler = Assembler::default();
+    for delivery in &deliveries[..3] {
+        assert!(assembler.push(&delivery.batch().unwrap()).unwrap().is_none());
+    }
+    let transaction = assembler.push(&deliveries[3].batch().unwrap()).unwrap().unwrap();
+    assert_eq!(transaction.event_len(), 3);
 }
 
 #[tokio::test]

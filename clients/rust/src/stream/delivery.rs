@@ -62,7 +62,8 @@ impl Delivery {
         Batch::parse(&self.bytes)
     }
 
-    /// The serialized batch: what to pass on.
+    /// The serialized batch, without compression, and with events that were converted:
+    /// what to pass on.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }

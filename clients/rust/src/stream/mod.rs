@@ -164,6 +164,7 @@ impl Stream {
                 Some(Item::Failed(error)) => Err(error),
                 Some(Item::Reconnected) => {
                     self.sequence = Sequence::new();
+                    self.guard.disconnected();
                     self.fresh = true;
                     self.tracker.reconnected();
                     self.tracker.taken(0, false);
