@@ -42,7 +42,7 @@ step()
 	tests=$((tests + 1))
 	if "$@" >"$log" 2>&1 </dev/null; then
 		echo "ok $tests - $name ($((SECONDS - start)) s)"
-		grep -E '^(test result:|SEED=|[0-9].* (equal|same JSON|each once|refused)|[a-z]+: [0-9]+ rows|skipped:)' "$log" |
+		grep -E '^(test result:|SEED=|[0-9].* (equal|same JSON|each once|refused)|[a-z]+: [0-9]+ rows|ok [a-z]+: [0-9]+ inputs|skipped:)' "$log" |
 			sort -u | cut -c1-160 | sed 's/^/#   /' || :
 	else
 		failed=$((failed + 1))
@@ -54,6 +54,13 @@ step()
 unsafe_code()
 {
 	grep -q '^#!\[forbid(unsafe_code)\]' src/lib.rs && grep -q '^#!\[deny(missing_docs)\]' src/lib.rs
+}
+
+# some seconds for each target; libFuzzer is C++
+guided()
+{
+	command -v "${CXX-c++}" >/dev/null || { echo "skipped: no C++ compiler"; return 0; }
+	FUZZ_SECONDS=$(((FUZZ_SECONDS + 1) / 2 + 1)) fuzz/run.sh
 }
 
 test_() { cargo test --locked --all-features "$@" -- --nocapture; }
@@ -74,6 +81,7 @@ step "compressed batches" test_ --test compressed
 step "versions of schemas" test_ --test versions
 step "no allocation for an event" test_ --test alloc
 step "damaged copies" test_ --test fuzz
+step "damaged bytes, guided by coverage" guided
 step "TLS and passwords" test_ --test tls
 step "lists of hosts, and a failover" test_ --test hosts
 step "cdc-tail" test_ --test tail

@@ -9,7 +9,7 @@ use crate::wire::{unzigzag, Cursor, Field, Fields, Wire};
 pub const MAX_DIMENSIONS: usize = 6;
 
 /// An array, borrowed from the batch. Dimensions and NULLs have been checked
-/// against the number of elements.
+/// against the number of elements, and those by their type.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Array<'a> {
     element: Type,
@@ -80,7 +80,7 @@ impl<'a> Array<'a> {
     ///
     /// # Errors
     /// Damage: more than 6 dimensions, dimensions whose product is not the
-    /// number of elements, NULLs beyond them.
+    /// number of elements, NULLs beyond them; elements that are no values of their type.
     pub fn parse(element: Type, bytes: &'a [u8]) -> Result<Self, Damage> {
         let mut array = Array {
             element,
@@ -114,6 +114,8 @@ impl<'a> Array<'a> {
             return malformed("array has other numbers of dimensions and lower bounds");
         }
         array.shape(&dims[..ndims], &bounds)?;
+        // so that printing it can not fail
+        array.iter().try_for_each(|element| element.map(drop))?;
         Ok(array)
     }
 
@@ -296,5 +298,19 @@ mod tests {
             assert!(ints(bad).is_err(), "{bad:?}");
         }
         assert!(Array::parse(Type::Unspecified, &[]).is_err());
+    }
+
+    /// What can be printed, and what can not and so is none.
+    #[test]
+    fn elements_of_their_type() {
+        for (element, good, bad) in [
+            (Type::Text, &[0x0a, 1, b'a'][..], &[0x0a, 1, 0xff][..]),
+            (Type::Uuid, &[0x0a, 0, 0x12, 1, 0], &[0x0a, 1, 0]),
+            (Type::Int32, &[0x08, 2], &[0x08, 0x80, 0x80, 0x80, 0x80, 0x20]),
+            (Type::Int64, &[0x08, 2], &[0x0d, 1, 2, 3, 4]),
+        ] {
+            assert!(!Value::Array(Array::parse(element, good).unwrap()).to_string().is_empty());
+            assert!(Array::parse(element, bad).is_err(), "{element:?}");
+        }
     }
 }

@@ -13,8 +13,9 @@ use live::{available, lines, next, Database};
 use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::test::{insert, things, Script};
 use pgcdc::{
-    pb, Applier, Assembler, Change, DeadLetter, DeadLetters, Delivery, Error, InitialLoad, Joiner,
-    MemoryState, Relation, Router, Schema, StreamConfig, VersionMismatch, VersionPolicy,
+    pb, Applier, Assembler, Change, Connection, DeadLetter, DeadLetters, Delivery, Error,
+    InitialLoad, Joiner, Limits, MemoryState, Relation, Router, Schema, StreamConfig,
+    VersionMismatch, VersionPolicy,
 };
 use prost::Message;
 
@@ -321,5 +322,104 @@ async fn live_versions() {
     let error = load.read_next(&mut sql, &mut strict).await.unwrap_err();
     assert!(matches!(error, Error::Version(mismatch) if mismatch.got == 2));
     load.read_next(&mut sql, &mut joiner()).await.unwrap();
+    db.drop().await;
+}
+
+/// Rows in an older version, by both transports and as they are read: until something
+/// comes that can not be sent so.
+#[tokio::test]
+async fn live_older_versions() {
+    if !available() {
+        return;
+    }
+    let mut db = Database::without_slot("older").await;
+    db.run("CREATE TABLE orders (id int PRIMARY KEY, total int NOT NULL)").await;
+    db.run("SELECT cdc.register('public.orders', 'full')").await;
+    db.bind_slot(&["orders"]).await;
+    db.run("INSERT INTO orders VALUES (1, 10)").await;
+    let breaking =
+        |ddl: &str| format!("SELECT cdc.allow_breaking('test'); ALTER TABLE orders {ddl}");
+    db.run(&breaking("RENAME total TO cents")).await;
+    db.run("INSERT INTO orders VALUES (2, 20)").await;
+    let (name, role) = (db.name.clone(), db.role());
+    db.run(&format!(
+        "SELECT cdc.alter_slot('{name}', '{{versions,public.orders=1}}'); \
+         GRANT EXECUTE ON FUNCTION cdc.snapshot, cdc.snapshot_chunks TO {role}"
+    ))
+    .await;
+    let mut bound = db.reader().version("public.orders", 1);
+    bound.ask_versions = false;
+    let old = [r#""key":{"id":1},"new":{"total":10}}"#, r#""key":{"id":2},"new":{"total":20}}"#];
+    for config in [db.config().version("public.orders", 1), bound.clone()] {
+        let mut stream = config.clone().start().await.unwrap();
+        for row in old {
+            let delivery = next(&mut stream).await.unwrap();
+            assert!(lines(&delivery)[0].ends_with(row), "{:?}", lines(&delivery));
+            assert_eq!(delivery.changes().next().unwrap().unwrap().version(), 1);
+        }
+        stream.close().await;
+        let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
+        let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
+        let joiner = Joiner::new(Applier::new(MemoryState::default()));
+        let mut joiner = joiner.expect(&config).unwrap();
+        while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
+        let state = joiner.into_applier().into_state();
+        assert_eq!(state.rows(&"public.orders".parse().unwrap()).unwrap().len(), 2);
+    }
+    // whoever asks for nothing has the names of now
+    let mut stream = db.config().option("versions", "public.orders=2").start().await.unwrap();
+    next(&mut stream).await.unwrap();
+    let delivery = next(&mut stream).await.unwrap();
+    assert!(lines(&delivery)[0].ends_with(r#""new":{"cents":20}}"#), "{:?}", lines(&delivery));
+    stream.close().await;
+    // a version that there is not
+    let error = db.config().version("public.orders", 7).start().await.unwrap_err();
+    assert!(matches!(error, Error::Server(_)), "{error}");
+
+    db.run(&breaking("ALTER cents DROP NOT NULL")).await;
+    db.run("INSERT INTO orders VALUES (3, NULL)").await;
+    for config in [db.config().version("public.orders", 1), bound] {
+        let mut stream = config.clone().start().await.unwrap();
+        let mut error = None;
+        for _ in 0..10 {
+            match next(&mut stream).await {
+                Ok(delivery) => assert!(delivery.changes().all(|c| c.unwrap().version() == 1)),
+                Err(found) => {
+                    error = Some(found);
+                    break;
+                }
+            }
+        }
+        stream.close().await;
+        let Some(Error::Version(mismatch)) = error else { panic!("{error:?}") };
+        assert_eq!((mismatch.wanted, mismatch.got), (1, 3));
+        assert!(!mismatch.reason.is_empty() && mismatch.to_string().ends_with(&mismatch.reason));
+        println!("refused: {mismatch}");
+
+        // rows that are read are refused, or converted, as those of the stream
+        let table =
+            pb::Table { schema: "public".into(), name: "orders".into(), ..Default::default() };
+        let target = Arc::new(Schema::new(&table, 1).unwrap());
+        let policy = VersionPolicy::convert(move |mismatch, schema, event| {
+            assert_eq!((mismatch.got, schema.version), (3, 3));
+            (event.new, event.old) = (Vec::new(), Vec::new());
+            Ok(target.clone())
+        });
+        let config = config.on_version(policy);
+        let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
+        let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 2).await.unwrap();
+        let joiner = || Joiner::new(Applier::new(MemoryState::default()));
+        let refused = load.read_next(&mut sql, &mut joiner()).await;
+        match config.ask_versions {
+            true => assert!(matches!(refused, Err(Error::Version(m)) if m.got == 3)),
+            false => assert!(refused.unwrap(), "nobody said that it matters"),
+        }
+        let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 2).await.unwrap();
+        let mut joiner = joiner().expect(&config).unwrap();
+        while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
+        assert!(load.chunks().0 > 1);
+        let state = joiner.into_applier().into_state();
+        assert_eq!(state.rows(&"public.orders".parse().unwrap()).unwrap().len(), 3);
+    }
     db.drop().await;
 }

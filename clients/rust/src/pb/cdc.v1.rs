@@ -160,7 +160,8 @@ pub struct SchemaVersion {
     #[prost(bytes = "vec", tag = "2")]
     pub table: ::prost::alloc::vec::Vec<u8>,
     /// Major version of the relation's whole schema in the registry, as of the
-    /// change. 0 = the relation is not registered.
+    /// change; or the older one in which the option `versions` has its rows sent.
+    /// 0 = the relation is not registered.
     #[prost(uint32, tag = "3")]
     pub version: u32,
     /// Why rows are not in the version that the option `versions` asks for; empty
