@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use pgcdc::{json, pb, Batch, Damage, Frames, Limits, SchemaCache};
+use pgcdc::{json, pb, Batch, Damage, Frames, Inflater, Limits, SchemaCache};
 use prost::Message;
 
 /// 100000 inserts of ten columns, in batches of 64 kB.
@@ -62,7 +62,23 @@ fn synthetic() -> Vec<u8> {
 }
 
 fn each(bytes: &[u8], mut f: impl FnMut(&Batch<'_>) -> Result<(), Damage>) -> Result<(), Damage> {
-    Frames::new(bytes, Limits::DEFAULT).try_for_each(|frame| f(&Batch::parse(frame?)?))
+    let mut inflater = Inflater::new(Limits::DEFAULT);
+    Frames::new(bytes, Limits::DEFAULT).try_for_each(|frame| f(&inflater.parse(frame?)?))
+}
+
+/// The same stream, compressed as a server does it.
+fn compressed(bytes: &[u8], codec: pb::Codec) -> Vec<u8> {
+    let mut out = Vec::new();
+    for frame in Frames::new(bytes, Limits::DEFAULT).flatten() {
+        let compressed = match codec {
+            pb::Codec::Lz4 => lz4_flex::block::compress(frame),
+            _ => zstd::bulk::compress(frame, 1).unwrap_or_default(),
+        };
+        let raw_size = frame.len() as u64;
+        let batch = pb::Batch { codec: codec as i32, compressed, raw_size, ..Default::default() };
+        out.extend(batch.encode_length_delimited_to_vec());
+    }
+    out
 }
 
 fn main() -> Result<(), Damage> {
@@ -101,6 +117,20 @@ fn main() -> Result<(), Damage> {
         .map_or(0, |()| sum)
     };
     report("events", &mut || walk(&|event| Ok(event.position.lsn.0)));
+    for codec in [pb::Codec::Lz4, pb::Codec::Zstd] {
+        let smaller = compressed(&bytes, codec);
+        let share = 100.0 * smaller.len() as f64 / bytes.len() as f64;
+        let mut sum = 0u64;
+        report(&format!("events, {}, {share:.0} %", codec.as_str_name()), &mut || {
+            let all = each(&smaller, |batch| {
+                for event in batch.events() {
+                    sum = sum.wrapping_add(event?.position.lsn.0);
+                }
+                Ok(())
+            });
+            all.map_or(0, |()| sum)
+        });
+    }
     report("events, fields of rows", &mut || {
         walk(&|event| {
             let fields = event.key.fields().chain(event.new.fields());

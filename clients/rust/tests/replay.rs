@@ -98,9 +98,9 @@ async fn copy_equals_source() {
     for (slot, options) in [
         ("plain", &[][..]),
         ("streamed", &[("streaming", "on"), ("batch_bytes", "2kB")][..]),
-        ("two", &[("streaming", "on"), ("two_phase", "on")][..]),
+        ("two", &[("streaming", "on"), ("two_phase", "on"), ("compression", "zstd")][..]),
         ("broken", &[("streaming", "on"), ("batch_bytes", "1kB")][..]),
-        ("fetched", &[("two_phase", "on"), ("batch_bytes", "1kB")][..]),
+        ("fetched", &[("two_phase", "on"), ("batch_bytes", "1kB"), ("compression", "lz4")][..]),
     ] {
         let mut config = db.config().option("messages", "*");
         config.slot = format!("{name}_{slot}");
