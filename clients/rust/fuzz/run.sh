@@ -8,7 +8,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 seconds=${FUZZ_SECONDS-60}
-[ $# -gt 0 ] || set -- batch compressed event table row
+[ $# -gt 0 ] || set -- batch compressed event stream table row
 
 failed=0
 log=$(mktemp)

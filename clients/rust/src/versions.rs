@@ -121,6 +121,35 @@ impl VersionPolicy {
     {
         VersionPolicy::Convert(Arc::new(f))
     }
+
+    /// Converts rows of one version by a function between the generated structs of that
+    /// and of another, as `cdc.converter()` prints it; `target` is the other's schema.
+    /// Rows in any further version can not be converted.
+    ///
+    /// The function gets parts of rows too: the key alone, or what an UPDATE changed.
+    /// What is `None` there must remain so. Numbers of columns are the same in all
+    /// versions of a table, so that NULLs need no function.
+    pub fn rows<A, B>(from: u32, target: Schema, f: impl Fn(A) -> B + Send + Sync + 'static) -> Self
+    where
+        A: Message + Default,
+        B: Message,
+    {
+        let target = Arc::new(target);
+        Self::convert(move |mismatch, _, event| {
+            if mismatch.got != from {
+                return Err(mismatch.to_string().into());
+            }
+            for row in [&mut event.key, &mut event.old, &mut event.new, &mut event.new_key] {
+                if !row.is_empty() {
+                    *row = f(A::decode(&row[..])?).encode_to_vec();
+                }
+            }
+            for numbers in [&mut event.nulls, &mut event.unavailable] {
+                numbers.retain(|number| target.table.index_of(*number).is_some());
+            }
+            Ok(target.clone())
+        })
+    }
 }
 
 impl fmt::Debug for VersionPolicy {
@@ -139,13 +168,21 @@ impl Schema {
     /// # Errors
     /// A table that is none.
     pub fn new(table: &pb::Table, version: u32) -> Result<Self, Damage> {
-        let bytes = table.encode_to_vec();
+        Self::from_bytes(&table.encode_to_vec(), version)
+    }
+
+    /// The same of a serialized `Table`: `descriptor` in `cdc.schema_detail`, or
+    /// [`Schema::bytes`] of one that has come.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn from_bytes(table: &[u8], version: u32) -> Result<Self, Damage> {
         Ok(Schema {
-            fingerprint: fingerprint(&bytes),
+            fingerprint: fingerprint(table),
             version,
             unmapped: "".into(),
-            table: Table::parse(&bytes, &Limits::DEFAULT)?,
-            bytes: bytes.into(),
+            table: Table::parse(table, &Limits::DEFAULT)?,
+            bytes: table.into(),
         })
     }
 

@@ -75,6 +75,9 @@ fn seeds() {
         put("batch", &bytes);
         put("batch", &compress_all(&bytes, LZ4));
         put("batch", &compress_all(&bytes, ZSTD));
+        for policy in 0..3 {
+            put("stream", &[&[policy][..], &bytes].concat());
+        }
         for frame in Frames::new(&bytes, Limits::DEFAULT) {
             let batch = inflater.parse(frame.unwrap()).unwrap();
             put("event", batch.bytes());
@@ -98,7 +101,7 @@ fn seeds() {
     put("table", br#"{"system_identifier":1,"timeline":1,"database":"d","slot":"s"}"#);
     put("table", b"0/16B3748/0/16B3700/1");
     put("table", br#""a.b".c"#);
-    for target in ["batch", "compressed", "event", "table", "row"] {
+    for target in ["batch", "compressed", "event", "stream", "table", "row"] {
         let seeds = std::fs::read_dir(corpus.join(target)).unwrap().count();
         assert!(seeds > 20, "{seeds} for {target}");
     }

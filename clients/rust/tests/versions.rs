@@ -198,6 +198,54 @@ async fn others_are_converted() {
     assert_eq!(error.unwrap().to_string(), "no b");
 }
 
+/// Generated structs of two versions.
+mod generated {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct ThingsV1 {
+        #[prost(sint32, optional, tag = "1")]
+        pub id: Option<i32>,
+        #[prost(string, optional, tag = "2")]
+        pub title: Option<String>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct ThingsV2 {
+        #[prost(sint32, optional, tag = "1")]
+        pub id: Option<i32>,
+        #[prost(string, optional, tag = "2")]
+        pub name: Option<String>,
+        #[prost(string, optional, tag = "3")]
+        pub note: Option<String>,
+    }
+}
+
+#[tokio::test]
+async fn rows_are_converted_by_a_function_between_structs() {
+    use generated::{ThingsV1, ThingsV2};
+
+    let mut table = pb::Table::decode(&things().table[..]).unwrap();
+    table.columns[1].name = "title".into();
+    let policy = || {
+        let first = Schema::from_bytes(&table.encode_to_vec(), 1).unwrap();
+        VersionPolicy::rows(2, first, |from: ThingsV2| ThingsV1 {
+            id: from.id,
+            title: from.name.map(|name| name.to_uppercase()),
+        })
+    };
+    let mut update = insert(4, "d");
+    update.op = pb::Op::Update as i32;
+    (update.new, update.nulls) = (b"\x1a\x04note".to_vec(), vec![2, 3]);
+    let events = [insert(3, "c"), update];
+    let script = || versioned(Script::new().transaction(&events), 2, "");
+    let (deliveries, error) = drain(script(), expecting(1).0.on_version(policy())).await;
+    assert!(error.is_none(), "{error:?}");
+    let found = lines(&deliveries[0]);
+    assert!(found[0].contains(r#""key":{"id":3},"new":{"title":"C"}"#), "{found:?}");
+    assert!(found[1].contains(r#""key":{"id":4},"new":{"title":null}"#), "{found:?}");
+    // of a third version nobody knows
+    let error = drain(versioned(script(), 3, ""), expecting(1).0.on_version(policy())).await.1;
+    assert!(error.unwrap().to_string().contains("in version 3, not in version 1"));
+}
+
 /// A transaction in parts, of which one has what can not be converted.
 #[tokio::test]
 async fn counts_of_what_is_converted() {

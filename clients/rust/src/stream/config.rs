@@ -204,32 +204,26 @@ impl StreamConfig {
     /// [`StreamConfig::on_version`].
     ///
     /// ```
-    /// # fn configured(server: pgcdc::ConnectConfig) -> pgcdc::StreamConfig {
-    /// use std::sync::Arc;
-    /// use pgcdc::{pb, Schema, StreamConfig, VersionPolicy};
+    /// # fn configured(server: pgcdc::ConnectConfig) -> Result<pgcdc::StreamConfig, pgcdc::Damage> {
+    /// use pgcdc::{Schema, StreamConfig, VersionPolicy};
     /// # mod v1 { #[derive(Clone, prost::Message)] pub struct Orders {
     /// #     #[prost(string, optional, tag = "2")] pub customer: Option<String> } }
     /// # mod v2 { #[derive(Clone, prost::Message)] pub struct Orders {
-    /// #     #[prost(string, optional, tag = "4")] pub buyer: Option<String> } }
-    /// use prost::Message;
+    /// #     #[prost(string, optional, tag = "2")] pub buyer: Option<String>,
+    /// #     #[prost(string, optional, tag = "3")] pub note: Option<String> } }
     ///
-    /// // of the first version; `cdc.schema_versions` has it as JSON
-    /// let table = pb::Table { schema: "public".into(), name: "orders".into(), ..pb::Table::default() };
-    /// let first = Arc::new(Schema::new(&table, 1).expect("a table"));
-    /// let row = |bytes: &[u8]| -> Result<Vec<u8>, prost::DecodeError> {
-    ///     let row = v2::Orders::decode(bytes)?;
-    ///     Ok(v1::Orders { customer: row.buyer }.encode_to_vec())
-    /// };
-    /// StreamConfig::new(server, "orders")
+    /// // printed by cdc.converter('public.orders', 2, 1, 'rust')
+    /// pub fn orders_v2_to_v1(from: v2::Orders) -> v1::Orders {
+    ///     v1::Orders { customer: from.buyer }
+    /// }
+    ///
+    /// # let descriptor = [0x0a, 1, b'a'];
+    /// // `descriptor` of the first version in cdc.schema_detail
+    /// let first = Schema::from_bytes(&descriptor, 1)?;
+    /// let config = StreamConfig::new(server, "orders")
     ///     .version("public.orders", 1)
-    ///     .on_version(VersionPolicy::convert(move |mismatch, _, event| {
-    ///         if mismatch.got != 2 {
-    ///             return Err(mismatch.to_string().into());
-    ///         }
-    ///         (event.old, event.new) = (row(&event.old)?, row(&event.new)?);
-    ///         event.nulls.iter_mut().filter(|number| **number == 4).for_each(|number| *number = 2);
-    ///         Ok(first.clone())
-    ///     }))
+    ///     .on_version(VersionPolicy::rows(2, first, orders_v2_to_v1));
+    /// # Ok(config)
     /// # }
     /// ```
     #[must_use]
