@@ -285,6 +285,8 @@ impl Guard {
             got: schema.version,
             reason: schema.unmapped.as_ref().into(),
         };
+        tracing::warn!(fingerprint = format!("{:016x}", schema.fingerprint), policy = ?self.policy,
+            "{mismatch}");
         self.mismatches.insert(schema.fingerprint, mismatch);
     }
 
