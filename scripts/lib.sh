@@ -116,7 +116,8 @@ packages()
 			chart) echo "python3 python3-matplotlib" ;;
 			perf) echo "linux-perf" ;;
 			clang) echo "clang libclang-rt-$(clang_version)-dev" ;;
-			go | rust) echo "curl ca-certificates protobuf-compiler" ;;
+			go) echo "curl ca-certificates protobuf-compiler" ;;
+			rust) echo "curl ca-certificates protobuf-compiler g++" ;;
 		esac
 	done
 }

@@ -8,7 +8,8 @@ import (
 
 // Batch is a view of one message of the server: a transaction, a part of one,
 // or a logical message that stands outside of transactions. It points into the
-// bytes that it was parsed from and is valid as long as they are.
+// bytes that it was parsed from and is valid as long as they are. A compressed batch is
+// taken for the one inside of it, with bytes of its own.
 type Batch struct {
 	// Transaction is the zero value for what stands outside of one: see HasTransaction.
 	Transaction Transaction
@@ -38,6 +39,10 @@ type Batch struct {
 	skip     []int               // places of events to leave out
 	void     map[uint32]struct{} // subtransactions whose events to leave out
 	metadata []MetadataEntry
+
+	inflated  []byte      // what was compressed
+	announced []announced // versions of the batch's schemas
+	versions  versions    // of the connection, as of the batch; nil: not of one
 }
 
 // Transaction that a batch belongs to.
@@ -98,32 +103,61 @@ func ParseBatch(raw []byte, schemas *SchemaCache) (*Batch, error) {
 
 // Parse is ParseBatch into a Batch that may have been used before.
 func (b *Batch) Parse(raw []byte, schemas *SchemaCache) error {
-	*b = Batch{schemas: schemas, raw: raw, metadata: b.metadata[:0]}
+	inside, err := b.parse(raw, schemas)
+	if err != nil || inside.data == nil {
+		return err
+	}
+	if b.inflated, err = inside.inflate(b.inflated, schemas.limits); err != nil {
+		return err
+	}
+	inside, err = b.parse(b.inflated, schemas)
+	if err == nil && inside.data != nil {
+		err = damaged("compressed batch is in a compressed batch")
+	}
+	return err
+}
+
+// parse takes in a batch, and tells of one that is compressed in it.
+func (b *Batch) parse(raw []byte, schemas *SchemaCache) (inside compressed, err error) {
+	*b = Batch{schemas: schemas, raw: raw, metadata: b.metadata[:0], announced: b.announced[:0], inflated: b.inflated}
 	if len(raw) > schemas.limits.MaxBatchBytes {
-		return damaged("batch is larger than the limit")
+		return inside, damaged("batch is larger than the limit")
 	}
 	first, at := -1, 0
 	c := wire.Over(raw)
 	for c.Next() {
-		if c.Field.Number == batchEvents {
-			if c.Field.Type != wire.Len {
-				return damagedBy("batch", wire.ErrType)
+		f := &c.Field
+		switch f.Number {
+		case batchEvents:
+			if f.Type != wire.Len {
+				return inside, damagedBy("batch", wire.ErrType)
 			}
 			if first < 0 {
 				first = at
 			}
 			b.n++
-			b.events = raw[first : at+len(c.Field.Raw)]
-		} else if err := b.field(&c.Field); err != nil {
-			return err
+			b.events = raw[first : at+len(f.Raw)]
+		case batchCodec:
+			inside.codec = f.Uint
+		case batchRawSize:
+			inside.size = f.Uint
+		case batchCompressed:
+			if f.Type != wire.Len {
+				return inside, damagedBy("batch", wire.ErrType)
+			}
+			inside.data = f.Bytes
+		default:
+			if err := b.field(f); err != nil {
+				return inside, err
+			}
 		}
-		at += len(c.Field.Raw)
+		at += len(f.Raw)
 	}
 	if c.Err() != nil {
-		return damagedBy("batch", c.Err())
+		return inside, damagedBy("batch", c.Err())
 	}
 	b.Transaction.Metadata = b.metadata
-	return nil
+	return inside, nil
 }
 
 // field takes in any field but an event.
@@ -151,10 +185,6 @@ func (b *Batch) field(f *wire.Field) error {
 		}
 	case batchSource:
 		want, b.source = wire.Len, f.Bytes
-	case batchCodec, batchRawSize:
-		return nil
-	case batchCompressed:
-		return ErrCompressed
 	case batchSnapshot:
 		want = wire.Len
 		err = b.snapshot(f.Bytes)
@@ -234,33 +264,44 @@ func metadataEntry(raw []byte) (e MetadataEntry, err error) {
 }
 
 func (b *Batch) schema(raw []byte) error {
-	f, table, err := schemaVersion(raw)
+	f, table, version, err := schemaVersion(raw)
 	if err == nil {
 		_, err = b.schemas.Add(f, table)
 	}
+	b.announced = append(b.announced, announced{f, version})
 	return err
 }
 
-func schemaVersion(raw []byte) (f Fingerprint, table []byte, err error) {
+func schemaVersion(raw []byte) (f Fingerprint, table []byte, version SchemaVersion, err error) {
 	c := wire.Over(raw)
 	for c.Next() {
 		switch c.Field.Number {
 		case 1:
 			if c.Field.Type != wire.Fixed64 {
-				return 0, nil, wire.ErrType
+				return f, table, version, wire.ErrType
 			}
 			f = Fingerprint(c.Field.Uint)
 		case 2:
 			if c.Field.Type != wire.Len {
-				return 0, nil, wire.ErrType
+				return f, table, version, wire.ErrType
 			}
 			table = c.Field.Bytes
+		case 3:
+			if c.Field.Type != wire.Varint {
+				return f, table, version, wire.ErrType
+			}
+			version.Major = uint32(c.Field.Uint)
+		case 4:
+			if c.Field.Type != wire.Len {
+				return f, table, version, wire.ErrType
+			}
+			version.Unmapped = string(c.Field.Bytes)
 		}
 	}
-	return f, table, c.Err()
+	return f, table, version, c.Err()
 }
 
-// Raw is the batch as it came. Pass on these bytes rather than encode anew,
+// Raw is the batch as it came, or was inside of a compressed one. Pass on these bytes rather than encode anew,
 // which would lose what a newer server has added.
 func (b *Batch) Raw() []byte { return b.raw }
 

@@ -90,6 +90,14 @@ func TestAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(50, func() { walk(t, &b, raw, schemas) }); n != 0 {
 		t.Errorf("%v allocations for 500 events", n)
 	}
+	for codec := range compressors {
+		packed := compress(t, codec, raw)
+		walk(t, &b, packed, schemas)
+		if n := testing.AllocsPerRun(50, func() { walk(t, &b, packed, schemas) }); n != 0 {
+			t.Errorf("%v allocations for 500 events compressed by codec %d", n, codec)
+		}
+	}
+	walk(t, &b, raw, schemas)
 	var w JSONWriter
 	out, err := w.AppendBatch(nil, &b)
 	if err != nil {

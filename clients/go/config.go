@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,6 +35,18 @@ type Config struct {
 	CreateSlot bool
 	// Options for the plugin, for example "publication_names" or "streaming".
 	Options map[string]string
+	// Compression of batches: "lz4" or "zstd", if the server has it; default: none. It is
+	// for slow links: the server takes more CPU. What is compressed is read in any case.
+	Compression string
+	// Versions are the major versions of relations (as Table.String gives them, for example
+	// public.orders) that the consumer can read, from the server's registry. Rows of them
+	// in another version are dealt with as OnVersion says; those of other relations are
+	// not looked at.
+	Versions map[string]uint32
+	// RequestVersions asks the server to send the rows of Versions in them also when the
+	// tables have changed, where that is possible. Not for slots that are bound to a role:
+	// their administrator stores the option "versions".
+	RequestVersions bool
 	// Store keeps the checkpoint.
 	Store CheckpointStore
 	// AcceptSystem goes on although the checkpoint is of another system: after
@@ -56,6 +71,10 @@ type Config struct {
 	// about events without a schema, OnFailure about changes that the server could
 	// not encode, OnHandlerError about what Stream.Reject is given. Default Stop.
 	OnDamage, OnUnknownSchema, OnFailure, OnHandlerError Policy
+	// OnVersion says what to do about rows in another version than Versions has. Default
+	// Stop, with a VersionError. Pass hands them on, to be told by Event.Version and
+	// converted, for example by a Router.
+	OnVersion Policy
 	// DeadLetters gets what the policies skip or set aside. Needed with DeadLetter.
 	DeadLetters DeadLetterSink
 
@@ -74,10 +93,18 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Store == nil {
 		return c, errors.New("cdc: Config.Store is nil")
 	}
-	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError} {
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError, c.OnVersion} {
 		if p == DeadLetter && c.DeadLetters == nil {
 			return c, errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
 		}
+	}
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError} {
+		if p == Pass {
+			return c, errors.New("cdc: the policy Pass is for Config.OnVersion alone")
+		}
+	}
+	if err := c.addOptions(); err != nil {
+		return c, err
 	}
 	c.BufferBytes = cmp.Or(c.BufferBytes, 64<<20)
 	c.Limits = c.Limits.withDefaults()
@@ -106,6 +133,39 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("cdc: Config.Transport is unknown: %v", c.Transport)
 	}
 	return c, nil
+}
+
+// addOptions puts what has a field of its own to the plugin's options.
+func (c *Config) addOptions() error {
+	switch c.Compression {
+	case "", "none", "lz4", "zstd":
+	default:
+		return fmt.Errorf("cdc: Config.Compression is %q: it can be lz4 or zstd", c.Compression)
+	}
+	more := map[string]string{"compression": c.Compression}
+	if c.RequestVersions {
+		var list []string
+		for relation, major := range c.Versions {
+			list = append(list, fmt.Sprintf("%s=%d", relation, major))
+		}
+		slices.Sort(list)
+		more["versions"] = strings.Join(list, ",")
+	}
+	options := maps.Clone(c.Options)
+	for name, value := range more {
+		if value == "" {
+			continue
+		}
+		if _, ok := options[name]; ok {
+			return fmt.Errorf("cdc: option %q is given twice: in Config.Options and by its own field", name)
+		}
+		if options == nil {
+			options = map[string]string{}
+		}
+		options[name] = value
+	}
+	c.Options = options
+	return nil
 }
 
 // busyTimeout is how long Open waits for a slot that is in use: by a consumer that

@@ -21,6 +21,8 @@ const (
 	Skip
 	// DeadLetter gives it to Config.DeadLetters and goes on.
 	DeadLetter
+	// Pass hands it on as it is. For Config.OnVersion alone.
+	Pass
 )
 
 // Reason is why something became a dead letter.
@@ -32,6 +34,7 @@ const (
 	ReasonUnknownSchema Reason = "unknown_schema"
 	ReasonFailure       Reason = "failure"
 	ReasonHandler       Reason = "handler"
+	ReasonVersion       Reason = "version"
 )
 
 // Letter is something that could not be handed on.

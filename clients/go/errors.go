@@ -32,9 +32,6 @@ func damaged(what string) error { return &DamageError{What: what} }
 
 func damagedBy(what string, err error) error { return &DamageError{What: what, Err: err} }
 
-// ErrCompressed: the batch is compressed, which this version cannot read.
-var ErrCompressed = errors.New("cdc: compressed batches are not supported by this version")
-
 // UnknownSchemaError: an event refers to a schema that has not come. It is a kind
 // of damage, as an errors.Is with ErrDamaged tells.
 type UnknownSchemaError struct{ Fingerprint Fingerprint }

@@ -24,6 +24,9 @@ const (
 	DeadLettersTotal Counter = "cdc_dead_letters_total"
 	// RedactedTotal counts events with columns that are redacted or held back.
 	RedactedTotal Counter = "cdc_redacted_total"
+	// VersionMismatchesTotal counts events in another version than Config.Versions has. It
+	// has the label relation.
+	VersionMismatchesTotal Counter = "cdc_schema_version_mismatches_total"
 	// UnknownFieldsTotal counts fields of a newer server.
 	UnknownFieldsTotal Counter = "cdc_unknown_fields_total"
 )

@@ -16,6 +16,7 @@ type reader struct {
 	connection int
 	lost       bool
 	source     []byte
+	versions   versions // that this connection has announced
 	// When the reader began to wait for the server, in Unix nanoseconds; 0 while
 	// it does something else.
 	waiting atomic.Int64
@@ -86,6 +87,7 @@ func (r *reader) session(ctx context.Context, session Session) error {
 	defer stop()
 	r.retry.connected()
 	r.connection++
+	r.versions = nil
 	r.lost = false
 	s.acks.setInside(false)
 	s.keeper.attach(session)
@@ -176,6 +178,8 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 	if b.source != nil {
 		r.source = b.source
 	}
+	r.versions = r.versions.with(b.announced)
+	b.versions = r.versions
 	last, err := r.check(ctx, b)
 	if err != nil {
 		return err
@@ -261,6 +265,12 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 	}
 	if e.Fingerprint != 0 && e.Table() == nil || e.Fingerprint == 0 && e.Op != OpMessage {
 		return ReasonUnknownSchema, s.config.OnUnknownSchema, &UnknownSchemaError{e.Fingerprint}
+	}
+	if err := s.config.mismatch(e); err != nil {
+		s.count(VersionMismatchesTotal, err.Relation, 1)
+		if s.config.OnVersion != Pass {
+			return ReasonVersion, s.config.OnVersion, err
+		}
 	}
 	if e.Failed() {
 		failure, err := e.Failure()

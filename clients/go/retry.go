@@ -47,7 +47,7 @@ func (b *backoff) wait(ctx context.Context) bool {
 // isPermanent tells whether trying again can not help.
 func isPermanent(err error) bool {
 	var refused *RefusedError
-	if errors.As(err, &refused) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrCompressed) {
+	if errors.As(err, &refused) || errors.Is(err, ErrDamaged) {
 		return true
 	}
 	var stopped *stoppedError

@@ -30,9 +30,10 @@ type Txn struct {
 
 // part is the bytes of a batch, in memory or in the file.
 type part struct {
-	raw  []byte
-	file spilled
-	skip []int
+	raw      []byte
+	file     spilled
+	skip     []int
+	versions versions
 }
 
 // Len is the number of events that were received, including those that Events
@@ -66,7 +67,7 @@ func (t *Txn) load(b *Batch, p *part) (err error) {
 	if err := b.Parse(raw, t.schemas); err != nil {
 		return err
 	}
-	b.skip = p.skip
+	b.skip, b.versions = p.skip, p.versions
 	b.void = t.void
 	if b.HasTransaction {
 		first := b.Transaction.FirstLSN

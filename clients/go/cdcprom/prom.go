@@ -29,6 +29,7 @@ var counters = []struct {
 	{cdc.ReconnectsTotal, "", "Attempts to connect again."},
 	{cdc.DeadLettersTotal, "reason", "What could not be handed on."},
 	{cdc.RedactedTotal, "", "Changes of tables with redacted columns."},
+	{cdc.VersionMismatchesTotal, "relation", "Changes in another version than expected."},
 	{cdc.UnknownFieldsTotal, "", "Fields of a newer server."},
 }
 

@@ -1042,8 +1042,12 @@ type SchemaVersion struct {
 	// A serialized Table. Bytes, so that a reader can check the hash.
 	Table []byte `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
 	// Major version of the relation's whole schema in the registry, as of the
-	// change. 0 = the relation is not registered.
-	Version       uint32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// change; or the older one in which the option `versions` has its rows sent.
+	// 0 = the relation is not registered.
+	Version uint32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Why rows are not in the version that the option `versions` asks for; empty
+	// where they are, or where none was asked for.
+	Unmapped      string `protobuf:"bytes,4,opt,name=unmapped,proto3" json:"unmapped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1097,6 +1101,13 @@ func (x *SchemaVersion) GetVersion() uint32 {
 		return x.Version
 	}
 	return 0
+}
+
+func (x *SchemaVersion) GetUnmapped() string {
+	if x != nil {
+		return x.Unmapped
+	}
+	return ""
 }
 
 // What a stream sends of a relation. Serialized deterministically (fields in
@@ -2404,11 +2415,12 @@ const file_cdc_v1_cdc_proto_rawDesc = "" +
 	"\bMetadata\x12\x10\n" +
 	"\x03xid\x18\x01 \x01(\rR\x03xid\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x03 \x01(\tR\x05value\"a\n" +
+	"\x05value\x18\x03 \x01(\tR\x05value\"}\n" +
 	"\rSchemaVersion\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\x06R\vfingerprint\x12\x14\n" +
 	"\x05table\x18\x02 \x01(\fR\x05table\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\rR\aversion\"\xa1\x01\n" +
+	"\aversion\x18\x03 \x01(\rR\aversion\x12\x1a\n" +
+	"\bunmapped\x18\x04 \x01(\tR\bunmapped\"\xa1\x01\n" +
 	"\x05Table\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\tR\x06schema\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12(\n" +

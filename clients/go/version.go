@@ -1,0 +1,129 @@
+package cdc
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// SchemaVersion is what the server's registry says of the schema that a row has.
+type SchemaVersion struct {
+	// Major version; 0: the relation was not registered.
+	Major uint32
+	// Unmapped is why the row is not in the version that was asked for by
+	// Config.RequestVersions; empty if it is, or if none was.
+	Unmapped string
+}
+
+// announced is a schema that came with a batch.
+type announced struct {
+	fingerprint Fingerprint
+	version     SchemaVersion
+}
+
+// versions that a connection has announced. Never changed: what comes makes a new one,
+// and a batch keeps the one of its time.
+type versions map[Fingerprint]SchemaVersion
+
+func (v versions) with(all []announced) versions {
+	cloned := false
+	for _, a := range all {
+		if known, ok := v[a.fingerprint]; ok && known == a.version {
+			continue
+		}
+		if !cloned {
+			v, cloned = maps.Clone(v), true
+		}
+		if v == nil {
+			v = versions{}
+		}
+		v[a.fingerprint] = a.version
+	}
+	return v
+}
+
+// Version of the event's row in the server's registry, as of the change. In batches
+// that do not come from a Stream it is known only where the batch has the schema
+// (option schemas = 'batch').
+func (e *Event) Version() SchemaVersion {
+	if v, ok := e.batch.versions[e.Fingerprint]; ok {
+		return v
+	}
+	for _, a := range e.batch.announced {
+		if a.fingerprint == e.Fingerprint {
+			return a.version
+		}
+	}
+	return SchemaVersion{}
+}
+
+// VersionedName is the name of a topic or channel for a version of a relation:
+// schema.table.v2; without a version (0) schema.table.
+func VersionedName(relation string, major uint32) string {
+	if major == 0 {
+		return relation
+	}
+	return relation + ".v" + strconv.FormatUint(uint64(major), 10)
+}
+
+// VersionError: a row is not in the version that Config.Versions expects.
+type VersionError struct {
+	// Relation as Table.String gives it.
+	Relation string
+	// Want is the expected major version, Got what the row has; 0: not registered.
+	Want, Got uint32
+	// Unmapped is why the server does not send it in the expected one, if it was asked.
+	Unmapped string
+}
+
+// Error implements error.
+func (e *VersionError) Error() string {
+	text := fmt.Sprintf("cdc: rows of %s have version %d, not %d", e.Relation, e.Got, e.Want)
+	if e.Got == 0 {
+		text = fmt.Sprintf("cdc: rows of %s have no version, not %d: the relation is not registered", e.Relation, e.Want)
+	}
+	if e.Unmapped != "" {
+		text += ", and can not be sent so: " + e.Unmapped
+	}
+	return text
+}
+
+// mismatch tells whether an event is in another version than the one expected of its
+// relation.
+func (c *Config) mismatch(e *Event) *VersionError {
+	if len(c.Versions) == 0 {
+		return nil
+	}
+	table := e.Table()
+	if table == nil {
+		return nil
+	}
+	relation := table.String()
+	want, ok := c.Versions[relation]
+	v := e.Version()
+	if !ok || v.Major == want && v.Unmapped == "" {
+		return nil
+	}
+	return &VersionError{Relation: relation, Want: want, Got: v.Major, Unmapped: v.Unmapped}
+}
+
+// RegisterReader records at the server that a consumer reads a major version of a
+// relation, so that cdc.readers and the gate for DDL name it; and returns the version.
+// It needs EXECUTE on cdc.register_reader.
+func RegisterReader(ctx context.Context, conninfo, consumer, relation string, major uint32) (uint32, error) {
+	conn, err := pgconn.Connect(ctx, conninfo)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close(ctx)
+	row := conn.ExecParams(ctx, "SELECT cdc.register_reader($1, $2::pg_catalog.regclass, version => $3)",
+		[][]byte{[]byte(consumer), []byte(relation), strconv.AppendUint(nil, uint64(major), 10)}, nil, nil, nil).Read()
+	if row.Err != nil {
+		return 0, row.Err
+	}
+	found, err := strconv.ParseUint(string(row.Rows[0][0]), 10, 32)
+	return uint32(found), err
+}
