@@ -1506,10 +1506,15 @@ BEGIN
     || ARRAY(SELECT indrelid FROM pg_index WHERE indexrelid = ANY (commands.relations))
     || ARRAY(SELECT inhrelid FROM pg_inherits WHERE inhparent = ANY (commands.relations));
   IF commands.types IS NOT NULL THEN
+    -- arrays of them, domains over them, and columns of all these
     touched := touched || ARRAY(
-      SELECT r.relid FROM cdc.registered_table r JOIN pg_attribute a ON a.attrelid = r.relid AND a.attnum > 0
-        JOIN pg_type y ON y.oid = a.atttypid
-      WHERE y.oid = ANY (commands.types) OR y.typelem = ANY (commands.types) OR y.typbasetype = ANY (commands.types));
+      WITH RECURSIVE changed(type) AS (
+        SELECT unnest(commands.types)
+        UNION
+        SELECT d.objid FROM changed JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = changed.type
+        WHERE d.classid = 'pg_type'::regclass)
+      SELECT d.objid FROM changed JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = changed.type
+      WHERE d.classid = 'pg_class'::regclass);
   END IF;
   IF commands.schemas IS NOT NULL THEN
     touched := touched || ARRAY(
@@ -1542,9 +1547,13 @@ BEGIN
   END IF;
   why := cdc.breaking_reason();
   FOR dropped IN
-    SELECT o.object_identity, o.objid, r.major, r.minor, r.mode
-    FROM pg_event_trigger_dropped_objects() o JOIN cdc.registered_table r ON r.relid = o.objid AND r.relation = o.objid
-    WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0
+    SELECT (SELECT o.object_identity FROM pg_event_trigger_dropped_objects() o
+            WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = r.relid) AS object_identity,
+      r.relid AS objid, r.major, r.minor, r.mode
+    FROM cdc.registered_table r
+    WHERE r.relation = ANY (ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
+                                  WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0)::regclass[])
+      AND r.relation = r.relid
   LOOP
     IF dropped.mode <> 'none' AND why IS NULL AND current_setting('cdc.schema_enforcement') = 'reject' THEN
       RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -1561,7 +1570,9 @@ BEGIN
   -- columns that went with their type
   touched := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
                    WHERE o.classid = 'pg_class'::regclass AND o.objsubid <> 0);
-  IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'index') THEN
+  -- an index that is a replica identity; those of a table that is dropped go with it
+  IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'index')
+    AND EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.original AND o.object_type <> 'table') THEN
     touched := touched || ARRAY(
       SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid
       WHERE c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident));
