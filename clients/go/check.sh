@@ -26,13 +26,13 @@ generated()
 	./generate.sh "$out" && for f in cdcv1/cdc.pb.go examples/typed/rows/orders.pb.go; do diff -q "$f" "$out/$f" || return 1; done
 	rm -rf "$out"
 }
-# The core needs no more than the protocol and Protobuf.
+# The core needs no more than the protocol, Protobuf and the codecs of batches.
 dependencies()
 {
 	local list
 
 	list=$(go list -deps -f '{{if and .Module (not .Module.Main)}}{{.Module.Path}}{{end}}' . | sort -u |
-		grep -vxE 'github.com/jackc/(pgx/v5|pgpassfile|pgservicefile)|golang.org/x/text|google.golang.org/protobuf' || :)
+		grep -vxE 'github.com/(jackc/(pgx/v5|pgpassfile|pgservicefile)|klauspost/compress|pierrec/lz4/v4)|golang.org/x/text|google.golang.org/protobuf' || :)
 	[ -z "$list" ] || { echo "the core depends on $list"; return 1; }
 }
 # One target at a time: the go command takes no more.

@@ -272,7 +272,7 @@ func TestLiveFetchRefusals(t *testing.T) {
 		"beyond the WAL":                         func(c *cdc.Checkpoint) { c.EndLSN += 1 << 40 },
 		"later timeline":                         func(c *cdc.Checkpoint) { c.Timeline++ },
 		"other database":                         func(c *cdc.Checkpoint) { c.Database = "x" },
-		"slot ahead":                             func(c *cdc.Checkpoint) { c.EndLSN-- },
+		"slot ahead":                             func(c *cdc.Checkpoint) { c.EndLSN = d.confirmed() - 1 },
 		"earlier timeline, history not readable": func(c *cdc.Checkpoint) { c.Timeline-- },
 	} {
 		c := *good
