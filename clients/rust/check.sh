@@ -60,7 +60,7 @@ unsafe_code()
 guided()
 {
 	command -v "${CXX-c++}" >/dev/null || { echo "skipped: no C++ compiler"; return 0; }
-	FUZZ_SECONDS=$(((FUZZ_SECONDS + 1) / 2 + 1)) fuzz/run.sh
+	FUZZ_SECONDS=$(((FUZZ_SECONDS + 2) / 3)) fuzz/run.sh
 }
 
 test_() { cargo test --locked --all-features "$@" -- --nocapture; }

@@ -50,7 +50,10 @@ pub fn compress(inner: &[u8], codec: i32) -> Vec<u8> {
 pub fn compress_all(bytes: &[u8], codec: i32) -> Vec<u8> {
     let mut out = Vec::new();
     for frame in Frames::new(bytes, Limits::DEFAULT) {
-        let batch = compress(frame.unwrap(), codec);
+        let frame = frame.unwrap();
+        // a compressed batch begins with its codec
+        let batch =
+            if frame.first() == Some(&0x50) { frame.to_vec() } else { compress(frame, codec) };
         prost::encode_length_delimiter(batch.len(), &mut out).unwrap();
         out.extend_from_slice(&batch);
     }
