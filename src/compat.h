@@ -144,4 +144,14 @@ typedef int CdcSysCacheId;
 #define ATTRIBUTE_GENERATED_VIRTUAL	'v'
 #endif
 
+/* PG_DETOAST_DATUM_PACKED(), without a call for what is neither compressed nor out of
+ * line. */
+static inline struct varlena *
+cdc_packed(Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	return unlikely(VARATT_IS_COMPRESSED(v) || VARATT_IS_EXTERNAL(v)) ? pg_detoast_datum_packed(v) : v;
+}
+
 #endif							/* CDC_COMPAT_H */

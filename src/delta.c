@@ -7,18 +7,12 @@
 #include "access/tupmacs.h"
 #include "delta.h"
 
-/* Two varlenas: equal headers are the common case and need no detoasting. */
 static bool
 varlena_same(Datum before, Datum after)
 {
-	struct varlena *a = (struct varlena *) DatumGetPointer(before);
-	struct varlena *b = (struct varlena *) DatumGetPointer(after);
+	struct varlena *a = cdc_packed(before);
+	struct varlena *b = cdc_packed(after);
 
-	if (VARATT_IS_EXTENDED(a) || VARATT_IS_EXTENDED(b))
-	{
-		a = PG_DETOAST_DATUM_PACKED(before);
-		b = PG_DETOAST_DATUM_PACKED(after);
-	}
 	return VARSIZE_ANY_EXHDR(a) == VARSIZE_ANY_EXHDR(b) &&
 		memcmp(VARDATA_ANY(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(a)) == 0;
 }

@@ -270,7 +270,7 @@ cdc_encode_uuid(StringInfo out, const CdcCodec *codec, Datum value)
 void
 cdc_encode_varlena_bytes(StringInfo out, const CdcCodec *codec, Datum value)
 {
-	struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
+	struct varlena *v = cdc_packed(value);
 
 	put_bytes(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
 }
@@ -279,7 +279,7 @@ cdc_encode_varlena_bytes(StringInfo out, const CdcCodec *codec, Datum value)
 void
 cdc_encode_varlena_text(StringInfo out, const CdcCodec *codec, Datum value)
 {
-	struct varlena *v = PG_DETOAST_DATUM_PACKED(value);
+	struct varlena *v = cdc_packed(value);
 
 	put_text(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
 }
@@ -326,7 +326,7 @@ cdc_encode_numeric(StringInfo out, const CdcCodec *codec, Datum value)
 {
 	int			body = begin_message(out, codec);
 
-	cdc_numeric_text(out, PG_DETOAST_DATUM_PACKED(value));
+	cdc_numeric_text(out, cdc_packed(value));
 	cdc_msg_end(out, body);
 }
 
