@@ -227,10 +227,11 @@ DECLARE
 BEGIN
   -- two ways, since the registry is not for everyone to read
   IF schema IS NULL THEN
-    relations := ARRAY(SELECT DISTINCT v.relation FROM cdc.schema_versions v);
+    relations := ARRAY(SELECT v.relation FROM cdc.schema_versions v WHERE v.current ORDER BY v.relation::text COLLATE "C");
   ELSE
     relations := ARRAY(SELECT c.oid FROM pg_class c
-                       WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p');
+                       WHERE c.relnamespace = schema AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
+                       ORDER BY c.relname COLLATE "C");
   END IF;
   FOREACH relation IN ARRAY relations LOOP
     BEGIN

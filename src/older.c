@@ -106,6 +106,15 @@ get_id(Relation rel, HeapTuple tup, int column)
 	return isnull ? 0 : DatumGetInt64(value);
 }
 
+static bool
+has_name(Relation rel, HeapTuple tup, int column, const char *name)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, column, RelationGetDescr(rel), &isnull);
+
+	return !isnull && strcmp(NameStr(*DatumGetName(value)), name) == 0;
+}
+
 /* The newest minor version of a major one. */
 typedef struct Newest
 {
@@ -236,12 +245,12 @@ take_former(Relation rel, HeapTuple tup, void *arg)
 {
 	Former	   *former = arg;
 
-	if (cdc_exttable_int(rel, tup, DETAIL_MAJOR, 0) != (int) former->older->major ||
-		strcmp(cdc_exttable_name(rel, tup, DETAIL_TABLE), former->older->name) != 0 ||
-		strcmp(cdc_exttable_name(rel, tup, DETAIL_SCHEMA), former->older->schema) != 0)
-		return false;
-	former->id = get_id(rel, tup, DETAIL_ID);
-	return false;				/* a later one is that of a table that was made again */
+	/* a later one is that of a table that was made again */
+	if (cdc_exttable_int(rel, tup, DETAIL_MAJOR, 0) == (int) former->older->major &&
+		has_name(rel, tup, DETAIL_TABLE, former->older->name) &&
+		has_name(rel, tup, DETAIL_SCHEMA, former->older->schema))
+		former->id = get_id(rel, tup, DETAIL_ID);
+	return false;
 }
 
 static bool
