@@ -7,8 +7,6 @@
 
 #include <ctype.h>
 
-#include "common/string.h"
-#include "nodes/pg_list.h"
 #include "utils/builtins.h"
 
 #include "converter.h"

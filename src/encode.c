@@ -384,7 +384,7 @@ cdc_encode_interval(StringInfo out, const CdcCodec *codec, Datum value)
 
 /* The positions of NULL elements. */
 static void
-put_null_positions(StringInfo out, const bits8 *bitmap, int n)
+put_null_positions(StringInfo out, const uint8 *bitmap, int n)
 {
 	int			body = -1;
 
@@ -424,7 +424,7 @@ cdc_encode_array(StringInfo out, const CdcCodec *codec, Datum value)
 	ArrayType  *array = DatumGetArrayTypeP(value);
 	int			ndim = ARR_NDIM(array);
 	int			n = ArrayGetNItems(ndim, ARR_DIMS(array));
-	const bits8 *bitmap = ARR_NULLBITMAP(array);
+	const uint8 *bitmap = ARR_NULLBITMAP(array);
 	char	   *p = ARR_DATA_PTR(array);
 	int			body;
 	int			values = 0;

@@ -8,6 +8,7 @@
  */
 #include "postgres.h"
 
+#include "compat.h"
 #include "jsonbtext.h"
 #include "numerictext.h"
 #include "wire.h"

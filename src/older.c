@@ -14,6 +14,7 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "compat.h"
 #include "exttable.h"
 #include "json.h"
 #include "older.h"
