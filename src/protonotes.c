@@ -82,11 +82,15 @@ cdc_proto_notes(Relation rel, const Cdc__V1__Table *table, int natts)
 	notes->labels = palloc0(sizeof(char *) * Max(notes->natts, 1));
 	for (int i = 0; i < Min(natts, tupdesc->natts); i++)
 	{
-		if (TupleDescAttr(tupdesc, i)->attisdropped)
+		const Cdc__V1__Column *column = cdc_older_column(table, i + 1);
+
+		if (TupleDescAttr(tupdesc, i)->attisdropped || column == NULL)
 			continue;
 		comment = GetComment(relid, RelationRelationId, i + 1);
 		notes->comments[i] = comment == NULL ? NULL : cdc_utf8(comment);
-		notes->labels[i] = enum_labels(TupleDescAttr(tupdesc, i)->atttypid);
+		/* of a column whose values are held back they are values, too */
+		if (column->redaction == CDC__V1__REDACTION__REDACTION_UNSPECIFIED)
+			notes->labels[i] = enum_labels(TupleDescAttr(tupdesc, i)->atttypid);
 	}
 	foreach(lc, cdc_older_all(relid))
 	{
