@@ -5,7 +5,7 @@
 use pgcdc::{ConnectConfig, Error, FileStore, StreamConfig, Typed};
 
 mod rows {
-    include!("rows/cdc.rows.public.rs");
+    include!("rows/cdc.rows.public.orders.v1.rs");
 }
 const DESCRIPTORS: &[u8] = include_bytes!("rows/orders.fds");
 
@@ -14,7 +14,7 @@ async fn main() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
     let server = ConnectConfig::parse(&args.next().unwrap_or_default())?;
     let slot = args.next().unwrap_or("orders".into());
-    let mut orders = Typed::<rows::Orders>::new(DESCRIPTORS, "cdc.rows.public.Orders")?;
+    let mut orders = Typed::<rows::Orders>::new(DESCRIPTORS, "cdc.rows.public.orders.v1.Orders")?;
     let mut stream = StreamConfig::new(server, &slot)
         .create_slot()
         .option("tables", "public.orders")

@@ -101,7 +101,7 @@ fn name_of(kinds: &[u64]) -> &'static str {
 
 impl Layout {
     /// Of a serialized `FileDescriptorSet` and the full name of a message, such
-    /// as `cdc.rows.public.Orders`.
+    /// as `cdc.rows.public.orders.v1.Orders`.
     ///
     /// # Errors
     /// Damage; no such message.

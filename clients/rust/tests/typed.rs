@@ -9,10 +9,10 @@ use pgcdc::{pb, Batch};
 use prost::Message;
 
 mod rows {
-    include!("../examples/rows/cdc.rows.public.rs");
+    include!("../examples/rows/cdc.rows.public.orders.v1.rs");
 }
 const DESCRIPTORS: &[u8] = include_bytes!("../examples/rows/orders.fds");
-const NAME: &str = "cdc.rows.public.Orders";
+const NAME: &str = "cdc.rows.public.orders.v1.Orders";
 
 fn column(number: u32, name: &str, r#type: Type, pg_type: &str) -> Column {
     Column { number, name: name.into(), r#type, pg_type: pg_type.into(), ..Column::default() }
@@ -116,7 +116,10 @@ fn whole_rows_and_overlays() {
 fn schemas_that_do_not_fit() {
     let layout = Layout::new(DESCRIPTORS, NAME).unwrap();
     layout.check(&table()).unwrap();
-    assert!(matches!(Layout::new(DESCRIPTORS, "cdc.rows.public.Nothing"), Err(Error::Fit(_))));
+    assert!(matches!(
+        Layout::new(DESCRIPTORS, "cdc.rows.public.orders.v1.Nothing"),
+        Err(Error::Fit(_))
+    ));
     assert!(Layout::new(&DESCRIPTORS[..100], NAME).is_err());
 
     let changed = |number: u32, f: &dyn Fn(&mut Column)| {

@@ -8,7 +8,7 @@ use crate::{workload, Result, Tally};
 
 /// What `codegen/generate.sh` made of `cdc.proto('mixed')`.
 mod rows {
-    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/rows/cdc.rows.public.rs"));
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/rows/cdc.rows.public.mixed.v1.rs"));
 }
 const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/rows/mixed.fds"));
 
@@ -52,7 +52,7 @@ pub async fn views(events: u64) -> Result<Tally> {
 
 /// The struct that prost makes of `cdc.proto()`.
 pub async fn typed(events: u64) -> Result<Tally> {
-    let mut mixed = Typed::<rows::Mixed>::new(DESCRIPTORS, "cdc.rows.public.Mixed")?;
+    let mut mixed = Typed::<rows::Mixed>::new(DESCRIPTORS, "cdc.rows.public.mixed.v1.Mixed")?;
     read(events, |change, _, tally| {
         let Some(schema) = change.schema else { return Ok(()) };
         if let Some(row) = mixed.after(schema, change)? {

@@ -150,7 +150,7 @@ var File_mixed_proto protoreflect.FileDescriptor
 
 const file_mixed_proto_rawDesc = "" +
 	"\n" +
-	"\vmixed.proto\x12\x0fcdc.rows.public\"\xf0\x02\n" +
+	"\vmixed.proto\x12\x18cdc.rows.public.mixed.v1\"\xf0\x02\n" +
 	"\x05Mixed\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\x12H\x00R\x02id\x88\x01\x01\x12\x1f\n" +
 	"\bquantity\x18\x02 \x01(\x11H\x01R\bquantity\x88\x01\x01\x12\x19\n" +
@@ -188,7 +188,7 @@ func file_mixed_proto_rawDescGZIP() []byte {
 
 var file_mixed_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_mixed_proto_goTypes = []any{
-	(*Mixed)(nil), // 0: cdc.rows.public.Mixed
+	(*Mixed)(nil), // 0: cdc.rows.public.mixed.v1.Mixed
 }
 var file_mixed_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type

@@ -106,7 +106,7 @@ var File_orders_proto protoreflect.FileDescriptor
 
 const file_orders_proto_rawDesc = "" +
 	"\n" +
-	"\forders.proto\x12\x0fcdc.rows.public\x1a\x10cdc/v1/cdc.proto\"\xd6\x01\n" +
+	"\forders.proto\x12\x19cdc.rows.public.orders.v1\x1a\x10cdc/v1/cdc.proto\"\xd6\x01\n" +
 	"\x06Orders\x12\x13\n" +
 	"\x02id\x18\x01 \x01(\x11H\x00R\x02id\x88\x01\x01\x12\x1f\n" +
 	"\bcustomer\x18\x02 \x01(\tH\x01R\bcustomer\x88\x01\x01\x12\x19\n" +
@@ -133,11 +133,11 @@ func file_orders_proto_rawDescGZIP() []byte {
 
 var file_orders_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_orders_proto_goTypes = []any{
-	(*Orders)(nil),            // 0: cdc.rows.public.Orders
+	(*Orders)(nil),            // 0: cdc.rows.public.orders.v1.Orders
 	(*cdcv1.StringArray)(nil), // 1: cdc.v1.StringArray
 }
 var file_orders_proto_depIdxs = []int32{
-	1, // 0: cdc.rows.public.Orders.tags:type_name -> cdc.v1.StringArray
+	1, // 0: cdc.rows.public.orders.v1.Orders.tags:type_name -> cdc.v1.StringArray
 	1, // [1:1] is the sub-list for method output_type
 	1, // [1:1] is the sub-list for method input_type
 	1, // [1:1] is the sub-list for extension type_name
