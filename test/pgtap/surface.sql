@@ -5,6 +5,9 @@ SELECT no_plan();
 
 CREATE TEMP TABLE expected (name text, args text, result text, lang text, volatility "char", strict bool, parallel "char", returns_set bool);
 INSERT INTO expected VALUES
+  ('put_row', '"row" record', 'void', 'c', 'v', true, 'u', false),
+  ('drop_row', '"row" record', 'boolean', 'c', 'v', true, 'u', false),
+  ('table_written', '', 'trigger', 'c', 'v', false, 'u', false),
   ('create_slot', 'INOUT slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false, failover boolean DEFAULT false, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'record', 'c', 'v', false, 'u', false),
   ('alter_slot', 'slot_name name, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'void', 'c', 'v', false, 'u', false),
   ('copy_slot', 'INOUT slot_name name, new_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
