@@ -280,10 +280,16 @@ COMMENT ON FUNCTION converter(regclass, int, int, text) IS
 
 -- Redaction
 
+CREATE TABLE installation (
+  one boolean PRIMARY KEY CHECK (one),
+  since pg_lsn NOT NULL
+);
+REVOKE ALL ON installation FROM PUBLIC;
+COMMENT ON TABLE installation IS
+  'Since which position of the WAL this installation knows the rules of redaction and what roles may be sent: what was committed before is withheld from all but superusers. Not dumped.';
+
 CREATE TABLE redaction_rule (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  relation regclass,
-  attnum int2,
   schema_name name,
   table_name name,
   column_name name,
@@ -295,36 +301,48 @@ CREATE TABLE redaction_rule (
   suffix int,
   filler text,
   path text,
+  removed_at pg_lsn,
   reason text,
-  created_at timestamptz NOT NULL DEFAULT now(),
-  created_by name NOT NULL DEFAULT session_user,
-  follows bigint REFERENCES redaction_rule ON DELETE CASCADE,
-  CONSTRAINT by_column_or_pattern CHECK (num_nulls(relation, attnum, schema_name, table_name, column_name)
-    = CASE WHEN column_pattern IS NULL THEN 0 ELSE 5 END),
+  created_at timestamptz NOT NULL,
+  created_by name NOT NULL,
+  CONSTRAINT by_column_or_pattern CHECK (num_nulls(schema_name, table_name, column_name)
+    = CASE WHEN column_pattern IS NULL THEN 0 ELSE 3 END),
   -- what decoding reads must not be stored out of line
   CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler, path)) <= 1000)
-) WITH (user_catalog_table = true);
+);
 ALTER TABLE redaction_rule
   ALTER column_pattern SET STORAGE MAIN, ALTER method SET STORAGE MAIN, ALTER value SET STORAGE MAIN,
   ALTER filler SET STORAGE MAIN, ALTER path SET STORAGE MAIN;
 REVOKE ALL ON redaction_rule FROM PUBLIC;
 COMMENT ON TABLE redaction_rule IS
-  'The rules of redaction, and those that follow one for other columns and partitions. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
-SELECT pg_catalog.pg_extension_config_dump('redaction_rule', '');
+  'The rules of redaction, with the names for which each was made; what it protects is in redaction_column and redaction_name. A rule counts from the moment its row is there. removed_at: position in the WAL of the removal; the rule counts for what was committed before. Such a row is removed once no slot needs it. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact().';
+SELECT pg_catalog.pg_extension_config_dump('redaction_rule', 'WHERE removed_at IS NULL');
 SELECT pg_catalog.pg_extension_config_dump('redaction_rule_id_seq', '');
 COMMENT ON SEQUENCE redaction_rule_id_seq IS 'Numbers of the rules of redaction';
 
-CREATE FUNCTION rules_changed()
-RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'cdc_rules_changed';
-REVOKE ALL ON FUNCTION rules_changed() FROM PUBLIC;
-COMMENT ON FUNCTION rules_changed() IS
-  'Trigger function: tells sessions that decode that rules have changed; refuses TRUNCATE.';
-CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON redaction_rule
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
-CREATE TRIGGER no_truncate BEFORE TRUNCATE ON redaction_rule
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
-ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate;
+CREATE TABLE redaction_name (
+  schema_name name,
+  table_name name,
+  column_name name,
+  rule_id bigint,
+  PRIMARY KEY (schema_name, table_name, column_name, rule_id)
+);
+REVOKE ALL ON redaction_name FROM PUBLIC;
+COMMENT ON TABLE redaction_name IS
+  'The names that columns which a rule protects have, or have had since it was made: what stands at one of them is protected. Written by cdc.redact() and by DDL.';
+SELECT pg_catalog.pg_extension_config_dump('redaction_name',
+  'WHERE rule_id IN (SELECT id FROM cdc.redaction_rule WHERE removed_at IS NULL)');
+
+CREATE TABLE redaction_column (
+  relation oid,
+  attnum int2,
+  rule_id bigint,
+  dropped_at pg_lsn,
+  PRIMARY KEY (relation, attnum, rule_id)
+);
+REVOKE ALL ON redaction_column FROM PUBLIC;
+COMMENT ON TABLE redaction_column IS
+  'The columns that a rule protects, by number: they stay protected under other names. relation 0: the rule was made in this database, or confirmed. dropped_at: position in the WAL; the row is removed once no slot needs it. Not dumped: after a restore names count. Written by cdc.redact() and by DDL.';
 
 CREATE TABLE redaction_audit (
   -- no number: a restore adds entries before those of the dump come
@@ -338,7 +356,7 @@ CREATE TABLE redaction_audit (
 );
 REVOKE ALL ON redaction_audit FROM PUBLIC;
 COMMENT ON TABLE redaction_audit IS
-  'Who has added, changed or removed which rule of redaction (about redaction_rule) or what a role may be sent (about read_grant), and when. Rows are added by a trigger; nobody but the owner can change them.';
+  'Who has added, changed or removed which rule of redaction (about redaction_rule) or what a role may be sent (about read_grant), and when. Rows are added by the functions that do it; nobody but the owner can change them.';
 SELECT pg_catalog.pg_extension_config_dump('redaction_audit', '');
 
 CREATE FUNCTION audit_rules()
@@ -353,52 +371,50 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION audit_rules() FROM PUBLIC;
 COMMENT ON FUNCTION audit_rules() IS 'Trigger function: writes cdc.redaction_audit.';
-CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON redaction_rule
-  FOR EACH ROW EXECUTE FUNCTION audit_rules();
-ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER audit_rules;
 
--- A rule follows what it covers: columns that come under its names, and partitions,
--- which may get other names or be detached later.
-CREATE FUNCTION follow_rules()
-RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION audit_rule(about name, action text, rule jsonb, former jsonb DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM cdc.redaction_rule WHERE column_pattern IS NULL) THEN
-    RETURN;
-  END IF;
-  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, path, reason, follows)
-  SELECT DISTINCT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, coalesce(r.follows, r.id)
-  FROM cdc.redaction_rule r
-    JOIN LATERAL (
-      -- what bears the names, what is covered by number, and the partitions of both
-      SELECT sc.oid AS relid, sa.attname
-      FROM pg_class sc JOIN pg_namespace sn ON sn.oid = sc.relnamespace
-        JOIN pg_attribute sa ON sa.attrelid = sc.oid AND sa.attnum > 0 AND NOT sa.attisdropped
-      WHERE (sn.nspname = r.schema_name AND sc.relname = r.table_name AND sa.attname = r.column_name)
-         OR (sc.oid = r.relation AND sa.attnum = r.attnum)) s ON true
-    CROSS JOIN LATERAL (
-      SELECT s.relid UNION SELECT t.relid FROM pg_partition_tree(s.relid) t) m
-    JOIN pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p')
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
-  WHERE r.column_pattern IS NULL
-    AND NOT EXISTS (
-      SELECT FROM cdc.redaction_rule k
-      WHERE k.relation = c.oid AND k.attnum = a.attnum
-        AND coalesce(k.follows, k.id) = coalesce(r.follows, r.id));
+  PERFORM cdc.put_row(ROW(gen_random_uuid(), clock_timestamp(), session_user, about, action, rule, former)::cdc.redaction_audit);
 END $$;
+REVOKE ALL ON FUNCTION audit_rule(name, text, jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION audit_rule(name, text, jsonb, jsonb) IS 'Writes cdc.redaction_audit. For the extension''s own functions.';
+
+-- A rule follows what it protects, see src/follow.c.
+CREATE FUNCTION follow_rules()
+RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_follow_rules';
 REVOKE ALL ON FUNCTION follow_rules() FROM PUBLIC;
 COMMENT ON FUNCTION follow_rules() IS
-  'Event trigger function: adds rules for columns that came under the names of one, and for partitions.';
-CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end
-  WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER SCHEMA')
-  EXECUTE FUNCTION follow_rules();
+  'Event trigger function: records the names that protected columns get, and the columns that come to such names.';
+CREATE EVENT TRIGGER cdc_follow_start ON ddl_command_start EXECUTE FUNCTION follow_rules();
+CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end EXECUTE FUNCTION follow_rules();
+ALTER EVENT TRIGGER cdc_follow_start ENABLE ALWAYS;
 ALTER EVENT TRIGGER cdc_follow_rules ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_follow_rules IS
-  'Lets rules of redaction follow columns and partitions through DDL.';
+COMMENT ON EVENT TRIGGER cdc_follow_start IS 'Notes from here on what DDL changes, for cdc_follow_rules.';
+COMMENT ON EVENT TRIGGER cdc_follow_rules IS 'Lets rules of redaction follow what they protect through DDL.';
+
+CREATE FUNCTION protect(rule_id bigint, relation oid, column_name name)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_protect';
+REVOKE ALL ON FUNCTION protect(bigint, oid, name) FROM PUBLIC;
+COMMENT ON FUNCTION protect(bigint, oid, name) IS
+  'Records that a rule protects a column of a table, its partitions and what inherits from it, which it locks against DDL. For the extension''s own functions. ERROR 42703 where there is no such column.';
+
+CREATE FUNCTION confirm(rule_id bigint)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_confirm';
+REVOKE ALL ON FUNCTION confirm(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION confirm(bigint) IS 'Records what a restored rule protects here. For the extension''s own functions.';
+
+CREATE FUNCTION prune_rules()
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_prune_rules';
+REVOKE ALL ON FUNCTION prune_rules() FROM PUBLIC;
+COMMENT ON FUNCTION prune_rules() IS
+  'Removes what is kept of removed rules and dropped tables for changes that no slot of this server has to read any more. For the extension''s own functions.';
 
 CREATE TABLE redaction_secret (
   number int PRIMARY KEY CHECK (number > 0),
@@ -468,6 +484,28 @@ REVOKE ALL ON FUNCTION check_path(text, regtype) FROM PUBLIC;
 COMMENT ON FUNCTION check_path(text, regtype) IS
   'ERROR (22023) unless the type is json, jsonb or a domain over them, and it is a path into its values as cdc.redact() takes them. NULL is fine.';
 
+CREATE FUNCTION add_rule(rule redaction_rule, relation oid)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF rule.method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
+    PERFORM cdc.rotate_redaction_secret();
+  END IF;
+  IF rule.method IN ('mask', 'partial', 'email') THEN
+    rule.filler := coalesce(rule.filler, '*');
+  END IF;
+  rule.id := nextval('cdc.redaction_rule_id_seq');
+  PERFORM cdc.prune_rules();
+  PERFORM cdc.put_row(rule);
+  PERFORM cdc.protect(rule.id, relation, rule.column_name);
+  PERFORM cdc.audit_rule('redaction_rule', 'INSERT', to_jsonb(rule));
+  RETURN rule.id;
+END $$;
+REVOKE ALL ON FUNCTION add_rule(redaction_rule, oid) FROM PUBLIC;
+COMMENT ON FUNCTION add_rule(redaction_rule, oid) IS
+  'Writes a rule, and what it protects of a table (NULL: of none, it is by pattern), and returns its number. For the extension''s own functions.';
+
 CREATE FUNCTION redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
   path text DEFAULT NULL, reason text DEFAULT NULL, force boolean DEFAULT false)
@@ -477,10 +515,11 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   col record;
-  result bigint;
 BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
-  SELECT c.relkind, n.nspname, c.relname, a.attnum, a.atttypid,
+  -- no DDL beside it is missed: what follows sees what was committed before the lock
+  PERFORM cdc.lock_table(relation);
+  SELECT c.relkind, c.relpersistence, n.nspname, c.relname, a.attnum, a.atttypid,
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)
             AND (i.indisreplident OR i.indisprimary)) AS is_key
   INTO col
@@ -491,6 +530,11 @@ BEGIN
   IF NOT FOUND OR col.relkind NOT IN ('r', 'p') THEN
     RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
       MESSAGE = format('"%s" is not a table', coalesce(relation::text, 'NULL'));
+  END IF;
+  IF col.relpersistence <> 'p' OR col.nspname IN ('pg_catalog', 'information_schema', 'cdc') THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('changes of table %s are never sent', relation),
+      DETAIL = 'Temporary and unlogged tables, catalogs and the tables of cdc are in no stream.';
   END IF;
   IF col.attnum IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_column',
@@ -503,26 +547,8 @@ BEGIN
       DETAIL = 'Consumers find rows by the key; one that is not sent whole or hashed is none, and then they have no way to tell which row an UPDATE or DELETE has met.',
       HINT = 'Use method hash for the whole value, which keeps equal keys equal, or force => true.';
   END IF;
-  IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
-    PERFORM cdc.rotate_redaction_secret();
-  END IF;
-  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, path, reason)
-  VALUES (relation, col.attnum, col.nspname, col.relname, column_name,
-    method, value, length, prefix, suffix,
-    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, path, reason)
-  RETURNING id INTO result;
-  -- its partitions
-  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, path, reason, follows)
-  SELECT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, r.id
-  FROM cdc.redaction_rule r CROSS JOIN pg_partition_tree(r.relation) t
-    JOIN pg_class c ON c.oid = t.relid AND c.oid <> r.relation
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = r.column_name AND NOT a.attisdropped
-  WHERE r.id = result;
-  RETURN result;
+  RETURN cdc.add_rule(ROW(0, col.nspname, col.relname, column_name, NULL, method, value, length, prefix, suffix, filler, path,
+    NULL, reason, now(), session_user)::cdc.redaction_rule, relation);
 END $$;
 REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
@@ -535,8 +561,6 @@ RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
-DECLARE
-  result bigint;
 BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
   IF coalesce(column_pattern, '') = '' THEN
@@ -550,14 +574,8 @@ BEGIN
       MESSAGE = 'column_pattern must not end with a single backslash',
       HINT = 'Two of them are a backslash.';
   END IF;
-  IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
-    PERFORM cdc.rotate_redaction_secret();
-  END IF;
-  INSERT INTO cdc.redaction_rule (column_pattern, method, value, length, prefix, suffix, filler, reason)
-  VALUES (column_pattern, method, value, length, prefix, suffix,
-    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
-  RETURNING id INTO result;
-  RETURN result;
+  RETURN cdc.add_rule(ROW(0, NULL, NULL, NULL, column_pattern, method, value, length, prefix, suffix, filler, NULL,
+    NULL, reason, now(), session_user)::cdc.redaction_rule, NULL);
 END $$;
 REVOKE ALL ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) IS
@@ -567,47 +585,91 @@ CREATE FUNCTION unredact(rule_id bigint, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  rule cdc.redaction_rule;
 BEGIN
-  -- the audit has the reason of the removal beside that of the rule
-  UPDATE cdc.redaction_rule r SET reason = concat_ws('; removed: ', r.reason, unredact.reason)
-  WHERE id = rule_id AND unredact.reason IS NOT NULL;
-  DELETE FROM cdc.redaction_rule WHERE id = rule_id;
+  SELECT * INTO rule FROM cdc.redaction_rule r WHERE r.id = rule_id AND r.removed_at IS NULL;
   IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object',
       MESSAGE = format('rule %s does not exist', coalesce(rule_id::text, 'NULL')),
       HINT = 'The view cdc.redaction_rules lists those that do.';
   END IF;
+  -- the audit has the reason of the removal beside that of the rule
+  rule.reason := concat_ws('; removed: ', rule.reason, unredact.reason);
+  rule.removed_at := pg_current_wal_insert_lsn();
+  PERFORM cdc.put_row(rule);
+  PERFORM cdc.audit_rule('redaction_rule', 'DELETE', to_jsonb(rule));
+  PERFORM cdc.prune_rules();
 END $$;
 REVOKE ALL ON FUNCTION unredact(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION unredact(bigint, text) IS
   'Removes a rule. Changes that were made while it was there stay redacted, whenever they are read. ERROR 42704 where there is no such rule.';
 
+CREATE FUNCTION lock_table(relation regclass)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p')) THEN
+    EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', relation);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION lock_table(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION lock_table(regclass) IS
+  'Lets other DDL on a table, its partitions and what inherits from it wait until the transaction ends; what writes it does not. For the extension''s own functions.';
+
+CREATE FUNCTION confirm_rule(rule_id bigint, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  rule cdc.redaction_rule;
+BEGIN
+  SELECT * INTO rule FROM cdc.redaction_rule r WHERE r.id = rule_id AND r.removed_at IS NULL;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('rule %s does not exist', coalesce(rule_id::text, 'NULL')),
+      HINT = 'The view cdc.redaction_rules lists those that do.';
+  END IF;
+  PERFORM cdc.confirm(rule_id);
+  rule.reason := concat_ws('; confirmed: ', rule.reason, confirm_rule.reason);
+  PERFORM cdc.audit_rule('redaction_rule', 'CONFIRM', to_jsonb(rule));
+END $$;
+REVOKE ALL ON FUNCTION confirm_rule(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION confirm_rule(bigint, text) IS
+  'Says that a rule which a restore has brought is right: it protects the columns that bear its names now. Until then it withholds all of a table that bears its name but has none of its columns. Does nothing for a rule that was made here. ERROR 42704 where there is no such rule.';
+
+CREATE VIEW redaction_covered AS
+SELECT DISTINCT k.rule_id, c.oid AS relid, a.attnum, n.nspname, c.relname, a.attname
+FROM (SELECT m.rule_id, m.relation AS relid, m.attnum FROM cdc.redaction_column m
+      UNION ALL
+      SELECT m.rule_id, c.oid, a.attnum
+      FROM cdc.redaction_name m JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.schema_name
+        JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) m.table_name
+        JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attname OPERATOR(pg_catalog.=) m.column_name
+      UNION ALL
+      SELECT r.id, a.attrelid, a.attnum
+      FROM cdc.redaction_rule r JOIN pg_catalog.pg_attribute a ON a.attname::text OPERATOR(pg_catalog.~~*) r.column_pattern
+      WHERE r.column_pattern IS NOT NULL) k
+  JOIN cdc.redaction_rule r ON r.id OPERATOR(pg_catalog.=) k.rule_id AND r.removed_at IS NULL
+  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.relid AND c.relkind IN ('r', 'p') AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.relid AND a.attnum OPERATOR(pg_catalog.=) k.attnum AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped;
+REVOKE ALL ON redaction_covered FROM PUBLIC;
+COMMENT ON VIEW redaction_covered IS 'The columns that each rule of redaction covers now. For cdc.redaction_rules and the reports.';
+
 CREATE VIEW redaction_rules AS
-SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
-       ARRAY(SELECT DISTINCT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
-             FROM (SELECT k.relation::oid AS relid, a.attname
-                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attnum
-                   WHERE k.id = r.id OR k.follows = r.id
-                   UNION
-                   SELECT c.oid, k.column_name
-                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_namespace n ON n.nspname = k.schema_name
-                     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
-                   WHERE k.id = r.id OR k.follows = r.id
-                   UNION
-                   SELECT a.attrelid, a.attname
-                   FROM pg_catalog.pg_attribute a
-                   WHERE r.column_pattern IS NOT NULL AND a.attname::text ILIKE r.column_pattern) s
-               CROSS JOIN LATERAL (SELECT s.relid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(s.relid) p) m
-               JOIN pg_catalog.pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
-             ORDER BY 1) AS covers,
+SELECT r.id, r.method, pg_catalog.to_regclass(pg_catalog.quote_ident(r.schema_name) || '.' || pg_catalog.quote_ident(r.table_name)) AS relation,
+       r.column_name, r.column_pattern, coalesce(k.covers, '{}') AS covers,
        r.path, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
 FROM cdc.redaction_rule r
-WHERE r.follows IS NULL;
+  LEFT JOIN (SELECT v.rule_id, pg_catalog.array_agg(pg_catalog.format('%I.%I.%I', v.nspname, v.relname, v.attname)
+                                          ORDER BY v.nspname, v.relname, v.attname) AS covers
+             FROM cdc.redaction_covered v GROUP BY v.rule_id) k ON k.rule_id OPERATOR(pg_catalog.=) r.id
+WHERE r.removed_at IS NULL;
 REVOKE ALL ON redaction_rules FROM PUBLIC;
 COMMENT ON VIEW redaction_rules IS
-  'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves).';
+  'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves). relation: what bears the name for which it was made, NULL = nothing does.';
 
 -- Privileges
 
@@ -631,9 +693,9 @@ SELECT pg_catalog.pg_extension_config_dump('read_grant',
 SELECT pg_catalog.pg_extension_config_dump('read_grant_id_seq', '');
 COMMENT ON SEQUENCE read_grant_id_seq IS 'Numbers of the rows of cdc.read_grant';
 CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
+  FOR EACH STATEMENT EXECUTE FUNCTION table_written();
 CREATE TRIGGER no_truncate BEFORE TRUNCATE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
+  FOR EACH STATEMENT EXECUTE FUNCTION table_written();
 CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON read_grant
   FOR EACH ROW EXECUTE FUNCTION audit_rules();
 ALTER TABLE read_grant ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate,
@@ -946,8 +1008,7 @@ WITH rule AS (
     concat(quote_literal(r.method), ', value => ' || quote_literal(r.value), ', length => ' || r.length, ', prefix => ' || r.prefix,
       ', suffix => ' || r.suffix, ', filler => ' || quote_literal(nullif(r.filler, '*')), ', path => ' || quote_literal(r.json_path)) AS call,
     r.rank = max(r.rank) OVER (PARTITION BY c.relid, c.attnum) AS strictest
-  FROM rule r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
-    JOIN col c ON c.nspname = p[1] AND c.relname = p[2] AND c.attname = p[3]
+  FROM cdc.redaction_covered k JOIN rule r ON r.id = k.rule_id JOIN col c ON c.relid = k.relid AND c.attnum = k.attnum
 ), effective AS (                        -- the rule that counts for a column
   SELECT DISTINCT ON (v.relid, v.attnum) c.*, v.id, v.method, v.rank, v.json_path, v.call
   FROM covered v JOIN col c USING (relid, attnum)
@@ -979,7 +1040,7 @@ WITH rule AS (
     AND NOT EXISTS (SELECT FROM effective x WHERE x.relid = g.relid AND x.attnum = g.attnum)
   UNION ALL
   SELECT e.relid, e.attname, e.id, 'row filter',
-    format('publication %I sends the rows for which %s: that shows what the value is like', p.pubname, pg_get_expr(pr.prqual, pr.prrelid)),
+    format('the row filter of publication %I depends on it: which rows are sent shows what the value is like', p.pubname),
     'filter by another column'
   FROM effective e JOIN pg_publication_rel pr ON pr.prrelid = e.relid AND pr.prqual IS NOT NULL
     JOIN pg_publication p ON p.oid = pr.prpubid
@@ -1027,13 +1088,6 @@ WITH rule AS (
     'a publication with publish_via_partition_root'
   FROM effective e JOIN pg_partitioned_table p ON p.partrelid = e.relid AND e.attnum = ANY (p.partattrs)
   UNION ALL
-  SELECT c.relid, c.attname, e.id, 'child table',
-    format('inherits the column of %s, to whose children rules do not extend', e.relid::regclass),
-    format('SELECT cdc.redact(%L, %L, %s)', c.relid::regclass, c.attname, e.call)
-  FROM effective e JOIN pg_inherits i ON i.inhparent = e.relid
-    JOIN col c ON c.relid = i.inhrelid AND c.attname = e.attname AND NOT c.relispartition
-  WHERE NOT EXISTS (SELECT FROM effective x WHERE x.relid = c.relid AND x.attnum = c.attnum)
-  UNION ALL
   SELECT e.relid, e.attname, e.id, 'rules differ',
     format('rules %s are of the same rank: the value is withheld', string_agg(DISTINCT v.id::text, ', ')), 'remove all but one'
   FROM effective e JOIN covered v ON v.relid = e.relid AND v.attnum = e.attnum AND v.strictest AND v.json_path IS NULL
@@ -1045,6 +1099,15 @@ WITH rule AS (
     'unredact it, unless changes of before wait to be read or the column may come again'
   FROM rule r LEFT JOIN pg_class t ON t.oid = r.relation
   WHERE r.covers = '{}'
+  UNION ALL
+  SELECT DISTINCT c.oid, NULL::name, m.rule_id, 'restored rule',
+    'the rule finds the table, but none of the columns that it was for: all of the table is withheld',
+    format('SELECT cdc.redact() for the right column, then SELECT cdc.confirm_rule(%s)', m.rule_id)
+  FROM cdc.redaction_name m JOIN cdc.redaction_rule r ON r.id = m.rule_id AND r.removed_at IS NULL
+    JOIN pg_namespace n ON n.nspname = m.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.table_name
+  WHERE NOT EXISTS (SELECT FROM cdc.redaction_column k WHERE k.rule_id = m.rule_id AND k.relation IN (0, c.oid))
+    AND NOT EXISTS (SELECT FROM cdc.redaction_name o JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = o.column_name
+                    WHERE o.rule_id = m.rule_id AND o.schema_name = m.schema_name AND o.table_name = m.table_name)
   UNION ALL
   SELECT c.relid, c.attname, NULL, 'no rule', format('the name is like %s', min(n.pattern)),
     'a rule, if it is what the name says'
@@ -1707,3 +1770,18 @@ AS 'MODULE_PATHNAME', 'cdc_set_traceparent';
 REVOKE ALL ON FUNCTION set_traceparent(text) FROM PUBLIC;
 COMMENT ON FUNCTION set_traceparent(text) IS
   'cdc.set_metadata(''traceparent'', ...) for a W3C Trace Context value, whose form is checked (ERROR 22023; 22004 for NULL).';
+
+-- Where the WAL stands, and how rows of the extension's tables are written
+
+DO $$
+DECLARE
+  t regclass;
+BEGIN
+  FOREACH t IN ARRAY '{cdc.installation,cdc.redaction_rule,cdc.redaction_name,cdc.redaction_column,cdc.redaction_audit}'::regclass[] LOOP
+    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY NOTHING', t);
+    EXECUTE format('CREATE TRIGGER table_written AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
+    EXECUTE format('CREATE TRIGGER written_by_functions BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
+    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER written_by_functions', t);
+  END LOOP;
+END $$;
+SELECT put_row(ROW(true, pg_catalog.pg_current_wal_insert_lsn())::installation);

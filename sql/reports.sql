@@ -292,10 +292,10 @@ DO $$ DECLARE s text; BEGIN
   FOR s IN SELECT advice FROM rep.leaks WHERE finding = 'child table' LOOP EXECUTE s; END LOOP;
 END $$;
 -- triggers
-ALTER TABLE cdc.redaction_rule DISABLE TRIGGER audit_rules;
+ALTER TABLE cdc.redaction_rule DISABLE TRIGGER table_written;
 ALTER EVENT TRIGGER cdc_follow_rules ENABLE;
 SELECT column_name, finding, detail, advice FROM cdc.redaction_report() WHERE finding ~ 'trigger';
-ALTER TABLE cdc.redaction_rule ENABLE ALWAYS TRIGGER audit_rules;
+ALTER TABLE cdc.redaction_rule ENABLE ALWAYS TRIGGER table_written;
 ALTER EVENT TRIGGER cdc_follow_rules ENABLE ALWAYS;
 TABLE rep.leaks;
 

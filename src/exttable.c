@@ -13,6 +13,7 @@
 #include "catalog/namespace.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -75,6 +76,14 @@ cdc_exttable_int(Relation rel, HeapTuple tup, int column, int missing)
 	Datum		value;
 
 	return get(rel, tup, column, &value) ? DatumGetInt32(value) : missing;
+}
+
+int16
+cdc_exttable_int16(Relation rel, HeapTuple tup, int column)
+{
+	Datum		value;
+
+	return get(rel, tup, column, &value) ? DatumGetInt16(value) : 0;
 }
 
 int64
@@ -171,6 +180,19 @@ insert_index_entries(Relation rel, TupleTableSlot *slot, ItemPointer tid)
 					 false, info);
 		index_close(index, RowExclusiveLock);
 	}
+}
+
+void
+cdc_exttable_require_writer(const char *name)
+{
+	Oid			relid = cdc_exttable_find(name);
+
+	if (!OidIsValid(relid))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"cdc.%s\" does not exist", name)));
+	if (pg_class_aclcheck(relid, GetUserId(), ACL_INSERT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, name);
 }
 
 void

@@ -21,12 +21,13 @@ extern Oid	cdc_exttable_find(const char *name);
 /* Opens it; NULL where there is none. */
 extern Relation cdc_exttable_open(const char *name, LOCKMODE lockmode);
 
-/* Columns of a row; NULL, InvalidOid or `missing` for NULL. Text and names are
+/* Columns of a row; NULL, InvalidOid, 0 or `missing` for NULL. Text and names are
  * allocated in the current memory context. */
 extern char *cdc_exttable_text(Relation rel, HeapTuple tup, int column);
 extern char *cdc_exttable_name(Relation rel, HeapTuple tup, int column);
 extern Oid	cdc_exttable_oid(Relation rel, HeapTuple tup, int column);
 extern int	cdc_exttable_int(Relation rel, HeapTuple tup, int column, int missing);
+extern int16 cdc_exttable_int16(Relation rel, HeapTuple tup, int column);
 extern int64 cdc_exttable_int64(Relation rel, HeapTuple tup, int column, int64 missing);
 
 /* How far a row is. Decoding runs ahead of what is visible: a transaction counts as one in
@@ -55,6 +56,9 @@ typedef struct CdcExtKey
 } CdcExtKey;
 
 extern SysScanDesc cdc_exttable_scan(Relation rel, CdcExtKey *key, const Datum *values, int n);
+
+/* ERROR unless the current user may write the table: not whoever may call a function. */
+extern void cdc_exttable_require_writer(const char *name);
 
 /* Writes a row; others and decoding sessions hear of it. The row is seen after the next
  * CommandCounterIncrement(). */

@@ -468,7 +468,7 @@ cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation r
 	if (!RelationIsValid(view.as))
 		elog(ERROR, "could not open relation with OID %u", selection->relid);
 	oldcxt = MemoryContextSwitchTo(cxt);
-	if (cdc_access_resolve(access, rel, selection->ancestors, &view.redactions))
+	if (cdc_access_resolve(access, rel, &view.redactions))
 	{
 		version = cdc_access_version(access, view.as);
 		view.older = find_older(selection->older, view.as, &version, &unmapped);

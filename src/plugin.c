@@ -54,7 +54,7 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	MemoryContextReset(plain->cxt);
 	cdc_metadata_clear(state->metadata);
-	cdc_access_refresh(state->access);
+	cdc_access_begin(state->access, txn->final_lsn, txn);
 	plain->head.xid = txn->xid;
 	plain->head.first_lsn = txn->first_lsn;
 	plain->head.commit_lsn = txn->final_lsn;

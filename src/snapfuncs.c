@@ -270,7 +270,6 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 	int64		max_rows = PG_GETARG_INT64(1);
 	Relation	rel;
 	Chunks		whole = {(ReturnSetInfo *) fcinfo->resultinfo, FROM_KEY, TO_KEY};
-	List	   *ancestors = NIL;
 	CdcAccess  *access;
 	CdcKey		key;
 	int			nestlevel;
@@ -281,16 +280,14 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 				 errmsg("max_rows must be at least 1")));
 	InitMaterializedSRF(fcinfo, 0);
 	rel = cdc_snapread_open(PG_GETARG_OID(0));
-	if (rel->rd_rel->relispartition)
-		ancestors = get_partition_ancestors(RelationGetRelid(rel));
 	access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(access);
-	if (!cdc_access_plain(access, rel, ancestors, NULL, 0))
+	if (!cdc_access_plain(access, rel, NULL, 0))
 		cdc_snapread_refuse(rel);
 	cdc_key_describe(rel, &key);
 	nestlevel = enter_settings();
 	/* the ends of ranges are values of the key */
-	if (key.ncolumns > 0 && cdc_access_plain(access, rel, ancestors, key.attnums, key.ncolumns))
+	if (key.ncolumns > 0 && cdc_access_plain(access, rel, key.attnums, key.ncolumns))
 		chunks_by_key((ReturnSetInfo *) fcinfo->resultinfo, rel, &key, max_rows);
 	else if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		put_chunk(&whole, (Datum) 0, true, (Datum) 0, true);

@@ -67,6 +67,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
 	stored = cdc_slot_options_load(NameStr(ctx->slot->data.name), &reader);
 	cdc_access_refresh(state->access);
+	cdc_access_warn(state->access);
 	if (OidIsValid(reader) && !cdc_access_superuser(state->access))
 	{
 		cdc_slot_require_reader(NameStr(ctx->slot->data.name), reader);

@@ -92,6 +92,13 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.register_reader('x', 'public.pgtap_table', 1)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.retire_version('public.pgtap_table', 1)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.put_row(ROW(1, 2))$$, '42501', '42501', '42809', '42809'),
+  ($$SELECT cdc.audit_rule('x', 'x', '{}')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.add_rule(NULL, NULL)$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.protect(1, 'public.pgtap_table'::regclass, 'v')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.confirm(1)$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.confirm_rule(0)$$, '42501', '42501', '42704', '42704'),
+  ($$SELECT cdc.prune_rules()$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.lock_table('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.drop_row(ROW(1, 2))$$, '42501', '42501', '42809', '42809'),
   ($$SELECT cdc.put_row(ROW('x', 'tables', 'public.*', now(), 'x')::cdc.slot_option)$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.drop_row(ROW('x', 'tables', 'public.*', now(), 'x')::cdc.slot_option)$$, '42501', '42501', '42501', '42501'),
@@ -128,7 +135,7 @@ SELECT is(attempt('cdc_pgtap_replication', $$SELECT cdc.drop_slot('cdc_pgtap_own
 SELECT is((SELECT count(*) FROM cdc.slots WHERE slot_name = 'cdc_pgtap_own'), 1::bigint, 'the slot is there');
 
 SELECT * FROM finish();
-DELETE FROM cdc.redaction_rule;
+SELECT cdc.unredact(id) FROM cdc.redaction_rules;
 SELECT cdc.drop_slot(slot_name) FROM cdc.slots WHERE slot_name LIKE 'cdc\_pgtap%';
 DROP TABLE pgtap_table, pgtap_given;
 DROP FUNCTION attempt;

@@ -30,9 +30,15 @@ INSERT INTO expected VALUES
   ('rotate_redaction_secret', '', 'integer', 'c', 'v', false, 'u', false),
   ('check_method', 'method text, value text, length integer, prefix integer, suffix integer, filler text', 'void', 'plpgsql', 'i', false, 's', false),
   ('check_path', 'path text, type regtype', 'void', 'c', 'i', true, 's', false),
-  ('rules_changed', '', 'trigger', 'c', 'v', false, 'u', false),
+  ('audit_rule', 'about name, action text, rule jsonb, former jsonb DEFAULT NULL::jsonb', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('add_rule', 'rule cdc.redaction_rule, relation oid', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('protect', 'rule_id bigint, relation oid, column_name name', 'void', 'c', 'v', true, 'u', false),
+  ('confirm', 'rule_id bigint', 'void', 'c', 'v', true, 'u', false),
+  ('confirm_rule', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('prune_rules', '', 'void', 'c', 'v', true, 'u', false),
+  ('lock_table', 'relation regclass', 'void', 'plpgsql', 'v', false, 'u', false),
   ('audit_rules', '', 'trigger', 'plpgsql', 'v', false, 'u', false),
-  ('follow_rules', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('follow_rules', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('security_report', '', 'record', 'plpgsql', 's', false, 'u', true),
   ('redaction_report', '', 'record', 'sql', 's', false, 'u', true),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
@@ -82,7 +88,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'schema_version', 'schema_detail', 'schema_reader', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'schema_version', 'schema_detail', 'schema_reader', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -92,7 +98,7 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants', 'security_report', 'redaction_report',
+SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'confirm_rule', 'audit_rules', 'forget_grants', 'security_report', 'redaction_report',
   'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'record_drops'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
