@@ -73,6 +73,7 @@ class Oracle:
         self.markers = {}
         self.tentative = collections.defaultdict(list)  # session: [frame: [undo, ...]]
         self.places = collections.defaultdict(set)      # column: all places that it had
+        self.parents = collections.defaultdict(set)     # column: those of tables that it came from
         self.types = {}                 # column: its type when it was seen last
         self.made_json = {}             # column: the step in which it became json
         self.withheld = set()           # (schema, table): perhaps, since a restore
@@ -206,6 +207,10 @@ class Oracle:
     def follow(self, view, step, session):
         for place, column in view.places.items():
             self.places[column].add(place)
+            for parent in view.tables[column[0]].parents:
+                above = view.tables.get(parent)
+                if above is not None and place[2] in above.by_name:
+                    self.parents[column].add((parent, above.by_name[place[2]].number))
             kind = view.column(column).type
             if kind in JSON and self.types.get(column, kind) not in JSON:
                 self.made_json[column] = step
@@ -229,7 +234,8 @@ class Oracle:
             tags = rule.tags["column", home]
             known = None in tags or session in tags
             level = MUST if known and rule.joined[home] <= step else MAY
-        elif any(place in rule.names for place in self.places[home]):
+        elif any(above in rule.joined or any(place in rule.names for place in self.places[above])
+                 for above in self.lineage(home)):
             level = MAY
         else:
             return NO
@@ -238,6 +244,15 @@ class Oracle:
         if column is None or marker.step < self.made_json.get(home, ALWAYS):
             return min(level, MAY)
         return level if column.type not in JSON or path == rule.path else NO
+
+    def lineage(self, home):
+        """A column, and those of all tables that its table has ever been a partition of."""
+        found, todo = {home}, [home]
+        while todo:
+            for above in self.parents[todo.pop()] - found:
+                found.add(above)
+                todo.append(above)
+        return found
 
     def of_home(self, home, marker, step, commit, view, session):
         """(level, the rule that says so) for one column."""

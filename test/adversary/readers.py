@@ -251,8 +251,8 @@ class Readers:
                     break
                 if time.monotonic() > deadline:
                     raise Violation("slot %s stands still before %s" % (slot, text(target)))
-                cursor.send_feedback(reply=True)
-                select.select([cursor], [], [], 0.02)
+                if not select.select([cursor], [], [], 0.05)[0]:
+                    cursor.send_feedback(reply=True)
             cursor.send_feedback(write_lsn=target, flush_lsn=target, apply_lsn=target, reply=True, force=True)
         except psycopg2.Error as e:
             raise Violation("slot %s can not be read: %s" % (slot, e)) from e
