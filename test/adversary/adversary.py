@@ -11,6 +11,7 @@ import traceback
 
 import psycopg2
 
+import minimize
 import restore
 from actions import Play
 from readers import Readers
@@ -62,7 +63,18 @@ def show(entry):
     return "  %d %s: %s %s" % (step, op[1], " ".join(str(part) for part in (op[0], *op[2:])), error)
 
 
-def run(seed, steps, without, log, ops_file=None):
+def fewer(game, failed, seconds):
+    """The lines that show a short way to the same failure."""
+    if not seconds:
+        return []
+    ops, last = minimize.minimize(game.seed, game.log, game.world.log, failed, seconds)
+    if ops is None:
+        return ["# played again, it does not fail so: %s" % last]
+    return ["# of these, enough are:"] + ["#   %s: %s" % (op[1], " ".join(str(part) for part in (op[0], *op[2:])))
+                                          for op in ops] + ["#   " + line for line in last.splitlines()]
+
+
+def run(seed, steps, without, log, ops_file=None, seconds=0):
     game = Game(seed, steps, without, log)
     begin = time.time()
     failed = None
@@ -86,13 +98,14 @@ def run(seed, steps, without, log, ops_file=None):
     lines += ["# the last operations:"] + ["# " + show(entry) for entry in game.world.log[-SHOWN:]]
     lines.append("# again: CDC_ADVERSARY_STEPS=%d%s scripts/check adversary %s" % (
         steps, " CDC_ADVERSARY_WITHOUT=%s" % ",".join(without) if without else "", seed))
-    # at once: other seeds write to the same place
-    say("\n".join(lines))
     try:
         game.readers.close()
         game.world.drop()
     except Exception:                   # it is reported already
         pass
+    lines += fewer(game, failed, seconds)
+    # at once: other seeds write to the same place
+    say("\n".join(lines))
     return False
 
 
@@ -103,9 +116,10 @@ def main():
     parser.add_argument("--without", default="")
     parser.add_argument("--log")
     parser.add_argument("--ops", help="where the operations of a failure go")
+    parser.add_argument("--minimize", type=int, default=0, help="seconds to look for fewer operations")
     args = parser.parse_args()
     without = [w for w in args.without.split(",") if w]
-    good = [run(seed, args.steps, without, args.log, args.ops) for seed in args.seeds]
+    good = [run(seed, args.steps, without, args.log, args.ops, args.minimize) for seed in args.seeds]
     return 0 if all(good) else 1
 
 

@@ -17,7 +17,7 @@ from world import Violation
 PATIENCE = 20                           # seconds that a slot may stand still
 POSITION = re.compile(rb'"position":"([0-9A-F]+)/([0-9A-F]+)/([0-9A-F]+)/([0-9A-F]+)/')
 STREAMED = "-c logical_decoding_work_mem=64kB"
-AS_TEXT = ("redaction_rules", "redaction_audit", "redaction_rule", "schema_versions", "schema_detail",
+AS_TEXT = ("redaction_rules", "redaction_audit", "redaction_rule", "redaction_name", "redaction_column", "schema_versions", "schema_detail",
            "schema_audit", "registered_table", "readers", "slots", "read_grant", "slot_option")
 
 
@@ -415,6 +415,7 @@ class Readers:
     def round(self):
         """Reads by all ways what there is."""
         world = self.world
+        world.log.append((world.step, ("read", "-"), ""))
         world.look(None)
         world.mark_step(None)
         world.step = len(world.lsns) - 1

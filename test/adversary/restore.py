@@ -62,14 +62,13 @@ def settle(world):
         world.do(("finish", "S", gid, "COMMIT"))
 
 
-def run(game, partly):
-    """partly: without one of the schemas"""
-    world = game.world
+def restore(world, options):
+    """(the world that a dump of this one makes, with its rules and markers; the first
+    operation there)"""
     settle(world)
-    view = world.look(None)
+    world.look(None)
     restored = World(world.database + "_r", world.seed, world.bound, parent=world)
     restored.create()
-    options = ["-N", view.schemas[-1]] if partly and len(view.schemas) > 2 else []
     said = programs(world.database, restored.database, options)
     errors = [line for line in said.splitlines() if "ERROR" in line]
     if errors and (not options or re.search(r"cdc\.|cdc_", "\n".join(errors))):
@@ -79,22 +78,32 @@ def run(game, partly):
                            (restored.database, restored.database, world.roles["owner"]))
     c.close()
     world.log.append((world.step, ("restored by", "pg_dump", *options), ""))
-    start = len(world.log)
     restored.log = world.log
+    restored.open()
+    rules_of(world.oracle, restored.oracle, restored.committed)
+    markers_of(world, restored)
+    for key, rule in world.rules.items():
+        restored.rules.update({key: r for r in restored.oracle.rules if r.number == rule.number and not rule.dead})
+    return restored, len(world.log)
+
+
+def run(game, partly):
+    """partly: without one of the schemas"""
+    world = game.world
+    settle(world)
+    schemas = world.look(None).schemas
+    restored, start = restore(world, ["-N", schemas[-1]] if partly and len(schemas) > 2 else [])
     try:
         play_on(game, restored)
     except Violation as e:
-        raise Violation("in the database that was restored, since operation %d: %s" % (start, e)) from e
+        raise Violation("(in the database that was restored, since operation %d): %s" % (start, e)) from e
     world.last_marker, world.last_id = restored.last_marker, restored.last_id
     world.worst = max(world.worst, restored.worst)
+    # what was done there has no part in what follows
+    del world.log[start - 1:]
 
 
 def play_on(game, restored):
-    restored.open()
-    rules_of(game.world.oracle, restored.oracle, restored.committed)
-    markers_of(game.world, restored)
-    for key, rule in game.world.rules.items():
-        restored.rules.update({key: r for r in restored.oracle.rules if r.number == rule.number and not rule.dead})
     readers = Readers(restored, random.Random(game.done), game.log, consumers=False)
     play = Play(restored, game.rng, (*game.without, *NOT_IN_PLAY))
     play.serial = 10000 * game.done

@@ -12,6 +12,7 @@
 #                         "concurrent" (one session with transactions), "restore", and
 #                         the ways to read in readers.py
 # CDC_ADVERSARY_JOBS      how many seeds at a time (2)
+# CDC_ADVERSARY_MINIMIZE  how many seconds to look for fewer operations that fail (0)
 # CDC_ADVERSARY_OPS       a folder for all operations of seeds that fail
 #
 # The same seed plays the same game. Output is TAP.
@@ -43,4 +44,4 @@ export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$out:$here/../replay
 
 printf '%s\n' "$@" | xargs -P "${CDC_ADVERSARY_JOBS:-2}" -I SEED \
 	"$python" "$here/adversary.py" --steps "${CDC_ADVERSARY_STEPS:-2000}" --without "${CDC_ADVERSARY_WITHOUT-}" \
-	${log:+--log "$log"} ${CDC_ADVERSARY_OPS:+--ops "$CDC_ADVERSARY_OPS/SEED"} SEED
+	--minimize "${CDC_ADVERSARY_MINIMIZE:-0}" ${log:+--log "$log"} ${CDC_ADVERSARY_OPS:+--ops "$CDC_ADVERSARY_OPS/SEED"} SEED
