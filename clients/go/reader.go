@@ -176,8 +176,9 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		return nil
 	}
 	if b.source != nil {
-		r.source = b.source
+		r.source = bytes.Clone(b.source)
 	}
+	b.latest = r.source
 	r.versions = r.versions.with(b.announced)
 	b.versions = r.versions
 	last, err := r.check(ctx, b)
@@ -228,7 +229,7 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 		e := c.Event()
 		reason, policy, wrong := s.judge(e, c.err)
 		if wrong != nil {
-			piece, err := e.AppendCut(nil, r.source)
+			piece, err := e.AppendCut(nil, nil)
 			if err != nil {
 				return last, err
 			}

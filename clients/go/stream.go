@@ -240,37 +240,61 @@ func (s *Stream) Flush(ctx context.Context) error { return s.keeper.save(ctx) }
 
 // Reject says that the consumer can not deal with a transaction. As
 // Config.OnHandlerError says, the cause is returned and ends the stream, or the
-// transaction is skipped or set aside, its batches as dead letters, and
+// transaction is skipped or set aside, each event as a dead letter, and then
 // acknowledged.
 func (s *Stream) Reject(ctx context.Context, t *Txn, cause error) error {
-	for b, err := range t.Batches() {
+	for e, err := range t.Events() {
 		if err == nil {
-			err = s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: b.raw, Position: t.last})
+			err = s.setAside(ctx, e, cause)
 		}
 		if err != nil {
 			s.stop(err)
 			return err
 		}
 	}
+	if t.events == 0 { // nothing to set aside, but the policy counts
+		if s.config.OnHandlerError == Stop {
+			s.stop(cause)
+			return cause
+		}
+	}
 	s.Ack(t)
 	return nil
+}
+
+// RejectEvent is Reject for one event of a transaction, which the consumer goes on with
+// and acknowledges itself.
+func (s *Stream) RejectEvent(ctx context.Context, e *Event, cause error) error {
+	err := s.setAside(ctx, e, cause)
+	if err != nil {
+		s.stop(err)
+	}
+	return err
+}
+
+func (s *Stream) setAside(ctx context.Context, e *Event, cause error) error {
+	piece, err := e.AppendCut(nil, nil)
+	if err != nil {
+		return err
+	}
+	return s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()})
 }
 
 // handle does with a letter as the policy says.
 func (s *Stream) handle(ctx context.Context, p Policy, l *Letter) error {
 	l.Slot = s.config.Slot
-	s.config.Metrics.Add(DeadLettersTotal, string(l.Reason), 1)
 	s.config.Logger.LogAttrs(ctx, levelOf(p), "can not hand on", attrs(l)...)
 	switch p {
 	case Skip:
-		return nil
 	case DeadLetter:
 		if err := s.config.DeadLetters.Put(ctx, l); err != nil {
 			return &stoppedError{fmt.Errorf("cdc: putting a dead letter: %w", err)}
 		}
-		return nil
+	default:
+		return &stoppedError{l.Err}
 	}
-	return &stoppedError{l.Err}
+	s.config.Metrics.Add(DeadLettersTotal, string(l.Reason), 1)
+	return nil
 }
 
 // stoppedError is one that a policy ends the stream with.
