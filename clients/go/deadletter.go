@@ -21,7 +21,7 @@ const (
 	Skip
 	// DeadLetter gives it to Config.DeadLetters and goes on.
 	DeadLetter
-	// Pass hands it on as it is. For Config.OnVersion alone.
+	// Pass hands it on as it is. For Config.OnVersion and OnFailure alone.
 	Pass
 )
 

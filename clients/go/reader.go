@@ -60,7 +60,7 @@ func (r *reader) connect(ctx context.Context) (Session, error) {
 	s := r.stream
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	session, err := connectTo(ctx, &s.config)
+	session, _, err := connectTo(ctx, &s.config)
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 			return ReasonVersion, s.config.OnVersion, err
 		}
 	}
-	if e.Failed() {
+	if e.Failed() && s.config.OnFailure != Pass {
 		failure, err := e.Failure()
 		if err != nil {
 			return ReasonDamage, s.config.OnDamage, err

@@ -334,7 +334,7 @@ func lettersRead(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got := d.value(fmt.Sprintf(`SELECT string_agg(j, E'\n') FROM cdc.decode_json('\x%x') j`, data))
+		got := d.value(fmt.Sprintf(`SELECT string_agg(j::text, E'\n') FROM cdc.decode_json('\x%x') j`, data))
 		if !strings.Contains(want, got+"\n") {
 			t.Fatal(got)
 		}
