@@ -47,7 +47,7 @@ sanitize:
 fuzz:
 	+scripts/fuzz
 soak:
-	+scripts/check go-long rust-long
+	+scripts/check go-long rust-long adversary-long
 matrix:
 	+scripts/matrix
 
@@ -123,14 +123,16 @@ layering:
 	test/layering.sh
 proto:
 	test/proto.sh
-golden replay:
+golden replay adversary:
 	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/$@/run.sh $(TESTS)
+adversary-long:
+	CDC_ADVERSARY_STEPS=$${CDC_ADVERSARY_STEPS:-100000} $(MAKE) adversary TESTS='$(or $(TESTS),1)'
 
 clean: clean-rest
 clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: regress isolation pgtap tap unit layering proto golden replay clean-rest
+.PHONY: regress isolation pgtap tap unit layering proto golden replay adversary adversary-long clean-rest
 
 endif

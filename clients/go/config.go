@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Config of a Stream. Slot and Store must be set.
+// Config of a Stream. Slot and Store must be set (with ReadOnly, Slot).
 type Config struct {
 	// Conn is a connection string or URL as libpq has them; what it leaves out
 	// comes from PG* environment variables, the password also from a passfile.
@@ -49,6 +49,10 @@ type Config struct {
 	RequestVersions bool
 	// Store keeps the checkpoint.
 	Store CheckpointStore
+	// ReadOnly looks at a slot without moving it: nothing is stored, no position beyond
+	// what the slot has confirmed is reported, and Ack does no more than close. Each start
+	// begins where the slot stands.
+	ReadOnly bool
 	// AcceptSystem goes on although the checkpoint is of another system: after
 	// pg_upgrade. The slot's own position is then taken.
 	AcceptSystem bool
@@ -69,7 +73,8 @@ type Config struct {
 
 	// OnDamage says what to do about batches that are malformed, OnUnknownSchema
 	// about events without a schema, OnFailure about changes that the server could
-	// not encode, OnHandlerError about what Stream.Reject is given. Default Stop.
+	// not encode (with Pass they are handed on, and Event.Failed tells them),
+	// OnHandlerError about what Stream.Reject is given. Default Stop.
 	OnDamage, OnUnknownSchema, OnFailure, OnHandlerError Policy
 	// OnVersion says what to do about rows in another version than Versions has. Default
 	// Stop, with a VersionError. Pass hands them on, to be told by Event.Version and
@@ -90,6 +95,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Slot == "" {
 		return c, errors.New("cdc: Config.Slot is empty")
 	}
+	if c.ReadOnly {
+		c.Store = &memoryStore{}
+	}
 	if c.Store == nil {
 		return c, errors.New("cdc: Config.Store is nil")
 	}
@@ -98,9 +106,9 @@ func (c Config) withDefaults() (Config, error) {
 			return c, errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
 		}
 	}
-	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError} {
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnHandlerError} {
 		if p == Pass {
-			return c, errors.New("cdc: the policy Pass is for Config.OnVersion alone")
+			return c, errors.New("cdc: the policy Pass is for Config.OnVersion and OnFailure alone")
 		}
 	}
 	if err := c.addOptions(); err != nil {
@@ -183,3 +191,27 @@ func (discard) Enabled(context.Context, slog.Level) bool  { return false }
 func (discard) Handle(context.Context, slog.Record) error { return nil }
 func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
 func (d discard) WithGroup(string) slog.Handler           { return d }
+
+// memoryStore is for those who store nothing.
+type memoryStore struct{ c *Checkpoint }
+
+func (m *memoryStore) Load(context.Context) (*Checkpoint, error) { return m.c, nil }
+
+func (m *memoryStore) Save(_ context.Context, c *Checkpoint) error {
+	saved := *c
+	m.c = &saved
+	return nil
+}
+
+// Options that leave nothing out of the stream.
+var selectsNothing = []string{"format", "proto_version", "batch_bytes", "schemas", "streaming", "two_phase", "compression", "versions"}
+
+// selects tells whether options of the stream's own may leave something out of it.
+func (c *Config) selects() bool {
+	for name := range c.Options {
+		if !slices.Contains(selectsNothing, name) {
+			return true
+		}
+	}
+	return false
+}

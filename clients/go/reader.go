@@ -60,7 +60,7 @@ func (r *reader) connect(ctx context.Context) (Session, error) {
 	s := r.stream
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
-	session, err := connectTo(ctx, &s.config)
+	session, _, err := connectTo(ctx, &s.config)
 	if err != nil {
 		return nil, err
 	}
@@ -176,8 +176,9 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		return nil
 	}
 	if b.source != nil {
-		r.source = b.source
+		r.source = bytes.Clone(b.source)
 	}
+	b.latest = r.source
 	r.versions = r.versions.with(b.announced)
 	b.versions = r.versions
 	last, err := r.check(ctx, b)
@@ -228,7 +229,7 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 		e := c.Event()
 		reason, policy, wrong := s.judge(e, c.err)
 		if wrong != nil {
-			piece, err := e.AppendCut(nil, r.source)
+			piece, err := e.AppendCut(nil, nil)
 			if err != nil {
 				return last, err
 			}
@@ -272,7 +273,7 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 			return ReasonVersion, s.config.OnVersion, err
 		}
 	}
-	if e.Failed() {
+	if e.Failed() && s.config.OnFailure != Pass {
 		failure, err := e.Failure()
 		if err != nil {
 			return ReasonDamage, s.config.OnDamage, err

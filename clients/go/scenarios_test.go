@@ -1,0 +1,96 @@
+package cdc_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// scenarios of test/clients/scenarios, which every client runs. Each file of tests adds
+// its own.
+var scenarios = map[string]func(*testing.T){}
+
+// later has what this client can not do yet, and why.
+var later = map[string]string{
+	"silence-stream":     "not yet",
+	"silence-fetch":      "not yet",
+	"silence-connect":    "not yet",
+	"silence-questions":  "not yet",
+	"keepalives":         "not yet",
+	"words-all":          "not yet",
+	"words-system-roots": "not yet",
+	"words-half-pair":    "not yet",
+	"words-passfile":     "not yet",
+	"words-require-auth": "not yet",
+	"words-requirepeer":  "not yet",
+	"words-gss":          "not yet",
+	"words-tls-versions": "not yet",
+	"plain-warning":      "not yet",
+	"conforming-strings": "not yet",
+	"close-error":        "not yet",
+	"store-retries":      "not yet",
+	"store-fails":        "not yet",
+	"store-panics":       "not yet",
+	"cancelled-query":    "not yet",
+	"backoff":            "not yet",
+	"busy-start":         "not yet",
+	"busy-later":         "not yet",
+	"permanent":          "not yet",
+	"notices":            "not yet",
+	"detail-hint":        "not yet",
+	"format-json":        "not yet",
+	"format-json-stored": "not yet",
+	"renamed-database":   "not yet",
+	"slot-gone":          "not yet",
+	"wrong-database":     "not yet",
+	"slot-status":        "not yet",
+	"drop-slot":          "not yet",
+	"flush":              "not yet",
+	"defaults":           "not yet",
+	"metrics":            "not yet",
+	"load-progress":      "not yet",
+	"state-postgres":     "not yet",
+	"copy-example":       "not yet",
+}
+
+func addScenarios(list map[string]func(*testing.T)) bool {
+	for name, f := range list {
+		scenarios[name] = f
+	}
+	return true
+}
+
+func TestScenarios(t *testing.T) {
+	data, err := os.ReadFile("../../test/clients/scenarios")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		parts := strings.Split(line, " | ")
+		if len(parts) != 3 {
+			t.Errorf("no scenario: %s", line)
+			continue
+		}
+		name := parts[0]
+		known[name] = true
+		t.Run(name, func(t *testing.T) {
+			if f := scenarios[name]; f != nil {
+				f(t)
+			} else if why := later[name]; why != "" {
+				t.Skip(why)
+			} else {
+				t.Fatal("there is no test for: ", parts[1], " -> ", parts[2])
+			}
+		})
+	}
+	for name := range scenarios {
+		if !known[name] {
+			t.Errorf("%s is no scenario of test/clients/scenarios", name)
+		}
+	}
+}
