@@ -496,7 +496,6 @@ BEGIN
     rule.filler := coalesce(rule.filler, '*');
   END IF;
   rule.id := nextval('cdc.redaction_rule_id_seq');
-  PERFORM cdc.prune_rules();
   PERFORM cdc.put_row(rule);
   PERFORM cdc.protect(rule.id, relation, rule.column_name);
   PERFORM cdc.audit_rule('redaction_rule', 'INSERT', to_jsonb(rule));
@@ -639,22 +638,19 @@ REVOKE ALL ON FUNCTION confirm_rule(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION confirm_rule(bigint, text) IS
   'Says that a rule which a restore has brought is right: it protects the columns that bear its names now. Until then it withholds all of a table that bears its name but has none of its columns. Does nothing for a rule that was made here. ERROR 42704 where there is no such rule.';
 
+CREATE FUNCTION rule_columns(OUT rule_id bigint, OUT relid oid, OUT attnum smallint)
+RETURNS SETOF record LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10000
+AS 'MODULE_PATHNAME', 'cdc_rule_columns';
+REVOKE ALL ON FUNCTION rule_columns() FROM PUBLIC;
+COMMENT ON FUNCTION rule_columns() IS
+  'The columns that each rule of redaction covers now, some more than once. For the extension''s own views and functions.';
+
 CREATE VIEW redaction_covered AS
-SELECT DISTINCT k.rule_id, c.oid AS relid, a.attnum, n.nspname, c.relname, a.attname
-FROM (SELECT m.rule_id, m.relation AS relid, m.attnum FROM cdc.redaction_column m
-      UNION ALL
-      SELECT m.rule_id, c.oid, a.attnum
-      FROM cdc.redaction_name m JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) m.schema_name
-        JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid AND c.relname OPERATOR(pg_catalog.=) m.table_name
-        JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attname OPERATOR(pg_catalog.=) m.column_name
-      UNION ALL
-      SELECT r.id, a.attrelid, a.attnum
-      FROM cdc.redaction_rule r JOIN pg_catalog.pg_attribute a ON a.attname::text OPERATOR(pg_catalog.~~*) r.column_pattern
-      WHERE r.column_pattern IS NOT NULL) k
-  JOIN cdc.redaction_rule r ON r.id OPERATOR(pg_catalog.=) k.rule_id AND r.removed_at IS NULL
+SELECT DISTINCT k.rule_id, k.relid, k.attnum, n.nspname, c.relname, a.attname
+FROM cdc.rule_columns() k
   JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.relid AND c.relkind IN ('r', 'p') AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.relid AND a.attnum OPERATOR(pg_catalog.=) k.attnum AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped;
+  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.relid AND a.attnum OPERATOR(pg_catalog.=) k.attnum AND NOT a.attisdropped;
 REVOKE ALL ON redaction_covered FROM PUBLIC;
 COMMENT ON VIEW redaction_covered IS 'The columns that each rule of redaction covers now. For cdc.redaction_rules and the reports.';
 

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "replication/slot.h"
 #include "utils/fmgroids.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -111,23 +112,32 @@ add_protected(List *list, int64 rule, const char *column)
 	return lappend(list, p);
 }
 
-/* By number, as names that the columns have, or have had. */
+/* By number, as names that the columns have, or have had: those of one attnum follow one
+ * another. */
 static List *
 add_by_number(List *list, Oid relid, const CdcRelationNames *names)
 {
+	int		   *first = palloc0(sizeof(int) * (MaxHeapAttributeNumber + 1));
 	ListCell   *lc;
-	ListCell   *lc2;
 
+	foreach(lc, names->columns)
+	{
+		const CdcColumnName *name = lfirst(lc);
+
+		if (first[name->attnum] == 0)
+			first[name->attnum] = foreach_current_index(lc) + 1;
+	}
 	foreach(lc, cdc_protection_by_number(relid))
 	{
 		const CdcProtection *p = lfirst(lc);
 
-		foreach(lc2, names->columns)
+		for (int i = first[p->attnum] - 1; i >= 0 && i < list_length(names->columns); i++)
 		{
-			const CdcColumnName *name = lfirst(lc2);
+			const CdcColumnName *name = list_nth(names->columns, i);
 
-			if (name->attnum == p->attnum)
-				list = add_protected(list, p->rule, name->column);
+			if (name->attnum != p->attnum)
+				break;
+			list = add_protected(list, p->rule, name->column);
 		}
 	}
 	return list;
@@ -196,31 +206,134 @@ find_protected(Oid relid, const CdcRelationNames *names)
 
 /* --- recording -------------------------------------------------------------------- */
 
-/* True if a column that now has, or had, this name was not known to be protected. */
-static bool
-record(Oid relid, const CdcRelationNames *names, const CdcProtection *p)
+/* The columns of a relation that now have, or had, a name; and what is recorded already. */
+typedef struct ColumnEntry
 {
-	bool		added = false;
-	ListCell   *lc;
-	ListCell   *lc2;
+	NameData	name;
+	List	   *columns;		/* CdcColumnName */
+} ColumnEntry;
 
+typedef struct NumberKey
+{
+	int64		rule;
+	int64		attnum;
+} NumberKey;
+
+typedef struct NameKey
+{
+	int64		rule;
+	NameData	column;
+} NameKey;
+
+typedef struct Recording
+{
+	Oid			relid;
+	const CdcRelationNames *names;
+	HTAB	   *columns;		/* by name */
+	HTAB	   *numbers;		/* recorded */
+	HTAB	   *recorded_names;
+	const char **now;			/* the names of now, by attnum */
+	bool		added;
+} Recording;
+
+static HTAB *
+create_set(Size keysize, Size entrysize)
+{
+	HASHCTL		ctl = {.keysize = keysize, .entrysize = entrysize, .hcxt = CurrentMemoryContext};
+
+	return hash_create("cdc follow", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
+static bool
+is_number_new(Recording *r, int64 rule, AttrNumber attnum)
+{
+	NumberKey	key = {rule, attnum};
+	bool		found;
+
+	(void) hash_search(r->numbers, &key, HASH_ENTER, &found);
+	return !found;
+}
+
+static bool
+is_name_new(Recording *r, int64 rule, const char *column)
+{
+	NameKey		key = {rule};
+	bool		found;
+
+	namestrcpy(&key.column, column);
+	(void) hash_search(r->recorded_names, &key, HASH_ENTER, &found);
+	return !found;
+}
+
+static void
+read_recorded(Recording *r)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_protection_by_number(r->relid))
+	{
+		const CdcProtection *p = lfirst(lc);
+
+		(void) is_number_new(r, p->rule, p->attnum);
+	}
+	if (r->names->now.schema == NULL)
+		return;
+	foreach(lc, cdc_protection_by_name(r->names->now.schema, r->names->now.table))
+	{
+		const CdcProtection *p = lfirst(lc);
+
+		(void) is_name_new(r, p->rule, p->column);
+	}
+}
+
+static void
+begin_recording(Recording *r, Oid relid, const CdcRelationNames *names)
+{
+	ListCell   *lc;
+
+	r->relid = relid;
+	r->names = names;
+	r->added = false;
+	r->columns = create_set(sizeof(NameData), sizeof(ColumnEntry));
+	r->numbers = create_set(sizeof(NumberKey), sizeof(NumberKey));
+	r->recorded_names = create_set(sizeof(NameKey), sizeof(NameKey));
+	r->now = palloc0(sizeof(char *) * (MaxHeapAttributeNumber + 1));
 	foreach(lc, names->columns)
 	{
-		const CdcColumnName *name = lfirst(lc);
+		CdcColumnName *column = lfirst(lc);
+		NameData	key = {{0}};
+		ColumnEntry *entry;
+		bool		found;
 
-		if (strcmp(name->column, p->column) != 0)
-			continue;
-		added |= cdc_protection_add_number(relid, name->attnum, p->rule);
-		/* the names that this column has now */
-		foreach(lc2, names->columns)
-		{
-			const CdcColumnName *now = lfirst(lc2);
-
-			if (now->now && now->attnum == name->attnum)
-				added |= cdc_protection_add_name(names->now.schema, names->now.table, now->column, p->rule);
-		}
+		namestrcpy(&key, column->column);
+		entry = hash_search(r->columns, &key, HASH_ENTER, &found);
+		entry->columns = lappend(found ? entry->columns : NIL, column);
+		if (column->now)
+			r->now[column->attnum] = column->column;
 	}
-	return added;
+	read_recorded(r);
+}
+
+/* Every column that has, or had, the name is protected, under the name that it has now. */
+static void
+record(Recording *r, const CdcProtection *p)
+{
+	NameData	key = {{0}};
+	ColumnEntry *entry;
+	ListCell   *lc;
+
+	namestrcpy(&key, p->column);
+	entry = hash_search(r->columns, &key, HASH_FIND, NULL);
+	foreach(lc, entry == NULL ? NIL : entry->columns)
+	{
+		AttrNumber	attnum = ((CdcColumnName *) lfirst(lc))->attnum;
+		const char *now = r->now[attnum];
+
+		if (is_number_new(r, p->rule, attnum))
+			r->added |= cdc_protection_add_number(r->relid, attnum, p->rule);
+		if (now != NULL && r->names->now.schema != NULL && is_name_new(r, p->rule, now))
+			r->added |= cdc_protection_add_name(r->names->now.schema, r->names->now.table, now, p->rule);
+	}
 }
 
 /* The relation, and if something new is protected of it, what is a part of it. */
@@ -228,9 +341,9 @@ static void
 follow_relation(Oid relid, bool whether_changed)
 {
 	CdcRelationNames names;
+	Recording	recording;
 	List	   *protected;
 	ListCell   *lc;
-	bool		added = false;
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
@@ -241,14 +354,15 @@ follow_relation(Oid relid, bool whether_changed)
 	if (protected == NIL)
 		return;
 	cdc_protection_lock(relid);
+	begin_recording(&recording, relid, &names);
 	foreach(lc, protected)
-		added |= record(relid, &names, lfirst(lc));
+		record(&recording, lfirst(lc));
 	if (names.dropped)
 	{
 		cdc_protection_dropped(relid, GetXLogInsertRecPtr());
 		cdc_follow_prune();
 	}
-	else if (added)
+	else if (recording.added)
 	{
 		foreach(lc, relatives(relid, false))
 			follow_relation(lfirst_oid(lc), false);

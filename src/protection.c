@@ -261,46 +261,63 @@ prune_dropped(Relation rel, HeapTuple tup, void *arg)
 		cdc_exttable_delete(rel, tup);
 }
 
-static bool
-rule_exists(int64 rule)
+/* What belongs to one of the rules of a list is removed. */
+static void
+delete_of_rules(Relation rel, HeapTuple tup, int64 rule, const List *rules)
 {
-	Datum		values[] = {Int64GetDatum(rule)};
-	int			found = 0;
+	ListCell   *lc;
 
-	for_rows(RULES, values, lengthof(values), count_row, &found);
-	return found > 0;
+	foreach(lc, rules)
+		if (*(int64 *) lfirst(lc) == rule)
+		{
+			cdc_exttable_delete(rel, tup);
+			return;
+		}
 }
 
 static void
 prune_number(Relation rel, HeapTuple tup, void *arg)
 {
-	if (!rule_exists(cdc_exttable_int64(rel, tup, NUMBER_RULE, 0)))
-		cdc_exttable_delete(rel, tup);
+	delete_of_rules(rel, tup, cdc_exttable_int64(rel, tup, NUMBER_RULE, 0), arg);
 }
 
 static void
 prune_name(Relation rel, HeapTuple tup, void *arg)
 {
-	if (!rule_exists(cdc_exttable_int64(rel, tup, NAME_RULE, 0)))
-		cdc_exttable_delete(rel, tup);
+	delete_of_rules(rel, tup, cdc_exttable_int64(rel, tup, NAME_RULE, 0), arg);
 }
+
+typedef struct RulePruner
+{
+	XLogRecPtr	oldest;
+	List	   *rules;			/* int64 pointers: those that were removed */
+} RulePruner;
 
 static void
 prune_rule(Relation rel, HeapTuple tup, void *arg)
 {
+	RulePruner *pruner = arg;
 	XLogRecPtr	removed_at = (XLogRecPtr) cdc_exttable_int64(rel, tup, RULE_REMOVED_AT, 0);
+	int64	   *id;
 
-	if (!XLogRecPtrIsInvalid(removed_at) && removed_at < *(XLogRecPtr *) arg)
-		cdc_exttable_delete(rel, tup);
+	if (XLogRecPtrIsInvalid(removed_at) || removed_at >= pruner->oldest)
+		return;
+	id = palloc(sizeof(int64));
+	*id = cdc_exttable_int64(rel, tup, RULE_ID, 0);
+	pruner->rules = lappend(pruner->rules, id);
+	cdc_exttable_delete(rel, tup);
 }
 
 void
 cdc_protection_forget_rules(XLogRecPtr oldest)
 {
-	for_rows(RULES, NULL, 0, prune_rule, &oldest);
-	CommandCounterIncrement();
-	for_rows(NAMES, NULL, 0, prune_name, NULL);
-	for_rows(NUMBERS, NULL, 0, prune_number, NULL);
+	RulePruner	pruner = {oldest};
+
+	for_rows(RULES, NULL, 0, prune_rule, &pruner);
+	if (pruner.rules == NIL)
+		return;
+	for_rows(NAMES, NULL, 0, prune_name, pruner.rules);
+	for_rows(NUMBERS, NULL, 0, prune_number, pruner.rules);
 	CommandCounterIncrement();
 }
 

@@ -42,7 +42,7 @@ extern void cdc_protection_dropped(Oid relid, XLogRecPtr position);
 /* Removes what is of relations that were dropped before `oldest`. */
 extern void cdc_protection_prune(XLogRecPtr oldest);
 
-/* Removes rules that were removed before, and what is of rules that are not there. */
+/* Removes rules that were removed before, and what they protect. */
 extern void cdc_protection_forget_rules(XLogRecPtr oldest);
 
 /* Lets other sessions wait that record something about the same relation. */

@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "catalog/namespace.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
@@ -279,30 +280,53 @@ cdc_ruleset_by_name(const CdcRuleSet *set, const char *schema, const char *table
 	return entry == NULL ? NIL : entry->columns;
 }
 
-/* Marks what is protected by the names of a table that there is. */
-static void
-mark_found(const NameEntry *entry)
+void
+cdc_ruleset_each_number(const CdcRuleSet *set, CdcProtectedFn fn, void *arg)
 {
-	Oid			schema = get_namespace_oid(NameStr(entry->key.schema), true);
+	HASH_SEQ_STATUS status;
+	NumberEntry *entry;
 	ListCell   *lc;
 
-	if (!OidIsValid(schema) || !OidIsValid(get_relname_relid(NameStr(entry->key.table), schema)))
-		return;
-	foreach(lc, entry->columns)
-		((CdcProtected *) lfirst(lc))->rule->found = PG_UINT64_MAX;
+	hash_seq_init(&status, set->numbers);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		foreach(lc, entry->columns)
+			fn(lfirst(lc), entry->relid, arg);
+}
+
+void
+cdc_ruleset_each_name(const CdcRuleSet *set, CdcProtectedFn fn, void *arg)
+{
+	HASH_SEQ_STATUS status;
+	NameEntry  *entry;
+	ListCell   *lc;
+
+	hash_seq_init(&status, set->names);
+	while ((entry = hash_seq_search(&status)) != NULL)
+	{
+		Oid			schema = get_namespace_oid(NameStr(entry->key.schema), true);
+		Oid			relid = OidIsValid(schema) ? get_relname_relid(NameStr(entry->key.table), schema) : InvalidOid;
+
+		CHECK_FOR_INTERRUPTS();
+		foreach(lc, OidIsValid(relid) ? entry->columns : NIL)
+			fn(lfirst(lc), relid, arg);
+	}
+}
+
+/* What is protected by the names of a table that there is. */
+static void
+mark_found(const CdcProtected *column, Oid relid, void *arg)
+{
+	column->rule->found = PG_UINT64_MAX;
 }
 
 List *
 cdc_ruleset_lost(const CdcRuleSet *set)
 {
 	HASH_SEQ_STATUS status;
-	NameEntry  *entry;
 	CdcRule    *rule;
 	List	   *lost = NIL;
 
-	hash_seq_init(&status, set->names);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		mark_found(entry);
+	cdc_ruleset_each_name(set, mark_found, NULL);
 	hash_seq_init(&status, set->rules);
 	while ((rule = hash_seq_search(&status)) != NULL)
 	{

@@ -55,6 +55,12 @@ extern void cdc_ruleset_read(CdcRuleSet *set, const CdcSecret *secret);
 extern const List *cdc_ruleset_by_number(const CdcRuleSet *set, Oid relid);
 extern const List *cdc_ruleset_by_name(const CdcRuleSet *set, const char *schema, const char *table);
 
+/* Calls fn with each protected column of tables that there are, by number or by name. */
+typedef void (*CdcProtectedFn) (const CdcProtected *column, Oid relid, void *arg);
+
+extern void cdc_ruleset_each_number(const CdcRuleSet *set, CdcProtectedFn fn, void *arg);
+extern void cdc_ruleset_each_name(const CdcRuleSet *set, CdcProtectedFn fn, void *arg);
+
 /* Rules that a restore brought, and that find no table now. Allocated in the current
  * memory context: their numbers, as int64 pointers. */
 extern List *cdc_ruleset_lost(const CdcRuleSet *set);

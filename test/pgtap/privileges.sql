@@ -95,6 +95,7 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.audit_rule('x', 'x', '{}')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.add_rule(NULL, NULL)$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.protect(1, 'public.pgtap_table'::regclass, 'v')$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT count(*) FROM cdc.rule_columns()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.confirm(1)$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.confirm_rule(0)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.prune_rules()$$, '42501', '42501', '42501', '42501'),

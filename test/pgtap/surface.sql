@@ -33,6 +33,7 @@ INSERT INTO expected VALUES
   ('audit_rule', 'about name, action text, rule jsonb, former jsonb DEFAULT NULL::jsonb', 'void', 'plpgsql', 'v', false, 'u', false),
   ('add_rule', 'rule cdc.redaction_rule, relation oid', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('protect', 'rule_id bigint, relation oid, column_name name', 'void', 'c', 'v', true, 'u', false),
+  ('rule_columns', '', 'record', 'c', 's', false, 'u', true),
   ('confirm', 'rule_id bigint', 'void', 'c', 'v', true, 'u', false),
   ('confirm_rule', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('prune_rules', '', 'void', 'c', 'v', true, 'u', false),
