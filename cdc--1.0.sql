@@ -1135,104 +1135,116 @@ COMMENT ON FUNCTION redaction_report() IS
   'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
 -- Registry of schemas
 
+CREATE SEQUENCE registry_id;
+REVOKE ALL ON SEQUENCE registry_id FROM PUBLIC;
+COMMENT ON SEQUENCE registry_id IS 'Numbers of the rows of cdc.registered_table and cdc.schema_detail';
+SELECT pg_catalog.pg_extension_config_dump('registry_id', '');
+
 CREATE TABLE registered_table (
-  relation regclass PRIMARY KEY,
-  -- the same, as a number: after a restore it is another relation's, or nobody's
-  relid oid NOT NULL,
+  id bigint PRIMARY KEY,
+  -- as it was called when it was last looked at
+  schema_name name NOT NULL,
+  table_name name NOT NULL,
   mode text NOT NULL CHECK (mode IN ('none', 'backward', 'forward', 'full', 'backward_transitive', 'forward_transitive', 'full_transitive')),
   level text NOT NULL CHECK (level IN ('wire', 'file')),
-  major int NOT NULL CHECK (major > 0),
-  minor int NOT NULL CHECK (minor >= 0),
+  -- of cdc.schema_detail: what it is, and all that it was
+  version bigint NOT NULL,
+  versions bigint[] NOT NULL,
   reason text,
-  registered_at timestamptz NOT NULL DEFAULT now(),
-  registered_by name NOT NULL DEFAULT session_user
+  registered_at timestamptz NOT NULL,
+  registered_by name NOT NULL
 );
 REVOKE ALL ON registered_table FROM PUBLIC;
 COMMENT ON TABLE registered_table IS
-  'The tables whose schemas are kept, with the version of each now. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
-SELECT pg_catalog.pg_extension_config_dump('registered_table', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+  'The tables whose schemas are kept, with their versions. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
+SELECT pg_catalog.pg_extension_config_dump('registered_table', '');
 
-CREATE TABLE schema_version (
-  relid oid,
-  sha256 bytea CHECK (octet_length(sha256) = 32),
-  major int NOT NULL CHECK (major > 0),
-  minor int NOT NULL CHECK (minor >= 0),
-  id bigint NOT NULL,
-  PRIMARY KEY (relid, sha256)
-) WITH (user_catalog_table = true);
-REVOKE ALL ON schema_version FROM PUBLIC;
-COMMENT ON TABLE schema_version IS
-  'Which version a whole schema of a registered table is: found by the table''s OID and the SHA-256 of its cdc.v1.Table without values of older rows, also while changes of long ago are decoded. id: of cdc.schema_detail.';
-SELECT pg_catalog.pg_extension_config_dump('schema_version', 'WHERE relid IN (SELECT relid FROM cdc.registered_table)');
+-- Not dumped: after a restore the number is another relation's, or nobody's.
+CREATE TABLE registered_relation (
+  relid oid PRIMARY KEY,
+  id bigint NOT NULL
+);
+REVOKE ALL ON registered_relation FROM PUBLIC;
+COMMENT ON TABLE registered_relation IS
+  'Which relation a row of cdc.registered_table is about. A row without one was restored, see cdc.refresh_registry().';
 
 CREATE TABLE schema_detail (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id bigint PRIMARY KEY,
   schema_name name NOT NULL,
   table_name name NOT NULL,
-  major int NOT NULL,
-  minor int NOT NULL,
+  sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32),
+  major int NOT NULL CHECK (major > 0),
+  minor int NOT NULL CHECK (minor >= 0),
+  -- dropped: with its table, but told of what is sent still; unregistered: not told either
+  status text NOT NULL CHECK (status IN ('active', 'deprecated', 'retired', 'dropped', 'unregistered')),
+  grace_until timestamptz CHECK ((status = 'deprecated') = (grace_until IS NOT NULL)),
   descriptor bytea NOT NULL,
   enums jsonb NOT NULL,
-  status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deprecated', 'retired')),
-  grace_until timestamptz CHECK ((status = 'deprecated') = (grace_until IS NOT NULL)),
-  created_at timestamptz NOT NULL DEFAULT now(),
-  created_by name NOT NULL DEFAULT session_user,
-  statement text,
+  created_at timestamptz NOT NULL,
+  created_by name NOT NULL,
+  command text,
   reason text
 );
 CREATE INDEX schema_detail_names ON schema_detail (schema_name, table_name);
-COMMENT ON INDEX schema_detail_names IS 'Finds former versions of a table''s name';
+COMMENT ON INDEX schema_detail_names IS 'Finds the versions of a table''s name';
 REVOKE ALL ON schema_detail FROM PUBLIC;
 COMMENT ON TABLE schema_detail IS
-  'What a version is: descriptor, the serialized cdc.v1.Table; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not); who made it, by which statement, and why it breaks readers, if it does.';
+  'The versions: sha256, of the whole schema, by which the stream finds them; descriptor, the serialized cdc.v1.Table without values of older rows; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not, and those that are unregistered are not told either); who made it, by which command, and why it breaks readers, if it does.';
 SELECT pg_catalog.pg_extension_config_dump('schema_detail', '');
-SELECT pg_catalog.pg_extension_config_dump('schema_detail_id_seq', '');
-COMMENT ON SEQUENCE schema_detail_id_seq IS 'Numbers of the rows of cdc.schema_detail';
 
 CREATE TABLE schema_reader (
   consumer text,
-  relation regclass,
+  id bigint,
   major int NOT NULL,
-  registered_at timestamptz NOT NULL DEFAULT now(),
-  registered_by name NOT NULL DEFAULT session_user,
-  PRIMARY KEY (consumer, relation)
+  registered_at timestamptz NOT NULL,
+  registered_by name NOT NULL,
+  PRIMARY KEY (consumer, id)
 );
 REVOKE ALL ON schema_reader FROM PUBLIC;
-COMMENT ON TABLE schema_reader IS 'Which major version of a table a consumer reads, see cdc.register_reader().';
-SELECT pg_catalog.pg_extension_config_dump('schema_reader', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+COMMENT ON TABLE schema_reader IS 'Which major version of a table (id: of cdc.registered_table) a consumer reads, see cdc.register_reader().';
+SELECT pg_catalog.pg_extension_config_dump('schema_reader', '');
+
+CREATE TABLE schema_enforcement (
+  one boolean PRIMARY KEY CHECK (one),
+  level text NOT NULL CHECK (level IN ('off', 'warn', 'reject'))
+);
+REVOKE ALL ON schema_enforcement FROM PUBLIC;
+COMMENT ON TABLE schema_enforcement IS 'What cdc.set_enforcement() was given; no row: warn.';
+SELECT pg_catalog.pg_extension_config_dump('schema_enforcement', '');
 
 CREATE TABLE schema_audit (
   -- no number: a restore adds entries before those of the dump come
-  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-  at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  by name NOT NULL DEFAULT session_user,
+  id uuid PRIMARY KEY,
+  at timestamptz NOT NULL,
+  by name NOT NULL,
   action text NOT NULL,
   relation text NOT NULL,
   version text,
-  statement text,
+  command text,
   reason text,
   findings jsonb
 );
 REVOKE ALL ON schema_audit FROM PUBLIC;
 COMMENT ON TABLE schema_audit IS
-  'Who has registered, changed, deprecated, retired or dropped which schema, when, by which statement and why; findings: what it breaks. Written by the functions of the registry; nobody but the owner can change it.';
+  'Who has registered, changed, deprecated, retired or dropped which schema, when, by which command and why; findings: what it breaks. Of a command its tag and object are kept, never its text, which may have values. Written by the functions of the registry.';
 SELECT pg_catalog.pg_extension_config_dump('schema_audit', '');
 
-CREATE FUNCTION version_changed()
-RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'cdc_version_changed';
-REVOKE ALL ON FUNCTION version_changed() FROM PUBLIC;
-COMMENT ON FUNCTION version_changed() IS 'Trigger function: tells sessions that decode that a table has another version.';
-CREATE TRIGGER version_changed AFTER INSERT OR UPDATE OR DELETE ON schema_version
-  FOR EACH ROW EXECUTE FUNCTION version_changed();
-ALTER TABLE schema_version ENABLE ALWAYS TRIGGER version_changed;
+CREATE FUNCTION audit_schema(action text, relation text, version text DEFAULT NULL, command text DEFAULT NULL,
+  reason text DEFAULT NULL, findings jsonb DEFAULT NULL)
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT cdc.put_row(ROW(gen_random_uuid(), clock_timestamp(), session_user, action, relation, version, command, reason, findings)::cdc.schema_audit)
+$$;
+REVOKE ALL ON FUNCTION audit_schema(text, text, text, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION audit_schema(text, text, text, text, text, jsonb) IS 'Adds an entry to cdc.schema_audit. Part of the registry''s own functions.';
 
 CREATE FUNCTION describe_schema(relation regclass, OUT descriptor bytea, OUT defaults int2[])
 RETURNS record LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_describe_schema';
 REVOKE ALL ON FUNCTION describe_schema(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION describe_schema(regclass) IS
-  'The whole schema of a table as the registry keeps it: descriptor, its serialized cdc.v1.Table without rules, privileges and values of older rows; defaults, the attnums of the columns that have such a value. NULL for what is no table or is never sent.';
+  'The whole schema of a table as the registry keeps it: descriptor, its serialized cdc.v1.Table without rules, privileges and values of older rows; defaults, the attnums of the columns that have such a value. NULL for what is no table or is never sent. Takes no lock on the table.';
 
 CREATE FUNCTION compare_schemas(before bytea, after bytea, defaults int2[] DEFAULT '{}', OUT rule text,
   OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT column_name text, OUT detail text)
@@ -1247,13 +1259,37 @@ RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_allow_breaking';
 REVOKE ALL ON FUNCTION allow_breaking(text) FROM PUBLIC;
 COMMENT ON FUNCTION allow_breaking(text) IS
-  'Lets the rest of the current transaction break readers of registered tables on purpose: DDL that cdc.schema_enforcement would reject gets a new major version, with this reason. NULL does nothing. ERROR 22023 for an empty reason.';
+  'Lets the rest of the current transaction break readers of registered tables on purpose: DDL that is rejected otherwise (see cdc.set_enforcement()) gets a new major version, with this reason. NULL does nothing. ERROR 22023 for an empty reason.';
 
 CREATE FUNCTION breaking_reason()
 RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_breaking_reason';
 REVOKE ALL ON FUNCTION breaking_reason() FROM PUBLIC;
 COMMENT ON FUNCTION breaking_reason() IS 'What cdc.allow_breaking() was given in the current transaction; NULL = it was not called.';
+
+CREATE FUNCTION set_enforcement(level text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF level IS NULL OR level NOT IN ('off', 'warn', 'reject') THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown level: %s', coalesce(quote_ident(level), 'NULL')),
+      HINT = 'Levels are: off, warn, reject.';
+  END IF;
+  LOCK TABLE cdc.schema_enforcement IN SHARE ROW EXCLUSIVE MODE;
+  PERFORM cdc.put_row(ROW(true, level)::cdc.schema_enforcement);
+  PERFORM cdc.audit_schema('enforce', '*', NULL, level);
+END $$;
+REVOKE ALL ON FUNCTION set_enforcement(text) FROM PUBLIC;
+COMMENT ON FUNCTION set_enforcement(text) IS
+  'What happens to DDL in this database that breaks readers of a registered table: off, it is recorded; warn (as if never called), and reported; reject, it fails unless cdc.allow_breaking() was called in the transaction. No setting of a session changes it. ERROR 22023 for another level.';
+
+CREATE FUNCTION enforcement()
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT coalesce((SELECT e.level FROM cdc.schema_enforcement e), 'warn') $$;
+REVOKE ALL ON FUNCTION enforcement() FROM PUBLIC;
+COMMENT ON FUNCTION enforcement() IS 'What cdc.set_enforcement() has set: off, warn or reject.';
 
 CREATE FUNCTION enum_labels(relation regclass)
 RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE
@@ -1295,6 +1331,74 @@ REVOKE ALL ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text
 COMMENT ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) IS
   'The findings of cdc.compare_schemas() and about labels of enum types that count in a mode (none, backward, forward, full, each also _transitive) and at a level (wire: bytes alone; file: names and declarations too).';
 
+CREATE FUNCTION schema_now(relation regclass, OUT schema_name name, OUT table_name name, OUT sha256 bytea,
+  OUT descriptor bytea, OUT defaults int2[], OUT enums jsonb)
+RETURNS record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT n.nspname, c.relname, sha256(d.descriptor), d.descriptor, d.defaults, cdc.enum_labels(relation)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL cdc.describe_schema(relation) d
+  WHERE c.oid = relation AND d.descriptor IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION schema_now(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION schema_now(regclass) IS
+  'cdc.describe_schema() with names, hash and labels of enum types; all NULL for what is no table or is never sent. Part of the registry''s own functions.';
+
+CREATE FUNCTION versions_of(registered cdc.registered_table, counting boolean DEFAULT false)
+RETURNS SETOF cdc.schema_detail LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT d.* FROM unnest(registered.versions) v(id) JOIN cdc.schema_detail d USING (id)
+  WHERE NOT counting OR d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now()
+$$;
+REVOKE ALL ON FUNCTION versions_of(cdc.registered_table, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION versions_of(cdc.registered_table, boolean) IS
+  'The versions of a registered table: all, or those that count for compatibility. Part of the registry''s own functions.';
+
+-- The row of a table; waits for who writes it. That is not an UPDATE, so who has waited
+-- must look again.
+CREATE FUNCTION registration(relation regclass)
+RETURNS cdc.registered_table LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  reg cdc.registered_table;
+BEGIN
+  LOOP
+    SELECT t.* INTO reg FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id)
+    WHERE r.relid = registration.relation FOR UPDATE OF t;
+    EXIT WHEN FOUND OR NOT EXISTS (SELECT FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id) WHERE r.relid = registration.relation);
+  END LOOP;
+  RETURN reg;
+END $$;
+REVOKE ALL ON FUNCTION registration(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION registration(regclass) IS
+  'The row of cdc.registered_table of a table, locked against others that write it; NULL where it is not registered, or was restored. Part of the registry''s own functions.';
+
+CREATE FUNCTION check_registered(relation regclass)
+RETURNS cdc.registered_table LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  reg cdc.registered_table;
+BEGIN
+  SELECT t.* INTO reg FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id) WHERE r.relid = relation;
+  IF FOUND THEN
+    RETURN reg;
+  ELSIF EXISTS (SELECT FROM cdc.registered_table t JOIN pg_class c ON c.relname = t.table_name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = t.schema_name
+                WHERE c.oid = relation AND NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id)) THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('table %s was restored: what the registry has of it is about another server', relation),
+      HINT = 'Run SELECT cdc.refresh_registry();';
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+    MESSAGE = format('table %s is not registered', coalesce(relation::text, 'NULL')),
+    HINT = 'cdc.register() registers it.';
+END $$;
+REVOKE ALL ON FUNCTION check_registered(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION check_registered(regclass) IS
+  'The row of cdc.registered_table of a table. ERROR 42704 where it is not registered, 55000 after a restore. Part of the registry''s own functions.';
+
 CREATE FUNCTION check_compatibility(relation regclass, mode text DEFAULT NULL,
   OUT version text, OUT rule text, OUT column_name text, OUT backward boolean, OUT forward boolean,
   OUT wire boolean, OUT detail text)
@@ -1303,34 +1407,20 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-  reg cdc.registered_table;
+  reg cdc.registered_table := cdc.check_registered(relation);
   now record;
 BEGIN
-  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = check_compatibility.relation;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-      MESSAGE = format('table %s is not registered', coalesce(check_compatibility.relation::text, 'NULL')),
-      HINT = 'cdc.register() registers it.';
-  END IF;
-  IF reg.relid <> reg.relation THEN
-    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-      MESSAGE = format('table %s was restored: what the registry has of it is about another server', reg.relation),
-      HINT = 'Run SELECT cdc.refresh_registry();';
-  END IF;
   IF mode IS NOT NULL AND mode !~ '^((backward|forward|full)(_transitive)?|none)$' THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode: %s', quote_ident(mode)),
       HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive.';
   END IF;
-  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(reg.relation) AS enums INTO now FROM cdc.describe_schema(reg.relation) d;
+  SELECT * INTO now FROM cdc.schema_now(check_compatibility.relation);
   RETURN QUERY
   SELECT format('%s.%s', v.major, v.minor), f.rule, f.column_name, f.backward, f.forward, f.wire, f.detail
-  FROM (
-    SELECT v.major, v.minor, d.descriptor, d.enums, row_number() OVER (ORDER BY v.major DESC, v.minor DESC) AS age
-    FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
-    WHERE v.relid = reg.relation AND v.sha256 <> now.sha256
-      AND (d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now())) v
-  CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults,
-    coalesce(check_compatibility.mode, reg.mode), reg.level) f
+  FROM cdc.versions_of(reg, true) v
+    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults,
+      coalesce(check_compatibility.mode, reg.mode), reg.level) f
+  WHERE v.sha256 <> now.sha256
   ORDER BY v.major, v.minor;
 END $$;
 REVOKE ALL ON FUNCTION check_compatibility(regclass, text) FROM PUBLIC;
@@ -1356,79 +1446,189 @@ REVOKE ALL ON FUNCTION assert_compatible(regclass, text) FROM PUBLIC;
 COMMENT ON FUNCTION assert_compatible(regclass, text) IS
   'ERROR (55000), with all findings, if cdc.check_compatibility() has any.';
 
+-- Reports or refuses what breaks readers. Gives the reason for which it is allowed.
+CREATE FUNCTION judge_change(relation text, registered cdc.registered_table, findings jsonb)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  why text := cdc.breaking_reason();
+  level text := cdc.enforcement();
+  broken text;
+BEGIN
+  IF why IS NOT NULL OR level = 'off' THEN
+    RETURN why;
+  END IF;
+  SELECT concat_ws(E'\n',
+    (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
+     FROM jsonb_array_elements(findings) f),
+    (SELECT 'Readers: ' || string_agg(format('%s (version %s)', r.consumer, r.major), ', ' ORDER BY r.consumer) || '.'
+     FROM cdc.schema_reader r WHERE r.id = registered.id)) INTO broken;
+  IF level = 'reject' THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('this would break readers of table %s', relation), DETAIL = broken,
+      HINT = format('To do it on purpose, with a new major version, call before, in the same transaction: SELECT cdc.allow_breaking(''why''); the table''s mode is %s.', registered.mode);
+  END IF;
+  RAISE WARNING USING MESSAGE = format('this breaks readers of table %s', relation), DETAIL = broken;
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION judge_change(text, cdc.registered_table, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION judge_change(text, cdc.registered_table, jsonb) IS
+  'Warns of findings, or raises, as cdc.set_enforcement() says. Part of the registry''s own functions.';
+
+-- A schema that returns keeps its number, of this table or of another one that had its name.
+-- Another one gets the next of all of them: a number means one thing.
+CREATE FUNCTION put_version(now record, registered cdc.registered_table, breaking boolean, command text, reason text)
+RETURNS cdc.schema_detail LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v cdc.schema_detail;
+  own boolean := false;
+  numbers record;
+BEGIN
+  SELECT d.* INTO v FROM cdc.schema_detail d
+  WHERE d.schema_name = now.schema_name AND d.table_name = now.table_name AND d.sha256 = now.sha256
+  ORDER BY d.id = ANY (registered.versions) DESC LIMIT 1;
+  own := v.id = ANY (registered.versions);
+  IF v.id IS NULL THEN
+    SELECT coalesce(max(d.major), 0) AS most, max(d.major) FILTER (WHERE d.id = registered.version) AS current,
+      -- another table that had this name
+      array_agg(d.major) FILTER (WHERE d.id <> ALL (registered.versions)) AS taken INTO numbers
+    FROM cdc.schema_detail d
+    WHERE d.id = ANY (registered.versions) OR d.schema_name = now.schema_name AND d.table_name = now.table_name;
+    v.major := CASE WHEN breaking OR numbers.current IS NULL OR numbers.current = ANY (numbers.taken) THEN numbers.most + 1 ELSE numbers.current END;
+    SELECT coalesce(max(d.minor) + 1, 0) INTO v.minor FROM cdc.schema_detail d WHERE d.id = ANY (registered.versions) AND d.major = v.major;
+  ELSIF NOT own THEN
+    PERFORM cdc.drop_row(d) FROM cdc.schema_detail d
+    WHERE d.schema_name = now.schema_name AND d.table_name = now.table_name AND d.sha256 = now.sha256 AND d.status IN ('dropped', 'unregistered');
+  END IF;
+  IF own IS NOT TRUE THEN
+    v := ROW(nextval('cdc.registry_id'), now.schema_name, now.table_name, now.sha256, v.major, v.minor, 'active', NULL,
+             now.descriptor, now.enums, now(), session_user, command, reason)::cdc.schema_detail;
+  END IF;
+  v.enums := now.enums;
+  v.status := 'active';
+  v.grace_until := NULL;
+  PERFORM cdc.put_row(v);
+  RETURN v;
+END $$;
+REVOKE ALL ON FUNCTION put_version(record, cdc.registered_table, boolean, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION put_version(record, cdc.registered_table, boolean, text, text) IS
+  'Finds or makes the version of a schema (of cdc.schema_now()): the next minor one of the table, or if it breaks readers the next major one. Part of the registry''s own functions.';
+
 -- Takes up the schema that a registered table has now. Gives the version; raises where
 -- it breaks readers and that is rejected.
-CREATE FUNCTION record_schema(relation regclass, statement text, gate boolean, INOUT reason text, OUT version text)
-RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+CREATE FUNCTION record_schema(relation regclass, command text, gate boolean, reason text)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
   reg cdc.registered_table;
   now record;
-  known cdc.schema_version;
+  known cdc.schema_detail;
   findings jsonb;
-  readers text;
-  new_major int;
-  new_minor int;
-  detail_id bigint;
 BEGIN
-  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = record_schema.relation FOR UPDATE;
-  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
-  IF now.descriptor IS NULL THEN       -- it can not be sent any more
-    RETURN;
+  SELECT * INTO now FROM cdc.schema_now(relation);
+  IF now.sha256 IS NULL THEN           -- it cannot be sent any more
+    RETURN NULL;
   END IF;
-  SELECT v.* INTO known FROM cdc.schema_version v WHERE v.relid = relation AND v.sha256 = now.sha256;
+  reg := cdc.registration(relation);
+  SELECT d.* INTO known FROM cdc.schema_detail d WHERE d.id = reg.version;
+  IF known.sha256 = now.sha256 AND known.enums = now.enums THEN
+    RETURN format('%s.%s', known.major, known.minor);
+  END IF;
   SELECT jsonb_agg(to_jsonb(f)) INTO findings
-  FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
-    CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, now.descriptor, now.enums, now.defaults, reg.mode, reg.level) f
-  WHERE v.relid = relation
-    AND CASE WHEN reg.mode ~ '_transitive$' THEN d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now()
-        ELSE v.major = reg.major AND v.minor = reg.minor END;
-  IF known.major = reg.major AND known.minor = reg.minor AND findings IS NULL THEN
-    UPDATE cdc.schema_detail d SET enums = now.enums WHERE d.id = known.id AND d.enums <> now.enums;
-    version := format('%s.%s', reg.major, reg.minor);
-    RETURN;
-  END IF;
+  FROM cdc.versions_of(reg, reg.mode ~ '_transitive$') v
+    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults, reg.mode, reg.level) f
+  WHERE reg.mode ~ '_transitive$' OR v.id = reg.version;
   IF findings IS NOT NULL AND gate THEN
-    reason := cdc.breaking_reason();
-    IF reason IS NULL AND current_setting('cdc.schema_enforcement') <> 'off' THEN
-      SELECT string_agg(format('%s (version %s)', r.consumer, r.major), ', ' ORDER BY r.consumer) INTO readers
-      FROM cdc.schema_reader r WHERE r.relation = record_schema.relation;
-      IF current_setting('cdc.schema_enforcement') = 'reject' THEN
-        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-          MESSAGE = format('this would break readers of table %s', relation),
-          DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
-                                     FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.'),
-          HINT = format('To do it on purpose, with a new major version, call before, in the same transaction: SELECT cdc.allow_breaking(''why''); the table''s mode is %s.', reg.mode);
-      END IF;
-      RAISE WARNING USING MESSAGE = format('this breaks readers of table %s', relation),
-        DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
-                                   FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.');
-    END IF;
+    reason := cdc.judge_change(relation::text, reg, findings);
   END IF;
-  IF known.major IS NOT NULL THEN        -- a schema that returns
-    new_major := known.major;
-    new_minor := known.minor;
-    UPDATE cdc.schema_detail d SET enums = now.enums, status = 'active', grace_until = NULL WHERE d.id = known.id;
-  ELSE
-    new_major := CASE WHEN findings IS NULL AND gate THEN reg.major
-             ELSE (SELECT max(v.major) + 1 FROM cdc.schema_version v WHERE v.relid = relation) END;
-    new_minor := coalesce((SELECT max(v.minor) + 1 FROM cdc.schema_version v WHERE v.relid = relation AND v.major = new_major), 0);
-    INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, statement, reason)
-    SELECT n.nspname, c.relname, new_major, new_minor, now.descriptor, now.enums, statement, reason
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
-    RETURNING d.id INTO detail_id;
-    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id) VALUES (relation, now.sha256, new_major, new_minor, detail_id);
+  known := cdc.put_version(now, reg, findings IS NOT NULL OR NOT gate, command, reason);
+  IF (reg.version, reg.schema_name, reg.table_name) <> (known.id, now.schema_name, now.table_name) OR findings IS NOT NULL THEN
+    reg.version := known.id;
+    reg.versions := CASE WHEN known.id = ANY (reg.versions) THEN reg.versions ELSE reg.versions || known.id END;
+    reg.schema_name := now.schema_name;
+    reg.table_name := now.table_name;
+    PERFORM cdc.put_row(reg);
+    PERFORM cdc.audit_schema('change', relation::text, format('%s.%s', known.major, known.minor), command, reason, findings);
   END IF;
-  UPDATE cdc.registered_table r SET major = new_major, minor = new_minor WHERE r.relation = record_schema.relation;
-  version := format('%s.%s', new_major, new_minor);
-  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason, findings)
-  VALUES ('change', relation::text, version, statement, reason, findings);
+  RETURN format('%s.%s', known.major, known.minor);
 END $$;
 REVOKE ALL ON FUNCTION record_schema(regclass, text, boolean, text) FROM PUBLIC;
 COMMENT ON FUNCTION record_schema(regclass, text, boolean, text) IS
-  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.schema_enforcement counts; without it, which is after a restore, another schema is always a new major version. Part of the registry''s own functions.';
+  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.set_enforcement() counts; without it, which is after a restore, another schema is always a new major version. Part of the registry''s own functions.';
+
+CREATE FUNCTION end_registration(registered cdc.registered_table, status text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v cdc.schema_detail;
+BEGIN
+  FOR v IN SELECT * FROM cdc.versions_of(registered) LOOP
+    v.status := end_registration.status;
+    v.grace_until := NULL;
+    PERFORM cdc.put_row(v);
+  END LOOP;
+  PERFORM cdc.drop_row(s) FROM cdc.schema_reader s WHERE s.id = registered.id;
+  PERFORM cdc.drop_row(s) FROM cdc.registered_relation s WHERE s.id = registered.id;
+  PERFORM cdc.drop_row(registered);
+END $$;
+REVOKE ALL ON FUNCTION end_registration(cdc.registered_table, text) FROM PUBLIC;
+COMMENT ON FUNCTION end_registration(cdc.registered_table, text) IS
+  'Keeps a table''s schemas no longer; status is that of its versions: dropped or unregistered. Part of the registry''s own functions.';
+
+-- Begins, or goes on with what a restore has brought.
+CREATE FUNCTION begin_registration(relation regclass, mode text, level text, reason text)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  now record;
+  reg cdc.registered_table;
+  v cdc.schema_detail;
+BEGIN
+  SELECT * INTO now FROM cdc.schema_now(relation);
+  IF now.sha256 IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('"%s" is not a table whose changes are sent', coalesce(relation::text, 'NULL'));
+  END IF;
+  SELECT t.* INTO reg FROM cdc.registered_table t
+  WHERE t.schema_name = now.schema_name AND t.table_name = now.table_name AND NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id);
+  IF FOUND THEN
+    PERFORM cdc.put_row(ROW(relation, reg.id)::cdc.registered_relation);
+    RETURN cdc.record_schema(relation, NULL, false, coalesce(reason, 'restored'));
+  END IF;
+  reg := ROW(nextval('cdc.registry_id'), now.schema_name, now.table_name, mode, level, 0, '{}', reason, now(), session_user)::cdc.registered_table;
+  v := cdc.put_version(now, reg, false, NULL, reason);
+  reg.version := v.id;
+  reg.versions := ARRAY[v.id];
+  PERFORM cdc.put_row(reg), cdc.put_row(ROW(relation, reg.id)::cdc.registered_relation);
+  RETURN format('%s.%s', v.major, v.minor);
+END $$;
+REVOKE ALL ON FUNCTION begin_registration(regclass, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION begin_registration(regclass, text, text, text) IS
+  'What cdc.register() and cdc.refresh_registry() do with a table that is not registered here. Part of the registry''s own functions.';
+
+CREATE FUNCTION check_registrable(relation regclass)
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  kind text := (SELECT CASE c.relpersistence WHEN 't' THEN 'temporary' WHEN 'u' THEN 'unlogged' END
+                FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p'));
+BEGIN
+  IF kind IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('%s table %s cannot be registered', kind, relation),
+      DETAIL = 'Its changes are never sent.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION check_registrable(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION check_registrable(regclass) IS 'ERROR (42809) for temporary and unlogged tables. Part of the registry''s own functions.';
 
 CREATE FUNCTION register(relation regclass, mode text DEFAULT 'full', level text DEFAULT 'file', reason text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -1436,68 +1636,49 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-  now record;
-  former cdc.schema_detail;
-  names record;
+  reg cdc.registered_table;
   version text;
 BEGIN
-  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
-  IF now.descriptor IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-      MESSAGE = format('"%s" is not a table whose changes are sent', coalesce(relation::text, 'NULL'));
-  END IF;
   IF mode IS NULL OR mode !~ '^((backward|forward|full)(_transitive)?|none)$' OR level IS NULL OR level NOT IN ('wire', 'file') THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode or level: %s, %s', mode, level),
       HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive; levels: wire, file.';
   END IF;
-  UPDATE cdc.registered_table r SET mode = register.mode, level = register.level, reason = coalesce(register.reason, r.reason)
-  WHERE r.relation = register.relation;
-  IF NOT FOUND THEN
-    SELECT n.nspname, c.relname INTO names FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
-    -- a table of that name had versions: numbers are not used again for something else
-    SELECT d.* INTO former FROM cdc.schema_detail d
-    WHERE d.schema_name = names.nspname AND d.table_name = names.relname
-    ORDER BY d.descriptor = now.descriptor DESC, d.major DESC, d.minor DESC LIMIT 1;
-    IF former.descriptor IS DISTINCT FROM now.descriptor THEN
-      INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, reason)
-      VALUES (names.nspname, names.relname, coalesce(former.major, 0) + 1, 0, now.descriptor, now.enums, reason)
-      RETURNING d.* INTO former;
-    ELSE
-      UPDATE cdc.schema_detail d SET status = 'active', grace_until = NULL WHERE d.id = former.id;
-    END IF;
-    INSERT INTO cdc.registered_table (relation, relid, mode, level, major, minor, reason)
-    VALUES (relation, relation, mode, level, former.major, former.minor, reason);
-    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id)
-    VALUES (relation, now.sha256, former.major, former.minor, former.id);
+  PERFORM cdc.check_registrable(relation);
+  PERFORM cdc.hold_relation(relation);
+  reg := cdc.registration(relation);
+  IF reg.id IS NULL THEN
+    version := cdc.begin_registration(relation, mode, level, reason);
+    reg := cdc.registration(relation);
   END IF;
-  SELECT format('%s.%s', r.major, r.minor) INTO version FROM cdc.registered_table r WHERE r.relation = register.relation;
-  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
-  VALUES ('register', relation::text, version, format('mode %s, level %s', mode, level), reason);
+  reg.mode := mode;
+  reg.level := level;
+  reg.reason := coalesce(reason, reg.reason);
+  PERFORM cdc.put_row(reg);
+  SELECT format('%s.%s', d.major, d.minor) INTO version FROM cdc.schema_detail d WHERE d.id = reg.version;
+  PERFORM cdc.audit_schema('register', relation::text, version, format('mode %s, level %s', mode, level), reason);
   RETURN version;
 END $$;
 REVOKE ALL ON FUNCTION register(regclass, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION register(regclass, text, text, text) IS
-  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, 22023 for an unknown mode or level.';
+  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, or one that is never sent, as temporary and unlogged ones; 22023 for an unknown mode or level.';
 
 CREATE FUNCTION unregister(relation regclass, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+  reg cdc.registered_table := cdc.registration(relation);
 BEGIN
-  DELETE FROM cdc.registered_table r WHERE r.relation = unregister.relation;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-      MESSAGE = format('table %s is not registered', coalesce(relation::text, 'NULL'));
+  IF reg.id IS NULL THEN
+    reg := cdc.check_registered(relation);
   END IF;
-  UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = relation AND d.id = v.id;
-  DELETE FROM cdc.schema_version v WHERE v.relid = relation;
-  DELETE FROM cdc.schema_reader r WHERE r.relation = unregister.relation;
-  INSERT INTO cdc.schema_audit (action, relation, reason) VALUES ('unregister', relation::text, reason);
+  PERFORM cdc.end_registration(reg, 'unregistered');
+  PERFORM cdc.audit_schema('unregister', relation::text, NULL, NULL, reason);
 END $$;
 REVOKE ALL ON FUNCTION unregister(regclass, text) FROM PUBLIC;
 COMMENT ON FUNCTION unregister(regclass, text) IS
-  'Keeps a table''s schemas no longer; its versions are retired, and their numbers not used again. ERROR 42704 for a table that is not registered.';
+  'Keeps a table''s schemas no longer: its versions are told no more, and their numbers not used again. ERROR 42704 for a table that is not registered, 55000 after a restore until cdc.refresh_registry().';
 
 CREATE FUNCTION register_reader(consumer text, relation regclass, version int DEFAULT NULL, fingerprint text DEFAULT NULL)
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -1505,20 +1686,20 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
+  reg cdc.registered_table := cdc.registration(relation);
   found int;
 BEGIN
   IF consumer IS NULL OR num_nonnulls(version, fingerprint) <> 1 THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'consumer and either version or fingerprint must be given';
   END IF;
-  SELECT max(v.major) INTO found FROM cdc.schema_version v
-  WHERE v.relid = relation AND (v.major = version OR left(encode(v.sha256, 'hex'), 16) = fingerprint);
+  SELECT max(v.major) INTO found FROM cdc.versions_of(reg) v
+  WHERE v.major = version OR left(encode(v.sha256, 'hex'), 16) = fingerprint;
   IF found IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object',
       MESSAGE = format('table %s has no version %s', relation, coalesce(version::text, 'with fingerprint ' || fingerprint)),
       HINT = 'The view cdc.schema_versions lists those that there are. Where a stream leaves columns out, or has values of older rows, give the version, which it tells.';
   END IF;
-  DELETE FROM cdc.schema_reader r WHERE r.consumer = register_reader.consumer AND r.relation = register_reader.relation;
-  INSERT INTO cdc.schema_reader (consumer, relation, major) VALUES (consumer, relation, found);
+  PERFORM cdc.put_row(ROW(consumer, reg.id, found, now(), session_user)::cdc.schema_reader);
   RETURN found;
 END $$;
 REVOKE ALL ON FUNCTION register_reader(text, regclass, int, text) FROM PUBLIC;
@@ -1530,25 +1711,43 @@ RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+  reg cdc.registered_table := cdc.registration(relation);
+  v cdc.schema_detail;
 BEGIN
-  IF EXISTS (SELECT FROM cdc.registered_table r WHERE r.relation = retire_version.relation AND r.major = version) THEN
+  IF EXISTS (SELECT FROM cdc.schema_detail d WHERE d.id = reg.version AND d.major = version) THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = format('version %s is what table %s is now', version, relation);
   END IF;
-  UPDATE cdc.schema_detail d
-  SET status = CASE WHEN grace IS NULL THEN 'retired' ELSE 'deprecated' END, grace_until = now() + grace
-  FROM cdc.schema_version v WHERE v.relid = relation AND v.major = version AND d.id = v.id;
-  IF NOT FOUND THEN
+  FOR v IN SELECT * FROM cdc.versions_of(reg) d WHERE d.major = version LOOP
+    v.status := CASE WHEN grace IS NULL THEN 'retired' ELSE 'deprecated' END;
+    v.grace_until := now() + grace;
+    PERFORM cdc.put_row(v);
+  END LOOP;
+  IF v.id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('table %s has no version %s', relation, version);
   END IF;
-  INSERT INTO cdc.schema_audit (action, relation, version, reason)
-  VALUES (CASE WHEN grace IS NULL THEN 'retire' ELSE 'deprecate' END, relation::text, version::text, reason);
+  PERFORM cdc.audit_schema(CASE WHEN grace IS NULL THEN 'retire' ELSE 'deprecate' END, relation::text, version::text, NULL, reason);
 END $$;
 REVOKE ALL ON FUNCTION retire_version(regclass, int, interval, text) FROM PUBLIC;
 COMMENT ON FUNCTION retire_version(regclass, int, interval, text) IS
   'Ends a major version of a table: at once, or with grace when that time has passed, until when it is deprecated. Retired versions no longer count for compatibility. ERROR 55000 for the version that the table has now, 42704 for one that there is not.';
 
-CREATE FUNCTION refresh_registry()
+-- A table that is gone, by an event trigger or found later.
+CREATE FUNCTION record_drop(registered cdc.registered_table, command text, reason text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  version text := (SELECT format('%s.%s', d.major, d.minor) FROM cdc.schema_detail d WHERE d.id = registered.version);
+BEGIN
+  PERFORM cdc.end_registration(registered, 'dropped');
+  PERFORM cdc.audit_schema('drop', format('%I.%I', registered.schema_name, registered.table_name), version, command, reason);
+END $$;
+REVOKE ALL ON FUNCTION record_drop(cdc.registered_table, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION record_drop(cdc.registered_table, text, text) IS 'Takes up that a registered table is gone. Part of the registry''s own functions.';
+
+CREATE FUNCTION refresh_registry(forget boolean DEFAULT false)
 RETURNS TABLE (relation regclass, version text) LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1556,142 +1755,145 @@ AS $$
 DECLARE
   reg cdc.registered_table;
 BEGIN
-  UPDATE cdc.schema_version v SET relid = r.relation FROM cdc.registered_table r
-  WHERE v.relid = r.relid AND r.relation <> r.relid;
-  FOR reg IN UPDATE cdc.registered_table r SET relid = r.relation WHERE r.relation <> r.relid RETURNING r.* LOOP
-    relation := reg.relation;
-    SELECT s.version INTO version FROM cdc.record_schema(reg.relation, NULL, false, 'restored') s;
-    RETURN NEXT;
+  LOCK TABLE cdc.registered_relation IN SHARE UPDATE EXCLUSIVE MODE;
+  -- dropped where no event trigger saw it
+  FOR reg IN
+    SELECT t.* FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id)
+    WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relid)
+  LOOP
+    PERFORM cdc.record_drop(reg, NULL, 'found by cdc.refresh_registry()');
+  END LOOP;
+  FOR reg IN
+    SELECT t.* FROM cdc.registered_table t WHERE NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id) ORDER BY t.id
+  LOOP
+    relation := to_regclass(format('%I.%I', reg.schema_name, reg.table_name));
+    version := NULL;
+    IF EXISTS (SELECT FROM cdc.schema_now(relation) n WHERE n.sha256 IS NOT NULL) THEN
+      version := cdc.begin_registration(relation, reg.mode, reg.level, NULL);
+      RETURN NEXT;
+    ELSIF forget THEN
+      PERFORM cdc.record_drop(reg, NULL, 'not restored');
+    ELSE
+      RAISE WARNING USING MESSAGE = format('registered table %I.%I is not there', reg.schema_name, reg.table_name),
+        HINT = 'Restore it and call cdc.refresh_registry() again, or SELECT cdc.refresh_registry(forget => true).';
+    END IF;
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION refresh_registry() FROM PUBLIC;
-COMMENT ON FUNCTION refresh_registry() IS
-  'To be called after a dump was restored: finds the registered tables again, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Until then their versions are not told, and DDL on them is not looked at.';
+REVOKE ALL ON FUNCTION refresh_registry(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION refresh_registry(boolean) IS
+  'To be called after a dump was restored: finds the registered tables again by their names, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Those that are not there are a WARNING each; forget: they are registered no more. Until then DDL on restored tables is not looked at.';
 
--- Which registered tables a command may have changed.
+CREATE FUNCTION watch_commands()
+RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_watch_commands';
+REVOKE ALL ON FUNCTION watch_commands() FROM PUBLIC;
+COMMENT ON FUNCTION watch_commands() IS 'Event trigger function: has the session note which relations commands change.';
+CREATE EVENT TRIGGER cdc_watch_commands ON ddl_command_start EXECUTE FUNCTION watch_commands();
+ALTER EVENT TRIGGER cdc_watch_commands ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_watch_commands IS 'Notes which relations commands change, for cdc_record_schemas.';
+
+CREATE FUNCTION changed_relations()
+RETURNS oid[] LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_changed_relations';
+REVOKE ALL ON FUNCTION changed_relations() FROM PUBLIC;
+COMMENT ON FUNCTION changed_relations() IS
+  'The relations that were changed or dropped in the current transaction since the last call, and perhaps some that others have changed. Part of the registry''s own functions.';
+
+CREATE FUNCTION hold_relation(relation regclass)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_hold_relation';
+REVOKE ALL ON FUNCTION hold_relation(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION hold_relation(regclass) IS
+  'Keeps a table from being altered, or registered by others, until the end of the transaction; waits for who does so. Part of the registry''s own functions.';
+
+CREATE FUNCTION dependent_relations(classids oid[], objids oid[])
+RETURNS oid[] LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE changed(classid, objid) AS (
+    SELECT * FROM unnest(classids, objids)
+    UNION
+    -- types of them, arrays of these, domains over them
+    SELECT d.classid, d.objid FROM changed c JOIN pg_depend d ON d.refclassid = c.classid AND d.refobjid = c.objid
+    WHERE d.classid = 'pg_type'::regclass)
+  SELECT ARRAY(
+    SELECT DISTINCT d.objid FROM changed c JOIN pg_depend d ON d.refclassid = c.classid AND d.refobjid = c.objid
+    WHERE d.classid = 'pg_class'::regclass)
+$$;
+REVOKE ALL ON FUNCTION dependent_relations(oid[], oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION dependent_relations(oid[], oid[]) IS
+  'The relations that are in schemas, belong to extensions, or have columns of types (by catalog and OID), or of types made of these. Part of the registry''s own functions.';
+
+-- Not the command says what it has changed, but the catalogs: all commands are alike.
 CREATE FUNCTION record_schemas()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  commands record;
-  touched oid[];
-  t regclass;
+  touched oid[] := cdc.changed_relations();
+  others record;
+  t record;
+  reg cdc.registered_table;
+  why text := cdc.breaking_reason();
+  command text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
+  IF NOT EXISTS (SELECT FROM cdc.registered_relation) THEN
     RETURN;
   END IF;
-  SELECT array_agg(objid) FILTER (WHERE classid = 'pg_class'::regclass) AS relations,
-    array_agg(objid) FILTER (WHERE classid = 'pg_type'::regclass) AS types,
-    array_agg(objid) FILTER (WHERE classid = 'pg_namespace'::regclass) AS schemas
-  INTO commands FROM pg_event_trigger_ddl_commands();
-  touched := commands.relations
-    || ARRAY(SELECT indrelid FROM pg_index WHERE indexrelid = ANY (commands.relations))
-    || ARRAY(SELECT inhrelid FROM pg_inherits WHERE inhparent = ANY (commands.relations));
-  IF commands.types IS NOT NULL THEN
-    -- arrays of them, domains over them, and columns of all these
-    touched := touched || ARRAY(
-      WITH RECURSIVE changed(type) AS (
-        SELECT unnest(commands.types)
-        UNION
-        SELECT d.objid FROM changed JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = changed.type
-        WHERE d.classid = 'pg_type'::regclass)
-      SELECT d.objid FROM changed JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = changed.type
-      WHERE d.classid = 'pg_class'::regclass);
-  END IF;
-  IF commands.schemas IS NOT NULL THEN
-    touched := touched || ARRAY(
-      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid WHERE c.relnamespace = ANY (commands.schemas));
+  -- names of types and schemas are in no catalog of relations, nor are enum labels
+  SELECT array_agg(c.classid) AS classids, array_agg(c.objid) AS objids INTO others
+  FROM pg_event_trigger_ddl_commands() c WHERE c.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass);
+  IF others.objids IS NOT NULL THEN
+    touched := touched || cdc.dependent_relations(others.classids, others.objids);
   END IF;
   FOR t IN
-    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
+    SELECT r.relid, c.oid IS NOT NULL AS there FROM cdc.registered_relation r LEFT JOIN pg_class c ON c.oid = r.relid
+    WHERE r.relid = ANY (touched) ORDER BY r.id
   LOOP
-    PERFORM cdc.record_schema(t, current_query(), true, NULL);
+    command := coalesce((SELECT concat_ws(' ', c.command_tag, c.object_identity) FROM pg_event_trigger_ddl_commands() c WHERE c.objid IS NOT NULL LIMIT 1), tg_tag);
+    reg := cdc.registration(t.relid);
+    IF reg.id IS NULL THEN             -- rows of the registry are gone
+      CONTINUE;
+    ELSIF t.there THEN
+      PERFORM cdc.record_schema(t.relid, command, true, NULL);
+    ELSIF reg.mode <> 'none' AND why IS NULL AND cdc.enforcement() = 'reject' THEN
+      RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('this would drop the registered table %I.%I', reg.schema_name, reg.table_name),
+        HINT = 'Call cdc.unregister() before, or in the same transaction cdc.allow_breaking(''why'').';
+    ELSE
+      PERFORM cdc.record_drop(reg, command, why);
+    END IF;
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION record_schemas() FROM PUBLIC;
-COMMENT ON FUNCTION record_schemas() IS 'Event trigger function: takes up what DDL made of registered tables, or refuses it.';
+COMMENT ON FUNCTION record_schemas() IS 'Event trigger function: takes up what a command made of registered tables, or refuses it.';
 CREATE EVENT TRIGGER cdc_record_schemas ON ddl_command_end EXECUTE FUNCTION record_schemas();
 ALTER EVENT TRIGGER cdc_record_schemas ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_record_schemas IS 'Takes up what DDL made of registered tables, or refuses it, see cdc.schema_enforcement.';
-
-CREATE FUNCTION record_drops()
-RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  dropped record;
-  why text;
-  touched oid[];
-  t regclass;
-BEGIN
-  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
-    RETURN;
-  END IF;
-  why := cdc.breaking_reason();
-  FOR dropped IN
-    SELECT (SELECT o.object_identity FROM pg_event_trigger_dropped_objects() o
-            WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = r.relid) AS object_identity,
-      r.relid AS objid, r.major, r.minor, r.mode
-    FROM cdc.registered_table r
-    WHERE r.relation = ANY (ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
-                                  WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0)::regclass[])
-      AND r.relation = r.relid
-  LOOP
-    IF dropped.mode <> 'none' AND why IS NULL AND current_setting('cdc.schema_enforcement') = 'reject' THEN
-      RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = format('this would drop the registered table %s', dropped.object_identity),
-        HINT = 'Call cdc.unregister() before, or in the same transaction cdc.allow_breaking(''why'').';
-    END IF;
-    UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = dropped.objid AND d.id = v.id;
-    DELETE FROM cdc.schema_version WHERE relid = dropped.objid;
-    DELETE FROM cdc.schema_reader WHERE relation = dropped.objid;
-    DELETE FROM cdc.registered_table WHERE relation = dropped.objid;
-    INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
-    VALUES ('drop', dropped.object_identity, format('%s.%s', dropped.major, dropped.minor), current_query(), why);
-  END LOOP;
-  -- columns that went with their type
-  touched := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
-                   WHERE o.classid = 'pg_class'::regclass AND o.objsubid <> 0);
-  -- an index that is a replica identity; those of a table that is dropped go with it
-  IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'index')
-    AND EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.original AND o.object_type <> 'table') THEN
-    touched := touched || ARRAY(
-      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid
-      WHERE c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident));
-  END IF;
-  FOR t IN
-    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
-  LOOP
-    PERFORM cdc.record_schema(t, current_query(), true, NULL);
-  END LOOP;
-END $$;
-REVOKE ALL ON FUNCTION record_drops() FROM PUBLIC;
-COMMENT ON FUNCTION record_drops() IS 'Event trigger function: the same for what is dropped.';
-CREATE EVENT TRIGGER cdc_record_drops ON sql_drop EXECUTE FUNCTION record_drops();
-ALTER EVENT TRIGGER cdc_record_drops ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_record_drops IS 'Takes up that registered tables are dropped, or refuses it, see cdc.schema_enforcement.';
+COMMENT ON EVENT TRIGGER cdc_record_schemas IS 'Takes up what commands make of registered tables, or refuses it, see cdc.set_enforcement().';
 
 CREATE VIEW schema_versions AS
-SELECT r.relation, d.major, d.minor, left(encode(v.sha256, 'hex'), 16) AS fingerprint,
-       (r.major, r.minor) = (d.major, d.minor) AS current,
+SELECT r.relid::pg_catalog.regclass AS relation, d.major, d.minor, pg_catalog.left(pg_catalog.encode(d.sha256, 'hex'), 16) AS fingerprint,
+       d.id = t.version AS current,
        CASE WHEN d.status = 'deprecated' AND d.grace_until <= pg_catalog.now() THEN 'retired' ELSE d.status END AS status,
-       d.grace_until, d.created_at, d.created_by, d.statement, d.reason
-FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid JOIN cdc.schema_detail d ON d.id = v.id;
+       d.grace_until, d.created_at, d.created_by, d.command, d.reason
+FROM cdc.registered_relation r JOIN pg_catalog.pg_class c ON c.oid = r.relid
+  JOIN cdc.registered_table t ON t.id = r.id
+  CROSS JOIN LATERAL pg_catalog.unnest(t.versions) v(id) JOIN cdc.schema_detail d ON d.id = v.id;
 REVOKE ALL ON schema_versions FROM PUBLIC;
 COMMENT ON VIEW schema_versions IS
-  'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired.';
+  'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired; command: the tag and object of the command that made it.';
 
 CREATE VIEW readers AS
-SELECT r.consumer, r.relation, r.major AS reads, t.major AS current,
+SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, now.major AS current,
        ARRAY(SELECT f.detail
-             FROM cdc.describe_schema(r.relation) n
+             FROM cdc.describe_schema(r.relid) n
                CROSS JOIN LATERAL (
-                 SELECT d.* FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
-                 WHERE v.relid = r.relation AND v.major = r.major ORDER BY v.minor DESC LIMIT 1) d
-               CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, n.descriptor, cdc.enum_labels(r.relation), n.defaults, 'forward', t.level) f) AS breaks,
-       r.registered_at, r.registered_by
-FROM cdc.schema_reader r JOIN cdc.registered_table t ON t.relation = r.relation;
+                 SELECT d.* FROM pg_catalog.unnest(t.versions) v(id) JOIN cdc.schema_detail d ON d.id = v.id
+                 WHERE d.major = s.major ORDER BY d.minor DESC LIMIT 1) d
+               CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, n.descriptor, cdc.enum_labels(r.relid), n.defaults, 'forward', t.level) f) AS breaks,
+       s.registered_at, s.registered_by
+FROM cdc.schema_reader s JOIN cdc.registered_table t ON t.id = s.id JOIN cdc.registered_relation r ON r.id = t.id
+  JOIN pg_catalog.pg_class c ON c.oid = r.relid JOIN cdc.schema_detail now ON now.id = t.version;
 REVOKE ALL ON readers FROM PUBLIC;
 COMMENT ON VIEW readers IS
   'Who reads which major version of which table. breaks: what such a reader meets in data of the table as it is now, {} = nothing. Needs EXECUTE on the functions that compare.';
@@ -1701,9 +1903,9 @@ RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT jsonb_build_object('schema', d.schema_name, 'table', d.table_name, 'version', format('%s.%s', d.major, d.minor),
-    'mode', r.mode, 'level', r.level, 'enums', d.enums, 'descriptor', encode(d.descriptor, 'hex'))::text
-  FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid AND (v.major, v.minor) = (r.major, r.minor)
-    JOIN cdc.schema_detail d ON d.id = v.id
+    'mode', t.mode, 'level', t.level, 'enums', d.enums, 'descriptor', encode(d.descriptor, 'hex'))::text
+  FROM cdc.registered_table t JOIN cdc.schema_detail d ON d.id = t.version
+    JOIN cdc.registered_relation r ON r.id = t.id JOIN pg_class c ON c.oid = r.relid
   ORDER BY d.schema_name, d.table_name
 $$;
 REVOKE ALL ON FUNCTION export_schemas() FROM PUBLIC;
@@ -1773,7 +1975,8 @@ DO $$
 DECLARE
   t regclass;
 BEGIN
-  FOREACH t IN ARRAY '{cdc.installation,cdc.redaction_rule,cdc.redaction_name,cdc.redaction_column,cdc.redaction_audit}'::regclass[] LOOP
+  FOREACH t IN ARRAY '{cdc.installation,cdc.redaction_rule,cdc.redaction_name,cdc.redaction_column,cdc.redaction_audit,
+    cdc.registered_table,cdc.registered_relation,cdc.schema_detail,cdc.schema_reader,cdc.schema_enforcement,cdc.schema_audit}'::regclass[] LOOP
     EXECUTE format('ALTER TABLE %s REPLICA IDENTITY NOTHING', t);
     EXECUTE format('CREATE TRIGGER table_written AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
     EXECUTE format('CREATE TRIGGER written_by_functions BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);

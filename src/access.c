@@ -33,7 +33,7 @@ cdc_access_create(bool decoding, MemoryContext cxt)
 
 	access->rules = cdc_rules_create(cxt);
 	access->privileges = cdc_privileges_create(cxt);
-	access->registry = cdc_registry_create(cxt);
+	access->registry = cdc_registry_create(decoding, cxt);
 	access->decoding = decoding;
 	access->stale = true;
 	return access;
@@ -44,13 +44,15 @@ is_stored_in(const CdcAccess *access, Oid relid)
 {
 	return cdc_rules_stored_in(access->rules, relid) ||
 		cdc_privileges_stored_in(access->privileges, relid) ||
-		cdc_registry_stored_in(access->registry, relid);
+		cdc_registry_invalidated(access->registry, relid);
 }
 
 bool
 cdc_access_invalidated(CdcAccess *access, Oid relid)
 {
-	if (OidIsValid(relid) && !is_stored_in(access, relid))
+	if (!OidIsValid(relid))
+		(void) cdc_registry_invalidated(access->registry, relid);
+	else if (!is_stored_in(access, relid))
 		return false;
 	access->stale = true;
 	return true;
@@ -61,14 +63,16 @@ cdc_access_invalidated(CdcAccess *access, Oid relid)
 static bool
 has_written(CdcAccess *access, const ReorderBufferTXN *txn)
 {
+	bool		written = false;
+
 	for (uint32 i = 0; i < txn->ninvalidations; i++)
 	{
 		const SharedInvalidationMessage *msg = &txn->invalidations[i];
 
-		if (msg->id == SHAREDINVALRELCACHE_ID && is_stored_in(access, msg->rc.relId))
-			return true;
+		if (msg->id == SHAREDINVALRELCACHE_ID && OidIsValid(msg->rc.relId))
+			written |= is_stored_in(access, msg->rc.relId);
 	}
-	return false;
+	return written;
 }
 
 void

@@ -50,7 +50,7 @@ extern bool cdc_access_plain(CdcAccess *access, Relation rel, const AttrNumber *
  * table. To be called after cdc_access_refresh(), as that. */
 extern void cdc_access_warn(const CdcAccess *access);
 
-/* The version of a relation's whole schema as of the change, or 0. */
+/* The version of a relation's whole schema, or 0. */
 extern uint32 cdc_access_version(CdcAccess *access, Relation rel);
 
 /* Whether logical messages with this prefix may be sent. */

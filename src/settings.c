@@ -14,23 +14,6 @@
 
 bool		cdc_check_privileges = true;
 
-/* Asked for in SQL. */
-typedef enum Enforcement
-{
-	ENFORCE_OFF,
-	ENFORCE_WARN,
-	ENFORCE_REJECT
-} Enforcement;
-
-static int	schema_enforcement = ENFORCE_WARN;
-
-static const struct config_enum_entry enforcements[] = {
-	{"off", ENFORCE_OFF, false},
-	{"warn", ENFORCE_WARN, false},
-	{"reject", ENFORCE_REJECT, false},
-	{NULL, 0, false}
-};
-
 /*
  * A walsender loads the library outside of a transaction, and a value that its
  * client has given is checked then, which reads catalogs.
@@ -47,11 +30,6 @@ cdc_define_settings(void)
 							 "Sends a user only what it may SELECT, or was given by cdc.grant_read().",
 							 "Superusers, and when this is off roles with REPLICATION, are sent everything that rules of redaction leave.",
 							 &cdc_check_privileges, true, PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("cdc.schema_enforcement",
-							 "What happens to DDL that breaks readers of a registered table.",
-							 "off: it is recorded; warn: and reported; reject: it fails, unless cdc.allow_breaking() was called in the transaction.",
-							 &schema_enforcement, ENFORCE_WARN, enforcements, PGC_SUSET, 0,
-							 NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cdc");
 	if (own_transaction)
 		CommitTransactionCommand();

@@ -47,7 +47,6 @@ INSERT INTO expected VALUES
   ('proto', 'relation regclass, version integer DEFAULT NULL::integer', 'text', 'c', 's', false, 'u', false),
   ('proto_files', 'schema regnamespace DEFAULT NULL::regnamespace', 'record', 'plpgsql', 's', false, 'u', true),
   ('converter', 'relation regclass, from_version integer, to_version integer, language text', 'text', 'c', 's', true, 'u', false),
-  ('version_changed', '', 'trigger', 'c', 'v', false, 'u', false),
   ('describe_schema', 'relation regclass', 'record', 'c', 's', true, 'u', false),
   ('compare_schemas', 'before bytea, after bytea, defaults smallint[] DEFAULT ''{}''::smallint[]', 'record', 'c', 'i', true, 's', true),
   ('allow_breaking', 'reason text', 'void', 'c', 'v', true, 'u', false),
@@ -56,14 +55,30 @@ INSERT INTO expected VALUES
   ('breaking_changes', 'before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults smallint[], mode text, level text', 'record', 'sql', 's', false, 's', true),
   ('check_compatibility', 'relation regclass, mode text DEFAULT NULL::text', 'record', 'plpgsql', 's', false, 'u', true),
   ('assert_compatible', 'relation regclass, mode text DEFAULT NULL::text', 'void', 'plpgsql', 's', false, 'u', false),
-  ('record_schema', 'relation regclass, statement text, gate boolean, INOUT reason text', 'record', 'plpgsql', 'v', false, 'u', false),
+  ('audit_schema', 'action text, relation text, version text DEFAULT NULL::text, command text DEFAULT NULL::text, reason text DEFAULT NULL::text, findings jsonb DEFAULT NULL::jsonb', 'void', 'sql', 'v', false, 'u', false),
+  ('set_enforcement', 'level text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('enforcement', '', 'text', 'sql', 's', false, 's', false),
+  ('schema_now', 'relation regclass', 'record', 'sql', 's', false, 'u', false),
+  ('versions_of', 'registered cdc.registered_table, counting boolean DEFAULT false', 'cdc.schema_detail', 'sql', 's', false, 's', true),
+  ('registration', 'relation regclass', 'cdc.registered_table', 'plpgsql', 'v', false, 'u', false),
+  ('check_registered', 'relation regclass', 'cdc.registered_table', 'plpgsql', 's', false, 'u', false),
+  ('judge_change', 'relation text, registered cdc.registered_table, findings jsonb', 'text', 'plpgsql', 'v', false, 'u', false),
+  ('put_version', 'now record, registered cdc.registered_table, breaking boolean, command text, reason text', 'cdc.schema_detail', 'plpgsql', 'v', false, 'u', false),
+  ('record_schema', 'relation regclass, command text, gate boolean, reason text', 'text', 'plpgsql', 'v', false, 'u', false),
+  ('end_registration', 'registered cdc.registered_table, status text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('begin_registration', 'relation regclass, mode text, level text, reason text', 'text', 'plpgsql', 'v', false, 'u', false),
+  ('check_registrable', 'relation regclass', 'void', 'plpgsql', 's', false, 'u', false),
+  ('record_drop', 'registered cdc.registered_table, command text, reason text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('watch_commands', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('changed_relations', '', 'oid[]', 'c', 'v', false, 'u', false),
+  ('hold_relation', 'relation regclass', 'void', 'c', 'v', true, 'u', false),
+  ('dependent_relations', 'classids oid[], objids oid[]', 'oid[]', 'sql', 's', false, 's', false),
   ('register', 'relation regclass, mode text DEFAULT ''full''::text, level text DEFAULT ''file''::text, reason text DEFAULT NULL::text', 'text', 'plpgsql', 'v', false, 'u', false),
   ('unregister', 'relation regclass, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('register_reader', 'consumer text, relation regclass, version integer DEFAULT NULL::integer, fingerprint text DEFAULT NULL::text', 'integer', 'plpgsql', 'v', false, 'u', false),
   ('retire_version', 'relation regclass, version integer, grace interval DEFAULT NULL::interval, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
-  ('refresh_registry', '', 'record', 'plpgsql', 'v', false, 'u', true),
+  ('refresh_registry', 'forget boolean DEFAULT false', 'record', 'plpgsql', 'v', false, 'u', true),
   ('record_schemas', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
-  ('record_drops', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
   ('export_schemas', '', 'text', 'sql', 's', false, 's', true),
   ('check_export', 'line text', 'record', 'plpgsql', 's', true, 'u', true),
   ('check_mapping', 'relation regclass, version integer', 'text', 'c', 's', true, 'u', false),
@@ -89,7 +104,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'schema_version', 'schema_detail', 'schema_reader', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -100,7 +115,7 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
 SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'confirm_rule', 'audit_rules', 'forget_grants', 'security_report', 'redaction_report',
-  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'record_drops'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
+  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'set_enforcement'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
