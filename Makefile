@@ -121,6 +121,8 @@ unit:
 	$(MAKE) -C test/unit PG_CONFIG='$(PG_CONFIG)' check
 layering:
 	test/layering.sh
+shadow:
+	test/shadow.sh
 proto:
 	test/proto.sh
 golden replay adversary:
@@ -133,6 +135,6 @@ clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: regress isolation pgtap tap unit layering proto golden replay adversary adversary-long clean-rest
+.PHONY: regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long clean-rest
 
 endif
