@@ -13,7 +13,7 @@ DATA = cdc--$(EXTVERSION).sql
 # By layer, see docs/design.md: what is below never includes what is above.
 OBJS = \
 	src/cdc.o src/plugin.o src/startup.o src/stream.o \
-	src/slotfuncs.o src/snapfuncs.o src/fetchfuncs.o src/grantfuncs.o src/registryfuncs.o src/redactfuncs.o src/exttablefuncs.o src/metafuncs.o src/schemafuncs.o src/inspectfuncs.o \
+	src/slotfuncs.o src/snapfuncs.o src/fetchfuncs.o src/grantfuncs.o src/registryfuncs.o src/redactfuncs.o src/exttablefuncs.o src/metafuncs.o src/ddlfuncs.o src/schemafuncs.o src/inspectfuncs.o \
 	src/options.o src/slotoption.o src/batch.o src/tablecache.o src/filter.o src/stats.o src/access.o src/registry.o src/rules.o src/ruleset.o src/follow.o src/protection.o src/catversion.o src/privileges.o src/secret.o src/settings.o src/source.o src/snapread.o \
 	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/hmac.o src/compress.o src/typcodec.o src/encode.o src/numerictext.o src/jsonbtext.o src/fingerprint.o \
 	src/exttable.o src/older.o src/evolution.o src/keyrange.o src/metadata.o src/guard.o src/pattern.o src/like.o \
@@ -130,11 +130,17 @@ golden replay adversary:
 adversary-long:
 	CDC_ADVERSARY_STEPS=$${CDC_ADVERSARY_STEPS:-100000} $(MAKE) adversary TESTS='$(or $(TESTS),1)'
 
+# A server that preloads a library which is not there does not start.
+uninstall: uninstall-notice
+uninstall-notice:
+	@echo 'cdc: before this, in each database: SELECT cdc.drop_slot(slot_name) FROM cdc.slots; DROP EXTENSION cdc;'
+	@echo 'cdc: and take cdc out of shared_preload_libraries: the server does not start again otherwise'
+
 clean: clean-rest
 clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long clean-rest
 
 endif

@@ -67,6 +67,8 @@ INSERT INTO expected VALUES
   ('check_export', 'line text', 'record', 'plpgsql', 's', true, 'u', true),
   ('check_mapping', 'relation regclass, version integer', 'text', 'c', 's', true, 'u', false),
   ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
+  ('refuse_catalog_tables', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('dropping_extension', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
 
 -- everything of the extension, by its dependencies
