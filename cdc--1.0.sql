@@ -1,6 +1,6 @@
 -- The SQL surface of cdc. Everything runs with the caller's privileges, but for what
--- writes rules and reports, and is granted to nobody: an administrator grants what a
--- role needs.
+-- writes rules and reports, and is granted to nobody (but what monitoring reads, to
+-- pg_monitor): an administrator grants what a role needs.
 \echo Use "CREATE EXTENSION cdc" to load this file. \quit
 
 -- Whoever owns the schema, or may create objects in it, could put functions into it that run
@@ -87,7 +87,7 @@ RETURNS record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_create_slot';
 REVOKE ALL ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) IS
-  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. Waits for transactions that are running, and names them in a NOTICE after a second. ERROR 55000 where settings of the server are in the way (42501 where it is output_plugin_libraries alone), all of them, with the statements to run, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
 
 CREATE FUNCTION cdc.alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -116,7 +116,7 @@ RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_drop_slot';
 REVOKE ALL ON FUNCTION cdc.drop_slot(name, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.drop_slot(name, boolean) IS
-  'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connection that uses it (waiting up to 10 seconds), which needs the right to do so; without it a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
+  'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connections that use it, again and again for up to 10 seconds, which needs the right to do so; without it, or where that does not suffice, a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
 
 CREATE VIEW cdc.slots AS
 SELECT s.slot_name, s.active, s.active_pid, s.temporary,
@@ -125,6 +125,7 @@ SELECT s.slot_name, s.active, s.active_pid, s.temporary,
                 CASE WHEN s.wal_status = 'lost' THEN 'wal_removed'
                      WHEN (j->>'conflicting')::boolean THEN 'conflicting' END) AS invalidation,
        s.restart_lsn, s.confirmed_flush_lsn,
+       s.catalog_xmin, pg_catalog.age(s.catalog_xmin) AS catalog_xmin_age,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint AS retained_bytes,
        s.safe_wal_size, s.two_phase,
@@ -145,7 +146,7 @@ LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
 REVOKE ALL ON cdc.slots FROM PUBLIC;
 COMMENT ON VIEW cdc.slots IS
-  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. failover, synced: synchronized to standbys, from a primary (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
+  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; catalog_xmin_age: transactions since the oldest one whose rows of catalogs VACUUM must keep for the slot; invalidation: why the slot is of no use any more, NULL = it is. temporary: gone with its session. failover: to be synchronized to standbys; synced: synchronized from a primary, not to be read before a promotion (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
 
 CREATE FUNCTION cdc.slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
@@ -154,7 +155,7 @@ RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'cdc_slot_counters';
 REVOKE ALL ON FUNCTION cdc.slot_counters(name) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.slot_counters(name) IS
-  'What was counted of a slot, see cdc.stats. NULL for a slot that was not read from, and where the library is not in shared_preload_libraries.';
+  'What was counted of a slot, see cdc.stats. NULL for a slot that was not read from. ERROR 55000 where the library is not in shared_preload_libraries: there is nothing that counts.';
 
 CREATE VIEW cdc.stats AS
 SELECT s.slot_name, c.*
@@ -162,7 +163,12 @@ FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.sl
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
 REVOKE ALL ON cdc.stats FROM PUBLIC;
 COMMENT ON VIEW cdc.stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries (ERROR 55000 where it is not), and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+
+-- Whoever watches servers may watch this one.
+GRANT USAGE ON SCHEMA cdc TO pg_monitor;
+GRANT SELECT ON cdc.slots, cdc.stats TO pg_monitor;
+GRANT EXECUTE ON FUNCTION cdc.slot_counters(name) TO pg_monitor;
 
 -- What a statement would do to slots, before it is run
 
@@ -217,11 +223,25 @@ CREATE FUNCTION cdc.peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_ncha
 RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  slot record;
 BEGIN
-  IF 'format' = ANY (options) OR 'schemas' = ANY (options) THEN
+  IF EXISTS (SELECT FROM unnest(options) WITH ORDINALITY o(word, n) WHERE n % 2 = 1 AND word IN ('format', 'schemas', 'two_phase')) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'options "format" and "schemas" can not be given here',
+      MESSAGE = 'options "format", "schemas" and "two_phase" can not be given here',
+      DETAIL = 'The first two are always the same here; two_phase would change the slot for ever.',
       HINT = 'pg_logical_slot_peek_changes(slot, NULL, NULL, ''format'', ''json'') gives JSON lines.';
+  END IF;
+  SELECT s.plugin, s.database, s.wal_status INTO slot FROM pg_replication_slots s WHERE s.slot_name = peek.slot_name;
+  IF FOUND AND (slot.plugin IS DISTINCT FROM 'cdc' OR slot.database <> current_database()) THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('replication slot "%s" is not a cdc slot of this database', slot_name),
+      HINT = 'The view cdc.slots lists those that are.';
+  ELSIF slot.wal_status = 'lost' THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('replication slot "%s" is lost: the server has removed what it would need', slot_name),
+      DETAIL = 'The column invalidation of cdc.slots says why.',
+      HINT = 'Drop it, make it anew, and load the tables anew.';
   END IF;
   RETURN QUERY
   SELECT d.* FROM pg_logical_slot_peek_binary_changes(slot_name, upto_lsn, upto_nchanges,
@@ -229,7 +249,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION cdc.peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.peek(name, pg_lsn, integer, text[]) IS
-  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format and schemas. Needs REPLICATION, and EXECUTE on decode.';
+  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format, schemas and two_phase. Needs REPLICATION, and EXECUTE on decode. ERROR 42809 for a slot of another plugin or database, 55000 for one that is lost.';
 
 CREATE FUNCTION cdc.read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
@@ -922,7 +942,7 @@ BEGIN
     WHERE x.grantee <> p.proowner
       -- what consumers need; the last ones do no more than REPLICATION lets them do without
       AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
-        'decode_json', 'set_metadata', 'set_traceparent', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+        'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
     GROUP BY p.proowner, x.grantee, x.grantor
     UNION ALL
     SELECT 'tables of cdc', format('may %s on %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.oid::regclass),
