@@ -24,6 +24,7 @@
 #include "utils/wait_event.h"
 
 #include "compat.h"
+#include "filter.h"
 #include "options.h"
 #include "session.h"
 #include "older.h"
@@ -100,6 +101,7 @@ check_options(List *options)
 
 	cdc_options_parse(&parsed, NIL, options);
 	cdc_older_read(parsed.versions);
+	cdc_filter_warn_of_missing(&parsed);
 }
 
 /* Runs a query that gives one row, and returns it. */
