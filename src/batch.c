@@ -111,6 +111,29 @@ cdc_batch_events(CdcBatch *batch)
 	return &batch->events;
 }
 
+CdcBatchMark
+cdc_batch_mark(const CdcBatch *batch)
+{
+	return (CdcBatchMark) {batch->number, batch->whole};
+}
+
+void
+cdc_batch_move_last(CdcBatch *batch, CdcBatchMark *mark)
+{
+	int			len = batch->events.len - batch->whole;
+	char	   *events = batch->events.data;
+	char	   *moved;
+
+	if (mark->batch != batch->number || mark->offset >= batch->whole)
+		return;
+	moved = palloc(len);
+	memcpy(moved, events + batch->whole, len);
+	memmove(events + mark->offset + len, events + mark->offset, batch->whole - mark->offset);
+	memcpy(events + mark->offset, moved, len);
+	pfree(moved);
+	mark->offset += len;
+}
+
 static void
 write_transaction(StringInfo out, const CdcTransaction *t)
 {
