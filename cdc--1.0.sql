@@ -214,7 +214,7 @@ RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_decode';
 REVOKE ALL ON FUNCTION cdc.decode(bytea) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.decode(bytea) IS
-  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. In a json column of new null is a value, unless event -> nulls names the column. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
 
 CREATE FUNCTION cdc.peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,

@@ -22,6 +22,26 @@ CREATE TABLE arrays (b bool[], i2 int2[], i8 int8[], o oid[], f4 float4[], f8 fl
   u uuid[], tz timestamptz[], d date[], ti time[], tt timetz[], iv interval[], m mood[], nd nested[], p pair[], r int4range[]);
 SELECT show('arrays');
 
+-- the declared type is one that PostgreSQL can parse, and the same one
+CREATE TABLE modified (a numeric(10,2), b numeric(3,-2), c varchar(3), d char(2), e bit(3), f varbit(5), g timestamp(3), h timestamptz(0), i time(2), j timetz(1),
+  k interval, l interval(3), m interval year, n interval day to second(2), o interval hour to minute, p interval second(0), q interval minute to second(6)[],
+  r numeric(5,1)[], s "char", t timestamptz(1)[], u name, v pair, w nested, x bpchar, y bit);
+CREATE TABLE parsed ();
+DO $$
+DECLARE
+  c record;
+BEGIN
+  FOR c IN SELECT * FROM jsonb_to_recordset(cdc.table_schema('modified') -> 'columns') c(name name, pg_type text) LOOP
+    EXECUTE format('ALTER TABLE parsed ADD %I %s', c.name, c.pg_type);
+  END LOOP;
+END $$;
+SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, format_type(b.atttypid, b.atttypmod) AS parsed
+FROM pg_attribute a JOIN pg_attribute b ON b.attrelid = 'parsed'::regclass AND b.attname = a.attname
+WHERE a.attrelid = 'modified'::regclass AND a.attnum > 0 AND (a.atttypid, a.atttypmod) <> (b.atttypid, b.atttypmod);
+SELECT count(*) FROM pg_attribute WHERE attrelid = 'parsed'::regclass AND attnum > 0;
+SELECT line FROM show('modified') line WHERE line LIKE '%interval%';
+DROP TABLE modified, parsed;
+
 -- names that are no identifiers
 CREATE TABLE "odd ""Table"" größe
 second line" ("with space" int, "größe" int, "quo""te" int, "a'b" int, "new
