@@ -114,6 +114,8 @@ unit:
 	$(MAKE) -C test/unit PG_CONFIG='$(PG_CONFIG)' check
 layering:
 	test/layering.sh
+shadow:
+	test/shadow.sh
 proto:
 	test/proto.sh
 golden replay adversary:
@@ -121,11 +123,17 @@ golden replay adversary:
 adversary-long:
 	CDC_ADVERSARY_STEPS=$${CDC_ADVERSARY_STEPS:-100000} $(MAKE) adversary TESTS='$(or $(TESTS),1)'
 
+# A server that preloads a library which is not there does not start.
+uninstall: uninstall-notice
+uninstall-notice:
+	@echo 'cdc: before this, in each database: SELECT cdc.drop_slot(slot_name) FROM cdc.slots; DROP EXTENSION cdc;'
+	@echo 'cdc: and take cdc out of shared_preload_libraries: the server does not start again otherwise'
+
 clean: clean-rest
 clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: regress isolation pgtap tap unit layering proto golden replay adversary adversary-long clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long clean-rest
 
 endif

@@ -1,7 +1,44 @@
 -- The SQL surface of cdc. Everything runs with the caller's privileges, but for what
--- writes rules and reports, and is granted to nobody: an administrator grants what a
--- role needs.
+-- writes rules and reports, and is granted to nobody (but what monitoring reads, to
+-- pg_monitor): an administrator grants what a role needs.
 \echo Use "CREATE EXTENSION cdc" to load this file. \quit
+
+-- Whoever owns the schema, or may create objects in it, could put functions into it that run
+-- with the rights of those who call what is here: one that is there already is an ERROR. It
+-- is the extension's, and goes with it.
+CREATE SCHEMA cdc;
+REVOKE ALL ON SCHEMA cdc FROM PUBLIC;
+SET LOCAL search_path = cdc, pg_temp;
+
+-- Nothing but pg_catalog is trusted here: names have their schema, and literals their type.
+DO $$
+DECLARE
+  others pg_catalog.text;
+  publications pg_catalog.text;
+BEGIN
+  SELECT pg_catalog.string_agg(a.grantee::pg_catalog.regrole::pg_catalog.text, ', '::pg_catalog.text)
+  INTO others
+  FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
+  WHERE n.nspname OPERATOR(pg_catalog.=) 'cdc'::pg_catalog.name
+    AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner
+    AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'::pg_catalog.text;
+  IF others IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state'::pg_catalog.text,
+      MESSAGE = pg_catalog.format('default privileges let other roles create objects in schema "cdc": %s'::pg_catalog.text, others),
+      DETAIL = 'What they put there could run with the rights of a superuser.'::pg_catalog.text,
+      HINT = 'Take the default privilege CREATE ON SCHEMAS away before CREATE EXTENSION.'::pg_catalog.text;
+  END IF;
+  SELECT pg_catalog.string_agg(pg_catalog.quote_ident(p.pubname::pg_catalog.text), ', '::pg_catalog.text ORDER BY p.pubname)
+  INTO publications
+  FROM pg_catalog.pg_publication p WHERE p.puballtables;
+  IF publications IS NOT NULL THEN
+    -- less is not shown while a script of an extension is run
+    RAISE WARNING USING
+      MESSAGE = pg_catalog.format('tables of the extension "cdc" are in publications FOR ALL TABLES: %s'::pg_catalog.text, publications),
+      DETAIL = 'What cdc writes to them is not sent to subscribers, whose servers need no cdc; what the restore of a dump writes is.'::pg_catalog.text,
+      HINT = 'Restore a dump with rules of redaction, grants or registered tables while those publications have no subscribers, or where they have the extension, too.'::pg_catalog.text;
+  END IF;
+END $$;
 
 COMMENT ON SCHEMA cdc IS
   'Change data capture: slots, reading and describing streams of Protobuf ChangeEvents';
@@ -43,51 +80,52 @@ REVOKE ALL ON slot_option FROM PUBLIC;
 COMMENT ON TABLE slot_option IS
   'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
-CREATE FUNCTION create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
+CREATE FUNCTION cdc.create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
   two_phase boolean DEFAULT false, failover boolean DEFAULT false,
   options text[] DEFAULT '{}', reader name DEFAULT NULL, OUT lsn pg_lsn)
 RETURNS record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_create_slot';
-REVOKE ALL ON FUNCTION create_slot(name, boolean, boolean, boolean, text[], name) FROM PUBLIC;
-COMMENT ON FUNCTION create_slot(name, boolean, boolean, boolean, text[], name) IS
-  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
+REVOKE ALL ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) IS
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. Waits for transactions that are running, and names them in a NOTICE after a second. ERROR 55000 where settings of the server are in the way (42501 where it is output_plugin_libraries alone), all of them, with the statements to run, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
 
-CREATE FUNCTION alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
+CREATE FUNCTION cdc.alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_alter_slot';
-REVOKE ALL ON FUNCTION alter_slot(name, text[], name) FROM PUBLIC;
-COMMENT ON FUNCTION alter_slot(name, text[], name) IS
+REVOKE ALL ON FUNCTION cdc.alter_slot(name, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.alter_slot(name, text[], name) IS
   'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out, what is not named stays. They count from the next start of the slot on, unless the client gives others. reader: binds it to a role, see cdc.create_slot(); none = to no role any more, NULL = as it is. Other NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, 42704 for a role that does not exist; nothing is stored then.';
 
-CREATE FUNCTION copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
+CREATE FUNCTION cdc.copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
   OUT lsn pg_lsn)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_copy_slot';
-REVOKE ALL ON FUNCTION copy_slot(name, name, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION copy_slot(name, name, boolean) IS
+REVOKE ALL ON FUNCTION cdc.copy_slot(name, name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.copy_slot(name, name, boolean) IS
   'Creates a slot that stands where another one stands, with its stored options: a checkpoint to read from again. Returns the new name, and lsn, from where it is confirmed. two_phase and failover are not copied. NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK.';
 
-CREATE FUNCTION advance_slot(INOUT slot_name name, upto_lsn pg_lsn, OUT lsn pg_lsn)
+CREATE FUNCTION cdc.advance_slot(INOUT slot_name name, upto_lsn pg_lsn, OUT lsn pg_lsn)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_advance_slot';
-REVOKE ALL ON FUNCTION advance_slot(name, pg_lsn) FROM PUBLIC;
-COMMENT ON FUNCTION advance_slot(name, pg_lsn) IS
+REVOKE ALL ON FUNCTION cdc.advance_slot(name, pg_lsn) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.advance_slot(name, pg_lsn) IS
   'Confirms a cdc slot of this database up to a position, or the end of the WAL if that comes first: what was not read before it is lost. Does not load the plugin, so that it passes a change at which reading fails again and again. Returns where the slot is then. NULL arguments give NULL. Needs REPLICATION. ERROR 55000 where the position lies before the slot''s, 55006 while the slot is in use.';
 
-CREATE FUNCTION drop_slot(slot_name name, force boolean DEFAULT false)
+CREATE FUNCTION cdc.drop_slot(slot_name name, force boolean DEFAULT false)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_drop_slot';
-REVOKE ALL ON FUNCTION drop_slot(name, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION drop_slot(name, boolean) IS
-  'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connection that uses it (waiting up to 10 seconds), which needs the right to do so; without it a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
+REVOKE ALL ON FUNCTION cdc.drop_slot(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.drop_slot(name, boolean) IS
+  'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connections that use it, again and again for up to 10 seconds, which needs the right to do so; without it, or where that does not suffice, a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
 
-CREATE VIEW slots AS
+CREATE VIEW cdc.slots AS
 SELECT s.slot_name, s.active, s.active_pid, s.temporary,
        j->>'wal_status' AS wal_status,
        coalesce(j->>'invalidation_reason',
                 CASE WHEN s.wal_status = 'lost' THEN 'wal_removed'
                      WHEN (j->>'conflicting')::boolean THEN 'conflicting' END) AS invalidation,
        s.restart_lsn, s.confirmed_flush_lsn,
+       s.catalog_xmin, pg_catalog.age(s.catalog_xmin) AS catalog_xmin_age,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint AS retained_bytes,
        s.safe_wal_size, s.two_phase,
@@ -106,67 +144,114 @@ CROSS JOIN (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
                         ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
 LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
-REVOKE ALL ON slots FROM PUBLIC;
-COMMENT ON VIEW slots IS
-  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. failover, synced: synchronized to standbys, from a primary (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
+REVOKE ALL ON cdc.slots FROM PUBLIC;
+COMMENT ON VIEW cdc.slots IS
+  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; catalog_xmin_age: transactions since the oldest one whose rows of catalogs VACUUM must keep for the slot; invalidation: why the slot is of no use any more, NULL = it is. temporary: gone with its session. failover: to be synchronized to standbys; synced: synchronized from a primary, not to be read before a promotion (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
 
-CREATE FUNCTION slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
+CREATE FUNCTION cdc.slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
   OUT withheld_values bigint, OUT dropped_metadata bigint)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'cdc_slot_counters';
-REVOKE ALL ON FUNCTION slot_counters(name) FROM PUBLIC;
-COMMENT ON FUNCTION slot_counters(name) IS
-  'What was counted of a slot, see cdc.stats. NULL for a slot that was not read from, and where the library is not in shared_preload_libraries.';
+REVOKE ALL ON FUNCTION cdc.slot_counters(name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.slot_counters(name) IS
+  'What was counted of a slot, see cdc.stats. NULL for a slot that was not read from. ERROR 55000 where the library is not in shared_preload_libraries: there is nothing that counts.';
 
-CREATE VIEW stats AS
+CREATE VIEW cdc.stats AS
 SELECT s.slot_name, c.*
 FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.slot_name) c
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
-REVOKE ALL ON stats FROM PUBLIC;
-COMMENT ON VIEW stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+REVOKE ALL ON cdc.stats FROM PUBLIC;
+COMMENT ON VIEW cdc.stats IS
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries (ERROR 55000 where it is not), and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+
+-- Whoever watches servers may watch this one.
+GRANT USAGE ON SCHEMA cdc TO pg_monitor;
+GRANT SELECT ON cdc.slots, cdc.stats TO pg_monitor;
+GRANT EXECUTE ON FUNCTION cdc.slot_counters(name) TO pg_monitor;
+
+-- What a statement would do to slots, before it is run
+
+CREATE FUNCTION cdc.refuse_catalog_tables()
+RETURNS pg_catalog.event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_refuse_catalog_tables';
+REVOKE ALL ON FUNCTION cdc.refuse_catalog_tables() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.refuse_catalog_tables() IS
+  'Event trigger function: refuses the storage option user_catalog_table to roles that are no superusers (ERROR 42501), unless cdc.allow_user_catalog_tables is on.';
+CREATE EVENT TRIGGER cdc_refuse_catalog_tables ON ddl_command_start
+  WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER MATERIALIZED VIEW')
+  EXECUTE FUNCTION cdc.refuse_catalog_tables();
+ALTER EVENT TRIGGER cdc_refuse_catalog_tables ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_refuse_catalog_tables IS
+  'Refuses the storage option user_catalog_table, by which the owner of a table could stop every slot.';
+
+CREATE FUNCTION cdc.dropping_extension()
+RETURNS pg_catalog.event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_dropping_extension';
+REVOKE ALL ON FUNCTION cdc.dropping_extension() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.dropping_extension() IS
+  'Event trigger function: when the extension is dropped, names the slots that wait, and removes the large objects of the secrets.';
+CREATE EVENT TRIGGER cdc_dropping_extension ON ddl_command_start
+  WHEN TAG IN ('DROP EXTENSION')
+  EXECUTE FUNCTION cdc.dropping_extension();
+ALTER EVENT TRIGGER cdc_dropping_extension ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_dropping_extension IS
+  'Names the slots that wait when the extension is dropped, and removes its large objects.';
 
 -- Reading
 
-CREATE FUNCTION decode_json(data bytea)
+CREATE FUNCTION cdc.decode_json(data bytea)
 RETURNS SETOF json LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdc_decode_json';
-REVOKE ALL ON FUNCTION decode_json(bytea) FROM PUBLIC;
-COMMENT ON FUNCTION decode_json(bytea) IS
+REVOKE ALL ON FUNCTION cdc.decode_json(bytea) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.decode_json(bytea) IS
   'The JSON form of a stream, one line for each event and each outcome, exactly as format = ''json'' gives it. data: delimited batches, a file of pg_recvlogical, or a serialized cdc.v1.Stream. NULL gives no rows. ERROR XX001 where the bytes are damaged or a schema is missing, which is named.';
 
-CREATE FUNCTION decode(data bytea, OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
+CREATE FUNCTION cdc.decode(data bytea, OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
 RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_decode';
-REVOKE ALL ON FUNCTION decode(bytea) FROM PUBLIC;
-COMMENT ON FUNCTION decode(bytea) IS
-  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
+REVOKE ALL ON FUNCTION cdc.decode(bytea) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.decode(bytea) IS
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. In a json column of new null is a value, unless event -> nulls names the column. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
 
-CREATE FUNCTION peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
+CREATE FUNCTION cdc.peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
 RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  slot record;
 BEGIN
-  IF 'format' = ANY (options) OR 'schemas' = ANY (options) THEN
+  IF EXISTS (SELECT FROM unnest(options) WITH ORDINALITY o(word, n) WHERE n % 2 = 1 AND word IN ('format', 'schemas', 'two_phase')) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'options "format" and "schemas" can not be given here',
+      MESSAGE = 'options "format", "schemas" and "two_phase" can not be given here',
+      DETAIL = 'The first two are always the same here; two_phase would change the slot for ever.',
       HINT = 'pg_logical_slot_peek_changes(slot, NULL, NULL, ''format'', ''json'') gives JSON lines.';
+  END IF;
+  SELECT s.plugin, s.database, s.wal_status INTO slot FROM pg_replication_slots s WHERE s.slot_name = peek.slot_name;
+  IF FOUND AND (slot.plugin IS DISTINCT FROM 'cdc' OR slot.database <> current_database()) THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('replication slot "%s" is not a cdc slot of this database', slot_name),
+      HINT = 'The view cdc.slots lists those that are.';
+  ELSIF slot.wal_status = 'lost' THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('replication slot "%s" is lost: the server has removed what it would need', slot_name),
+      DETAIL = 'The column invalidation of cdc.slots says why.',
+      HINT = 'Drop it, make it anew, and load the tables anew.';
   END IF;
   RETURN QUERY
   SELECT d.* FROM pg_logical_slot_peek_binary_changes(slot_name, upto_lsn, upto_nchanges,
     VARIADIC ARRAY['format', 'protobuf', 'schemas', 'batch'] || options) c, cdc.decode(c.data) d;
 END $$;
-REVOKE ALL ON FUNCTION peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION peek(name, pg_lsn, integer, text[]) IS
-  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format and schemas. Needs REPLICATION, and EXECUTE on decode.';
+REVOKE ALL ON FUNCTION cdc.peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.peek(name, pg_lsn, integer, text[]) IS
+  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format, schemas and two_phase. Needs REPLICATION, and EXECUTE on decode. ERROR 42809 for a slot of another plugin or database, 55000 for one that is lost.';
 
-CREATE FUNCTION read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
+CREATE FUNCTION cdc.read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
@@ -183,17 +268,17 @@ BEGIN
   PERFORM FROM pg_logical_slot_get_binary_changes(slot_name, upto, upto_nchanges,
     VARIADIC ARRAY['format', 'protobuf', 'schemas', 'batch'] || options);
 END $$;
-REVOKE ALL ON FUNCTION read(name, pg_lsn, integer, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION read(name, pg_lsn, integer, text[]) IS
+REVOKE ALL ON FUNCTION cdc.read(name, pg_lsn, integer, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.read(name, pg_lsn, integer, text[]) IS
   'As cdc.peek(), and consumes what it returns: the slot moves on once all of it is decoded, also if the transaction is rolled back later. An ERROR leaves the slot where it was. Decodes twice: for looks, not for volumes. Needs what peek() needs.';
 
-CREATE FUNCTION "fetch"(slot_name name, confirmed_lsn pg_lsn DEFAULT NULL, start_lsn pg_lsn DEFAULT NULL,
+CREATE FUNCTION cdc."fetch"(slot_name name, confirmed_lsn pg_lsn DEFAULT NULL, start_lsn pg_lsn DEFAULT NULL,
   max_bytes bigint DEFAULT 16777216, timeout interval DEFAULT '0', options text[] DEFAULT '{}',
   OUT lsn pg_lsn, OUT data bytea)
 RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_fetch';
-REVOKE ALL ON FUNCTION "fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION "fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) IS
+REVOKE ALL ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) IS
   'The stream by ordinary SQL, for a role without REPLICATION to which a slot is bound (cdc.create_slot(), reader). Confirms the slot up to confirmed_lsn (NULL = as it is), and returns the transactions that commit at start_lsn or later (NULL = confirmed_lsn, or where the slot stands): data is one batch of the stream, delimited, lsn where it comes from. The last row has no data: everything that committed before its lsn was returned or is not sent, so that it is to be confirmed once all is handled, and the start_lsn of the next call. Ends after the transaction with which max_bytes are reached. With nothing to send it waits for timeout (at most 60 seconds, during which the snapshot holds up VACUUM). options: names and values in turn, as a client of the slot may give them; format and streaming can not be given. Every call is a connection of its own as to schemas and parts. Other NULL arguments give no rows. ERROR 42501 for other roles (but superusers), 55000 where a position lies before the slot''s or beyond the WAL, 55006 while the slot is in use, 22023 for a wrong argument.';
 
 -- Reading tables as they are
@@ -218,28 +303,28 @@ COMMENT ON FUNCTION snapshot_chunks(regclass, bigint) IS
 
 -- Schemas
 
-CREATE FUNCTION fingerprint(relation regclass)
+CREATE FUNCTION cdc.fingerprint(relation regclass)
 RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_fingerprint_sql';
-REVOKE ALL ON FUNCTION fingerprint(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION fingerprint(regclass) IS
+REVOKE ALL ON FUNCTION cdc.fingerprint(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.fingerprint(regclass) IS
   'Address of the table''s schema as it is now, 16 hexadecimal digits: the first 8 bytes of the SHA-256 of its serialized cdc.v1.Table. NULL gives NULL. ERROR 42809 for what is no table.';
 
-CREATE FUNCTION table_schema(relation regclass)
+CREATE FUNCTION cdc.table_schema(relation regclass)
 RETURNS jsonb LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_table_schema';
-REVOKE ALL ON FUNCTION table_schema(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION table_schema(regclass) IS
+REVOKE ALL ON FUNCTION cdc.table_schema(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.table_schema(regclass) IS
   'The table''s cdc.v1.Table as it is now. missing: the value of rows older than the column. NULL gives NULL. ERROR 42809 for what is no table.';
 
-CREATE FUNCTION proto(relation regclass, version int DEFAULT NULL)
+CREATE FUNCTION cdc.proto(relation regclass, version int DEFAULT NULL)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_proto';
-REVOKE ALL ON FUNCTION proto(regclass, int) FROM PUBLIC;
-COMMENT ON FUNCTION proto(regclass, int) IS
+REVOKE ALL ON FUNCTION cdc.proto(regclass, int) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.proto(regclass, int) IS
   'A .proto file with a message for the table''s rows as they are now, or in the newest minor of a major version that the registry has: field number = attnum, numbers of dropped columns reserved and, as far as the registry knows them, their names; comments of table and columns, and labels of enum types, as comments. Its package has schema, table and major version (1 for what is not registered). Names that are no identifiers, or that protoc could not tell apart, get their attnum. A relation that is NULL gives NULL. ERROR 42809 for what is no table, 42501 for what the caller may not be sent, 42704 for a version that there is not, 55000 for one that is retired or whose time of grace is over.';
 
-CREATE FUNCTION proto_files(schema regnamespace DEFAULT NULL, OUT path text, OUT content text)
+CREATE FUNCTION cdc.proto_files(schema regnamespace DEFAULT NULL, OUT path text, OUT content text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -267,15 +352,15 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION proto_files(regnamespace) FROM PUBLIC;
-COMMENT ON FUNCTION proto_files(regnamespace) IS
+REVOKE ALL ON FUNCTION cdc.proto_files(regnamespace) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.proto_files(regnamespace) IS
   'The files of cdc.proto() for all tables of a schema, or with NULL for all registered tables, for which the caller must be able to read cdc.schema_versions; without those that the caller may not be sent. path: where protoc and buf expect a file of that package; they import cdc/v1/cdc.proto.';
 
-CREATE FUNCTION converter(relation regclass, from_version int, to_version int, language text)
+CREATE FUNCTION cdc.converter(relation regclass, from_version int, to_version int, language text)
 RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_converter';
-REVOKE ALL ON FUNCTION converter(regclass, int, int, text) FROM PUBLIC;
-COMMENT ON FUNCTION converter(regclass, int, int, text) IS
+REVOKE ALL ON FUNCTION cdc.converter(regclass, int, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.converter(regclass, int, int, text) IS
   'A skeleton of code that makes rows of one major version of a registered table rows of another: columns with the same number and values are taken over, integers cast, and all else is marked TODO with what is known of it. language: sql, go (for messages of protoc-gen-go) or rust (of prost), generated from cdc.proto(relation, version). NULL arguments give NULL. ERROR as cdc.proto(), 22023 for another language.';
 
 -- Redaction
@@ -853,7 +938,7 @@ BEGIN
     WHERE x.grantee <> p.proowner
       -- what consumers need; the last ones do no more than REPLICATION lets them do without
       AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
-        'decode_json', 'set_metadata', 'set_traceparent', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+        'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
     GROUP BY p.proowner, x.grantee, x.grantor
     UNION ALL
     SELECT 'tables of cdc', format('may %s on %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.oid::regclass),
@@ -1955,18 +2040,18 @@ COMMENT ON FUNCTION check_mapping(regclass, int) IS
 
 -- Metadata of transactions
 
-CREATE FUNCTION set_metadata(key text, value text)
+CREATE FUNCTION cdc.set_metadata(key text, value text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_set_metadata';
-REVOKE ALL ON FUNCTION set_metadata(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION set_metadata(text, text) IS
+REVOKE ALL ON FUNCTION cdc.set_metadata(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.set_metadata(text, text) IS
   'Attaches an entry to the current transaction, which consumers get with its changes; setting a key again replaces its value, ROLLBACK TO SAVEPOINT takes it back. At most 64 entries and 4096 bytes (keys and values, UTF-8) for a transaction: a single larger one is ERROR 54000, the rest beyond is left out. ERROR 22004 for NULL, 22023 for an empty key. A transaction without changes sends none.';
 
-CREATE FUNCTION set_traceparent(traceparent text)
+CREATE FUNCTION cdc.set_traceparent(traceparent text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_set_traceparent';
-REVOKE ALL ON FUNCTION set_traceparent(text) FROM PUBLIC;
-COMMENT ON FUNCTION set_traceparent(text) IS
+REVOKE ALL ON FUNCTION cdc.set_traceparent(text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.set_traceparent(text) IS
   'cdc.set_metadata(''traceparent'', ...) for a W3C Trace Context value, whose form is checked (ERROR 22023; 22004 for NULL).';
 
 -- Where the WAL stands, and how rows of the extension's tables are written

@@ -13,6 +13,7 @@
 #include "settings.h"
 
 bool		cdc_check_privileges = true;
+bool		cdc_allow_user_catalog_tables = false;
 
 /*
  * A walsender loads the library outside of a transaction, and a value that its
@@ -30,6 +31,10 @@ cdc_define_settings(void)
 							 "Sends a user only what it may SELECT, or was given by cdc.grant_read().",
 							 "Superusers, and when this is off roles with REPLICATION, are sent everything that rules of redaction leave.",
 							 &cdc_check_privileges, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cdc.allow_user_catalog_tables",
+							 "Lets roles that are no superusers set the storage option user_catalog_table.",
+							 "Whoever owns such a table can make every logical slot of the database fail for ever, by dropping it.",
+							 &cdc_allow_user_catalog_tables, false, PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cdc");
 	if (own_transaction)
 		CommitTransactionCommand();

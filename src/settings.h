@@ -14,6 +14,10 @@ extern void cdc_fix_settings(void);
  * may SELECT or were given by cdc.grant_read(). */
 extern bool cdc_check_privileges;
 
+/* cdc.allow_user_catalog_tables: whether roles that are no superusers may set the
+ * storage option user_catalog_table. */
+extern bool cdc_allow_user_catalog_tables;
+
 /* Defines the extension's own settings. */
 extern void cdc_define_settings(void);
 

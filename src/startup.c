@@ -17,6 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "filter.h"
 #include "guard.h"
 #include "session.h"
 #include "slotoption.h"
@@ -75,6 +76,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
 	cdc_older_read(state->options.versions);
+	cdc_filter_warn_of_missing(&state->options);
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);

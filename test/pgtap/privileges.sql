@@ -43,8 +43,9 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.advance_slot('cdc_pgtap_victim', 'FFFFFFFF/0')$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT cdc.drop_slot('cdc_pgtap_victim')$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT * FROM cdc.slots$$, '42501', '42501', 'ok', 'ok'),
-  ($$SELECT * FROM cdc.stats$$, '42501', '42501', 'ok', 'ok'),
-  ($$SELECT cdc.slot_counters('cdc_pgtap_shared')$$, '42501', '42501', 'ok', 'ok'),
+  -- 55000: not preloaded
+  ($$SELECT * FROM cdc.stats$$, '42501', '42501', '55000', '55000'),
+  ($$SELECT cdc.slot_counters('cdc_pgtap_shared')$$, '42501', '42501', '55000', '55000'),
   ($$SELECT * FROM cdc.peek('cdc_pgtap_shared')$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT * FROM cdc.read('cdc_pgtap_shared', upto_nchanges => 1)$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT cdc.decode('')$$, '42501', '42501', 'ok', 'ok'),

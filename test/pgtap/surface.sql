@@ -83,6 +83,8 @@ INSERT INTO expected VALUES
   ('check_export', 'line text', 'record', 'plpgsql', 's', true, 'u', true),
   ('check_mapping', 'relation regclass, version integer', 'text', 'c', 's', true, 'u', false),
   ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
+  ('refuse_catalog_tables', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('dropping_extension', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
 
 -- everything of the extension, by its dependencies
@@ -129,7 +131,7 @@ FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
 SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean,boolean,text[],name}'::name[], 'record');
 
 SELECT columns_are('cdc', 'slots', ARRAY['slot_name', 'active', 'active_pid', 'temporary', 'wal_status', 'invalidation', 'restart_lsn',
-  'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'reader', 'total_txns', 'total_bytes', 'spill_txns',
+  'confirmed_flush_lsn', 'catalog_xmin', 'catalog_xmin_age', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'reader', 'total_txns', 'total_bytes', 'spill_txns',
   'spill_count', 'spill_bytes', 'stream_txns', 'stream_count', 'stream_bytes']);
 SELECT col_type_is('cdc', 'slots', c::name, t, 'type of slots.' || c)
 FROM (VALUES ('slot_name', 'name'), ('active', 'boolean'), ('active_pid', 'integer'), ('wal_status', 'text'), ('invalidation', 'text'),
@@ -141,24 +143,21 @@ SELECT is_empty($$
   SELECT oid::regclass FROM relation c WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary) $$,
   'tables have a primary key');
 
--- who may: nobody but the owner
-SELECT is_empty($$
-  SELECT f.oid::regprocedure, a.grantee::regrole, a.privilege_type
-  FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner $$,
-  'no function is granted to anyone, PUBLIC included');
-SELECT is_empty($$
-  SELECT c.oid::regclass, a.grantee::regrole, a.privilege_type
-  FROM relation c, aclexplode(coalesce(relacl, acldefault('r', relowner))) a WHERE a.grantee <> relowner $$,
-  'no relation');
+-- who may: nobody but the owner, and for what monitoring reads pg_monitor
+SELECT is(ARRAY(SELECT format('%s %s %s', f.proname, a.grantee::regrole, a.privilege_type)
+  FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner),
+  '{slot_counters pg_monitor EXECUTE}', 'no function is granted to anyone else, PUBLIC included');
+SELECT is(ARRAY(SELECT format('%s %s %s', c.relname, a.grantee::regrole, a.privilege_type)
+  FROM relation c, aclexplode(coalesce(relacl, acldefault('r', relowner))) a WHERE a.grantee <> relowner ORDER BY c.relname),
+  '{slots pg_monitor SELECT,stats pg_monitor SELECT}', 'no relation');
 SELECT is_empty($$
   SELECT t.oid::regtype, a.privilege_type
   FROM object JOIN pg_type t ON classid = 'pg_type'::regclass AND objid = t.oid
        LEFT JOIN relation r ON r.oid = t.typrelid, aclexplode(coalesce(typacl, acldefault('T', typowner))) a
   WHERE a.grantee <> typowner AND r.oid IS NULL AND t.typelem = 0 $$, 'no type');
-SELECT is_empty($$
-  SELECT n.nspname, a.grantee::regrole, a.privilege_type
-  FROM pg_namespace n, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a WHERE nspname = 'cdc' AND a.grantee <> nspowner $$,
-  'nor the schema');
+SELECT is(ARRAY(SELECT format('%s %s', a.grantee::regrole, a.privilege_type)
+  FROM pg_namespace n, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a WHERE nspname = 'cdc' AND a.grantee <> nspowner),
+  '{pg_monitor USAGE}', 'nor the schema');
 
 -- what it is, is said
 SELECT is_empty($$
