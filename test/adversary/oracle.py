@@ -58,7 +58,8 @@ class Rule:
         if commit is not None and self.committed is not None:
             if self.committed <= commit and (self.removed is None or commit < self.removed):
                 level = MUST
-            elif self.step <= commit and (self.removal is None or step <= self.removal):
+            elif self.removal is None or step <= self.removal:
+                # one that was removed may count for all that was committed before
                 level = max(level, MAY)
         return level
 
@@ -187,12 +188,16 @@ class Oracle:
 
     def follow_rule(self, rule, view, step, session):
         """The closure of the definition over what a session sees."""
+        def known(kind, which):
+            """What others have not committed is nothing yet."""
+            return not rule.tags[kind, which].isdisjoint((None, session))
+
         again = True
         while again:
             again = False
             for column in sorted(rule.joined):
                 place = view.place(column)
-                if place is None:
+                if place is None or not known("column", column):
                     continue
                 again |= self.name(rule, place, step, session)
                 for child in view.children.get(column[0], ()):
@@ -201,7 +206,7 @@ class Oracle:
                         again |= self.join(rule, (child, other.number), step, session)
             for place in sorted(rule.names):
                 column = view.places.get(place)
-                if column is not None:
+                if column is not None and known("name", place):
                     again |= self.join(rule, column, step, session)
 
     def follow(self, view, step, session):
