@@ -77,7 +77,7 @@ class Oracle:
         self.parents = collections.defaultdict(set)     # column: those of tables that it came from
         self.types = {}                 # column: its type when it was seen last
         self.made_json = {}             # column: the step in which it became json
-        self.withheld = set()           # (schema, table): perhaps, since a restore
+        self.withheld = set()           # (schema, table), relid: perhaps, since a restore
 
     # --- transactions
 
@@ -275,8 +275,9 @@ class Oracle:
                 best, why = level, rule
         if best == NO and several > 1:
             best = MAY
-        table = view and view.tables.get(home[0])
-        if best == NO and table is not None and (table.schema, table.name) in self.withheld:
+        if best == NO and self.withheld and any(
+                place[:2] in self.withheld or above[0] in self.withheld
+                for above in self.lineage(home) for place in self.places[above]):
             best = MAY
         return best, why
 
