@@ -10,7 +10,7 @@ SCHEMAS = ["w0", "w1", "w2", "w3"]
 PATTERNS = ["%secret%", "e_ail", "%token", "email", "d"]
 METHODS = ["'drop'", "'null'", "'constant', value => 'x'", "'mask', length => 3", "'mask'", "'hash'",
            "'partial', prefix => 1, suffix => 1", "'email'", "'truncate', length => 2"]
-MAX_TABLES, MAX_RULES, MAX_AGE = 16, 5, 15
+MAX_TABLES, MAX_RULES, MAX_AGE = 16, 8, 15
 
 # kind: how often
 KINDS = {
@@ -24,7 +24,7 @@ KINDS = {
     "attach": 4, "detach": 2, "inherit": 2, "truncate": 1, "vacuum": 1, "identity": 4,
     "drop_schema": 1, "not_null": 1,
     "begin": 10, "end": 12, "savepoint": 5, "rollback_to": 4,
-    "redact": 7, "redact_path": 3, "redact_matching": 1, "unredact": 3, "redact_inside": 2,
+    "redact": 9, "redact_path": 3, "redact_matching": 1, "unredact": 3, "redact_inside": 2,
     "grant": 4, "revoke": 2, "grant_select": 2, "helper": 2, "register": 1,
 }
 

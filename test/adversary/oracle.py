@@ -58,7 +58,8 @@ class Rule:
         if commit is not None and self.committed is not None:
             if self.committed <= commit and (self.removed is None or commit < self.removed):
                 level = MUST
-            elif self.step <= commit and (self.removal is None or step <= self.removal):
+            elif self.removal is None or step <= self.removal:
+                # one that was removed may count for all that was committed before
                 level = max(level, MAY)
         return level
 
@@ -76,7 +77,7 @@ class Oracle:
         self.parents = collections.defaultdict(set)     # column: those of tables that it came from
         self.types = {}                 # column: its type when it was seen last
         self.made_json = {}             # column: the step in which it became json
-        self.withheld = set()           # (schema, table): perhaps, since a restore
+        self.withheld = set()           # (schema, table), relid: perhaps, since a restore
 
     # --- transactions
 
@@ -187,12 +188,16 @@ class Oracle:
 
     def follow_rule(self, rule, view, step, session):
         """The closure of the definition over what a session sees."""
+        def known(kind, which):
+            """What others have not committed is nothing yet."""
+            return not rule.tags[kind, which].isdisjoint((None, session))
+
         again = True
         while again:
             again = False
             for column in sorted(rule.joined):
                 place = view.place(column)
-                if place is None:
+                if place is None or not known("column", column):
                     continue
                 again |= self.name(rule, place, step, session)
                 for child in view.children.get(column[0], ()):
@@ -201,7 +206,7 @@ class Oracle:
                         again |= self.join(rule, (child, other.number), step, session)
             for place in sorted(rule.names):
                 column = view.places.get(place)
-                if column is not None:
+                if column is not None and known("name", place):
                     again |= self.join(rule, column, step, session)
 
     def follow(self, view, step, session):
@@ -270,8 +275,9 @@ class Oracle:
                 best, why = level, rule
         if best == NO and several > 1:
             best = MAY
-        table = view and view.tables.get(home[0])
-        if best == NO and table is not None and (table.schema, table.name) in self.withheld:
+        if best == NO and self.withheld and any(
+                place[:2] in self.withheld or above[0] in self.withheld
+                for above in self.lineage(home) for place in self.places[above]):
             best = MAY
         return best, why
 

@@ -46,7 +46,7 @@ def rules_of(oracle, restored, view):
         for schema, name in {place[:2] for place in new.names}:
             table = view.table(schema, name)
             if table is not None and not any(table.oid == column[0] for column in new.joined):
-                restored.withheld.add((schema, name))
+                restored.withheld.update(((schema, name), table.oid))
 
 
 def markers_of(world, restored):
