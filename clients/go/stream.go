@@ -52,9 +52,13 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
 		acks: newAcks(checkpoint), buffer: newBuffer(config.BufferBytes, config.Metrics)}
+	s.keeper = newKeeper(&config, s.acks, checkpoint)
+	s.keeper.failed = func(err error) {
+		config.Logger.Error("the stream has ended", "slot", config.Slot, "error", err)
+		s.stop(err)
+	}
 	s.acks.readOnly = config.ReadOnly
 	s.acks.owned = !config.ReadOnly && (known || !config.selects())
-	s.keeper = newKeeper(&config, s.acks, checkpoint)
 	run, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	s.running.Add(2)
@@ -126,7 +130,13 @@ func connectTo(ctx context.Context, config *Config) (session Session, made bool,
 		}
 		made = true
 	}
-	if err = checkSlot(session.Server(), config.Slot); err != nil {
+	err = checkSlot(session.Server(), config.Slot)
+	if err != nil && session.Server().Plugin == "" {
+		if c, loadErr := load(ctx, config); loadErr == nil && c != nil {
+			err = gone(config.Slot, c)
+		}
+	}
+	if err != nil {
 		session.Close()
 		return nil, false, err
 	}
@@ -140,7 +150,7 @@ func createMissing(ctx context.Context, config *Config) error {
 		return err
 	}
 	if c != nil {
-		return refused("there is a checkpoint, but the slot %q is gone", config.Slot)
+		return gone(config.Slot, c)
 	}
 	slot, err := CreateSlot(ctx, config.Conn, config.Slot, SlotOptions{TwoPhase: config.Options["two_phase"] == "on"})
 	if err != nil {
@@ -148,6 +158,12 @@ func createMissing(ctx context.Context, config *Config) error {
 	}
 	slot.Close()
 	return nil
+}
+
+// gone is about a slot of which there is a checkpoint.
+func gone(slot string, c *Checkpoint) error {
+	return refused("there is a checkpoint, but there is no slot %q any more: changes after %v are lost. "+
+		"Make the slot, load the tables anew, and remove the checkpoint", slot, c.EndLSN)
 }
 
 // begin checks the checkpoint against the server, or stores the first one.
@@ -171,7 +187,7 @@ func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint,
 	now.Database, now.Slot = server.Database, config.Slot
 	if now != *c {
 		if err := config.Store.Save(ctx, &now); err != nil {
-			return nil, false, fmt.Errorf("cdc: storing the checkpoint: %w", err)
+			return nil, false, &StoreError{err}
 		}
 	}
 	return &now, found, nil
@@ -330,7 +346,8 @@ func (s *Stream) stop(err error) {
 const closeTimeout = 10 * time.Second
 
 // Close stores what is acknowledged, tells the server, and ends the connection. It
-// may be called at any time, and makes Next return ErrClosed.
+// may be called at any time, and makes Next return ErrClosed. Its error is a StoreError
+// where the checkpoint could not be stored: what was acknowledged since comes again.
 func (s *Stream) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
