@@ -39,7 +39,11 @@ CREATE TABLE slot_option (
   set_by name NOT NULL,
   CONSTRAINT slot_option_pkey PRIMARY KEY (slot_name, option)
 );
+ALTER TABLE slot_option REPLICA IDENTITY NOTHING;
 REVOKE ALL ON slot_option FROM PUBLIC;
+CREATE TRIGGER table_written AFTER INSERT ON slot_option FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON slot_option FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+ALTER TABLE slot_option ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
 COMMENT ON TABLE slot_option IS
   'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
@@ -673,33 +677,95 @@ COMMENT ON VIEW redaction_rules IS
 
 -- Privileges
 
+-- Numbers say what a row is about, and are not dumped: what pg_dump reads is the names
+-- that the numbers stand for then.
 CREATE TABLE read_grant (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  role regrole NOT NULL,
-  relation regclass,
+  role_name name NOT NULL,
+  schema_name name,
+  table_name name,
   column_name name,
   prefix text,
+  giver_name name,
+  role oid,
+  relation oid,
+  attnum int2,
+  giver oid,
+  given_at pg_lsn,
   reason text,
-  granted_at timestamptz NOT NULL DEFAULT now(),
-  granted_by name NOT NULL DEFAULT session_user,
-  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(relation, prefix) = 1),
-  CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR relation IS NOT NULL)
+  granted_at timestamptz NOT NULL,
+  granted_by name NOT NULL,
+  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(table_name, prefix) = 1 AND num_nulls(schema_name, table_name) <> 1),
+  CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR table_name IS NOT NULL),
+  CONSTRAINT numbers CHECK (CASE WHEN role IS NULL THEN num_nonnulls(relation, attnum, giver, given_at) = 0
+    ELSE num_nulls(relation, table_name) <> 1 AND num_nulls(attnum, column_name) <> 1 END)
 );
+ALTER TABLE read_grant REPLICA IDENTITY NOTHING;
 REVOKE ALL ON read_grant FROM PUBLIC;
 COMMENT ON TABLE read_grant IS
-  'What roles may be sent without being able to SELECT it: columns of tables (column_name NULL = all, later ones too), logical messages with a prefix. Written by cdc.grant_read() and cdc.revoke_read(); other changes count, too, and are audited. Can not be truncated.';
+  'What cdc.grant_read() gave, by numbers and by the names of then; rows of a restore have names alone. Read the view cdc.read_grants instead. Written by functions of schema cdc.';
+-- Role, table and column by their names of now, and no numbers. (No view can be read by pg_dump.)
 SELECT pg_catalog.pg_extension_config_dump('read_grant',
-  'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles) AND (relation IS NULL OR relation IN (SELECT oid FROM pg_catalog.pg_class))');
+  'WHERE false UNION ALL
+SELECT g.id, r.rolname, n.nspname, c.relname, a.attname, g.prefix, o.rolname, NULL, NULL, NULL, NULL, NULL, g.reason, g.granted_at, g.granted_by
+FROM cdc.read_grant g JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.role
+  LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.relation
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) g.attnum AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) g.giver
+WHERE (g.relation IS NULL) OPERATOR(pg_catalog.=) (c.oid IS NULL) AND (g.attnum IS NULL) OPERATOR(pg_catalog.=) (a.attnum IS NULL)
+  AND (g.giver IS NULL) OPERATOR(pg_catalog.=) (o.oid IS NULL)
+UNION ALL
+SELECT id, role_name, schema_name, table_name, column_name, prefix, giver_name, NULL, NULL, NULL, NULL, NULL, reason, granted_at, granted_by
+FROM cdc.read_grant WHERE role IS NULL');
 SELECT pg_catalog.pg_extension_config_dump('read_grant_id_seq', '');
 COMMENT ON SEQUENCE read_grant_id_seq IS 'Numbers of the rows of cdc.read_grant';
-CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER no_truncate BEFORE TRUNCATE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON read_grant
-  FOR EACH ROW EXECUTE FUNCTION audit_rules();
-ALTER TABLE read_grant ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate,
-  ENABLE ALWAYS TRIGGER audit_rules;
+
+CREATE TABLE read_grant_dropped (
+  id bigint PRIMARY KEY,
+  lsn pg_lsn NOT NULL
+);
+ALTER TABLE read_grant_dropped REPLICA IDENTITY NOTHING;
+REVOKE ALL ON read_grant_dropped FROM PUBLIC;
+COMMENT ON TABLE read_grant_dropped IS
+  'Rows of cdc.read_grant whose tables were dropped, and where in the WAL: they count for changes that wait until no slot of this database needs what was before.';
+
+CREATE TRIGGER table_written AFTER INSERT ON read_grant FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON read_grant FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER table_written AFTER INSERT ON read_grant_dropped FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON read_grant_dropped FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+ALTER TABLE read_grant ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
+ALTER TABLE read_grant_dropped ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
+
+CREATE VIEW read_grants AS
+SELECT g.id, r.rolname AS role, n.nspname AS schema_name, c.relname AS table_name, a.attname AS column_name, g.prefix,
+       coalesce(o.rolname, pg_catalog.pg_get_userbyid(CASE WHEN g.prefix IS NULL THEN c.relowner
+         ELSE (SELECT e.extowner FROM pg_catalog.pg_extension e WHERE e.extname = 'cdc') END)) AS giver,
+       o.oid IS NULL OR pg_catalog.pg_has_role(o.oid, c.relowner, 'USAGE')
+         OR (NOT c.relrowsecurity
+             AND (pg_catalog.has_table_privilege(o.oid, c.oid, 'SELECT WITH GRANT OPTION')
+                  OR (g.attnum IS NOT NULL AND pg_catalog.has_column_privilege(o.oid, c.oid, g.attnum, 'SELECT WITH GRANT OPTION')))) AS counts,
+       g.bound, g.reason, g.granted_at, g.granted_by
+FROM (SELECT b.id, b.role, b.relation, b.attnum, b.giver, b.prefix, true AS bound, b.reason, b.granted_at, b.granted_by, b.giver IS NOT NULL AS named
+      FROM cdc.read_grant b WHERE b.role IS NOT NULL
+      UNION ALL
+      SELECT u.id, r.oid, c.oid, a.attnum, o.oid, u.prefix, false, u.reason, u.granted_at, u.granted_by, u.giver_name IS NOT NULL
+      FROM cdc.read_grant u JOIN pg_catalog.pg_roles r ON r.rolname = u.role_name
+        LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = u.schema_name
+        LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = u.table_name
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = u.column_name AND a.attnum > 0
+        LEFT JOIN pg_catalog.pg_roles o ON o.rolname = u.giver_name
+      WHERE u.role IS NULL AND (u.table_name IS NULL) = (c.oid IS NULL) AND (u.column_name IS NULL) = (a.attnum IS NULL)) g
+  JOIN pg_catalog.pg_roles r ON r.oid = g.role
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = g.relation
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = g.attnum AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_roles o ON o.oid = g.giver
+WHERE (g.prefix IS NULL) = (c.oid IS NOT NULL) AND (g.attnum IS NULL) = (a.attnum IS NULL) AND g.named = (o.oid IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id);
+REVOKE ALL ON read_grants FROM PUBLIC;
+COMMENT ON VIEW read_grants IS
+  'What roles may be sent without being able to SELECT it, by the names of now: tables or columns of them (column_name NULL = all, later ones too), or logical messages with a prefix. giver: whose grant it is; the owner''s are those of whoever owns the table now. counts: the giver may still give it. bound: known by numbers; after a restore by names, until cdc.bind_grants() or the next grant. Grants to roles, and on tables, that are not there are not listed.';
 
 CREATE FUNCTION grant_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -707,7 +773,7 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_grant_read';
 REVOKE ALL ON FUNCTION grant_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION grant_read(regclass, regrole, name[], text, text) IS
-  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Columns are known by name: a renamed one must be granted anew. Needs EXECUTE, and ownership of the table, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix ownership of the extension. What was granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
+  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Needs EXECUTE, and to be able to act for the table''s owner, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix to be able to act for the extension''s owner. The owner''s grants are those of whoever owns the table; another one''s count while it may give them. What the same one granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
 
 CREATE FUNCTION revoke_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -715,25 +781,103 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_revoke_read';
 REVOKE ALL ON FUNCTION revoke_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION revoke_read(regclass, regrole, name[], text, text) IS
-  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on. What the role may SELECT it is still sent. Needs what cdc.grant_read() needs. ERROR 42704 where nothing of it was granted.';
+  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on, also before this one ends. What the role may SELECT it is still sent. Who acts for the owner takes back everybody''s grants, others their own. ERROR 42501 where there are only others'' or no right to give, 42704 where nothing of it was granted.';
 
--- Grants go with their tables: another one may get the number.
+CREATE FUNCTION bind_grants()
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  g cdc.read_grant;
+  bound bigint := 0;
+BEGIN
+  FOR g IN SELECT * FROM cdc.read_grant WHERE role IS NULL FOR UPDATE SKIP LOCKED LOOP
+    g.role := (SELECT oid FROM pg_roles WHERE rolname = g.role_name);
+    g.relation := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = g.schema_name AND c.relname = g.table_name);
+    g.attnum := (SELECT attnum FROM pg_attribute WHERE attrelid = g.relation AND attname = g.column_name AND attnum > 0 AND NOT attisdropped);
+    g.giver := (SELECT oid FROM pg_roles WHERE rolname = g.giver_name);
+    g.given_at := pg_current_wal_insert_lsn();
+    CONTINUE WHEN g.role IS NULL OR num_nulls(g.relation, g.table_name) = 1 OR num_nulls(g.attnum, g.column_name) = 1
+      OR num_nulls(g.giver, g.giver_name) = 1;
+    PERFORM cdc.put_row(g);
+    bound := bound + 1;
+  END LOOP;
+  RETURN bound;
+END $$;
+REVOKE ALL ON FUNCTION bind_grants() FROM PUBLIC;
+COMMENT ON FUNCTION bind_grants() IS
+  'Gives numbers to grants that a restore has brought with names alone, so that from then on they follow roles and tables that are renamed; returns how many. To be called after a restore; DDL and cdc.grant_read() do it, too. What has no role, table or column of its name stays, and counts once there is one.';
+
+-- What no longer is about anything, or waits for no slot.
+CREATE FUNCTION prune_grants()
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  needed pg_lsn := (SELECT min(restart_lsn) FROM pg_replication_slots WHERE plugin = 'cdc' AND database = current_database());
+  g cdc.read_grant;
+  d cdc.read_grant_dropped;
+BEGIN
+  FOR g IN SELECT * FROM cdc.read_grant t WHERE t.role IS NOT NULL
+      AND (NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.role)
+        OR (t.giver IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.giver))
+        OR EXISTS (SELECT FROM cdc.read_grant_dropped x WHERE x.id = t.id AND (needed IS NULL OR x.lsn <= needed))
+        OR (t.relation IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+            AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped x WHERE x.id = t.id)))
+      FOR UPDATE SKIP LOCKED LOOP
+    PERFORM cdc.drop_row(g);
+  END LOOP;
+  FOR d IN SELECT * FROM cdc.read_grant_dropped x WHERE NOT EXISTS (SELECT FROM cdc.read_grant t WHERE t.id = x.id) FOR UPDATE SKIP LOCKED LOOP
+    PERFORM cdc.drop_row(d);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION prune_grants() FROM PUBLIC;
+COMMENT ON FUNCTION prune_grants() IS
+  'Removes grants to roles, by roles and on tables that are not there any more, but those on dropped tables of which changes wait in a slot. Called by functions that write grants.';
+
+-- A table's grants go with it: another one may get the number. What waits of it is still
+-- sent to whom its owner had it sent.
 CREATE FUNCTION forget_grants()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  gone oid[] := ARRAY(SELECT objid FROM pg_event_trigger_dropped_objects() WHERE classid = 'pg_class'::regclass AND objsubid = 0);
+  g cdc.read_grant;
 BEGIN
-  IF EXISTS (SELECT FROM cdc.read_grant WHERE relation IS NOT NULL) THEN
-    DELETE FROM cdc.read_grant WHERE relation IN (
-      SELECT objid FROM pg_event_trigger_dropped_objects()
-      WHERE classid = 'pg_class'::regclass AND objsubid = 0);
+  IF NOT EXISTS (SELECT FROM cdc.read_grant WHERE relation = ANY (gone)) THEN
+    RETURN;
   END IF;
+  FOR g IN SELECT * FROM cdc.read_grant WHERE relation = ANY (gone) FOR UPDATE SKIP LOCKED LOOP
+    IF g.giver IS NOT NULL OR EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id) THEN
+      PERFORM cdc.drop_row(g);
+    ELSE
+      PERFORM cdc.put_row((g.id, pg_current_wal_insert_lsn())::cdc.read_grant_dropped);
+    END IF;
+  END LOOP;
+  PERFORM cdc.prune_grants();
 END $$;
 REVOKE ALL ON FUNCTION forget_grants() FROM PUBLIC;
-COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: removes what was granted on dropped tables.';
+COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: ends what was granted on dropped tables.';
 CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grants();
 ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gave on tables that are dropped.';
+COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Ends what cdc.grant_read() gave on tables that are dropped.';
+
+-- Before names change.
+CREATE FUNCTION bind_grants_before()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM cdc.read_grant WHERE role IS NULL) AND NOT current_setting('transaction_read_only')::boolean THEN
+    PERFORM cdc.bind_grants();
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION bind_grants_before() FROM PUBLIC;
+COMMENT ON FUNCTION bind_grants_before() IS 'Event trigger function: cdc.bind_grants(), before DDL gives names to something else.';
+CREATE EVENT TRIGGER cdc_bind_grants ON ddl_command_start EXECUTE FUNCTION bind_grants_before();
+ALTER EVENT TRIGGER cdc_bind_grants ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_bind_grants IS 'Lets grants that a restore has brought follow what is renamed.';
 
 -- Reports
 
@@ -778,7 +922,7 @@ BEGIN
   ), reader(role) AS (
     SELECT r.oid FROM cdc.slots s JOIN pg_roles r ON r.rolname = s.reader
     UNION
-    SELECT r.oid FROM cdc.read_grant g JOIN pg_roles r ON r.oid = g.role
+    SELECT r.oid FROM cdc.read_grants g JOIN pg_roles r ON r.rolname = g.role
   ), named(role) AS (                    -- whose rows close what their members do through them
     SELECT role FROM reader
     UNION

@@ -304,5 +304,4 @@ SET client_min_messages = warning;
 SELECT cdc.drop_slot('cdc_regress_report');
 DROP SCHEMA rep CASCADE;
 DROP OWNED BY cdc_regress_consumer, cdc_regress_group, cdc_regress_owner, cdc_regress_granter, cdc_regress_other;
-DELETE FROM cdc.read_grant;
 DROP ROLE cdc_regress_consumer, cdc_regress_group, cdc_regress_owner, cdc_regress_granter, cdc_regress_other;
