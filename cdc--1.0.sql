@@ -973,10 +973,7 @@ RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
   WITH RECURSIVE covered(relid, attname) AS (  -- by rules, and what shows the same through inheritance
-    SELECT a.attrelid, a.attname
-    FROM cdc.redaction_rules r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
-      JOIN pg_namespace n ON n.nspname = p[1] JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p[2]
-      JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = p[3]
+    SELECT k.relid, k.attname FROM cdc.redaction_covered k
     UNION
     SELECT i.inhparent, v.attname FROM covered v JOIN pg_inherits i ON i.inhrelid = v.relid
       JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = v.attname
@@ -995,6 +992,11 @@ RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
   WITH redacted AS MATERIALIZED (SELECT r.relid, r.name, r.owner, r.acl, r.columns, r.list FROM cdc.report_redacted() r)
+  -- its owner needs no grant
+  SELECT 'owner of a redacted table', format('owns %s, and so reads %s: let another role be the consumer', t.name, t.list),
+    NULL, t.owner, t.owner, t.owner, false
+  FROM redacted t
+  UNION ALL
   SELECT x.privilege_type || ' on a redacted table',
     CASE x.privilege_type WHEN 'SELECT' THEN 'reads' ELSE 'a trigger sees' END || format(' %s of %s', t.list, t.name),
     format('%s ON TABLE %s', x.privilege_type, t.name), t.owner, x.grantee, x.grantor, bool_or(x.is_grantable)
@@ -1017,7 +1019,7 @@ AS $$
   GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
 $$;
 REVOKE ALL ON FUNCTION report_data_grants() FROM PUBLIC;
-COMMENT ON FUNCTION report_data_grants() IS 'For cdc.security_report(): what is granted on redacted tables and on secrets, of whom and to whom.';
+COMMENT ON FUNCTION report_data_grants() IS 'For cdc.security_report(): what is granted on redacted tables and on secrets, of whom and to whom; and, with what = NULL, who owns redacted tables.';
 
 CREATE FUNCTION report_server_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
@@ -1081,9 +1083,6 @@ SET search_path = pg_catalog, pg_temp
 AS $$
   -- To take an object over would let code of its owner (indexes, triggers, defaults) run as
   -- the new one: no statement does it.
-  SELECT 'owner of a redacted table', format('owns %s, and so reads %s: let another role be the consumer', t.name, t.list), t.owner
-  FROM cdc.report_redacted() t
-  UNION ALL
   SELECT 'the secret of hashes', CASE WHEN l.lomowner = e.extowner THEN format('owns secret %s, with which it can try what a hash is of', s.number)
     ELSE format('owns secret %s, with which it can try what a hash is of; it is not used any more: SELECT cdc.rotate_redaction_secret() makes another one', s.number) END, l.lomowner
   FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN pg_extension e
@@ -1100,7 +1099,7 @@ AS $$
   GROUP BY o.owner
 $$;
 REVOKE ALL ON FUNCTION report_owned() FROM PUBLIC;
-COMMENT ON FUNCTION report_owned() IS 'For cdc.security_report(): who owns redacted tables, secrets and objects of the extension.';
+COMMENT ON FUNCTION report_owned() IS 'For cdc.security_report(): who owns secrets and objects of the extension.';
 
 CREATE FUNCTION report_configured(OUT name text, OUT value text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -1205,22 +1204,23 @@ SET jit = off
 AS $$
   WITH via AS MATERIALIZED (SELECT m.role, m.via, m.rolsuper, m.rolreplication, m.through, m.own, m.leave FROM cdc.report_memberships() m),
   grantee AS (
-    SELECT v.role, v.via, v.through FROM via v
+    SELECT v.role, v.via, v.through, v.rolsuper, CASE WHEN NOT v.own THEN v.leave END AS leave FROM via v
     UNION ALL
-    SELECT DISTINCT v.role, 0::oid, 'as everyone (PUBLIC): ' FROM via v
+    SELECT DISTINCT v.role, 0::oid, 'as everyone (PUBLIC): ', false, NULL::text[] FROM via v
   ), found AS (
     SELECT r.role, r.way, r.detail, r.statements FROM cdc.report_role_ways() r
     UNION ALL
     SELECT v.role, o.way, v.through || o.detail, CASE WHEN NOT v.own THEN v.leave END
     FROM cdc.report_owned() o JOIN via v ON v.via = o.owner WHERE NOT v.rolsuper
     UNION ALL
-    SELECT g.role, a.way, g.through || a.detail,
-      CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
-      || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
-                CASE WHEN a.grantable THEN ' CASCADE' END)
-      || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END
+    SELECT g.role, a.way, g.through || a.detail, CASE WHEN a.what IS NULL THEN g.leave ELSE
+        CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
+        || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                  CASE WHEN a.grantable THEN ' CASCADE' END)
+        || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END END
     FROM (SELECT * FROM cdc.report_data_grants() UNION ALL SELECT * FROM cdc.report_server_grants()) a
       JOIN grantee g ON g.via = a.grantee
+    WHERE a.what IS NOT NULL OR NOT g.rolsuper
     UNION ALL
     SELECT s.role, 'cdc.check_privileges is off', 'having REPLICATION, is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
     FROM cdc.report_settings() s
