@@ -76,7 +76,11 @@ CREATE TABLE slot_option (
   set_by name NOT NULL,
   CONSTRAINT slot_option_pkey PRIMARY KEY (slot_name, option)
 );
+ALTER TABLE slot_option REPLICA IDENTITY NOTHING;
 REVOKE ALL ON slot_option FROM PUBLIC;
+CREATE TRIGGER table_written AFTER INSERT ON slot_option FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON slot_option FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+ALTER TABLE slot_option ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
 COMMENT ON TABLE slot_option IS
   'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
@@ -754,33 +758,95 @@ COMMENT ON VIEW redaction_rules IS
 
 -- Privileges
 
+-- Numbers say what a row is about, and are not dumped: what pg_dump reads is the names
+-- that the numbers stand for then.
 CREATE TABLE read_grant (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  role regrole NOT NULL,
-  relation regclass,
+  role_name name NOT NULL,
+  schema_name name,
+  table_name name,
   column_name name,
   prefix text,
+  giver_name name,
+  role oid,
+  relation oid,
+  attnum int2,
+  giver oid,
+  given_at pg_lsn,
   reason text,
-  granted_at timestamptz NOT NULL DEFAULT now(),
-  granted_by name NOT NULL DEFAULT session_user,
-  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(relation, prefix) = 1),
-  CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR relation IS NOT NULL)
+  granted_at timestamptz NOT NULL,
+  granted_by name NOT NULL,
+  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(table_name, prefix) = 1 AND num_nulls(schema_name, table_name) <> 1),
+  CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR table_name IS NOT NULL),
+  CONSTRAINT numbers CHECK (CASE WHEN role IS NULL THEN num_nonnulls(relation, attnum, giver, given_at) = 0
+    ELSE num_nulls(relation, table_name) <> 1 AND num_nulls(attnum, column_name) <> 1 END)
 );
+ALTER TABLE read_grant REPLICA IDENTITY NOTHING;
 REVOKE ALL ON read_grant FROM PUBLIC;
 COMMENT ON TABLE read_grant IS
-  'What roles may be sent without being able to SELECT it: columns of tables (column_name NULL = all, later ones too), logical messages with a prefix. Written by cdc.grant_read() and cdc.revoke_read(); other changes count, too, and are audited. Can not be truncated.';
+  'What cdc.grant_read() gave, by numbers and by the names of then; rows of a restore have names alone. Read the view cdc.read_grants instead. Written by functions of schema cdc.';
+-- Role, table and column by their names of now, and no numbers. (No view can be read by pg_dump.)
 SELECT pg_catalog.pg_extension_config_dump('read_grant',
-  'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles) AND (relation IS NULL OR relation IN (SELECT oid FROM pg_catalog.pg_class))');
+  'WHERE false UNION ALL
+SELECT g.id, r.rolname, n.nspname, c.relname, a.attname, g.prefix, o.rolname, NULL, NULL, NULL, NULL, NULL, g.reason, g.granted_at, g.granted_by
+FROM cdc.read_grant g JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.role
+  LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.relation
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) g.attnum AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) g.giver
+WHERE (g.relation IS NULL) OPERATOR(pg_catalog.=) (c.oid IS NULL) AND (g.attnum IS NULL) OPERATOR(pg_catalog.=) (a.attnum IS NULL)
+  AND (g.giver IS NULL) OPERATOR(pg_catalog.=) (o.oid IS NULL)
+UNION ALL
+SELECT id, role_name, schema_name, table_name, column_name, prefix, giver_name, NULL, NULL, NULL, NULL, NULL, reason, granted_at, granted_by
+FROM cdc.read_grant WHERE role IS NULL');
 SELECT pg_catalog.pg_extension_config_dump('read_grant_id_seq', '');
 COMMENT ON SEQUENCE read_grant_id_seq IS 'Numbers of the rows of cdc.read_grant';
-CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER no_truncate BEFORE TRUNCATE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON read_grant
-  FOR EACH ROW EXECUTE FUNCTION audit_rules();
-ALTER TABLE read_grant ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate,
-  ENABLE ALWAYS TRIGGER audit_rules;
+
+CREATE TABLE read_grant_dropped (
+  id bigint PRIMARY KEY,
+  lsn pg_lsn NOT NULL
+);
+ALTER TABLE read_grant_dropped REPLICA IDENTITY NOTHING;
+REVOKE ALL ON read_grant_dropped FROM PUBLIC;
+COMMENT ON TABLE read_grant_dropped IS
+  'Rows of cdc.read_grant whose tables were dropped, and where in the WAL: they count for changes that wait until no slot of this database needs what was before.';
+
+CREATE TRIGGER table_written AFTER INSERT ON read_grant FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON read_grant FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER table_written AFTER INSERT ON read_grant_dropped FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON read_grant_dropped FOR EACH STATEMENT EXECUTE FUNCTION table_written();
+ALTER TABLE read_grant ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
+ALTER TABLE read_grant_dropped ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
+
+CREATE VIEW read_grants AS
+SELECT g.id, r.rolname AS role, n.nspname AS schema_name, c.relname AS table_name, a.attname AS column_name, g.prefix,
+       coalesce(o.rolname, pg_catalog.pg_get_userbyid(CASE WHEN g.prefix IS NULL THEN c.relowner
+         ELSE (SELECT e.extowner FROM pg_catalog.pg_extension e WHERE e.extname = 'cdc') END)) AS giver,
+       o.oid IS NULL OR pg_catalog.pg_has_role(o.oid, c.relowner, 'USAGE')
+         OR (NOT c.relrowsecurity
+             AND (pg_catalog.has_table_privilege(o.oid, c.oid, 'SELECT WITH GRANT OPTION')
+                  OR (g.attnum IS NOT NULL AND pg_catalog.has_column_privilege(o.oid, c.oid, g.attnum, 'SELECT WITH GRANT OPTION')))) AS counts,
+       g.bound, g.reason, g.granted_at, g.granted_by
+FROM (SELECT b.id, b.role, b.relation, b.attnum, b.giver, b.prefix, true AS bound, b.reason, b.granted_at, b.granted_by, b.giver IS NOT NULL AS named
+      FROM cdc.read_grant b WHERE b.role IS NOT NULL
+      UNION ALL
+      SELECT u.id, r.oid, c.oid, a.attnum, o.oid, u.prefix, false, u.reason, u.granted_at, u.granted_by, u.giver_name IS NOT NULL
+      FROM cdc.read_grant u JOIN pg_catalog.pg_roles r ON r.rolname = u.role_name
+        LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = u.schema_name
+        LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = u.table_name
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = u.column_name AND a.attnum > 0
+        LEFT JOIN pg_catalog.pg_roles o ON o.rolname = u.giver_name
+      WHERE u.role IS NULL AND (u.table_name IS NULL) = (c.oid IS NULL) AND (u.column_name IS NULL) = (a.attnum IS NULL)) g
+  JOIN pg_catalog.pg_roles r ON r.oid = g.role
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = g.relation
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = g.attnum AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_roles o ON o.oid = g.giver
+WHERE (g.prefix IS NULL) = (c.oid IS NOT NULL) AND (g.attnum IS NULL) = (a.attnum IS NULL) AND g.named = (o.oid IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id);
+REVOKE ALL ON read_grants FROM PUBLIC;
+COMMENT ON VIEW read_grants IS
+  'What roles may be sent without being able to SELECT it, by the names of now: tables or columns of them (column_name NULL = all, later ones too), or logical messages with a prefix. giver: whose grant it is; the owner''s are those of whoever owns the table now. counts: the giver may still give it. bound: known by numbers; after a restore by names, until cdc.bind_grants() or the next grant. Grants to roles, and on tables, that are not there are not listed.';
 
 CREATE FUNCTION grant_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -788,7 +854,7 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_grant_read';
 REVOKE ALL ON FUNCTION grant_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION grant_read(regclass, regrole, name[], text, text) IS
-  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Columns are known by name: a renamed one must be granted anew. Needs EXECUTE, and ownership of the table, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix ownership of the extension. What was granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
+  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Needs EXECUTE, and to be able to act for the table''s owner, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix to be able to act for the extension''s owner. The owner''s grants are those of whoever owns the table; another one''s count while it may give them. What the same one granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
 
 CREATE FUNCTION revoke_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -796,39 +862,333 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_revoke_read';
 REVOKE ALL ON FUNCTION revoke_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION revoke_read(regclass, regrole, name[], text, text) IS
-  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on. What the role may SELECT it is still sent. Needs what cdc.grant_read() needs. ERROR 42704 where nothing of it was granted.';
+  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on, also before this one ends. What the role may SELECT it is still sent. Who acts for the owner takes back everybody''s grants, others their own. ERROR 42501 where there are only others'' or no right to give, 42704 where nothing of it was granted.';
 
--- Grants go with their tables: another one may get the number.
+CREATE FUNCTION bind_grants()
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  g cdc.read_grant;
+  bound bigint := 0;
+BEGIN
+  FOR g IN SELECT * FROM cdc.read_grant WHERE role IS NULL FOR UPDATE SKIP LOCKED LOOP
+    g.role := (SELECT oid FROM pg_roles WHERE rolname = g.role_name);
+    g.relation := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = g.schema_name AND c.relname = g.table_name);
+    g.attnum := (SELECT attnum FROM pg_attribute WHERE attrelid = g.relation AND attname = g.column_name AND attnum > 0 AND NOT attisdropped);
+    g.giver := (SELECT oid FROM pg_roles WHERE rolname = g.giver_name);
+    g.given_at := pg_current_wal_insert_lsn();
+    CONTINUE WHEN g.role IS NULL OR num_nulls(g.relation, g.table_name) = 1 OR num_nulls(g.attnum, g.column_name) = 1
+      OR num_nulls(g.giver, g.giver_name) = 1;
+    PERFORM cdc.put_row(g);
+    bound := bound + 1;
+  END LOOP;
+  RETURN bound;
+END $$;
+REVOKE ALL ON FUNCTION bind_grants() FROM PUBLIC;
+COMMENT ON FUNCTION bind_grants() IS
+  'Gives numbers to grants that a restore has brought with names alone, so that from then on they follow roles and tables that are renamed; returns how many. To be called after a restore; DDL and cdc.grant_read() do it, too. What has no role, table or column of its name stays, and counts once there is one.';
+
+-- What no longer is about anything, or waits for no slot.
+CREATE FUNCTION prune_grants()
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  needed pg_lsn := (SELECT min(restart_lsn) FROM pg_replication_slots WHERE plugin = 'cdc' AND database = current_database());
+  g cdc.read_grant;
+  d cdc.read_grant_dropped;
+BEGIN
+  FOR g IN SELECT * FROM cdc.read_grant t WHERE t.role IS NOT NULL
+      AND (NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.role)
+        OR (t.giver IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.giver))
+        OR EXISTS (SELECT FROM cdc.read_grant_dropped x WHERE x.id = t.id AND (needed IS NULL OR x.lsn <= needed))
+        OR (t.relation IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+            AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped x WHERE x.id = t.id)))
+      FOR UPDATE SKIP LOCKED LOOP
+    PERFORM cdc.drop_row(g);
+  END LOOP;
+  FOR d IN SELECT * FROM cdc.read_grant_dropped x WHERE NOT EXISTS (SELECT FROM cdc.read_grant t WHERE t.id = x.id) FOR UPDATE SKIP LOCKED LOOP
+    PERFORM cdc.drop_row(d);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION prune_grants() FROM PUBLIC;
+COMMENT ON FUNCTION prune_grants() IS
+  'Removes grants to roles, by roles and on tables that are not there any more, but those on dropped tables of which changes wait in a slot. Called by functions that write grants.';
+
+-- A table's grants go with it: another one may get the number. What waits of it is still
+-- sent to whom its owner had it sent.
 CREATE FUNCTION forget_grants()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  gone oid[] := ARRAY(SELECT objid FROM pg_event_trigger_dropped_objects() WHERE classid = 'pg_class'::regclass AND objsubid = 0);
+  g cdc.read_grant;
 BEGIN
-  IF EXISTS (SELECT FROM cdc.read_grant WHERE relation IS NOT NULL) THEN
-    DELETE FROM cdc.read_grant WHERE relation IN (
-      SELECT objid FROM pg_event_trigger_dropped_objects()
-      WHERE classid = 'pg_class'::regclass AND objsubid = 0);
+  IF NOT EXISTS (SELECT FROM cdc.read_grant WHERE relation = ANY (gone)) THEN
+    RETURN;
   END IF;
+  FOR g IN SELECT * FROM cdc.read_grant WHERE relation = ANY (gone) FOR UPDATE SKIP LOCKED LOOP
+    IF g.giver IS NOT NULL OR EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id) THEN
+      PERFORM cdc.drop_row(g);
+    ELSE
+      PERFORM cdc.put_row((g.id, pg_current_wal_insert_lsn())::cdc.read_grant_dropped);
+    END IF;
+  END LOOP;
+  PERFORM cdc.prune_grants();
 END $$;
 REVOKE ALL ON FUNCTION forget_grants() FROM PUBLIC;
-COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: removes what was granted on dropped tables.';
+COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: ends what was granted on dropped tables.';
 CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grants();
 ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gave on tables that are dropped.';
+COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Ends what cdc.grant_read() gave on tables that are dropped.';
+
+-- Before names change.
+CREATE FUNCTION bind_grants_before()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM cdc.read_grant WHERE role IS NULL) AND NOT current_setting('transaction_read_only')::boolean THEN
+    PERFORM cdc.bind_grants();
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION bind_grants_before() FROM PUBLIC;
+COMMENT ON FUNCTION bind_grants_before() IS 'Event trigger function: cdc.bind_grants(), before DDL gives names to something else.';
+CREATE EVENT TRIGGER cdc_bind_grants ON ddl_command_start EXECUTE FUNCTION bind_grants_before();
+ALTER EVENT TRIGGER cdc_bind_grants ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_bind_grants IS 'Lets grants that a restore has brought follow what is renamed.';
 
 -- Reports
 
-CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
-RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+-- What cdc.security_report() is put together from. None of it locks a table, or runs what
+-- belongs to the roles that are reported.
+CREATE FUNCTION report_edges(OUT member oid, OUT roleid oid, OUT statement text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET jit = off
+AS $$
+  -- from 16 on a membership can be granted by several roles
+  SELECT m.member, m.roleid,
+    format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member),
+      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+      CASE WHEN m.admin_option THEN ' CASCADE' END)
+  FROM pg_auth_members m
+  UNION ALL
+  -- the owner of the database has to be another role
+  SELECT d.datdba, r.oid, NULL
+  FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'
+$$;
+REVOKE ALL ON FUNCTION report_edges() FROM PUBLIC;
+COMMENT ON FUNCTION report_edges() IS 'For cdc.security_report(): memberships, and the statement that ends one; NULL = none does.';
+
+CREATE FUNCTION report_reach(OUT role oid, OUT via oid)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  -- SET ROLE gets at what is not inherited
+  WITH RECURSIVE edge AS MATERIALIZED (SELECT e.member, e.roleid FROM cdc.report_edges() e), reach(role, via) AS (
+    SELECT oid, oid FROM pg_roles
+    UNION
+    SELECT r.role, e.roleid FROM reach r JOIN edge e ON e.member = r.via
+  )
+  SELECT r.role, r.via FROM reach r
+$$;
+REVOKE ALL ON FUNCTION report_reach() FROM PUBLIC;
+COMMENT ON FUNCTION report_reach() IS 'For cdc.security_report(): the roles that each role can become.';
+
+CREATE FUNCTION report_consumers(OUT role oid, OUT rolname name, OUT rolsuper boolean, OUT named boolean)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH reader(role) AS MATERIALIZED (
+    SELECT r.oid FROM cdc.slots s JOIN pg_roles r ON r.rolname = s.reader
+    UNION
+    SELECT r.oid FROM cdc.read_grants g JOIN pg_roles r ON r.rolname = g.role
+  ), named(role) AS (                    -- whose rows close what their members do through them
+    SELECT role FROM reader
+    UNION
+    SELECT oid FROM pg_roles WHERE rolreplication AND NOT rolsuper
+  )
+  SELECT r.oid, r.rolname, r.rolsuper, r.oid IN (SELECT role FROM named)
+  FROM pg_roles r
+  WHERE r.oid IN (SELECT role FROM named)
+     OR (r.rolcanlogin AND NOT r.rolsuper
+         AND r.oid IN (SELECT m.role FROM cdc.report_reach() m JOIN reader ON reader.role = m.via))
+$$;
+REVOKE ALL ON FUNCTION report_consumers() FROM PUBLIC;
+COMMENT ON FUNCTION report_consumers() IS
+  'For cdc.security_report(): the readers of slots, who was granted something, their members who can log in, and the roles with REPLICATION that are no superusers. named: not only a member.';
+
+CREATE FUNCTION report_memberships(OUT role oid, OUT rolname name, OUT via oid, OUT via_name name, OUT rolsuper boolean,
+  OUT rolreplication boolean, OUT rolcreaterole boolean, OUT through text, OUT own boolean, OUT leave text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH consumer AS MATERIALIZED (SELECT c.role, c.rolname, c.rolsuper, c.named FROM cdc.report_consumers() c),
+  reach AS MATERIALIZED (SELECT r.role, r.via FROM cdc.report_reach() r),
+  named AS (SELECT role FROM consumer WHERE named),
+  leave AS (                             -- ends a membership, by what no other consumer's row is for
+    SELECT m.role, m.via,
+      CASE WHEN bool_and(e.statement IS NOT NULL) THEN array_agg(DISTINCT e.statement ORDER BY e.statement) END AS statements
+    FROM reach m JOIN consumer c ON c.role = m.role
+      JOIN reach g ON g.role = m.role AND (g.via = m.role OR g.via IN (SELECT role FROM named))
+      JOIN cdc.report_edges() e ON e.member = g.via AND (e.roleid = m.via OR e.roleid NOT IN (SELECT role FROM named))
+      JOIN reach x ON x.role = e.roleid AND x.via = m.via
+    WHERE m.role <> m.via
+    GROUP BY m.role, m.via
+  )
+  SELECT c.role, c.rolname, m.via, r.rolname, r.rolsuper, r.rolreplication, r.rolcreaterole,
+    CASE WHEN m.via = c.role THEN '' ELSE format('as a member of %I: ', r.rolname) END,
+    m.via = c.role OR m.via IN (SELECT role FROM named), l.statements
+  FROM consumer c JOIN reach m ON m.role = c.role JOIN pg_roles r ON r.oid = m.via
+    LEFT JOIN leave l ON l.role = c.role AND l.via = m.via
+  WHERE NOT c.rolsuper
+$$;
+REVOKE ALL ON FUNCTION report_memberships() FROM PUBLIC;
+COMMENT ON FUNCTION report_memberships() IS
+  'For cdc.security_report(): the roles of each consumer that is no superuser, itself too. own: what closes a way is taken from that role; otherwise leave, the statements that end the membership.';
+
+CREATE FUNCTION report_redacted(OUT relid oid, OUT name text, OUT owner oid, OUT acl aclitem[], OUT columns name[], OUT list text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE covered(relid, attname) AS (  -- by rules, and what shows the same through inheritance
+    SELECT k.relid, k.attname FROM cdc.redaction_covered k
+    UNION
+    SELECT i.inhparent, v.attname FROM covered v JOIN pg_inherits i ON i.inhrelid = v.relid
+      JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = v.attname
+  )
+  SELECT t.oid, format('%I.%I', n.nspname, t.relname), t.relowner, t.relacl,
+    array_agg(v.attname ORDER BY a.attnum), string_agg(quote_ident(v.attname), ', ' ORDER BY a.attnum)
+  FROM covered v JOIN pg_class t ON t.oid = v.relid JOIN pg_namespace n ON n.oid = t.relnamespace
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = v.attname
+  GROUP BY t.oid, n.nspname, t.relname, t.relowner, t.relacl
+$$;
+REVOKE ALL ON FUNCTION report_redacted() FROM PUBLIC;
+COMMENT ON FUNCTION report_redacted() IS 'For cdc.security_report(): tables with columns that rules cover, and those columns.';
+
+CREATE FUNCTION report_data_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH redacted AS MATERIALIZED (SELECT r.relid, r.name, r.owner, r.acl, r.columns, r.list FROM cdc.report_redacted() r)
+  -- its owner needs no grant
+  SELECT 'owner of a redacted table', format('owns %s, and so reads %s: let another role be the consumer', t.name, t.list),
+    NULL, t.owner, t.owner, t.owner, false
+  FROM redacted t
+  UNION ALL
+  SELECT x.privilege_type || ' on a redacted table',
+    CASE x.privilege_type WHEN 'SELECT' THEN 'reads' ELSE 'a trigger sees' END || format(' %s of %s', t.list, t.name),
+    format('%s ON TABLE %s', x.privilege_type, t.name), t.owner, x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM redacted t CROSS JOIN aclexplode(t.acl) x
+  WHERE x.privilege_type IN ('SELECT', 'TRIGGER') AND x.grantee <> t.owner
+  GROUP BY x.privilege_type, t.list, t.name, t.owner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'SELECT on a redacted column',
+    format('reads %s of %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name),
+    format('SELECT (%s) ON TABLE %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name), t.owner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM redacted t JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = ANY (t.columns) CROSS JOIN aclexplode(a.attacl) x
+  WHERE x.privilege_type = 'SELECT' AND x.grantee <> t.owner
+  GROUP BY t.name, t.owner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'the secret of hashes', format('reads secret %s, with which it can try what a hash is of', s.number),
+    format('ALL ON LARGE OBJECT %s', l.oid), l.lomowner, x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN aclexplode(l.lomacl) x
+  WHERE x.grantee <> l.lomowner
+  GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
+$$;
+REVOKE ALL ON FUNCTION report_data_grants() FROM PUBLIC;
+COMMENT ON FUNCTION report_data_grants() IS 'For cdc.security_report(): what is granted on redacted tables and on secrets, of whom and to whom; and, with what = NULL, who owns redacted tables.';
+
+CREATE FUNCTION report_server_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH cdc_object AS MATERIALIZED (
+    SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+  )
+  SELECT 'administrative functions',
+    'may call ' || string_agg('cdc.' || p.proname, ', ' ORDER BY p.proname),
+    'EXECUTE ON FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname), p.proowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid
+    CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+  WHERE x.grantee <> p.proowner
+    -- what consumers need; the last ones do no more than REPLICATION lets them do without
+    AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
+      'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+  GROUP BY p.proowner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'tables of cdc', format('may %s on cdc.%I', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.relname),
+    format('%s ON %s cdc.%I', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),
+      CASE t.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, t.relname), t.relowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid CROSS JOIN aclexplode(t.relacl) x
+  WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+  GROUP BY t.relname, t.relkind, t.relowner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'tables of cdc', format('may %s columns of cdc.%I', x.privilege_type, t.relname),
+    format('%s (%s) ON TABLE cdc.%I', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.relname), t.relowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
+    JOIN pg_attribute a ON a.attrelid = t.oid CROSS JOIN aclexplode(a.attacl) x
+  WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+  GROUP BY t.relname, t.relowner, x.privilege_type, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'tables of cdc', 'may CREATE in schema cdc', 'CREATE ON SCHEMA cdc', n.nspowner, x.grantee, x.grantor, x.is_grantable
+  FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
+  WHERE n.nspname = 'cdc' AND x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+  UNION ALL
+  SELECT 'files of the server', 'may call ' || string_agg(p.proname, ', ' ORDER BY p.oid),
+    'EXECUTE ON FUNCTION ' || string_agg('pg_catalog.' || p.oid::regprocedure::text, ', ' ORDER BY p.oid), p.proowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
+  WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_read_file', 'pg_read_binary_file', 'lo_import')
+    AND x.grantee <> p.proowner AND x.grantee <> coalesce((SELECT oid FROM pg_roles WHERE rolname = 'pg_read_server_files'), 0)
+  GROUP BY p.proowner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'settings', format('may %s %s', x.privilege_type, q.parname), format('%s ON PARAMETER %s', x.privilege_type, q.parname),
+    10, x.grantee, x.grantor, x.is_grantable
+  FROM pg_parameter_acl q CROSS JOIN aclexplode(q.paracl) x
+  WHERE q.parname IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries') AND x.grantee <> 10
+$$;
+REVOKE ALL ON FUNCTION report_server_grants() FROM PUBLIC;
+COMMENT ON FUNCTION report_server_grants() IS 'For cdc.security_report(): what is granted on the extension''s objects, files of the server and settings, of whom and to whom.';
+
+CREATE FUNCTION report_owned(OUT way text, OUT detail text, OUT owner oid)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  -- To take an object over would let code of its owner (indexes, triggers, defaults) run as
+  -- the new one: no statement does it.
+  SELECT 'the secret of hashes', CASE WHEN l.lomowner = e.extowner THEN format('owns secret %s, with which it can try what a hash is of', s.number)
+    ELSE format('owns secret %s, with which it can try what a hash is of; it is not used any more: SELECT cdc.rotate_redaction_secret() makes another one', s.number) END, l.lomowner
+  FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN pg_extension e
+  WHERE e.extname = 'cdc'
+  UNION ALL
+  SELECT 'owner of cdc', format('owns %s', string_agg(pg_describe_object(o.classid, o.objid, 0), ', ' ORDER BY o.classid, o.objid)), o.owner
+  FROM (SELECT 'pg_extension'::regclass AS classid, e.oid AS objid, e.extowner AS owner FROM pg_extension e WHERE e.extname = 'cdc'
+        UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner FROM pg_namespace n WHERE n.nspname = 'cdc'
+        UNION ALL SELECT d.classid, d.objid, coalesce(t.relowner, p.proowner)
+          FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
+            LEFT JOIN pg_class t ON d.classid = 'pg_class'::regclass AND t.oid = d.objid
+            LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+          WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)) o
+  GROUP BY o.owner
+$$;
+REVOKE ALL ON FUNCTION report_owned() FROM PUBLIC;
+COMMENT ON FUNCTION report_owned() IS 'For cdc.security_report(): who owns secrets and objects of the extension.';
+
+CREATE FUNCTION report_configured(OUT name text, OUT value text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-  -- from 16 on a membership can be granted by several roles
-  by_grantor boolean := current_setting('server_version_num')::int >= 160000;
-  database oid := (SELECT oid FROM pg_database WHERE datname = current_database());
-  -- what the server's own configuration says of settings, whatever this session's are
+  -- whatever this session's are
   configured jsonb;
 BEGIN
   PERFORM FROM cdc.decode_json('');       -- loads the library, whose settings are not known before
@@ -841,232 +1201,123 @@ BEGIN
        FROM pg_file_settings f JOIN pg_settings s ON s.name = lower(f.name) AND s.source <> 'command line'
        WHERE configured ? s.name AND f.setting IS NOT NULL), '{}');
   END IF;
+  RETURN QUERY SELECT j.key, j.value FROM jsonb_each_text(configured) j;
+END $$;
+REVOKE ALL ON FUNCTION report_configured() FROM PUBLIC;
+COMMENT ON FUNCTION report_configured() IS 'For cdc.security_report(): settings that protect, as the server''s own configuration has them.';
 
-  RETURN QUERY
-  WITH RECURSIVE edge AS (
-    SELECT m.member, m.roleid,
-      format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member),
-        CASE WHEN by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
-        CASE WHEN m.admin_option THEN ' CASCADE' END) AS statement
-    FROM pg_auth_members m
-    UNION ALL
-    SELECT d.datdba, r.oid, format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
-    FROM pg_database d, pg_roles r WHERE d.oid = database AND r.rolname = 'pg_database_owner'
-  ), reach(role, via) AS (               -- SET ROLE gets at what is not inherited
-    SELECT oid, oid FROM pg_roles
-    UNION
-    SELECT r.role, e.roleid FROM reach r JOIN edge e ON e.member = r.via
-  ), reader(role) AS (
-    SELECT r.oid FROM cdc.slots s JOIN pg_roles r ON r.rolname = s.reader
-    UNION
-    SELECT r.oid FROM cdc.read_grant g JOIN pg_roles r ON r.oid = g.role
-  ), named(role) AS (                    -- whose rows close what their members do through them
-    SELECT role FROM reader
-    UNION
-    SELECT oid FROM pg_roles WHERE rolreplication AND NOT rolsuper
-  ), consumer AS (
-    SELECT r.oid, r.rolname, r.rolsuper FROM pg_roles r
-    WHERE r.oid IN (SELECT role FROM named)
-       OR (r.rolcanlogin AND NOT r.rolsuper
-           AND r.oid IN (SELECT m.role FROM reach m JOIN reader ON reader.role = m.via))
-  ), leave AS (                          -- ends a membership, by what no other consumer's row is for
-    SELECT m.role, m.via, array_agg(DISTINCT e.statement ORDER BY e.statement) AS statements
-    FROM reach m JOIN consumer c ON c.oid = m.role
-      JOIN reach g ON g.role = m.role AND (g.via = m.role OR g.via IN (SELECT role FROM named))
-      JOIN edge e ON e.member = g.via AND (e.roleid = m.via OR e.roleid NOT IN (SELECT role FROM named))
-      JOIN reach x ON x.role = e.roleid AND x.via = m.via
-    WHERE m.role <> m.via
-    GROUP BY m.role, m.via
-  ), via AS (                            -- the roles of a consumer that is no superuser
-    SELECT c.oid AS role, c.rolname, m.via, r.rolname AS via_name, r.rolsuper, r.rolreplication, r.rolcreaterole,
-      CASE WHEN m.via = c.oid THEN '' ELSE format('as a member of %I: ', r.rolname) END AS through,
-      -- whether something is taken from the role itself, or else the membership
-      m.via = c.oid OR m.via IN (SELECT role FROM named) AS own, l.statements AS leave
-    FROM consumer c JOIN reach m ON m.role = c.oid JOIN pg_roles r ON r.oid = m.via
-      LEFT JOIN leave l ON l.role = c.oid AND l.via = m.via
-    WHERE NOT c.rolsuper
-  ), grantee AS (
-    SELECT v.role, v.via, v.through FROM via v
-    UNION ALL
-    SELECT c.oid, 0, 'as everyone (PUBLIC): ' FROM consumer c WHERE NOT c.rolsuper
-  ), covered(relid, attname) AS (        -- by rules, and what shows the same through inheritance
-    SELECT a.attrelid, a.attname
-    FROM cdc.redaction_rules r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
-      JOIN pg_namespace n ON n.nspname = p[1] JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p[2]
-      JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = p[3]
-    UNION
-    SELECT i.inhparent, v.attname FROM covered v JOIN pg_inherits i ON i.inhrelid = v.relid
-      JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = v.attname
-  ), redacted AS (
-    SELECT t.oid AS relid, t.oid::regclass::text AS name, t.relowner, t.relacl,
-      array_agg(v.attname ORDER BY a.attnum) AS columns,
-      string_agg(quote_ident(v.attname), ', ' ORDER BY a.attnum) AS list
-    FROM covered v JOIN pg_class t ON t.oid = v.relid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = v.attname
-    GROUP BY t.oid, t.relowner, t.relacl
-  ), cdc_object AS (
-    SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
-    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-  ), acl AS (                            -- grants that go around: what, of whom, to whom
-    SELECT x.privilege_type || ' on a redacted table' AS way,
-      CASE x.privilege_type WHEN 'SELECT' THEN 'reads' ELSE 'a trigger sees' END || format(' %s of %s', t.list, t.name) AS detail,
-      format('%s ON TABLE %s', x.privilege_type, t.name) AS what, t.relowner AS owner,
-      x.grantee, x.grantor, bool_or(x.is_grantable) AS grantable
-    FROM redacted t CROSS JOIN aclexplode(t.relacl) x
-    WHERE x.privilege_type IN ('SELECT', 'TRIGGER') AND x.grantee <> t.relowner
-    GROUP BY x.privilege_type, t.list, t.name, t.relowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'SELECT on a redacted column',
-      format('reads %s of %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name),
-      format('SELECT (%s) ON TABLE %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name), t.relowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM redacted t JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = ANY (t.columns) CROSS JOIN aclexplode(a.attacl) x
-    WHERE x.privilege_type = 'SELECT' AND x.grantee <> t.relowner
-    GROUP BY t.name, t.relowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'the secret of hashes', format('reads secret %s, with which it can try what a hash is of', s.number),
-      format('ALL ON LARGE OBJECT %s', l.oid), l.lomowner, x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN aclexplode(l.lomacl) x
-    WHERE x.grantee <> l.lomowner
-    GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'administrative functions',
-      'may call ' || string_agg('cdc.' || p.proname, ', ' ORDER BY p.proname),
-      'EXECUTE ON FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname), p.proowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid
-      CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
-    WHERE x.grantee <> p.proowner
-      -- what consumers need; the last ones do no more than REPLICATION lets them do without
-      AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
-        'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
-    GROUP BY p.proowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'tables of cdc', format('may %s on %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.oid::regclass),
-      format('%s ON %s %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),
-        CASE t.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, t.oid::regclass), t.relowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid CROSS JOIN aclexplode(t.relacl) x
-    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
-    GROUP BY t.oid, t.relkind, t.relowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'tables of cdc', format('may %s columns of %s', x.privilege_type, t.oid::regclass),
-      format('%s (%s) ON TABLE %s', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.oid::regclass), t.relowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
-      JOIN pg_attribute a ON a.attrelid = t.oid CROSS JOIN aclexplode(a.attacl) x
-    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
-    GROUP BY t.oid, t.relowner, x.privilege_type, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'tables of cdc', 'may CREATE in schema cdc', 'CREATE ON SCHEMA cdc', n.nspowner, x.grantee, x.grantor, x.is_grantable
-    FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
-    WHERE n.nspname = 'cdc' AND x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
-    UNION ALL
-    SELECT 'files of the server', 'may call ' || string_agg(p.proname, ', ' ORDER BY p.oid),
-      'EXECUTE ON FUNCTION ' || string_agg('pg_catalog.' || p.oid::regprocedure::text, ', ' ORDER BY p.oid), p.proowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
-    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_read_file', 'pg_read_binary_file', 'lo_import')
-      AND x.grantee <> p.proowner AND x.grantee <> coalesce((SELECT oid FROM pg_roles WHERE rolname = 'pg_read_server_files'), 0)
-    GROUP BY p.proowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'settings', format('may %s %s', x.privilege_type, q.parname), format('%s ON PARAMETER %s', x.privilege_type, q.parname),
-      10, x.grantee, x.grantor, x.is_grantable
-    FROM pg_parameter_acl q CROSS JOIN aclexplode(q.paracl) x
-    WHERE q.parname IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries') AND x.grantee <> 10
-  ), owned AS (
-    SELECT 'owner of a redacted table' AS way, format('reads %s of %s', t.list, t.name) AS detail, t.relowner AS owner,
-      ARRAY[format('ALTER TABLE %s OWNER TO CURRENT_USER', t.name)] AS statements
-    FROM redacted t
-    UNION ALL
-    SELECT 'the secret of hashes', format('owns secret %s, with which it can try what a hash is of', s.number), l.lomowner,
-      ARRAY[format('ALTER LARGE OBJECT %s OWNER TO CURRENT_USER', l.oid)]
-    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object
-    UNION ALL
-    SELECT 'owner of cdc', format('owns %s', string_agg(pg_describe_object(o.classid, o.objid, 0), ', ' ORDER BY o.classid, o.objid)), o.owner, NULL
-    FROM (SELECT 'pg_extension'::regclass AS classid, e.oid AS objid, e.extowner AS owner FROM pg_extension e WHERE e.extname = 'cdc'
-          UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner FROM pg_namespace n WHERE n.nspname = 'cdc'
-          UNION ALL SELECT o.classid, o.objid, t.relowner FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
-          UNION ALL SELECT o.classid, o.objid, p.proowner FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid) o
-    GROUP BY o.owner
-  ), setting AS (                        -- as a consumer's session begins with it
-    SELECT c.oid AS role, k.name, coalesce(s.value, configured ->> k.name) AS value,
-      CASE WHEN s.value IS NULL THEN '' ELSE format(' (by ALTER %s SET)', s.target) END AS set_by,
-      CASE WHEN s.value IS NULL THEN
-        CASE WHEN k.name ~ '^cdc' THEN ARRAY['LOAD ''cdc'''] ELSE '{}' END
-          || ARRAY[format('ALTER SYSTEM SET %s = %s', k.name, k.safe), 'SELECT pg_reload_conf()']
-      ELSE ARRAY[format('ALTER %s RESET %s', s.target, k.name)] END AS statements
-    FROM consumer c
-      CROSS JOIN (VALUES ('cdc.check_privileges', 'on'), ('lo_compat_privileges', 'off'), ('output_plugin_libraries', 'cdc')) k(name, safe)
-      LEFT JOIN LATERAL (
-        SELECT substr(e.entry, strpos(e.entry, '=') + 1) AS value,
-          CASE WHEN d.setrole <> 0 AND d.setdatabase <> 0 THEN format('ROLE %I IN DATABASE %I', c.rolname, current_database())
-               WHEN d.setrole <> 0 THEN format('ROLE %I', c.rolname)
-               WHEN d.setdatabase <> 0 THEN format('DATABASE %I', current_database()) ELSE 'ROLE ALL' END AS target
-        FROM pg_db_role_setting d CROSS JOIN unnest(d.setconfig) e(entry)
-        WHERE d.setrole IN (0, c.oid) AND d.setdatabase IN (0, database) AND lower(split_part(e.entry, '=', 1)) = k.name
-        ORDER BY (d.setrole <> 0 AND d.setdatabase <> 0) DESC, d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1) s ON true
-    WHERE NOT c.rolsuper
-  ), plugins AS (                        -- others than cdc
+CREATE FUNCTION report_settings(OUT role oid, OUT name text, OUT value text, OUT set_by text, OUT statements text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT c.role, k.name, coalesce(s.value, f.value),
+    CASE WHEN s.value IS NULL THEN '' ELSE format(' (by ALTER %s SET)', s.target) END,
+    CASE WHEN s.value IS NULL THEN
+      CASE WHEN k.name ~ '^cdc' THEN ARRAY['LOAD ''cdc'''] ELSE '{}' END
+        || ARRAY[format('ALTER SYSTEM SET %s = %s', k.name, k.safe), 'SELECT pg_reload_conf()']
+    ELSE ARRAY[format('ALTER %s RESET %s', s.target, k.name)] END
+  FROM cdc.report_consumers() c
+    CROSS JOIN (VALUES ('cdc.check_privileges', 'on'), ('lo_compat_privileges', 'off'), ('output_plugin_libraries', 'cdc')) k(name, safe)
+    LEFT JOIN cdc.report_configured() f ON f.name = k.name
+    LEFT JOIN LATERAL (
+      SELECT substr(e.entry, strpos(e.entry, '=') + 1) AS value,
+        CASE WHEN d.setrole <> 0 AND d.setdatabase <> 0 THEN format('ROLE %I IN DATABASE %I', c.rolname, current_database())
+             WHEN d.setrole <> 0 THEN format('ROLE %I', c.rolname)
+             WHEN d.setdatabase <> 0 THEN format('DATABASE %I', current_database()) ELSE 'ROLE ALL' END AS target
+      FROM pg_db_role_setting d CROSS JOIN unnest(d.setconfig) e(entry)
+      WHERE d.setrole IN (0, c.role) AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND lower(split_part(e.entry, '=', 1)) = k.name
+      ORDER BY (d.setrole <> 0 AND d.setdatabase <> 0) DESC, d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1) s ON true
+  WHERE NOT c.rolsuper AND (s.value IS NOT NULL OR f.name IS NOT NULL)
+$$;
+REVOKE ALL ON FUNCTION report_settings() FROM PUBLIC;
+COMMENT ON FUNCTION report_settings() IS 'For cdc.security_report(): settings that protect, as a consumer''s session begins with them, and the statements that make them safe.';
+
+CREATE FUNCTION report_role_ways(OUT role oid, OUT way text, OUT detail text, OUT statements text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH via AS MATERIALIZED (SELECT m.role, m.via_name, m.rolsuper, m.rolreplication, m.rolcreaterole, m.through, m.own, m.leave FROM cdc.report_memberships() m),
+  plugins AS (                           -- others than cdc
     SELECT s.role, string_agg(l.name, ', ') AS names, s.set_by, s.statements
-    FROM setting s CROSS JOIN unnest(string_to_array(s.value, ',')) u(entry) CROSS JOIN trim(u.entry, ' "''') AS l(name)
+    FROM cdc.report_settings() s CROSS JOIN unnest(string_to_array(s.value, ',')) u(entry) CROSS JOIN trim(u.entry, ' "''') AS l(name)
     WHERE s.name = 'output_plugin_libraries' AND l.name NOT IN ('cdc', '')
     GROUP BY s.role, s.set_by, s.statements
+  ), knows(plugins) AS (SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'output_plugin_libraries'))
+  SELECT c.role, 'superuser', 'is one: nothing but redaction in cdc''s own output limits it',
+    CASE WHEN c.role <> 10 THEN ARRAY[format('ALTER ROLE %I NOSUPERUSER', c.rolname)] END
+  FROM cdc.report_consumers() c WHERE c.rolsuper
+  UNION ALL
+  SELECT v.role, 'superuser', v.through || 'becomes one by SET ROLE', v.leave FROM via v WHERE v.rolsuper
+  UNION ALL
+  SELECT v.role, 'REPLICATION', v.through || 'copies the whole cluster (BASE_BACKUP), reads from and drops any slot; cdc.fetch() needs none of that',
+    CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+  FROM via v WHERE v.rolreplication AND NOT v.rolsuper
+  UNION ALL
+  SELECT v.role, 'other output plugins',
+    v.through || CASE WHEN k.plugins THEN format('output_plugin_libraries allows %s%s', p.names, p.set_by)
+      ELSE 'this server allows all; PostgreSQL 15.19, 16.15, 17.11 and 18.6 have output_plugin_libraries: install the newest minor release' END,
+    CASE WHEN k.plugins THEN p.statements
+         WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+  FROM via v CROSS JOIN knows k LEFT JOIN plugins p ON p.role = v.role
+  WHERE v.rolreplication AND NOT v.rolsuper AND (p.role IS NOT NULL OR NOT k.plugins)
+  UNION ALL
+  SELECT v.role, 'CREATEROLE', v.through || 'grants itself any role but superusers, before PostgreSQL 16',
+    CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOCREATEROLE', v.via_name)] ELSE v.leave END
+  FROM via v WHERE v.rolcreaterole AND NOT v.rolsuper AND current_setting('server_version_num')::int < 160000
+  UNION ALL
+  SELECT v.role, v.via_name, k.detail, v.leave
+  FROM via v JOIN (VALUES
+    ('pg_read_all_data', 'reads every table'),
+    ('pg_write_all_data', 'changes the rules and grants in cdc''s tables'),
+    ('pg_read_server_files', 'reads the files of the server'),
+    ('pg_write_server_files', 'writes the files of the server'),
+    ('pg_execute_server_program', 'runs programs as the server''s user'),
+    ('pg_read_all_stats', 'sees other sessions'' statements, with their values')) k(name, detail) ON k.name = v.via_name
+$$;
+REVOKE ALL ON FUNCTION report_role_ways() FROM PUBLIC;
+COMMENT ON FUNCTION report_role_ways() IS 'For cdc.security_report(): ways around that attributes and memberships open.';
+
+CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+  WITH via AS MATERIALIZED (SELECT m.role, m.via, m.rolsuper, m.rolreplication, m.through, m.own, m.leave FROM cdc.report_memberships() m),
+  grantee AS (
+    SELECT v.role, v.via, v.through, v.rolsuper, CASE WHEN NOT v.own THEN v.leave END AS leave FROM via v
+    UNION ALL
+    SELECT DISTINCT v.role, 0::oid, 'as everyone (PUBLIC): ', false, NULL::text[] FROM via v
   ), found AS (
-    SELECT c.oid AS role, 'superuser' AS way, 'is one: nothing but redaction in cdc''s own output limits it' AS detail,
-      CASE WHEN c.oid <> 10 THEN ARRAY[format('ALTER ROLE %I NOSUPERUSER', c.rolname)] END AS statements
-    FROM consumer c WHERE c.rolsuper
+    SELECT r.role, r.way, r.detail, r.statements FROM cdc.report_role_ways() r
     UNION ALL
-    SELECT v.role, 'superuser', v.through || 'becomes one by SET ROLE', v.leave FROM via v WHERE v.rolsuper
+    SELECT v.role, o.way, v.through || o.detail, CASE WHEN NOT v.own THEN v.leave END
+    FROM cdc.report_owned() o JOIN via v ON v.via = o.owner WHERE NOT v.rolsuper
     UNION ALL
-    SELECT v.role, 'REPLICATION', v.through || 'copies the whole cluster (BASE_BACKUP), reads from and drops any slot; cdc.fetch() needs none of that',
-      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
-    FROM via v WHERE v.rolreplication AND NOT v.rolsuper
-    UNION ALL
-    SELECT v.role, 'other output plugins',
-      v.through || CASE WHEN configured ? 'output_plugin_libraries' THEN format('output_plugin_libraries allows %s%s', p.names, p.set_by)
-        ELSE 'this server allows all; PostgreSQL 15.19, 16.15, 17.11 and 18.6 have output_plugin_libraries: install the newest minor release' END,
-      CASE WHEN configured ? 'output_plugin_libraries' THEN p.statements
-           WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
-    FROM via v LEFT JOIN plugins p ON p.role = v.role
-    WHERE v.rolreplication AND NOT v.rolsuper AND (p.role IS NOT NULL OR NOT configured ? 'output_plugin_libraries')
-    UNION ALL
-    SELECT v.role, 'CREATEROLE', v.through || 'grants itself any role but superusers, before PostgreSQL 16',
-      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOCREATEROLE', v.via_name)] ELSE v.leave END
-    FROM via v WHERE v.rolcreaterole AND NOT v.rolsuper AND NOT by_grantor
-    UNION ALL
-    SELECT v.role, v.via_name, k.detail, v.leave
-    FROM via v JOIN (VALUES
-      ('pg_read_all_data', 'reads every table'),
-      ('pg_write_all_data', 'changes the rules and grants in cdc''s tables'),
-      ('pg_read_server_files', 'reads the files of the server'),
-      ('pg_write_server_files', 'writes the files of the server'),
-      ('pg_execute_server_program', 'runs programs as the server''s user'),
-      ('pg_read_all_stats', 'sees other sessions'' statements, with their values')) k(name, detail) ON k.name = v.via_name
-    UNION ALL
-    SELECT v.role, o.way, v.through || o.detail, CASE WHEN v.own THEN o.statements ELSE v.leave END
-    FROM owned o JOIN via v ON v.via = o.owner WHERE NOT v.rolsuper
-    UNION ALL
-    SELECT g.role, a.way, g.through || a.detail,
-      CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
-      || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
-                CASE WHEN a.grantable THEN ' CASCADE' END)
-      || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END
-    FROM acl a JOIN grantee g ON g.via = a.grantee
+    SELECT g.role, a.way, g.through || a.detail, CASE WHEN a.what IS NULL THEN g.leave ELSE
+        CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
+        || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                  CASE WHEN a.grantable THEN ' CASCADE' END)
+        || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END END
+    FROM (SELECT * FROM cdc.report_data_grants() UNION ALL SELECT * FROM cdc.report_server_grants()) a
+      JOIN grantee g ON g.via = a.grantee
+    WHERE a.what IS NOT NULL OR NOT g.rolsuper
     UNION ALL
     SELECT s.role, 'cdc.check_privileges is off', 'having REPLICATION, is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
-    FROM setting s WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    FROM cdc.report_settings() s
+    WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
     UNION ALL
     SELECT s.role, 'the secret of hashes', 'lo_compat_privileges is on: reads all large objects' || s.set_by, s.statements
-    FROM setting s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    FROM cdc.report_settings() s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
       AND EXISTS (SELECT FROM cdc.redaction_secret)
   )
-  SELECT c.rolname, f.way, f.detail, f.statements
-  FROM found f JOIN consumer c ON c.oid = f.role
-  ORDER BY c.rolname, f.way, f.detail;
-END $$;
+  SELECT r.rolname, f.way, f.detail, f.statements
+  FROM found f JOIN pg_roles r ON r.oid = f.role
+  ORDER BY r.rolname, f.way, f.detail
+$$;
 REVOKE ALL ON FUNCTION security_report() FROM PUBLIC;
 COMMENT ON FUNCTION security_report() IS
-  'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
+  'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does, as where the role owns something: it is never recommended to take an object over. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
 
 CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
   OUT finding text, OUT detail text, OUT advice text)

@@ -137,7 +137,7 @@ UPDATE t SET id = id;
 SELECT count(*) FROM cdc.peek('cdc_regress_options', options => '{streaming,on}');
 SELECT count(*) FILTER (WHERE data LIKE '{"position%') FROM pg_logical_slot_peek_changes('cdc_regress_options', NULL, NULL);
 -- a value that a later version does not know, say: an error until it is replaced
-UPDATE cdc.slot_option SET value = 'xml' WHERE option = 'format';
+SELECT cdc.put_row(ROW(slot_name, option, 'xml', set_at, set_by)::cdc.slot_option) FROM cdc.slot_option WHERE option = 'format';
 \set VERBOSITY default
 SELECT count(*) FROM pg_logical_slot_peek_binary_changes('cdc_regress_options', NULL, NULL);
 \set VERBOSITY terse

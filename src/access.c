@@ -23,6 +23,7 @@ struct CdcAccess
 	CdcRegistry *registry;
 	bool		decoding;
 	bool		stale;
+	XLogRecPtr	position;		/* of what is decoded */
 	bool		warned;			/* of a relation that may not be sent */
 };
 
@@ -78,6 +79,7 @@ has_written(CdcAccess *access, const ReorderBufferTXN *txn)
 void
 cdc_access_begin(CdcAccess *access, XLogRecPtr position, const ReorderBufferTXN *txn)
 {
+	access->position = position;
 	if (cdc_rules_advance(access->rules, position) || has_written(access, txn))
 		access->stale = true;
 	cdc_access_refresh(access);
@@ -143,7 +145,7 @@ cdc_access_resolve(CdcAccess *access, Relation rel,
 	Bitmapset  *columns;
 
 	*redactions = NULL;
-	if (cdc_privileges_all(access->privileges, RelationGetRelid(rel), &columns))
+	if (cdc_privileges_all(access->privileges, rel, access->position, &columns))
 	{
 		*redactions = cdc_rules_resolve(access->rules, rel);
 		return true;

@@ -151,6 +151,14 @@ typedef int CdcSysCacheId;
 #define GetRelationExcludedPublications(relid)	((void) (relid), NIL)
 #endif
 
+/* Whether a member has the privileges of the role: of the membership from 16 on, of the
+ * member before, which `inherits` says of a role. */
+#if PG_VERSION_NUM >= 160000
+#define cdc_membership_inherits(form, inherits)	((void) (inherits), (form)->inherit_option)
+#else
+#define cdc_membership_inherits(form, inherits)	(inherits) ((form)->member)
+#endif
+
 /* Virtual generated columns (18) have no value in the tuple. */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL	'v'

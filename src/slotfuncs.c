@@ -201,12 +201,13 @@ cdc_create_slot(PG_FUNCTION_ARGS)
 	if (PG_GETARG_BOOL(3))
 		require_failover(PG_GETARG_BOOL(2));
 	cdc_announce_wait(NameStr(*PG_GETARG_NAME(0)));
+	cdc_slot_options_expect(NameStr(*PG_GETARG_NAME(0)));
 	/* Not by SPI: while this waits for other transactions it decodes, and then comes
 	 * back with another resource owner than it was called with. */
 	result = cdc_create_logical_slot(PG_GETARG_DATUM(0), DirectFunctionCall1(namein, CStringGetDatum("cdc")),
 									 PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3));
 	CurrentResourceOwner = owner;
-	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(0)), options, reader);
+	store_options(NameStr(*PG_GETARG_NAME(0)), options, reader);
 	PG_RETURN_DATUM(result);
 }
 
@@ -252,6 +253,7 @@ cdc_alter_slot(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("cdc.alter_slot()");
 	PreventCommandDuringRecovery("cdc.alter_slot()");
 	cdc_options_check_names(given);
+	cdc_slot_options_lock(slot_name);
 	merged = merge_options(cdc_slot_options_load(slot_name, &reader), given);
 	check_options(merged);
 	store_options(slot_name, merged, reader_argument(fcinfo, 2, reader));
@@ -275,10 +277,11 @@ cdc_copy_slot(PG_FUNCTION_ARGS)
 	CheckSlotPermissions();
 	cdc_require_settings();
 	(void) require_slot(args[0]);
+	cdc_slot_options_expect(NameStr(*PG_GETARG_NAME(1)));
 	result = query_row("SELECT slot_name, lsn FROM pg_catalog.pg_copy_logical_replication_slot($1, $2, $3)",
 					   lengthof(args), types, args);
 	options = cdc_slot_options_load(NameStr(*PG_GETARG_NAME(0)), &reader);
-	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(1)), options, reader);
+	store_options(NameStr(*PG_GETARG_NAME(1)), temporary ? NIL : options, temporary ? InvalidOid : reader);
 	PG_RETURN_HEAPTUPLEHEADER(result);
 }
 

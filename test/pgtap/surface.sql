@@ -23,7 +23,10 @@ INSERT INTO expected VALUES
   ('fetch', 'slot_name name, confirmed_lsn pg_lsn DEFAULT NULL::pg_lsn, start_lsn pg_lsn DEFAULT NULL::pg_lsn, max_bytes bigint DEFAULT 16777216, timeout interval DEFAULT ''00:00:00''::interval, options text[] DEFAULT ''{}''::text[]', 'record', 'c', 'v', false, 'u', true),
   ('grant_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
   ('revoke_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
+  ('bind_grants', '', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('prune_grants', '', 'void', 'plpgsql', 'v', false, 'u', false),
   ('forget_grants', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('bind_grants_before', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
   ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, path text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
@@ -40,7 +43,18 @@ INSERT INTO expected VALUES
   ('lock_table', 'relation regclass', 'void', 'plpgsql', 'v', false, 'u', false),
   ('audit_rules', '', 'trigger', 'plpgsql', 'v', false, 'u', false),
   ('follow_rules', '', 'event_trigger', 'c', 'v', false, 'u', false),
-  ('security_report', '', 'record', 'plpgsql', 's', false, 'u', true),
+  ('security_report', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_edges', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_reach', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_consumers', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_memberships', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_redacted', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_data_grants', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_server_grants', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_owned', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_configured', '', 'record', 'plpgsql', 's', false, 'u', true),
+  ('report_settings', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_role_ways', '', 'record', 'sql', 's', false, 'u', true),
   ('redaction_report', '', 'record', 'sql', 's', false, 'u', true),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
   ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 'u', false),
@@ -106,7 +120,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'schema_version', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -116,7 +130,7 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'confirm_rule', 'audit_rules', 'forget_grants', 'security_report', 'redaction_report',
+SELECT is(prosecdef, proname IN ('redact', 'prune_grants', 'bind_grants_before', 'bind_grants', 'redact_matching', 'unredact', 'confirm_rule', 'audit_rules', 'forget_grants', 'security_report', 'redaction_report',
   'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'set_enforcement'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
