@@ -76,11 +76,7 @@ CREATE TABLE slot_option (
   set_by name NOT NULL,
   CONSTRAINT slot_option_pkey PRIMARY KEY (slot_name, option)
 );
-ALTER TABLE slot_option REPLICA IDENTITY NOTHING;
 REVOKE ALL ON slot_option FROM PUBLIC;
-CREATE TRIGGER table_written AFTER INSERT ON slot_option FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON slot_option FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-ALTER TABLE slot_option ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
 COMMENT ON TABLE slot_option IS
   'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
@@ -448,19 +444,6 @@ COMMENT ON TABLE redaction_audit IS
   'Who has added, changed or removed which rule of redaction (about redaction_rule) or what a role may be sent (about read_grant), and when. Rows are added by the functions that do it; nobody but the owner can change them.';
 SELECT pg_catalog.pg_extension_config_dump('redaction_audit', '');
 
-CREATE FUNCTION audit_rules()
-RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  INSERT INTO cdc.redaction_audit (about, action, rule, former)
-  VALUES (TG_TABLE_NAME, TG_OP, to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END),
-          CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) END);
-  RETURN NULL;
-END $$;
-REVOKE ALL ON FUNCTION audit_rules() FROM PUBLIC;
-COMMENT ON FUNCTION audit_rules() IS 'Trigger function: writes cdc.redaction_audit.';
-
 CREATE FUNCTION audit_rule(about name, action text, rule jsonb, former jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -781,7 +764,6 @@ CREATE TABLE read_grant (
   CONSTRAINT numbers CHECK (CASE WHEN role IS NULL THEN num_nonnulls(relation, attnum, giver, given_at) = 0
     ELSE num_nulls(relation, table_name) <> 1 AND num_nulls(attnum, column_name) <> 1 END)
 );
-ALTER TABLE read_grant REPLICA IDENTITY NOTHING;
 REVOKE ALL ON read_grant FROM PUBLIC;
 COMMENT ON TABLE read_grant IS
   'What cdc.grant_read() gave, by numbers and by the names of then; rows of a restore have names alone. Read the view cdc.read_grants instead. Written by functions of schema cdc.';
@@ -806,17 +788,10 @@ CREATE TABLE read_grant_dropped (
   id bigint PRIMARY KEY,
   lsn pg_lsn NOT NULL
 );
-ALTER TABLE read_grant_dropped REPLICA IDENTITY NOTHING;
 REVOKE ALL ON read_grant_dropped FROM PUBLIC;
 COMMENT ON TABLE read_grant_dropped IS
   'Rows of cdc.read_grant whose tables were dropped, and where in the WAL: they count for changes that wait until no slot of this database needs what was before.';
 
-CREATE TRIGGER table_written AFTER INSERT ON read_grant FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON read_grant FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER table_written AFTER INSERT ON read_grant_dropped FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON read_grant_dropped FOR EACH STATEMENT EXECUTE FUNCTION table_written();
-ALTER TABLE read_grant ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
-ALTER TABLE read_grant_dropped ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql;
 
 CREATE VIEW read_grants AS
 SELECT g.id, r.rolname AS role, n.nspname AS schema_name, c.relname AS table_name, a.attname AS column_name, g.prefix,
@@ -2305,18 +2280,19 @@ REVOKE ALL ON FUNCTION cdc.set_traceparent(text) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.set_traceparent(text) IS
   'cdc.set_metadata(''traceparent'', ...) for a W3C Trace Context value, whose form is checked (ERROR 22023; 22004 for NULL).';
 
--- Where the WAL stands, and how rows of the extension's tables are written
-
+-- Of all tables: other plugins decode nothing of them, and SQL writes them in a restore alone
 DO $$
 DECLARE
   t regclass;
 BEGIN
-  FOREACH t IN ARRAY '{cdc.installation,cdc.redaction_rule,cdc.redaction_name,cdc.redaction_column,cdc.redaction_audit,
-    cdc.registered_table,cdc.registered_relation,cdc.schema_detail,cdc.schema_reader,cdc.schema_enforcement,cdc.schema_audit}'::regclass[] LOOP
-    EXECUTE format('ALTER TABLE %s REPLICA IDENTITY NOTHING', t);
-    EXECUTE format('CREATE TRIGGER table_written AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
-    EXECUTE format('CREATE TRIGGER written_by_functions BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
-    EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER written_by_functions', t);
+  FOR t IN SELECT c.oid FROM pg_catalog.pg_class c
+           WHERE c.relnamespace OPERATOR(pg_catalog.=) 'cdc'::pg_catalog.regnamespace AND c.relkind OPERATOR(pg_catalog.=) 'r' LOOP
+    EXECUTE pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY NOTHING', t);
+    EXECUTE pg_catalog.format('CREATE TRIGGER table_written AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
+    EXECUTE pg_catalog.format('CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
+    EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql', t);
   END LOOP;
 END $$;
-SELECT put_row(ROW(true, pg_catalog.pg_current_wal_insert_lsn())::installation);
+
+-- Since when rules and grants are known
+SELECT cdc.put_row(ROW(true, pg_catalog.pg_current_wal_insert_lsn())::cdc.installation);

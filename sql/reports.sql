@@ -182,7 +182,7 @@ GRANT USAGE ON SCHEMA cdc TO cdc_regress_consumer;
 GRANT EXECUTE ON FUNCTION cdc.fetch, cdc.snapshot, cdc.snapshot_chunks, cdc.fingerprint, cdc.table_schema, cdc.proto, cdc.decode, cdc.decode_json, cdc.set_metadata TO cdc_regress_consumer;
 GRANT SELECT ON ALL TABLES IN SCHEMA cdc TO cdc_regress_consumer;
 TABLE rep.open;
-GRANT EXECUTE ON FUNCTION cdc.unredact, cdc.alter_slot, cdc.audit_rules, cdc.security_report TO cdc_regress_consumer;
+GRANT EXECUTE ON FUNCTION cdc.unredact, cdc.alter_slot, cdc.audit_rule, cdc.security_report TO cdc_regress_consumer;
 GRANT EXECUTE ON FUNCTION cdc.redact TO PUBLIC;
 GRANT INSERT, DELETE ON cdc.redaction_rule TO cdc_regress_consumer;
 GRANT UPDATE (value) ON cdc.slot_option TO cdc_regress_consumer;

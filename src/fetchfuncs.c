@@ -168,7 +168,7 @@ require_position(const char *name, XLogRecPtr lsn, XLogRecPtr end)
 static void
 acquire_slot(const char *slot_name)
 {
-	bool		ours;
+	volatile bool ours;
 
 	cdc_acquire_slot(slot_name);
 	ours = strcmp(NameStr(MyReplicationSlot->data.plugin), "cdc") == 0 &&
