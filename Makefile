@@ -26,7 +26,7 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo bench sanitize fuzz soak matrix dist META.json
+SCRIPTED = check demo bench sanitize fuzz soak mutants matrix dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
@@ -41,6 +41,8 @@ fuzz:
 	+scripts/fuzz
 soak:
 	+scripts/check go-long rust-long adversary-long
+mutants:
+	+scripts/mutants
 matrix:
 	+scripts/matrix
 
