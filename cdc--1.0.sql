@@ -910,6 +910,9 @@ BEGIN
     ELSE
       PERFORM cdc.put_row((g.id, pg_current_wal_insert_lsn())::cdc.read_grant_dropped);
     END IF;
+    PERFORM cdc.put_row(jsonb_populate_record(NULL::cdc.redaction_audit, jsonb_build_object('id', gen_random_uuid(), 'at', clock_timestamp(),
+      'by', session_user, 'about', 'read_grant', 'action', 'DROP', 'rule', jsonb_build_object('role', g.role_name,
+        'relation', format('%I.%I', g.schema_name, g.table_name), 'column_name', g.column_name, 'giver', g.giver_name, 'reason', g.reason))));
   END LOOP;
   PERFORM cdc.prune_grants();
 END $$;

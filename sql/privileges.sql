@@ -121,6 +121,7 @@ ALTER TABLE p.t DISABLE ROW LEVEL SECURITY;
 REVOKE SELECT ON p.t FROM cdc_regress_consumer;
 -- grants go with the table
 SELECT cdc.grant_read('p.hidden', 'cdc_regress_consumer');
+SELECT 'p.hidden'::regclass::oid AS hidden \gset
 DROP TABLE p.hidden;
 SELECT count(*) FROM cdc.read_grants;
 -- but what waits of one is not lost
@@ -128,6 +129,14 @@ SELECT * FROM seen();
 SELECT relation, new FROM seen(current_user) WHERE relation = 'p.hidden';
 -- nor is it seen by who was given nothing, or only could SELECT
 SELECT * FROM seen('cdc_regress_other');
+-- an administrator takes it back, too
+SET ROLE cdc_regress_owner;
+\set VERBOSITY sqlstate
+SELECT cdc.revoke_read(:'hidden', 'cdc_regress_consumer');
+\set VERBOSITY default
+RESET ROLE;
+SELECT cdc.revoke_read(:'hidden', 'cdc_regress_consumer');
+SELECT * FROM seen();
 
 -- partitions are seen by whoever sees what they are of
 SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
