@@ -1468,6 +1468,8 @@ CREATE TABLE registered_table (
   registered_at timestamptz NOT NULL,
   registered_by name NOT NULL
 );
+CREATE INDEX registered_table_names ON registered_table (schema_name, table_name);
+COMMENT ON INDEX registered_table_names IS 'Finds what a restore has brought';
 REVOKE ALL ON registered_table FROM PUBLIC;
 COMMENT ON TABLE registered_table IS
   'The tables whose schemas are kept, with their versions. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
@@ -1849,6 +1851,9 @@ BEGIN
     RETURN NULL;
   END IF;
   reg := cdc.registration(relation);
+  IF reg.id IS NULL THEN               -- rows of the registry are gone
+    RETURN NULL;
+  END IF;
   SELECT d.* INTO known FROM cdc.schema_detail d WHERE d.id = reg.version;
   IF known.sha256 = now.sha256 AND known.enums = now.enums THEN
     RETURN format('%s.%s', known.major, known.minor);
@@ -2165,16 +2170,16 @@ BEGIN
     WHERE r.relid = ANY (touched) ORDER BY r.id
   LOOP
     command := coalesce((SELECT concat_ws(' ', c.command_tag, c.object_identity) FROM pg_event_trigger_ddl_commands() c WHERE c.objid IS NOT NULL LIMIT 1), tg_tag);
-    reg := cdc.registration(t.relid);
-    IF reg.id IS NULL THEN             -- rows of the registry are gone
-      CONTINUE;
-    ELSIF t.there THEN
+    IF t.there THEN
       PERFORM cdc.record_schema(t.relid, command, true, NULL);
-    ELSIF reg.mode <> 'none' AND why IS NULL AND cdc.enforcement() = 'reject' THEN
+      CONTINUE;
+    END IF;
+    reg := cdc.registration(t.relid);
+    IF reg.mode <> 'none' AND why IS NULL AND cdc.enforcement() = 'reject' THEN
       RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
         MESSAGE = format('this would drop the registered table %I.%I', reg.schema_name, reg.table_name),
         HINT = 'Call cdc.unregister() before, or in the same transaction cdc.allow_breaking(''why'').';
-    ELSE
+    ELSIF reg.id IS NOT NULL THEN
       PERFORM cdc.record_drop(reg, command, why);
     END IF;
   END LOOP;

@@ -136,9 +136,13 @@ get_versions(Relation rel, HeapTuple tup, Registered *registered)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tup, REGISTERED_VERSIONS, RelationGetDescr(rel), &isnull);
+	int16		len;
+	bool		byval;
+	char		align;
 
-	deconstruct_array(DatumGetArrayTypePCopy(value), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
-					  TYPALIGN_DOUBLE, &registered->versions, NULL, &registered->n_versions);
+	get_typlenbyvalalign(INT8OID, &len, &byval, &align);
+	deconstruct_array(DatumGetArrayTypePCopy(value), INT8OID, len, byval, align,
+					  &registered->versions, NULL, &registered->n_versions);
 }
 
 static bool
