@@ -1297,37 +1297,92 @@ REVOKE ALL ON FUNCTION security_report() FROM PUBLIC;
 COMMENT ON FUNCTION security_report() IS
   'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does, as where the role owns something: it is never recommended to take an object over. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
 
-CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
-  OUT finding text, OUT detail text, OUT advice text)
-RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+-- What rules leave open: one function for each kind of finding, over the rules that count
+
+CREATE TYPE effective_rule AS (
+  relid oid, attnum int2, column_name name, rule_id bigint, method text, rank int, path text, call text, rivals text
+);
+REVOKE ALL ON TYPE effective_rule FROM PUBLIC;
+COMMENT ON TYPE effective_rule IS
+  'The rule that counts for a column. call: what cdc.redact() is given for it after the column; rivals: the rules of the same rank that say something else, and it, if there are any.';
+CREATE TYPE redaction_finding AS (
+  relation regclass, column_name name, rule_id bigint, finding text, detail text, advice text
+);
+REVOKE ALL ON TYPE redaction_finding FROM PUBLIC;
+COMMENT ON TYPE redaction_finding IS 'A row of cdc.redaction_report().';
+
+CREATE FUNCTION effective_rules()
+RETURNS SETOF effective_rule LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET jit = off
 AS $$
-WITH rule AS (
-  SELECT r.*, to_jsonb(r) ->> 'path' AS json_path,
-    CASE r.method WHEN 'drop' THEN 6 WHEN 'null' THEN 5 WHEN 'constant' THEN 4 WHEN 'mask' THEN 3 WHEN 'hash' THEN 2 ELSE 1 END AS rank
-  FROM cdc.redaction_rules r
-), col AS (                              -- what can be sent
-  SELECT a.attrelid AS relid, a.attnum, a.attname, a.atttypid, a.attgenerated, t.relispartition, t.relowner,
-    n.nspname, t.relname
-  FROM pg_attribute a JOIN pg_class t ON t.oid = a.attrelid JOIN pg_namespace n ON n.oid = t.relnamespace
-  WHERE a.attnum > 0 AND NOT a.attisdropped AND t.relkind IN ('r', 'p') AND t.relpersistence = 'p'
-    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-), covered AS (
-  SELECT c.relid, c.attnum, r.id, r.method, r.rank, r.json_path,
+WITH rule AS MATERIALIZED (
+  SELECT r.id, r.method, r.path,
+    CASE r.method WHEN 'drop' THEN 6 WHEN 'null' THEN 5 WHEN 'constant' THEN 4 WHEN 'mask' THEN 3 WHEN 'hash' THEN 2 ELSE 1 END AS rank,
     concat(quote_literal(r.method), ', value => ' || quote_literal(r.value), ', length => ' || r.length, ', prefix => ' || r.prefix,
-      ', suffix => ' || r.suffix, ', filler => ' || quote_literal(nullif(r.filler, '*')), ', path => ' || quote_literal(r.json_path)) AS call,
-    r.rank = max(r.rank) OVER (PARTITION BY c.relid, c.attnum) AS strictest
-  FROM cdc.redaction_covered k JOIN rule r ON r.id = k.rule_id JOIN col c ON c.relid = k.relid AND c.attnum = k.attnum
-), effective AS (                        -- the rule that counts for a column
-  SELECT DISTINCT ON (v.relid, v.attnum) c.*, v.id, v.method, v.rank, v.json_path, v.call
-  FROM covered v JOIN col c USING (relid, attnum)
-  WHERE v.strictest
-  ORDER BY v.relid, v.attnum, v.id
-), key_column AS (
-  SELECT i.indrelid AS relid, unnest(i.indkey[:i.indnkeyatts - 1]) AS attnum
-  FROM pg_index i WHERE (i.indisprimary AND i.indimmediate) OR i.indisreplident
-), foreign_key AS (                      -- both ways
+      ', suffix => ' || r.suffix, ', filler => ' || quote_literal(nullif(r.filler, '*')), ', path => ' || quote_literal(r.path)) AS call
+  FROM cdc.redaction_rule r WHERE r.removed_at IS NULL
+), covered AS (
+  SELECT k.relid, k.attnum, k.attname, r.*, max(r.rank) OVER (PARTITION BY k.relid, k.attnum) AS highest
+  FROM cdc.redaction_covered k JOIN rule r ON r.id = k.rule_id
+)
+SELECT DISTINCT ON (c.relid, c.attnum) c.relid, c.attnum, c.attname, c.id, c.method, c.rank, c.path, c.call,
+  CASE WHEN min(c.call) FILTER (WHERE c.path IS NULL) OVER same <> max(c.call) FILTER (WHERE c.path IS NULL) OVER same
+    THEN string_agg(c.id::text, ', ') FILTER (WHERE c.path IS NULL) OVER same END
+FROM covered c
+WHERE c.rank = c.highest
+WINDOW same AS (PARTITION BY c.relid, c.attnum ORDER BY c.id::text ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+ORDER BY c.relid, c.attnum, c.id
+$$;
+REVOKE ALL ON FUNCTION effective_rules() FROM PUBLIC;
+COMMENT ON FUNCTION effective_rules() IS
+  'For each column that rules of redaction cover, the one that counts. For cdc.redaction_report().';
+
+CREATE FUNCTION report_generated_columns(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH made AS (                           -- g of attnum: the expression depends on it, or, in newer releases, the column
+  SELECT d.refobjid AS relid, d.refobjsubid AS attnum, f.adnum AS g
+  FROM pg_depend d JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refobjid = f.adrelid
+  WHERE d.refclassid = 'pg_class'::regclass
+  UNION
+  SELECT d.refobjid, d.refobjsubid, d.objsubid
+  FROM pg_depend d
+  WHERE d.refclassid = 'pg_class'::regclass AND d.classid = 'pg_class'::regclass AND d.objid = d.refobjid
+)
+SELECT e.relid, g.attname, e.rule_id, 'generated column', format('made of %I, which the rule covers, and sent as it is', e.column_name),
+  format('SELECT cdc.redact(%L, %L, ''drop'')', e.relid::regclass, g.attname)
+FROM unnest(rules) e JOIN made m ON m.relid = e.relid AND m.attnum = e.attnum AND m.g <> e.attnum
+  JOIN pg_attribute g ON g.attrelid = e.relid AND g.attnum = m.g AND g.attgenerated = 's' AND NOT g.attisdropped
+WHERE NOT EXISTS (SELECT FROM unnest(rules) x WHERE x.relid = g.attrelid AND x.attnum = g.attnum)
+$$;
+REVOKE ALL ON FUNCTION report_generated_columns(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_generated_columns(effective_rule[]) IS
+  'Generated columns that are made of redacted ones, without a rule. For cdc.redaction_report().';
+
+CREATE FUNCTION report_row_filters(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT e.relid, e.column_name, e.rule_id, 'row filter',
+  format('the row filter of publication %I depends on it: which rows are sent shows what the value is like', p.pubname),
+  'filter by another column'
+FROM unnest(rules) e JOIN pg_publication_rel pr ON pr.prrelid = e.relid AND pr.prqual IS NOT NULL
+  JOIN pg_publication p ON p.oid = pr.prpubid
+WHERE EXISTS (
+  SELECT FROM pg_depend d
+  WHERE d.classid = 'pg_publication_rel'::regclass AND d.objid = pr.oid
+    AND d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum)
+$$;
+REVOKE ALL ON FUNCTION report_row_filters(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_row_filters(effective_rule[]) IS
+  'Redacted columns that row filters of publications depend on. For cdc.redaction_report().';
+
+CREATE FUNCTION report_foreign_keys(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH foreign_key AS MATERIALIZED (       -- both ways
   SELECT k.conrelid AS relid, u.attnum, k.confrelid AS other, u.other_attnum, k.conname
   FROM pg_constraint k CROSS JOIN unnest(k.conkey, k.confkey) u(attnum, other_attnum)
   WHERE k.contype = 'f' AND k.conparentid = 0
@@ -1335,115 +1390,204 @@ WITH rule AS (
   SELECT k.confrelid, u.other_attnum, k.conrelid, u.attnum, k.conname
   FROM pg_constraint k CROSS JOIN unnest(k.conkey, k.confkey) u(attnum, other_attnum)
   WHERE k.contype = 'f' AND k.conparentid = 0
-), found AS (
-  SELECT g.relid, g.attname, e.id, 'generated column' AS finding,
-    format('made of %I, which the rule covers, and sent as it is', e.attname) AS detail,
-    format('SELECT cdc.redact(%L, %L, ''drop'')', g.relid::regclass, g.attname) AS advice
-  FROM effective e JOIN col g ON g.relid = e.relid AND g.attgenerated = 's'
-    LEFT JOIN pg_attrdef f ON f.adrelid = g.relid AND f.adnum = g.attnum
-  WHERE EXISTS (
-      SELECT FROM pg_depend d
-      WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum
-        AND ((d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid)
-          OR (d.classid = 'pg_class'::regclass AND d.objid = g.relid AND d.objsubid = g.attnum)))
-    AND e.attnum <> g.attnum
-    AND NOT EXISTS (SELECT FROM effective x WHERE x.relid = g.relid AND x.attnum = g.attnum)
-  UNION ALL
-  SELECT e.relid, e.attname, e.id, 'row filter',
-    format('the row filter of publication %I depends on it: which rows are sent shows what the value is like', p.pubname),
-    'filter by another column'
-  FROM effective e JOIN pg_publication_rel pr ON pr.prrelid = e.relid AND pr.prqual IS NOT NULL
-    JOIN pg_publication p ON p.oid = pr.prpubid
-  WHERE EXISTS (
-    SELECT FROM pg_depend d
-    WHERE d.classid = 'pg_publication_rel'::regclass AND d.objid = pr.oid
-      AND d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum)
-  UNION ALL
-  SELECT e.relid, e.attname, e.id, 'foreign key',
-    format('%s has the same values in %I (%I), %s', o.relid::regclass, o.attname, k.conname,
-      CASE WHEN x.id IS NULL THEN 'and no rule' ELSE format('where %s shows more of them', x.method) END),
-    format('SELECT cdc.redact(%L, %L, %s)', o.relid::regclass, o.attname, e.call)
-  FROM effective e JOIN foreign_key k ON k.relid = e.relid AND k.attnum = e.attnum
-    JOIN col o ON o.relid = k.other AND o.attnum = k.other_attnum
-    LEFT JOIN effective x ON x.relid = o.relid AND x.attnum = o.attnum
-  WHERE x.id IS NULL OR x.rank < e.rank
-  UNION ALL
-  SELECT e.relid, e.attname, e.id, 'few values',
-    format('%s: who can write the table and read the stream finds out by trying which hash stands for which value', w.why),
-    'use mask with a length, constant or drop'
-  FROM effective e JOIN pg_type t ON t.oid = e.atttypid
-    LEFT JOIN pg_stats s ON s.schemaname = e.nspname AND s.tablename = e.relname AND s.attname = e.attname
-      AND s.n_distinct BETWEEN 1 AND 1000
-    CROSS JOIN LATERAL (SELECT CASE
-      WHEN t.typtype = 'e' THEN 'an enum'
-      WHEN coalesce(nullif(t.typbasetype, 0), t.oid) IN ('boolean'::regtype, '"char"'::regtype, 'smallint'::regtype, 'date'::regtype)
-        THEN 'a ' || format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL)
-      WHEN s.n_distinct IS NOT NULL THEN format('%s different values', s.n_distinct) END AS why) w
-  WHERE e.method = 'hash' AND e.json_path IS NULL AND w.why IS NOT NULL
-  UNION ALL
-  SELECT e.relid, e.attname, e.id, 'no secret', 'the secret of hashes is not there: the value is withheld',
-    'restore its large object, or SELECT cdc.rotate_redaction_secret()'
-  FROM effective e
-  WHERE e.method = 'hash' AND NOT EXISTS (
-    SELECT FROM (SELECT s.large_object FROM cdc.redaction_secret s ORDER BY s.number DESC LIMIT 1) s
-      JOIN pg_largeobject_metadata l ON l.oid = s.large_object)
-  UNION ALL
-  SELECT e.relid, e.attname, e.id, 'part of the key',
-    format('method %s, so that events of the table have no key', e.method), 'use hash, or another key (REPLICA IDENTITY USING INDEX)'
-  FROM effective e JOIN (SELECT DISTINCT relid, attnum FROM key_column) k USING (relid, attnum)
-  WHERE e.method <> 'hash' OR e.json_path IS NOT NULL
-  UNION ALL
-  SELECT e.relid, e.attname, e.id, 'partition key',
-    'rows are sent under the names of partitions, which show where the value lies',
-    'a publication with publish_via_partition_root'
-  FROM effective e JOIN pg_partitioned_table p ON p.partrelid = e.relid AND e.attnum = ANY (p.partattrs)
-  UNION ALL
-  SELECT e.relid, e.attname, e.id, 'rules differ',
-    format('rules %s are of the same rank: the value is withheld', string_agg(DISTINCT v.id::text, ', ')), 'remove all but one'
-  FROM effective e JOIN covered v ON v.relid = e.relid AND v.attnum = e.attnum AND v.strictest AND v.json_path IS NULL
-  GROUP BY e.relid, e.attname, e.id
-  HAVING count(DISTINCT v.call) > 1
-  UNION ALL
-  SELECT t.oid, r.column_name, r.id, 'covers nothing',
-    CASE WHEN r.column_pattern IS NULL THEN 'there is no such column now' ELSE format('no column matches %s now', r.column_pattern) END,
-    'unredact it, unless changes of before wait to be read or the column may come again'
-  FROM rule r LEFT JOIN pg_class t ON t.oid = r.relation
-  WHERE r.covers = '{}'
-  UNION ALL
-  SELECT DISTINCT c.oid, NULL::name, m.rule_id, 'restored rule',
-    'the rule finds the table, but none of the columns that it was for: all of the table is withheld',
-    format('SELECT cdc.redact() for the right column, then SELECT cdc.confirm_rule(%s)', m.rule_id)
-  FROM cdc.redaction_name m JOIN cdc.redaction_rule r ON r.id = m.rule_id AND r.removed_at IS NULL
-    JOIN pg_namespace n ON n.nspname = m.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.table_name
-  WHERE NOT EXISTS (SELECT FROM cdc.redaction_column k WHERE k.rule_id = m.rule_id AND k.relation IN (0, c.oid))
-    AND NOT EXISTS (SELECT FROM cdc.redaction_name o JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = o.column_name
-                    WHERE o.rule_id = m.rule_id AND o.schema_name = m.schema_name AND o.table_name = m.table_name)
-  UNION ALL
-  SELECT c.relid, c.attname, NULL, 'no rule', format('the name is like %s', min(n.pattern)),
-    'a rule, if it is what the name says'
-  FROM col c JOIN (VALUES
+)
+SELECT e.relid, e.column_name, e.rule_id, 'foreign key',
+  format('%s has the same values in %I (%I), %s', t.oid::regclass, o.attname, k.conname,
+    CASE WHEN x.rule_id IS NULL THEN 'and no rule' ELSE format('where %s shows more of them', x.method) END),
+  format('SELECT cdc.redact(%L, %L, %s)', t.oid::regclass, o.attname, e.call)
+FROM unnest(rules) e JOIN foreign_key k ON k.relid = e.relid AND k.attnum = e.attnum
+  JOIN pg_class t ON t.oid = k.other AND t.relpersistence = 'p'
+  JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+  JOIN pg_attribute o ON o.attrelid = k.other AND o.attnum = k.other_attnum
+  LEFT JOIN unnest(rules) x ON x.relid = k.other AND x.attnum = k.other_attnum
+WHERE x.rule_id IS NULL OR x.rank < e.rank
+$$;
+REVOKE ALL ON FUNCTION report_foreign_keys(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_foreign_keys(effective_rule[]) IS
+  'Columns at the other end of a foreign key of a redacted one that show more of its values. For cdc.redaction_report().';
+
+CREATE FUNCTION report_few_values(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+WITH hashed AS (
+  SELECT e.relid, e.column_name, e.rule_id, t.typtype, coalesce(nullif(t.typbasetype, 0), t.oid) AS type, s.stadistinct
+  FROM unnest(rules) e JOIN pg_attribute a ON a.attrelid = e.relid AND a.attnum = e.attnum JOIN pg_type t ON t.oid = a.atttypid
+    -- (the view pg_stats looks at every column there is)
+    LEFT JOIN pg_statistic s ON s.starelid = e.relid AND s.staattnum = e.attnum AND s.stadistinct BETWEEN 1 AND 1000
+  WHERE e.method = 'hash' AND e.path IS NULL
+), reason AS (
+  SELECT h.*, CASE
+    WHEN h.typtype = 'e' THEN 'an enum'
+    WHEN h.type IN ('boolean'::regtype, '"char"'::regtype, 'smallint'::regtype, 'date'::regtype) THEN 'a ' || format_type(h.type, NULL)
+    WHEN h.stadistinct IS NOT NULL THEN format('%s different values', h.stadistinct) END AS why
+  FROM hashed h
+)
+SELECT r.relid, r.column_name, r.rule_id, 'few values',
+  format('%s: who can write the table and read the stream finds out by trying which hash stands for which value', r.why),
+  'use mask with a length, constant or drop'
+FROM reason r WHERE r.why IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION report_few_values(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_few_values(effective_rule[]) IS
+  'Hashed columns of few different values, by type or as ANALYZE has counted them. For cdc.redaction_report().';
+
+CREATE FUNCTION report_no_secret(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT e.relid, e.column_name, e.rule_id, 'no secret', 'the secret of hashes is not there: the value is withheld',
+  'restore its large object, or SELECT cdc.rotate_redaction_secret()'
+FROM unnest(rules) e
+WHERE e.method = 'hash' AND NOT EXISTS (
+  SELECT FROM (SELECT s.large_object FROM cdc.redaction_secret s ORDER BY s.number DESC LIMIT 1) s
+    JOIN pg_largeobject_metadata l ON l.oid = s.large_object)
+$$;
+REVOKE ALL ON FUNCTION report_no_secret(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_no_secret(effective_rule[]) IS
+  'Hashed columns, where the secret of hashes is not there. For cdc.redaction_report().';
+
+CREATE FUNCTION report_keys(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT e.relid, e.column_name, e.rule_id, 'part of the key',
+  format('method %s, so that events of the table have no key', e.method),
+  'use hash, or another key (REPLICA IDENTITY USING INDEX)'
+FROM unnest(rules) e
+WHERE (e.method <> 'hash' OR e.path IS NOT NULL) AND (e.relid, e.attnum) IN (
+  SELECT i.indrelid, unnest(i.indkey[:i.indnkeyatts - 1])
+  FROM pg_index i WHERE (i.indisprimary AND i.indimmediate) OR i.indisreplident)
+$$;
+REVOKE ALL ON FUNCTION report_keys(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_keys(effective_rule[]) IS
+  'Redacted columns of keys that are none any more. For cdc.redaction_report().';
+
+CREATE FUNCTION report_partition_keys(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT e.relid, e.column_name, e.rule_id, 'partition key',
+  'rows are sent under the names of partitions, which show where the value lies',
+  'a publication with publish_via_partition_root'
+FROM unnest(rules) e JOIN pg_partitioned_table p ON p.partrelid = e.relid AND e.attnum = ANY (p.partattrs)
+$$;
+REVOKE ALL ON FUNCTION report_partition_keys(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_partition_keys(effective_rule[]) IS
+  'Redacted columns by which a table is partitioned. For cdc.redaction_report().';
+
+CREATE FUNCTION report_rivals(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT e.relid, e.column_name, e.rule_id, 'rules differ',
+  format('rules %s are of the same rank: the value is withheld', e.rivals), 'remove all but one'
+FROM unnest(rules) e WHERE e.rivals IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION report_rivals(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_rivals(effective_rule[]) IS
+  'Columns with rules that contradict one another. For cdc.redaction_report().';
+
+CREATE FUNCTION report_idle_rules()
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT to_regclass(quote_ident(r.schema_name) || '.' || quote_ident(r.table_name)), r.column_name, r.id, 'covers nothing',
+  CASE WHEN r.column_pattern IS NULL THEN 'there is no such column now' ELSE format('no column matches %s now', r.column_pattern) END,
+  'unredact it, unless changes of before wait to be read or the column may come again'
+FROM cdc.redaction_rule r
+WHERE r.removed_at IS NULL AND NOT EXISTS (SELECT FROM cdc.redaction_covered k WHERE k.rule_id = r.id)
+$$;
+REVOKE ALL ON FUNCTION report_idle_rules() FROM PUBLIC;
+COMMENT ON FUNCTION report_idle_rules() IS 'Rules that cover nothing. For cdc.redaction_report().';
+
+CREATE FUNCTION report_restored_rules()
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT c.oid, NULL::name, m.rule_id, 'restored rule',
+  'the rule finds the table, but none of the columns that it was for: all of the table is withheld',
+  format('SELECT cdc.redact() for the right column, then SELECT cdc.confirm_rule(%s)', m.rule_id)
+FROM cdc.redaction_name m JOIN cdc.redaction_rule r ON r.id = m.rule_id AND r.removed_at IS NULL
+  JOIN pg_namespace n ON n.nspname = m.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.table_name
+  LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = m.column_name
+WHERE NOT EXISTS (SELECT FROM cdc.redaction_column k WHERE k.rule_id = m.rule_id AND k.relation = 0)
+  AND NOT EXISTS (SELECT FROM cdc.redaction_column k WHERE k.rule_id = m.rule_id AND k.relation = c.oid)
+GROUP BY c.oid, m.rule_id
+HAVING count(a.attname) = 0
+$$;
+REVOKE ALL ON FUNCTION report_restored_rules() FROM PUBLIC;
+COMMENT ON FUNCTION report_restored_rules() IS
+  'Rules that a restore has brought, whose table has none of their columns. For cdc.redaction_report().';
+
+CREATE FUNCTION report_names(rules effective_rule[])
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT c.oid, a.attname, NULL::bigint, 'no rule', format('the name is like %s', min(p.pattern)), 'a rule, if it is what the name says'
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN (VALUES
     ('%password%'), ('%passwd%'), ('%passphrase%'), ('%secret%'), ('%token%'), ('%credential%'), ('%api\_key%'), ('%apikey%'),
     ('%private\_key%'), ('%email%'), ('%e\_mail%'), ('%phone%'), ('%mobile%'), ('%birth%'), ('dob'), ('ssn'), ('ssn\_%'), ('%\_ssn'),
     ('%social\_security%'), ('%passport%'), ('%tax\_id%'), ('%iban%'), ('%card%number%'), ('%credit%card%'), ('%cvv%'), ('%cvc%'),
-    ('%salary%'), ('%diagnos%')) n(pattern) ON c.attname::text ILIKE n.pattern
-  WHERE NOT c.relispartition AND c.attgenerated <> 'v'
-    AND NOT EXISTS (SELECT FROM effective e WHERE e.relid = c.relid AND e.attnum = c.attnum)
-  GROUP BY c.relid, c.attname
-  UNION ALL
-  SELECT x.relid, NULL, NULL, 'disabled trigger', format('%s does not always run: rules do not follow columns, or are not noticed', x.name), x.statement
-  FROM (SELECT g.tgrelid AS relid, g.tgname AS name, format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', g.tgrelid::regclass, g.tgname) AS statement
-        FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cdc'::regnamespace)
-          AND NOT g.tgisinternal AND g.tgenabled <> 'A'
-        UNION ALL
-        SELECT NULL, v.evtname, format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', v.evtname)
-        FROM pg_event_trigger v JOIN pg_depend d ON d.classid = 'pg_event_trigger'::regclass AND d.objid = v.oid AND d.deptype = 'e'
-          JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'cdc'
-        WHERE v.evtenabled <> 'A') x
-)
-SELECT f.relid::regclass, f.attname, f.id, f.finding, f.detail, f.advice
-FROM found f
-ORDER BY f.relid::regclass::text, f.attname, f.finding, f.detail, f.id
+    ('%salary%'), ('%diagnos%')) p(pattern) ON a.attname::text ILIKE p.pattern
+WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
+  AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+  AND NOT EXISTS (SELECT FROM unnest(rules) e WHERE e.relid = a.attrelid AND e.attnum = a.attnum)
+GROUP BY c.oid, a.attname
 $$;
+REVOKE ALL ON FUNCTION report_names(effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION report_names(effective_rule[]) IS
+  'Columns without a rule whose names look as if they needed one. For cdc.redaction_report().';
+
+CREATE FUNCTION report_triggers()
+RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT x.relation, NULL::name, NULL::bigint, 'disabled trigger',
+  format('%s does not always run: rules do not follow columns, or are not noticed', x.name), x.statement
+FROM (SELECT g.tgrelid::regclass AS relation, g.tgname AS name,
+        format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', g.tgrelid::regclass, g.tgname) AS statement
+      FROM pg_trigger g WHERE g.tgrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cdc'::regnamespace)
+        AND NOT g.tgisinternal AND g.tgenabled <> 'A'
+      UNION ALL
+      SELECT NULL, v.evtname, format('ALTER EVENT TRIGGER %I ENABLE ALWAYS', v.evtname)
+      FROM pg_event_trigger v JOIN pg_depend d ON d.classid = 'pg_event_trigger'::regclass AND d.objid = v.oid AND d.deptype = 'e'
+        JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'cdc'
+      WHERE v.evtenabled <> 'A') x
+$$;
+REVOKE ALL ON FUNCTION report_triggers() FROM PUBLIC;
+COMMENT ON FUNCTION report_triggers() IS 'Triggers of the extension that are disabled. For cdc.redaction_report().';
+
+-- Joins are hashed: neither the arrays nor the extension's tables, which are never
+-- analyzed, are known to be long, and a nested loop over them takes time by the square.
+CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
+  OUT finding text, OUT detail text, OUT advice text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+SET enable_nestloop = off
+AS $$
+DECLARE
+  rules cdc.effective_rule[] := ARRAY(SELECT e FROM cdc.effective_rules() e);
+BEGIN
+  RETURN QUERY
+  SELECT f.*
+  FROM (SELECT * FROM cdc.report_generated_columns(rules)
+        UNION ALL SELECT * FROM cdc.report_row_filters(rules)
+        UNION ALL SELECT * FROM cdc.report_foreign_keys(rules)
+        UNION ALL SELECT * FROM cdc.report_few_values(rules)
+        UNION ALL SELECT * FROM cdc.report_no_secret(rules)
+        UNION ALL SELECT * FROM cdc.report_keys(rules)
+        UNION ALL SELECT * FROM cdc.report_partition_keys(rules)
+        UNION ALL SELECT * FROM cdc.report_rivals(rules)
+        UNION ALL SELECT * FROM cdc.report_idle_rules()
+        UNION ALL SELECT * FROM cdc.report_restored_rules()
+        UNION ALL SELECT * FROM cdc.report_names(rules)
+        UNION ALL SELECT * FROM cdc.report_triggers()) f
+  ORDER BY f.relation::text, f.column_name, f.finding, f.detail, f.rule_id;
+END $$;
 REVOKE ALL ON FUNCTION redaction_report() FROM PUBLIC;
 COMMENT ON FUNCTION redaction_report() IS
   'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
