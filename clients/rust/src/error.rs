@@ -9,6 +9,7 @@ use crate::versions::VersionMismatch;
 
 /// An error of the server, `ErrorResponse`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServerError {
     /// `ERROR`, `FATAL`, `PANIC`
     pub severity: String,
@@ -43,10 +44,10 @@ impl ServerError {
         error
     }
 
-    /// Whether trying again can not help: authentication, syntax and names,
-    /// data, the server's files, a slot that was invalidated.
+    /// Whether trying again cannot help: authentication, syntax and names,
+    /// data, the server's limits and files, a slot that was invalidated.
     pub fn is_permanent(&self) -> bool {
-        const CLASSES: [&str; 6] = ["0A", "22", "28", "3D", "42", "58"];
+        const CLASSES: [&str; 7] = ["0A", "22", "28", "3D", "42", "54", "58"];
         let class = self.code.get(..2).unwrap_or("");
         CLASSES.contains(&class) || self.code == "55000"
     }
@@ -119,6 +120,9 @@ pub enum Refusal {
     OtherDatabase(String),
     /// There is no such slot.
     NoSlot(String),
+    /// There is a checkpoint, and its slot is gone, with the changes behind the
+    /// checkpoint.
+    SlotGone(String),
 }
 
 impl fmt::Display for Refusal {
@@ -152,6 +156,11 @@ impl fmt::Display for Refusal {
             Refusal::OtherPlugin(plugin) => write!(f, "the slot has the output plugin {plugin}, not cdc"),
             Refusal::OtherDatabase(name) => write!(f, "the slot or checkpoint belongs to {name}"),
             Refusal::NoSlot(name) => write!(f, "replication slot \"{name}\" does not exist"),
+            Refusal::SlotGone(name) => write!(
+                f,
+                "there is a checkpoint of replication slot \"{name}\", which does not exist any more: changes since \
+                 the checkpoint are lost; make the slot anew, load the tables again, and remove the checkpoint"
+            ),
         }
     }
 }
@@ -186,6 +195,8 @@ pub enum Error {
     /// The server does what the protocol does not allow, or asks for what this
     /// client can not do.
     Protocol(String),
+    /// The checkpoint could not be stored; what the store says.
+    Store(Box<Error>),
     /// Of a checkpoint store, a dead letter sink, or the caller's handler.
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -218,6 +229,7 @@ impl fmt::Display for Error {
             Error::Config(what) => write!(f, "wrong setting: {what}"),
             Error::Io(error) => error.fmt(f),
             Error::Protocol(what) => write!(f, "protocol: {what}"),
+            Error::Store(error) => write!(f, "the checkpoint cannot be stored: {error}"),
             Error::Other(error) => error.fmt(f),
         }
     }
@@ -226,9 +238,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Damage(damage) => Some(damage),
-            Error::Io(error) => Some(error),
-            Error::Other(error) => Some(&**error),
+            // its text is ours already, so that a chain that is printed has each once
+            Error::Io(error) => error.source(),
+            Error::Store(error) => error.source(),
+            Error::Other(error) => error.source(),
             _ => None,
         }
     }

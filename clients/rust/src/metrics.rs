@@ -19,6 +19,8 @@ pub enum Counter {
     Reconnects,
     /// `cdc_dead_letters_total{reason}`: what was set aside or skipped.
     DeadLetters(&'static str),
+    /// `cdc_store_failures_total`: attempts to store a checkpoint that failed.
+    StoreFailures,
     /// `cdc_redacted_total`: events of tables that have redacted columns.
     Redacted,
     /// `cdc_unknown_fields_total`: fields of a newer server.
@@ -38,6 +40,7 @@ impl Counter {
             Counter::Batches => "cdc_batches_total",
             Counter::Reconnects => "cdc_reconnects_total",
             Counter::DeadLetters(_) => "cdc_dead_letters_total",
+            Counter::StoreFailures => "cdc_store_failures_total",
             Counter::Redacted => "cdc_redacted_total",
             Counter::UnknownFields => "cdc_unknown_fields_total",
             Counter::SchemaVersionMismatches => "cdc_schema_version_mismatches_total",

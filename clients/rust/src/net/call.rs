@@ -77,6 +77,8 @@ impl Connection {
         .map_err(|_| Error::Config("parameters of a statement are too long".into()))?;
         frontend::execute("", 0, &mut out)?;
         frontend::sync(&mut out);
+        self.settle().await?;
+        self.unfinished += 1;
         self.at_work = true;
         self.send(&out).await
     }

@@ -34,6 +34,10 @@ pub struct Connection {
     pub(super) cancel: Option<Cancel>,
     /// A statement has been sent that is to be cancelled with the connection.
     pub(super) at_work: bool,
+    /// Statements whose end has not been read: whoever waited for it may have given up.
+    pub(super) unfinished: usize,
+    /// A message is being written.
+    writing: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -137,6 +141,8 @@ impl Connection {
             max_message: usize::try_from(limits.max_batch_bytes).unwrap_or(usize::MAX - 64) + 64,
             cancel: None,
             at_work: false,
+            unfinished: 0,
+            writing: false,
         };
         let mut parameters = vec![
             ("user", c.user.as_str()),
@@ -209,8 +215,32 @@ impl Connection {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        // what was given up in the middle cannot be made whole
+        if self.writing {
+            return Err(Error::Io(io::Error::other(
+                "the connection was left in the middle of a message",
+            )));
+        }
+        self.writing = true;
         self.transport.write_all(bytes).await?;
-        Ok(self.transport.flush().await?)
+        self.transport.flush().await?;
+        self.writing = false;
+        Ok(())
+    }
+
+    /// Reads away what is left of statements that were given up, so that the next answer
+    /// is that of the next statement.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        while self.unfinished > 0 {
+            let message = self.read_raw().await?;
+            if message.tag == b'E' {
+                let error = ServerError::parse(&message.body);
+                if error.severity == "FATAL" {
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A whole message, if one has been read. The length is checked before
@@ -227,7 +257,10 @@ impl Connection {
         }
         let mut message = self.input.split_to(len + 1);
         let body = message.split_off(5).freeze();
-        self.at_work &= tag != b'Z';
+        if tag == b'Z' {
+            self.at_work = false;
+            self.unfinished = self.unfinished.saturating_sub(1);
+        }
         Ok(Some(Incoming { tag, body }))
     }
 
@@ -289,7 +322,8 @@ impl Connection {
     }
 
     /// Runs SQL or a replication command; the rows of all its results, as text.
-    /// After an error of the server the connection can be used again.
+    /// After an error of the server the connection can be used again; so it can when this
+    /// was given up, by a timeout for example: the next one first reads the rest away.
     ///
     /// # Errors
     /// The server's, the network's.
@@ -328,6 +362,8 @@ impl Connection {
     async fn send_query(&mut self, sql: &str) -> Result<(), Error> {
         let mut out = BytesMut::new();
         frontend::query(sql, &mut out)?;
+        self.settle().await?;
+        self.unfinished += 1;
         self.send(&out).await
     }
 

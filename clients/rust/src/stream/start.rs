@@ -1,6 +1,10 @@
 //! What is checked before a stream begins.
 
+use std::future::Future;
+use std::time::Duration;
+
 use super::config::{StreamConfig, Transport};
+use super::driver::silent;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Refusal};
 use crate::net::{quote_identifier, quote_literal, Connection};
@@ -51,6 +55,15 @@ pub(super) async fn connect(config: &StreamConfig) -> Result<Connection, Error> 
         }
         Transport::Fetch => Connection::connect(&config.connect, &config.limits).await,
     }
+}
+
+/// What a server that is there answers at once: beyond `connect_timeout` it is not.
+pub(super) async fn soon<T>(
+    config: &StreamConfig,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let answer = tokio::time::timeout(config.connect.connect_timeout, answer).await;
+    answer.unwrap_or_else(|_| Err(silent()))
 }
 
 pub(super) async fn identify(
@@ -118,11 +131,12 @@ pub(super) async fn create_slot(
     Ok((Slot { confirmed, restart: confirmed }, snapshot))
 }
 
-/// Milliseconds; 0 is never.
-pub(super) async fn wal_sender_timeout(connection: &mut Connection) -> Result<u64, Error> {
+/// 0 is never.
+pub(super) async fn wal_sender_timeout(connection: &mut Connection) -> Result<Duration, Error> {
     let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
     let rows = connection.query(sql).await?;
-    Ok(rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or(60_000))
+    let milliseconds = rows.first().and_then(|row| text(row, 0).parse().ok());
+    Ok(Duration::from_millis(milliseconds.unwrap_or(60_000)))
 }
 
 /// Where a timeline's history left an earlier one: lines of timeline, LSN and
