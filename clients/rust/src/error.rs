@@ -115,9 +115,29 @@ pub enum Refusal {
     },
     /// The slot has another plugin.
     OtherPlugin(String),
-    /// The slot, or the checkpoint, belongs to another database or slot: its
-    /// name.
-    OtherDatabase(String),
+    /// The slot belongs to another database.
+    OtherDatabase {
+        /// The slot's.
+        slot: String,
+        /// The one connected to.
+        database: String,
+    },
+    /// The checkpoint was made in another database, or in this one under another name.
+    RenamedDatabase {
+        /// The checkpoint's.
+        checkpoint: String,
+        /// The one connected to.
+        database: String,
+    },
+    /// The checkpoint belongs to another slot.
+    OtherSlot {
+        /// The checkpoint's.
+        checkpoint: String,
+        /// The one asked for.
+        slot: String,
+    },
+    /// The slot sends JSON, by an option that is stored for it.
+    Json(String),
     /// There is no such slot.
     NoSlot(String),
     /// There is a checkpoint, and its slot is gone, with the changes behind the
@@ -154,7 +174,24 @@ impl fmt::Display for Refusal {
                  which says whether the checkpoint lies before that began; if it does, set the checkpoint's timeline to {server}"
             ),
             Refusal::OtherPlugin(plugin) => write!(f, "the slot has the output plugin {plugin}, not cdc"),
-            Refusal::OtherDatabase(name) => write!(f, "the slot or checkpoint belongs to {name}"),
+            Refusal::OtherDatabase { slot, database } => write!(
+                f,
+                "the slot belongs to database \"{slot}\", and the connection is to \"{database}\""
+            ),
+            Refusal::RenamedDatabase { checkpoint, database } => write!(
+                f,
+                "the checkpoint is of database \"{checkpoint}\", and this is \"{database}\"; if that was renamed, \
+                 set \"database\" in the checkpoint to \"{database}\""
+            ),
+            Refusal::OtherSlot { checkpoint, slot } => write!(
+                f,
+                "the checkpoint is of slot \"{checkpoint}\", and this is slot \"{slot}\""
+            ),
+            Refusal::Json(slot) => write!(
+                f,
+                "slot \"{slot}\" sends JSON, which this client does not read: an option format is stored for it; \
+                 cdc.alter_slot('{slot}', ARRAY['format', NULL]) removes that"
+            ),
             Refusal::NoSlot(name) => write!(f, "replication slot \"{name}\" does not exist"),
             Refusal::SlotGone(name) => write!(
                 f,

@@ -395,8 +395,8 @@ async fn unsafe_starts_are_refused() {
         (with(|c| c.system_identifier += 1), "OtherSystem"),
         (with(|c| c.timeline = 9), "OtherTimeline"),
         (with(|c| c.end_lsn = Lsn(u64::MAX)), "BeyondWal"),
-        (with(|c| c.database = "other".into()), "OtherDatabase"),
-        (with(|c| c.slot = "other".into()), "OtherDatabase"),
+        (with(|c| c.database = "other".into()), "RenamedDatabase"),
+        (with(|c| c.slot = "other".into()), "OtherSlot"),
         (with(|c| c.end_lsn = Lsn(c.end_lsn.0 - 1)), "SlotAhead"),
     ] {
         store.save(&checkpoint).await.unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::message::frontend;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::call::Cancel;
@@ -51,10 +52,25 @@ pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `'text'`, for replication commands and, with standard_conforming_strings,
-/// for SQL.
-pub(crate) fn quote_literal(text: &str) -> String {
+/// `'text'`, for replication commands.
+pub(crate) fn quote_command(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A literal for SQL, whatever `standard_conforming_strings` is.
+pub(crate) fn quote_literal(text: &str) -> String {
+    match text.contains('\\') {
+        true => format!(" E'{}'", text.replace('\'', "''").replace('\\', "\\\\")),
+        false => quote_command(text),
+    }
+}
+
+fn shuffle(hosts: &mut [&Host]) {
+    for i in (1..hosts.len()).rev() {
+        let mut bytes = [0; 4];
+        let _ = SystemRandom::new().fill(&mut bytes);
+        hosts.swap(i, u32::from_le_bytes(bytes) as usize % (i + 1));
+    }
 }
 
 fn ended() -> Error {
@@ -103,7 +119,11 @@ impl Connection {
         replication: bool,
     ) -> Result<Self, Error> {
         let mut failed: Option<Error> = None;
-        for host in &c.hosts {
+        let mut hosts: Vec<_> = c.hosts.iter().collect();
+        if c.shuffled {
+            shuffle(&mut hosts);
+        }
+        for host in hosts {
             let attempt = Self::establish(c, host, target, limits, replication);
             let late = || io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
             let result = tokio::time::timeout(c.connect_timeout, attempt).await;
@@ -150,6 +170,8 @@ impl Connection {
             ("application_name", &c.application_name),
             ("client_encoding", "UTF8"),
             ("DateStyle", "ISO"),
+            // what texts mean must not depend on who set up the database
+            ("standard_conforming_strings", "on"),
         ];
         if replication {
             parameters.push(("replication", "database"));
@@ -161,7 +183,8 @@ impl Connection {
         frontend::startup_message(parameters, &mut out)?;
         connection.send(&out).await?;
         let password = c.find_password(host);
-        connection.authenticate(&c.user, password.as_deref(), &channel, c.channel_binding).await?;
+        let (binding, allowed) = (c.channel_binding, c.demands.auth);
+        connection.authenticate(&c.user, password.as_deref(), &channel, binding, allowed).await?;
         let mut said = HashMap::new();
         loop {
             match connection.read_raw().await? {
@@ -176,6 +199,9 @@ impl Connection {
                         process,
                         secret,
                     });
+                }
+                Incoming { tag: b'N', body } => {
+                    tracing::warn!(notice = %ServerError::parse(&body), "the server says");
                 }
                 _ => (),
             }
@@ -299,7 +325,10 @@ impl Connection {
                 b'E' => return Err(ServerError::parse(&message.body).into()),
                 b'N' => {
                     let notice = ServerError::parse(&message.body);
-                    tracing::debug!(%notice, "notice of the server");
+                    match notice.severity.as_str() {
+                        "WARNING" => tracing::warn!(%notice, "the server says"),
+                        _ => tracing::info!(%notice, "the server says"),
+                    }
                 }
                 b'S' | b'A' => (),
                 _ => return Ok(message),
@@ -343,6 +372,14 @@ impl Connection {
         mut f: impl FnMut(Vec<Option<String>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.send_query(sql).await?;
+        self.answer(&mut f).await
+    }
+
+    /// Rows, until the server is ready again.
+    pub(super) async fn answer(
+        &mut self,
+        mut f: impl FnMut(Vec<Option<String>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut result = Ok(());
         loop {
             match self.read().await {

@@ -22,7 +22,7 @@ use self::worker::Worker;
 use crate::batch::Batch;
 use crate::damage::Damage;
 use crate::deadletter::{DeadLetter, Reason};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::frame::unframe;
 use crate::inflate::{nested, Inflater};
 use crate::metrics::Counter;
@@ -79,6 +79,7 @@ impl Stream {
         config.validate()?;
         let (guard, options) = config.guard()?;
         config.options = options;
+        config.connect.forget_warnings();
         let config = Arc::new(config);
         let tracker = Arc::new(Tracker::default());
         let (sender, items) = mpsc::unbounded_channel();
@@ -186,6 +187,10 @@ impl Stream {
 
     /// The delivery; `None` if it is passed over.
     fn payload(&mut self, payload: &Bytes) -> Result<Option<Delivery>, Error> {
+        // a frame's length, and then no field that a batch has
+        if payload.starts_with(b"{\"") {
+            return Err(Refusal::Json(self.config.slot.clone()).into());
+        }
         let outer = unframe(payload, &self.config.limits).map(|bytes| payload.slice_ref(bytes));
         let mut inside = Bytes::new();
         let parsed = match &outer {
