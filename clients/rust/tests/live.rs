@@ -538,7 +538,7 @@ async fn failures_and_rejects_become_dead_letters() {
         let json = common::to_json(&read(&format!("{name}.pb"))).unwrap();
         let why = String::from_utf8(read(&format!("{name}.json"))).unwrap();
         assert_eq!(json.lines().count(), 1);
-        letters.push((name.rsplit('-').next().unwrap().to_owned(), why, json));
+        letters.push((name.rsplit('-').nth(1).unwrap().to_owned(), why, json));
     }
     letters.sort();
     let [failure, rejected] = &letters[..] else { panic!("{letters:?}") };

@@ -179,7 +179,7 @@ async fn others_are_converted() {
     assert!(error.is_none(), "{error:?}");
     assert!(lines(&deliveries[0])[0].contains(r#""new":{"name":"a"}"#), "as it was");
     assert_eq!(counts.of_things(), Some(2));
-    assert_eq!(*letters.0.lock().unwrap(), ["handler: no b"]);
+    assert_eq!(*letters.0.lock().unwrap(), ["version: no b"]);
     let found = lines(&deliveries[1]);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].contains(r#""key":{"id":3},"new":{"title":"c"}"#), "{found:?}");

@@ -15,6 +15,7 @@ use crate::error::Error;
 
 /// How far the server must prove who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SslMode {
     /// No TLS.
     Disable,

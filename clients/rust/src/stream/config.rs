@@ -30,6 +30,7 @@ pub enum Transport {
 
 /// How the server is to compress batches, see [`StreamConfig::compression`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// Not at all.
     #[default]

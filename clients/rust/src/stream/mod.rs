@@ -34,7 +34,7 @@ use crate::wire::Fields;
 
 pub use config::{Compression, StreamConfig, Transport};
 pub use delivery::{Change, Changes, Delivery};
-pub use slot::SlotSnapshot;
+pub use slot::{SlotSnapshot, SlotStatus};
 
 /// Acknowledges deliveries from other tasks.
 #[derive(Clone, Debug)]
@@ -215,8 +215,9 @@ impl Stream {
         };
         let Some((end, position)) = self.place(&batch) else { return Ok(None) };
         let converted = self.guard.check(&batch, &self.schemas, |event, schema, error| {
-            let (config, source) = (&self.config, Some(&self.source[..]));
-            set_aside(config, Reason::Handler, source, &batch, event, Some(schema), error)
+            let source = Some(&self.source[..]).filter(|source| !source.is_empty());
+            let config = &self.config;
+            set_aside(config, Reason::Version, source, &batch, event, Some(schema), error)
         })?;
         let id = end.map(|end| {
             self.config.metrics.add(Counter::Transactions, 1);
@@ -310,6 +311,14 @@ impl Stream {
     /// Up to where everything is acknowledged.
     pub fn acknowledged(&self) -> Lsn {
         self.tracker.acknowledged().0
+    }
+
+    /// As [`StreamConfig::slot_status`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn slot_status(&self) -> Result<SlotStatus, Error> {
+        self.config.slot_status().await
     }
 
     /// Waits until what is acknowledged by now is stored and, as soon as there is a

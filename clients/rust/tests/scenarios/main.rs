@@ -11,7 +11,9 @@ mod live;
 mod log;
 
 mod ends;
+mod letters;
 mod look;
+mod operation;
 mod says;
 mod silence;
 mod tail;
@@ -22,24 +24,8 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Scenarios that have no test here, and why.
-const MISSING: &[(&str, &str)] = &[
-    ("copy-example", "not yet"),
-    ("cuts-golden", "not yet"),
-    ("defaults", "not yet"),
-    ("drop-slot", "not yet"),
-    ("flush", "not yet"),
-    ("letters-again", "not yet"),
-    ("letters-before-ack", "not yet"),
-    ("letters-each-event", "not yet"),
-    ("letters-name", "not yet"),
-    ("letters-read", "not yet"),
-    ("letters-shared-folder", "not yet"),
-    ("letters-streamed", "not yet"),
-    ("load-progress", "not yet"),
-    ("metrics", "not yet"),
-    ("slot-status", "not yet"),
-    ("state-postgres", "not yet"),
-];
+const MISSING: &[(&str, &str)] =
+    &[("copy-example", "not yet"), ("load-progress", "not yet"), ("state-postgres", "not yet")];
 
 async fn sleep(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
