@@ -299,7 +299,7 @@ fn cuts(bytes: &[u8]) -> Vec<u8> {
 #[test]
 fn cuts_golden() {
     let directory = std::env::var_os("CUTS").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/golden/cuts"),
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/cuts"),
         PathBuf::from,
     );
     if !directory.exists() {

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 /// Scenarios that have no test here, and why.
 const MISSING: &[(&str, &str)] =
-    &[("copy-example", "not yet"), ("load-progress", "not yet"), ("state-postgres", "not yet")];
+    &[("state-postgres", "the Applier's State has no form that waits for a server yet")];
 
 async fn sleep(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;

@@ -175,3 +175,85 @@ async fn metrics() {
         assert_eq!(found, letters, "{policy:?}");
     }
 }
+
+/// What the example must be able to copy.
+const MANY: &str = "CREATE TABLE many (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, \
+    twice int GENERATED ALWAYS AS (n * 2) STORED, n int, boxes box[], points point[], texts text[], \
+    numbers numeric(10,2)[], bytes bytea[], days date[], spans interval[], span interval, \
+    fine interval(3), part interval day to second(3), j json, b jsonb, grid int[], flags bool[])";
+const ROWS: &str = "INSERT INTO many (n, boxes, points, texts, numbers, bytes, days, spans, span, fine, part, j, b, grid, flags) \
+    SELECT i, ARRAY['((1,1),(0,0))', NULL, '((3,4),(1,2))']::box[], '{\"(1,2)\"}', ARRAY['a,b', '{}', '\"', NULL, '\\', ';'], \
+    '{1.50,-2}', ARRAY['\\x00ff'::bytea], '{2020-01-01,infinity}', '{1 mon 2 days,-03:00:00.5}', \
+    '1 year -2 mons 3 days -04:05:06.789', '1.23456 s', '2 days 3.5 s', \
+    CASE i % 3 WHEN 0 THEN 'null'::json WHEN 1 THEN NULL ELSE '{\"a\": null}' END, \
+    CASE i % 3 WHEN 0 THEN NULL WHEN 1 THEN 'null'::jsonb ELSE '[1]' END, '[0:1][2:3]={{1,2},{3,4}}', '{t,f}' \
+    FROM generate_series(1, 10) i";
+const SUM: &str =
+    "SELECT count(*) || coalesce(md5(string_agg(m::text, ',' ORDER BY id)), '') FROM many m";
+
+#[tokio::test]
+async fn copy_example() {
+    if !available() {
+        return;
+    }
+    let program = std::path::PathBuf::from(crate::tail::TAIL).with_file_name("examples/copy");
+    if !program.exists() {
+        eprintln!("skipped: the example is not built");
+        return;
+    }
+    let mut source = crate::live::Database::without_slot("copied").await;
+    let mut target = crate::live::Database::without_slot("copy").await;
+    for db in [&mut source, &mut target] {
+        db.run(MANY).await;
+    }
+    source.run(ROWS).await;
+    let mut child = tokio::process::Command::new(program)
+        .args([format!("dbname={}", source.name), format!("dbname={}", target.name)])
+        .args([&source.name, "public.many", "load"])
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let wanted = source.one(SUM).await;
+    eventually!(target.one(SUM).await == wanted);
+    source.run(ROWS).await;
+    source.run("UPDATE many SET n = n + 1, j = NULL, b = 'null' WHERE id % 2 = 0").await;
+    source
+        .run("UPDATE many SET j = 'null', b = NULL, boxes = boxes || boxes WHERE id % 5 = 0")
+        .await;
+    source.run("DELETE FROM many WHERE id = 7; UPDATE many SET id = DEFAULT WHERE id = 8").await;
+    let wanted = source.one(SUM).await;
+    eventually!(target.one(SUM).await == wanted);
+    assert!(child.try_wait().unwrap().is_none(), "it goes on");
+    child.kill().await.unwrap();
+    for db in [source, target] {
+        db.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn load_progress() {
+    if !available() {
+        return;
+    }
+    let (log, _guard) = crate::log::Log::start(tracing::Level::INFO);
+    let mut db = tables("progress").await;
+    db.run("INSERT INTO orders SELECT generate_series(1, 5000); ANALYZE orders").await;
+    let seen = Arc::new(Seen::default());
+    let config = db.config().metrics(seen.clone());
+    let mut sql = db.another().await;
+    let mut load =
+        pgcdc::InitialLoad::plan_for(&config, &mut sql, "public.orders", 1000).await.unwrap();
+    let mut joiner = pgcdc::Joiner::new(pgcdc::Applier::new(pgcdc::MemoryState::default()));
+    while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
+    assert_eq!(load.rows(), (5000, 5000));
+    assert_eq!(seen.counters.lock().unwrap()["cdc_load_rows_total "], 5000);
+    assert_eq!(seen.gauges.lock().unwrap()["cdc_load_rows_expected"], 5000.0);
+    let lines = log.with("initial load");
+    assert_eq!(lines.len(), load.chunks().0);
+    let last = lines.last().unwrap();
+    for part in ["rows=5000", "expected=5000", "rows_per_second=", "public.orders"] {
+        assert!(last.contains(part), "{last}");
+    }
+    sql.close().await;
+    db.drop().await;
+}
