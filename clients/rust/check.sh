@@ -85,6 +85,7 @@ step "damaged bytes, guided by coverage" guided
 step "TLS and passwords" test_ --test tls
 step "lists of hosts, and a failover" test_ --test hosts
 step "cdc-tail" test_ --test tail
+step "what all clients do alike" test_ --test scenarios
 step "live streams" test_ --test live
 step "streams by cdc.fetch()" test_ --test fetch
 step "a copy equals the source" test_ --test replay

@@ -31,7 +31,7 @@ async fn read(config: StreamConfig, values: bool) -> Result<(u64, Duration), Err
             changes += 1;
             if change.op == Op::Message {
                 let time = start.elapsed();
-                stream.close().await;
+                stream.close().await.unwrap();
                 return Ok((changes, time));
             }
             if let (true, Some(table)) = (values, change.table()) {

@@ -20,7 +20,12 @@ pub fn cut(
     schema: Option<&Schema>,
     source: Option<&[u8]>,
 ) -> Result<Vec<u8>, Damage> {
-    let mut out = Vec::with_capacity(event.bytes().len() + 256);
+    Ok(cut_under(&header(batch, source)?, event, schema))
+}
+
+/// What all cuts of a batch begin with.
+pub(crate) fn header(batch: &Batch<'_>, source: Option<&[u8]>) -> Result<Vec<u8>, Damage> {
+    let mut out = Vec::with_capacity(256);
     let mut has_source = false;
     for field in Fields::new(batch.bytes()) {
         let field = field?;
@@ -40,11 +45,18 @@ pub fn cut(
     if let Some(source) = source.filter(|_| !has_source) {
         put_bytes(&mut out, 9, source);
     }
+    Ok(out)
+}
+
+/// The event behind a header.
+pub(crate) fn cut_under(header: &[u8], event: &Event<'_>, schema: Option<&Schema>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(header.len() + event.bytes().len() + 256);
+    out.extend_from_slice(header);
     if let Some(schema) = schema {
         put_schema(&mut out, schema);
     }
     put_bytes(&mut out, 7, event.bytes());
-    Ok(out)
+    out
 }
 
 /// A `SchemaVersion`, as a field of a batch.

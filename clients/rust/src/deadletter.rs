@@ -9,12 +9,13 @@ use crate::damage::Damage;
 use crate::datetime::Timestamp;
 use crate::json::string;
 use crate::position::Position;
-use crate::replace::replace;
+use crate::replace::replace_all;
 use crate::schema::fingerprint;
 use crate::wire::put_varint;
 
 /// What to do with what can not be handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Policy {
     /// An error that ends the stream; nothing is acknowledged.
     #[default]
@@ -23,10 +24,13 @@ pub enum Policy {
     Skip,
     /// Gives it to the [`DeadLetters`] and goes on when they have it.
     DeadLetter,
+    /// Hands it on as it is. Of events with a `failure` alone.
+    Pass,
 }
 
 /// Why something is a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// The bytes are damaged.
     Damage,
@@ -36,6 +40,8 @@ pub enum Reason {
     Failure,
     /// The consumer's own code failed.
     Handler,
+    /// Its rows are in another version than is expected, and could not be converted.
+    Version,
 }
 
 impl Reason {
@@ -46,6 +52,7 @@ impl Reason {
             Reason::UnknownSchema => "unknown_schema",
             Reason::Failure => "failure",
             Reason::Handler => "handler",
+            Reason::Version => "version",
         }
     }
 }
@@ -67,6 +74,7 @@ impl fmt::Display for Reason {
 
 /// Something that could not be handled.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct DeadLetter<'a> {
     /// Why.
     pub reason: Reason,
@@ -82,6 +90,28 @@ pub struct DeadLetter<'a> {
     pub batch: &'a [u8],
 }
 
+impl<'a> DeadLetter<'a> {
+    /// Without a position.
+    pub fn new(reason: Reason, error: &'a str, slot: &'a str, batch: &'a [u8]) -> Self {
+        DeadLetter { reason, error, slot, position: None, batch }
+    }
+
+    /// The name of its files: the same in all clients, and that of no other letter.
+    /// Slot, position, reason and a hash of the batch.
+    pub fn name(&self) -> String {
+        let mut name = String::new();
+        for byte in self.slot.bytes() {
+            match byte {
+                b'a'..=b'z' | b'0'..=b'9' | b'_' => name.push(char::from(byte)),
+                _ => name.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        let position = self.position.unwrap_or_default().to_string().replace('/', "-");
+        let hash = fingerprint(self.batch);
+        format!("{name}-{position}-{}-{hash:016x}", self.reason)
+    }
+}
+
 /// Takes dead letters.
 pub trait DeadLetters: Send + Sync {
     /// Keeps one. When it returns, the stream goes on.
@@ -89,17 +119,29 @@ pub trait DeadLetters: Send + Sync {
     /// # Errors
     /// Whatever prevents it: the stream then stops.
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()>;
+
+    /// Keeps several; one after the other by default.
+    ///
+    /// # Errors
+    /// As [`DeadLetters::put`].
+    fn put_all(&self, letters: &[DeadLetter<'_>]) -> io::Result<()> {
+        letters.iter().try_for_each(|letter| self.put(letter))
+    }
 }
 
 impl<T: DeadLetters + ?Sized> DeadLetters for std::sync::Arc<T> {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
         (**self).put(letter)
     }
+    fn put_all(&self, letters: &[DeadLetter<'_>]) -> io::Result<()> {
+        (**self).put_all(letters)
+    }
 }
 
 /// Writes a pair of files for each into a directory, which must exist:
 /// `NAME.pb`, a delimited batch that `cdc-tail --file` prints, and `NAME.json`,
-/// which says why. Their mode is 0600. One that is put again replaces itself.
+/// which says why; `NAME` is [`DeadLetter::name`]. Their mode is 0600. One that is put again
+/// replaces itself. Several consumers may share a directory.
 #[derive(Clone, Debug)]
 pub struct DeadLetterDir {
     directory: PathBuf,
@@ -114,37 +156,43 @@ impl DeadLetterDir {
 
 impl DeadLetters for DeadLetterDir {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
-        let name = match letter.position {
-            Some(position) => position.to_string().replace('/', "-"),
-            None => format!("{:016x}", fingerprint(letter.batch)),
-        };
-        let name = format!("{name}-{}", letter.reason);
-        let mut batch = Vec::with_capacity(letter.batch.len() + 10);
-        put_varint(&mut batch, letter.batch.len() as u64);
-        batch.extend_from_slice(letter.batch);
-        replace(&self.directory.join(format!("{name}.pb")), &batch)?;
-        let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let time = Timestamp::from_unix_microseconds(i64::try_from(seconds).unwrap_or(0));
-        let mut why = String::from("{");
-        for (i, (name, value)) in [
-            ("reason", letter.reason.name()),
-            ("error", letter.error),
-            ("slot", letter.slot),
-            ("position", &letter.position.unwrap_or_default().to_string()),
-            ("time", &time.unwrap_or_default().to_string().replacen(' ', "T", 1)),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            why.push_str(if i > 0 { "," } else { "" });
-            string(&mut why, name);
-            why.push(':');
-            string(&mut why, value);
-            if name == "time" {
-                why.insert(why.len() - 1, 'Z');
-            }
-        }
-        why.push_str("}\n");
-        replace(&self.directory.join(format!("{name}.json")), why.as_bytes())
+        self.put_all(std::slice::from_ref(letter))
     }
+
+    fn put_all(&self, letters: &[DeadLetter<'_>]) -> io::Result<()> {
+        let files = letters.iter().flat_map(|letter| {
+            let path = self.directory.join(letter.name());
+            let end = |end: &str| {
+                let mut path = path.as_os_str().to_owned();
+                path.push(end);
+                PathBuf::from(path)
+            };
+            let mut batch = Vec::with_capacity(letter.batch.len() + 10);
+            put_varint(&mut batch, letter.batch.len() as u64);
+            batch.extend_from_slice(letter.batch);
+            [(end(".pb"), batch), (end(".json"), why(letter).into_bytes())]
+        });
+        replace_all(&self.directory, files)
+    }
+}
+
+/// What the second file says.
+fn why(letter: &DeadLetter<'_>) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let time = Timestamp::from_unix_microseconds(i64::try_from(now).unwrap_or(0));
+    let mut why = String::from("{");
+    for (name, value) in [
+        ("reason", letter.reason.name()),
+        ("error", letter.error),
+        ("slot", letter.slot),
+        ("position", &letter.position.unwrap_or_default().to_string()),
+        ("time", &(time.unwrap_or_default().to_string().replacen(' ', "T", 1) + "Z")),
+    ] {
+        why.push_str(if why.len() > 1 { "," } else { "" });
+        string(&mut why, name);
+        why.push(':');
+        string(&mut why, value);
+    }
+    why.push_str("}\n");
+    why
 }

@@ -9,6 +9,7 @@ use crate::versions::VersionMismatch;
 
 /// An error of the server, `ErrorResponse`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ServerError {
     /// `ERROR`, `FATAL`, `PANIC`
     pub severity: String,
@@ -43,10 +44,10 @@ impl ServerError {
         error
     }
 
-    /// Whether trying again can not help: authentication, syntax and names,
-    /// data, the server's files, a slot that was invalidated.
+    /// Whether trying again cannot help: authentication, syntax and names,
+    /// data, the server's limits and files, a slot that was invalidated.
     pub fn is_permanent(&self) -> bool {
-        const CLASSES: [&str; 6] = ["0A", "22", "28", "3D", "42", "58"];
+        const CLASSES: [&str; 7] = ["0A", "22", "28", "3D", "42", "54", "58"];
         let class = self.code.get(..2).unwrap_or("");
         CLASSES.contains(&class) || self.code == "55000"
     }
@@ -114,11 +115,34 @@ pub enum Refusal {
     },
     /// The slot has another plugin.
     OtherPlugin(String),
-    /// The slot, or the checkpoint, belongs to another database or slot: its
-    /// name.
-    OtherDatabase(String),
+    /// The slot belongs to another database.
+    OtherDatabase {
+        /// The slot's.
+        slot: String,
+        /// The one connected to.
+        database: String,
+    },
+    /// The checkpoint was made in another database, or in this one under another name.
+    RenamedDatabase {
+        /// The checkpoint's.
+        checkpoint: String,
+        /// The one connected to.
+        database: String,
+    },
+    /// The checkpoint belongs to another slot.
+    OtherSlot {
+        /// The checkpoint's.
+        checkpoint: String,
+        /// The one asked for.
+        slot: String,
+    },
+    /// The slot sends JSON, by an option that is stored for it.
+    Json(String),
     /// There is no such slot.
     NoSlot(String),
+    /// There is a checkpoint, and its slot is gone, with the changes behind the
+    /// checkpoint.
+    SlotGone(String),
 }
 
 impl fmt::Display for Refusal {
@@ -150,8 +174,30 @@ impl fmt::Display for Refusal {
                  which says whether the checkpoint lies before that began; if it does, set the checkpoint's timeline to {server}"
             ),
             Refusal::OtherPlugin(plugin) => write!(f, "the slot has the output plugin {plugin}, not cdc"),
-            Refusal::OtherDatabase(name) => write!(f, "the slot or checkpoint belongs to {name}"),
+            Refusal::OtherDatabase { slot, database } => write!(
+                f,
+                "the slot belongs to database \"{slot}\", and the connection is to \"{database}\""
+            ),
+            Refusal::RenamedDatabase { checkpoint, database } => write!(
+                f,
+                "the checkpoint is of database \"{checkpoint}\", and this is \"{database}\"; if that was renamed, \
+                 set \"database\" in the checkpoint to \"{database}\""
+            ),
+            Refusal::OtherSlot { checkpoint, slot } => write!(
+                f,
+                "the checkpoint is of slot \"{checkpoint}\", and this is slot \"{slot}\""
+            ),
+            Refusal::Json(slot) => write!(
+                f,
+                "slot \"{slot}\" sends JSON, which this client does not read: an option format is stored for it; \
+                 cdc.alter_slot('{slot}', ARRAY['format', NULL]) removes that"
+            ),
             Refusal::NoSlot(name) => write!(f, "replication slot \"{name}\" does not exist"),
+            Refusal::SlotGone(name) => write!(
+                f,
+                "there is a checkpoint of replication slot \"{name}\", which does not exist any more: changes since \
+                 the checkpoint are lost; make the slot anew, load the tables again, and remove the checkpoint"
+            ),
         }
     }
 }
@@ -186,6 +232,8 @@ pub enum Error {
     /// The server does what the protocol does not allow, or asks for what this
     /// client can not do.
     Protocol(String),
+    /// The checkpoint could not be stored; what the store says.
+    Store(Box<Error>),
     /// Of a checkpoint store, a dead letter sink, or the caller's handler.
     Other(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -218,6 +266,7 @@ impl fmt::Display for Error {
             Error::Config(what) => write!(f, "wrong setting: {what}"),
             Error::Io(error) => error.fmt(f),
             Error::Protocol(what) => write!(f, "protocol: {what}"),
+            Error::Store(error) => write!(f, "the checkpoint cannot be stored: {error}"),
             Error::Other(error) => error.fmt(f),
         }
     }
@@ -226,9 +275,10 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Error::Damage(damage) => Some(damage),
-            Error::Io(error) => Some(error),
-            Error::Other(error) => Some(&**error),
+            // its text is ours already, so that a chain that is printed has each once
+            Error::Io(error) => error.source(),
+            Error::Store(error) => error.source(),
+            Error::Other(error) => error.source(),
             _ => None,
         }
     }

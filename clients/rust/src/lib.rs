@@ -75,7 +75,8 @@ pub use schema::{
 };
 pub use sequence::Sequence;
 pub use stream::{
-    Acker, Change, Changes, Compression, Delivery, SlotSnapshot, Stream, StreamConfig, Transport,
+    Acker, Change, Changes, Compression, Delivery, SlotSnapshot, SlotStatus, Stream, StreamConfig,
+    Transport,
 };
 pub use trace::TraceParent;
 pub use typed::{Layout, Typed};

@@ -18,11 +18,11 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// 1 GiB, 1600 columns, 100000 schemas, 256 MiB of schemas.
+    /// 1 GiB, 1600 columns, 65536 schemas, 256 MiB of schemas.
     pub const DEFAULT: Limits = Limits {
         max_batch_bytes: 1 << 30,
         max_columns: 1600,
-        max_schemas: 100_000,
+        max_schemas: 65_536,
         max_schema_bytes: 256 << 20,
     };
 }

@@ -6,7 +6,7 @@ use crate::event::Op;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Counter {
-    /// `cdc_events_total{op}`: events handed to the consumer.
+    /// `cdc_events_total{op}`: events handed to the consumer, each time that they are.
     Events(Op),
     /// `cdc_transactions_total`: ends of transactions, and messages outside of
     /// them.
@@ -15,10 +15,14 @@ pub enum Counter {
     Bytes,
     /// `cdc_batches_total`: batches received.
     Batches,
-    /// `cdc_reconnects_total`: connections after the first.
+    /// `cdc_reconnects_total`: attempts to connect after the first connection.
     Reconnects,
     /// `cdc_dead_letters_total{reason}`: what was set aside or skipped.
     DeadLetters(&'static str),
+    /// `cdc_store_failures_total`: attempts to store a checkpoint that failed.
+    StoreFailures,
+    /// `cdc_load_rows_total`: rows of an initial load.
+    LoadRows,
     /// `cdc_redacted_total`: events of tables that have redacted columns.
     Redacted,
     /// `cdc_unknown_fields_total`: fields of a newer server.
@@ -38,6 +42,8 @@ impl Counter {
             Counter::Batches => "cdc_batches_total",
             Counter::Reconnects => "cdc_reconnects_total",
             Counter::DeadLetters(_) => "cdc_dead_letters_total",
+            Counter::StoreFailures => "cdc_store_failures_total",
+            Counter::LoadRows => "cdc_load_rows_total",
             Counter::Redacted => "cdc_redacted_total",
             Counter::UnknownFields => "cdc_unknown_fields_total",
             Counter::SchemaVersionMismatches => "cdc_schema_version_mismatches_total",
@@ -47,10 +53,24 @@ impl Counter {
     /// Name and value of its label.
     pub fn label(self) -> Option<(&'static str, &'static str)> {
         match self {
-            Counter::Events(op) => Some(("op", op.name())),
+            Counter::Events(op) => Some(("op", label(op))),
             Counter::DeadLetters(reason) => Some(("reason", reason)),
             _ => None,
         }
+    }
+}
+
+/// Ops in lower case.
+const fn label(op: Op) -> &'static str {
+    match op {
+        Op::Insert => "insert",
+        Op::Update => "update",
+        Op::Delete => "delete",
+        Op::Truncate => "truncate",
+        Op::Message => "message",
+        Op::Read => "read",
+        Op::Rewrite => "rewrite",
+        _ => "unknown",
     }
 }
 
@@ -67,10 +87,13 @@ pub enum Gauge {
     /// acknowledged.
     LagBytes,
     /// `cdc_retained_wal_bytes`: WAL that the server keeps for the slot, as of
-    /// the last connection, plus what it has written since.
+    /// the last connection or [`Stream::slot_status`](crate::Stream::slot_status), plus what it
+    /// has written since.
     RetainedWalBytes,
     /// `cdc_buffered_bytes`: received and not yet delivered.
     BufferedBytes,
+    /// `cdc_load_rows_expected`: about how many rows an initial load has in all.
+    LoadRowsExpected,
 }
 
 impl Gauge {
@@ -81,6 +104,7 @@ impl Gauge {
             Gauge::LagBytes => "cdc_lag_bytes",
             Gauge::RetainedWalBytes => "cdc_retained_wal_bytes",
             Gauge::BufferedBytes => "cdc_buffered_bytes",
+            Gauge::LoadRowsExpected => "cdc_load_rows_expected",
         }
     }
 }
@@ -157,7 +181,7 @@ mod tests {
 
     #[test]
     fn names() {
-        assert_eq!(Counter::Events(Op::Insert).label(), Some(("op", "INSERT")));
+        assert_eq!(Counter::Events(Op::Insert).label(), Some(("op", "insert")));
         assert_eq!(Counter::DeadLetters("failure").name(), "cdc_dead_letters_total");
         assert_eq!(Gauge::LagSeconds.name(), "cdc_lag_seconds");
     }

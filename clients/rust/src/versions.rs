@@ -95,6 +95,7 @@ where
 
 /// What to do with rows of another version than is expected. All are counted.
 #[derive(Clone, Default)]
+#[non_exhaustive]
 pub enum VersionPolicy {
     /// [`Error::Version`] ends the stream; nothing of it is acknowledged.
     #[default]
@@ -102,7 +103,11 @@ pub enum VersionPolicy {
     /// They pass as they are: the consumer looks at
     /// [`Change::version`](crate::Change::version).
     Pass,
-    /// They are rewritten before the consumer sees them.
+    /// They are left out, counted and logged.
+    Skip,
+    /// They are set aside, see [`StreamConfig::dead_letters`](crate::StreamConfig).
+    DeadLetter,
+    /// They are rewritten before the consumer sees them; what cannot be is rejected.
     Convert(Arc<dyn Convert>),
 }
 
@@ -157,6 +162,8 @@ impl fmt::Debug for VersionPolicy {
         f.write_str(match self {
             VersionPolicy::Refuse => "Refuse",
             VersionPolicy::Pass => "Pass",
+            VersionPolicy::Skip => "Skip",
+            VersionPolicy::DeadLetter => "DeadLetter",
             VersionPolicy::Convert(_) => "Convert",
         })
     }
@@ -319,7 +326,11 @@ impl Guard {
             return Ok(None);
         }
         let mut concerned = self.count(batch)?;
-        let VersionPolicy::Convert(converter) = self.policy.clone() else { return Ok(None) };
+        let converter = match self.policy.clone() {
+            VersionPolicy::Convert(converter) => Some(converter),
+            VersionPolicy::Skip | VersionPolicy::DeadLetter => None,
+            VersionPolicy::Refuse | VersionPolicy::Pass => return Ok(None),
+        };
         if let Some(t) = &batch.transaction {
             if batch.part == 0 {
                 self.missing.remove(&t.xid);
@@ -328,7 +339,7 @@ impl Guard {
         }
         concerned |= batch.schemas().flatten().any(|version| self.is_other(&version));
         match concerned {
-            true => self.rewrite(&*converter, batch, schemas, &mut set_aside).map(Some),
+            true => self.rewrite(converter.as_deref(), batch, schemas, &mut set_aside).map(Some),
             false => Ok(None),
         }
     }
@@ -360,11 +371,11 @@ impl Guard {
         self.metrics.add_for(Counter::SchemaVersionMismatches, &relation, n);
     }
 
-    /// The batch with its events converted, and the schemas that they have then. What
-    /// can not be read stays as it is.
+    /// The batch with its events converted, and the schemas that they have then; without a
+    /// converter without them. What can not be read stays as it is.
     fn rewrite(
         &mut self,
-        converter: &dyn Convert,
+        converter: Option<&dyn Convert>,
         batch: &Batch<'_>,
         schemas: &SchemaCache,
         set_aside: &mut dyn FnMut(&Event<'_>, &Schema, Error) -> Result<(), Error>,
@@ -392,7 +403,13 @@ impl Guard {
             let schema = schemas.get(event.schema)?;
             let mut message =
                 pb::ChangeEvent::decode(event.bytes()).map_err(|_| Damage::Malformed("event"))?;
-            match converter.convert(mismatch, schema, &mut message) {
+            let converted = match converter {
+                Some(converter) => {
+                    converter.convert(mismatch, schema, &mut message).map_err(Error::Other)
+                }
+                None => Err(Error::Version(mismatch.clone())),
+            };
+            match converted {
                 Ok(target) => {
                     if !announced.contains(&target.fingerprint) {
                         announced.push(target.fingerprint);
@@ -403,7 +420,7 @@ impl Guard {
                 }
                 Err(error) => {
                     missing += 1;
-                    set_aside(&event, schema, Error::Other(error))?;
+                    set_aside(&event, schema, error)?;
                 }
             }
         }

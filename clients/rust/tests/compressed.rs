@@ -190,7 +190,7 @@ async fn live_streams() {
                     end = delivery.is_end();
                 }
             }
-            stream.close().await;
+            stream.close().await.unwrap();
             let bytes = received.0.load(Ordering::Relaxed);
             if compression == Compression::None {
                 assert_eq!(got.len(), 15_003);

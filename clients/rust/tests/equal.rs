@@ -73,6 +73,6 @@ async fn same_json_as_the_server() {
         }
     }
     println!("{events} events are the same JSON");
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }

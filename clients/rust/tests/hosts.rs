@@ -127,7 +127,7 @@ async fn promoted(user: &str, transport: Transport) -> Result<(), Error> {
     let first = stream.next().await.unwrap()?;
     stream.ack(&first);
     sql.query("INSERT INTO t VALUES (2)").await?;
-    stream.close().await;
+    stream.close().await.unwrap();
     sql.close().await;
     server.pg_ctl(&["-m", "fast", "-w", "stop"]);
     std::fs::write(server.data().join("standby.signal"), "")?;
@@ -151,7 +151,7 @@ async fn promoted(user: &str, transport: Transport) -> Result<(), Error> {
     let change = second.changes().next().unwrap()?;
     assert_eq!(change.key.bytes(), [0x08, 4], "2, and nothing else");
     stream.ack(&second);
-    stream.close().await;
+    stream.close().await.unwrap();
     assert_eq!(store().load().await?.unwrap().timeline, 2);
     Ok(())
 }

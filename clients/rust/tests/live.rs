@@ -37,7 +37,7 @@ async fn delivers_acknowledges_and_resumes() {
     let two = next(&mut stream).await.unwrap();
     assert!(lines(&two)[0].contains("bob"));
     stream.ack(&one);
-    stream.close().await;
+    stream.close().await.unwrap();
     let checkpoint = db.checkpoint().load().await.unwrap().unwrap();
     assert_eq!(checkpoint.end_lsn, one.batch().unwrap().end_lsn);
     assert_eq!(db.confirmed().await, checkpoint.end_lsn, "reported, and no more than that");
@@ -46,11 +46,11 @@ async fn delivers_acknowledges_and_resumes() {
     let again = next(&mut stream).await.unwrap();
     assert_eq!(lines(&again), lines(&two));
     stream.ack(&again);
-    stream.close().await;
+    stream.close().await.unwrap();
     db.run("INSERT INTO orders VALUES (3, 'eve')").await;
     let mut stream = config.start().await.unwrap();
     assert!(lines(&next(&mut stream).await.unwrap())[0].contains("eve"));
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -121,7 +121,7 @@ async fn durable_before_it_is_reported() {
         assert!(confirmed >= last, "never down");
         last = confirmed;
     }
-    stream.close().await;
+    stream.close().await.unwrap();
     assert_eq!(db.confirmed().await, store.saved.lock().unwrap().clone().unwrap().end_lsn);
     db.drop().await;
 }
@@ -150,14 +150,14 @@ async fn what_can_not_be_stored_is_not_reported() {
     }
     let mut db = orders("full").await;
     let mut config = db.config().checkpoint(Full(AtomicU64::new(0)));
-    config.feedback_interval = Duration::from_millis(50);
+    config.store_timeout = Duration::from_millis(50);
     let mut stream = config.start().await.unwrap();
     let before = db.confirmed().await;
     db.run("INSERT INTO orders VALUES (1)").await;
     let delivery = next(&mut stream).await.unwrap();
     stream.ack(&delivery);
     let error = next(&mut stream).await.unwrap_err();
-    assert!(matches!(error, Error::Other(_)), "{error}");
+    assert!(matches!(error, Error::Store(_)), "{error}");
     assert_eq!(db.confirmed().await, before);
     db.drop().await;
 }
@@ -172,7 +172,7 @@ async fn two_consumers_do_not_share_a_slot() {
     let error = db.config().start().await.unwrap_err();
     assert!(matches!(&error, Error::Server(e) if e.code == "55006"), "{error}");
     assert!(error.is_transient(), "the other one may be about to end");
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -192,7 +192,7 @@ async fn traces_and_metadata() {
     let batch = delivery.batch().unwrap();
     let parent = pgcdc::TraceParent::of(&batch.transaction.unwrap()).unwrap();
     assert_eq!(format!("{:032x}", parent.trace_id), trace[3..35]);
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -255,7 +255,7 @@ async fn slow_consumer_does_not_time_out() {
     assert_eq!(rows, 20_000);
     assert_eq!(reconnects.reconnects.load(Ordering::Relaxed), 0);
     assert_eq!(reconnects.events.load(Ordering::Relaxed), 20_000);
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -333,7 +333,7 @@ async fn lag_is_that_of_the_oldest_that_is_not_acknowledged() {
         }
     }
     assert_eq!(lag.now(), 0.0);
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -360,7 +360,7 @@ async fn reconnects_without_repeating() {
     for delivery in &held {
         stream.ack(delivery);
     }
-    stream.close().await;
+    stream.close().await.unwrap();
     let saved = db.checkpoint().load().await.unwrap().unwrap();
     assert_eq!(saved.end_lsn, held[9].batch().unwrap().end_lsn);
     db.drop().await;
@@ -377,7 +377,7 @@ async fn unsafe_starts_are_refused() {
         let result = db.config().checkpoint(db.checkpoint()).start().await;
         match result {
             Ok(stream) => {
-                stream.close().await;
+                stream.close().await.unwrap();
                 None
             }
             Err(Error::Refused(refusal)) => Some(refusal),
@@ -395,8 +395,8 @@ async fn unsafe_starts_are_refused() {
         (with(|c| c.system_identifier += 1), "OtherSystem"),
         (with(|c| c.timeline = 9), "OtherTimeline"),
         (with(|c| c.end_lsn = Lsn(u64::MAX)), "BeyondWal"),
-        (with(|c| c.database = "other".into()), "OtherDatabase"),
-        (with(|c| c.slot = "other".into()), "OtherDatabase"),
+        (with(|c| c.database = "other".into()), "RenamedDatabase"),
+        (with(|c| c.slot = "other".into()), "OtherSlot"),
         (with(|c| c.end_lsn = Lsn(c.end_lsn.0 - 1)), "SlotAhead"),
     ] {
         store.save(&checkpoint).await.unwrap();
@@ -408,7 +408,7 @@ async fn unsafe_starts_are_refused() {
     store.save(&with(|c| c.system_identifier += 1)).await.unwrap();
     let mut config = db.config().checkpoint(db.checkpoint());
     config.allow_other_system = true;
-    config.start().await.unwrap().close().await;
+    config.start().await.unwrap().close().await.unwrap();
     assert_eq!(store.load().await.unwrap().unwrap().system_identifier, good.system_identifier);
 
     let name = db.name.clone();
@@ -433,7 +433,7 @@ async fn slot_that_moved_away_is_noticed() {
     }
     let mut db = orders("moved").await;
     let config = db.config().checkpoint(db.checkpoint());
-    config.clone().start().await.unwrap().close().await;
+    config.clone().start().await.unwrap().close().await.unwrap();
     db.run("INSERT INTO orders VALUES (1)").await;
     let name = db.name.clone();
     db.run(&format!("SELECT pg_replication_slot_advance('{name}', pg_current_wal_lsn())")).await;
@@ -449,7 +449,7 @@ async fn creates_slots() {
     }
     let mut db = Database::without_slot("create").await;
     let config = db.config().create_slot().checkpoint(db.checkpoint());
-    config.clone().start().await.unwrap().close().await;
+    config.clone().start().await.unwrap().close().await.unwrap();
     let name = db.name.clone();
     let exists = format!("SELECT count(*) FROM pg_replication_slots WHERE slot_name = '{name}'");
     assert_eq!(db.one(&exists).await, "1");
@@ -457,7 +457,7 @@ async fn creates_slots() {
     // between would be lost
     db.run(&format!("SELECT pg_drop_replication_slot('{name}')")).await;
     let error = config.start().await.unwrap_err();
-    assert!(matches!(error, Error::Refused(Refusal::NoSlot(_))), "{error}");
+    assert!(matches!(error, Error::Refused(Refusal::SlotGone(_))), "{error}");
     db.drop().await;
 }
 
@@ -494,7 +494,7 @@ async fn slots_with_a_snapshot() {
     let mut stream = config.clone().start().await.unwrap();
     let delivery = next(&mut stream).await.unwrap();
     assert!(lines(&delivery)[0].contains("after"), "{:?}", lines(&delivery));
-    stream.close().await;
+    stream.close().await.unwrap();
     let error = config.create_slot_with_snapshot().await.unwrap_err();
     assert!(matches!(&error, Error::Server(e) if e.code == "42710"), "{error}");
     db.drop().await;
@@ -528,7 +528,7 @@ async fn failures_and_rejects_become_dead_letters() {
     }
     assert_eq!(handled, 2);
     assert_eq!(counts.letters.load(Ordering::Relaxed), 2);
-    stream.close().await;
+    stream.close().await.unwrap();
     let read = |name: &str| std::fs::read(dir.join(name)).unwrap();
     let mut letters = Vec::new();
     for entry in std::fs::read_dir(&dir).unwrap() {
@@ -538,7 +538,7 @@ async fn failures_and_rejects_become_dead_letters() {
         let json = common::to_json(&read(&format!("{name}.pb"))).unwrap();
         let why = String::from_utf8(read(&format!("{name}.json"))).unwrap();
         assert_eq!(json.lines().count(), 1);
-        letters.push((name.rsplit('-').next().unwrap().to_owned(), why, json));
+        letters.push((name.rsplit('-').nth(1).unwrap().to_owned(), why, json));
     }
     letters.sort();
     let [failure, rejected] = &letters[..] else { panic!("{letters:?}") };
@@ -610,7 +610,7 @@ async fn postgres_store() {
     sleep(100).await;
     assert_eq!(store.load().await.unwrap().unwrap(), checkpoint);
     stream.ack(&delivery);
-    stream.close().await;
+    stream.close().await.unwrap();
     assert!(db.confirmed().await >= checkpoint.end_lsn);
     db.drop().await;
 }

@@ -106,7 +106,7 @@ async fn load_and_stream_join() {
     let mut stream = db.config().option("messages", "*").start().await.unwrap();
     let rereads = follow(&mut stream, &mut sql, &mut loads, &mut joiner).await;
     changes.await.unwrap();
-    stream.close().await;
+    stream.close().await.unwrap();
     let mut applier = joiner.into_applier();
     let rows = compare(&mut applier);
     println!("{rows} rows equal, {chunks} chunks, {rereads} rows read again");
@@ -165,7 +165,7 @@ async fn altered_tables_are_loaded_anew() {
     let mut stream = db.config().option("messages", "*").start().await.unwrap();
     let mut all = [loads.remove(0), loads.remove(0)];
     follow(&mut stream, &mut sql, &mut all, &mut joiner).await;
-    stream.close().await;
+    stream.close().await.unwrap();
     let rows = compare(&mut joiner.into_applier());
     println!("{rows} rows equal");
     assert!(rows > 450, "{rows}");
@@ -210,7 +210,7 @@ async fn a_table_with_another_key_is_loaded_anew() {
     let mut stream = db.config().option("messages", "*").start().await.unwrap();
     follow(&mut stream, &mut sql, &mut [load], &mut joiner).await;
     assert_eq!(compare(&mut joiner.into_applier()), 200);
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -259,14 +259,14 @@ async fn altered_before_a_row_is_read_again() {
         }
     };
     assert!(error.to_string().contains("must be read anew"), "{error}");
-    stream.close().await;
+    stream.close().await.unwrap();
     // and who does has all of it
     let mut joiner = Joiner::resume(Applier::new(state), &load);
     let mut stream = config.start().await.unwrap();
     let mut loads = [InitialLoad::from_bytes(&kept).unwrap()];
     follow(&mut stream, &mut sql, &mut loads, &mut joiner).await;
     assert_eq!(compare(&mut joiner.into_applier()), 101);
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -293,7 +293,7 @@ async fn the_end_is_behind_asynchronous_commits() {
         assert!(load.end_lsn() >= batch.end_lsn, "{} {}", load.end_lsn(), batch.end_lsn);
         assert!(t.commit_lsn < load.end_lsn());
     }
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -389,7 +389,7 @@ async fn interrupted_load_goes_on() {
     let rows = compare(&mut joiner.into_applier());
     println!("{rows} rows equal, {rereads} read again");
     assert!(rows > 280 && rereads > 0);
-    stream.close().await;
+    stream.close().await.unwrap();
     db.drop().await;
 }
 
@@ -433,7 +433,7 @@ async fn options_of_the_slot_count() {
             assert!(joiner.reloads().is_empty());
             end = batch.end_lsn;
         }
-        stream.close().await;
+        stream.close().await.unwrap();
         let mut applier = joiner.into_applier();
         let rows = applier.state().rows(&"public.plain".parse().unwrap()).unwrap();
         assert_eq!(rows.len(), 99);

@@ -65,7 +65,7 @@ async fn replay(
         stream.ack(&delivery);
     }
     assert!(assembler.is_empty());
-    stream.close().await;
+    stream.close().await.unwrap();
     (applier, streamed)
 }
 

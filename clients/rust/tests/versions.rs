@@ -179,7 +179,7 @@ async fn others_are_converted() {
     assert!(error.is_none(), "{error:?}");
     assert!(lines(&deliveries[0])[0].contains(r#""new":{"name":"a"}"#), "as it was");
     assert_eq!(counts.of_things(), Some(2));
-    assert_eq!(*letters.0.lock().unwrap(), ["handler: no b"]);
+    assert_eq!(*letters.0.lock().unwrap(), ["version: no b"]);
     let found = lines(&deliveries[1]);
     assert_eq!(found.len(), 2, "{found:?}");
     assert!(found[0].contains(r#""key":{"id":3},"new":{"title":"c"}"#), "{found:?}");
@@ -352,7 +352,7 @@ async fn live_versions() {
         let delivery = next(&mut stream).await.unwrap();
         versions.extend(delivery.changes().map(|change| change.unwrap().version()));
     }
-    stream.close().await;
+    stream.close().await.unwrap();
     assert_eq!(versions, [1, 2]);
     // an old consumer gets as far as it can
     let config = config.version("public.orders", 1);
@@ -361,7 +361,7 @@ async fn live_versions() {
     let error = next(&mut stream).await.unwrap_err();
     assert_eq!(error.to_string(), "rows of public.orders come in version 2, not in version 1");
     assert!(stream.next().await.is_none());
-    stream.close().await;
+    stream.close().await.unwrap();
     // and does not load what it can not read
     let mut sql = db.another().await;
     let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
@@ -405,7 +405,7 @@ async fn live_older_versions() {
             assert!(lines(&delivery)[0].ends_with(row), "{:?}", lines(&delivery));
             assert_eq!(delivery.changes().next().unwrap().unwrap().version(), 1);
         }
-        stream.close().await;
+        stream.close().await.unwrap();
         let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
         let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
         let joiner = Joiner::new(Applier::new(MemoryState::default()));
@@ -419,7 +419,7 @@ async fn live_older_versions() {
     next(&mut stream).await.unwrap();
     let delivery = next(&mut stream).await.unwrap();
     assert!(lines(&delivery)[0].ends_with(r#""new":{"cents":20}}"#), "{:?}", lines(&delivery));
-    stream.close().await;
+    stream.close().await.unwrap();
     // a version that there is not
     let error = db.config().version("public.orders", 7).start().await.unwrap_err();
     assert!(matches!(error, Error::Server(_)), "{error}");
@@ -438,7 +438,7 @@ async fn live_older_versions() {
                 }
             }
         }
-        stream.close().await;
+        stream.close().await.unwrap();
         let Some(Error::Version(mismatch)) = error else { panic!("{error:?}") };
         assert_eq!((mismatch.wanted, mismatch.got), (1, 3));
         assert!(!mismatch.reason.is_empty() && mismatch.to_string().ends_with(&mismatch.reason));

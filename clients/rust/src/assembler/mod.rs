@@ -14,7 +14,7 @@ use crate::damage::Damage;
 use crate::error::Error;
 use crate::event::Event;
 use crate::position::Lsn;
-use crate::wire::{put_varint, Cursor};
+use crate::wire::{put_bytes, put_varint, Cursor, Fields};
 
 /// Chunks that are written to a file are about this large, in bytes.
 const CHUNK: usize = 1 << 20;
@@ -174,6 +174,8 @@ impl Assembler {
             outcome,
             xid: t.map_or(0, |t| t.xid),
             first_lsn: t.map_or(Lsn::ZERO, |t| t.first_lsn),
+            prepare_lsn: t.map_or(Lsn::ZERO, |t| t.prepare_lsn),
+            unknown: unknown(batch),
             commit_lsn: t.map(|t| t.commit_lsn),
             commit_time: t.map_or(0, |t| t.commit_time),
             end_lsn: batch.end_lsn,
@@ -217,6 +219,11 @@ impl Assembler {
         self.memory = self.prepared.values().map(|events| events.buffer.len()).sum();
     }
 
+    /// How many bytes are kept in memory.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Bytes of events in memory.
     pub fn memory(&self) -> usize {
         self.memory
@@ -242,6 +249,22 @@ impl Assembler {
             self.memory -= len;
         }
         Ok(())
+    }
+}
+
+/// Fields of the transaction of a batch that this version does not know.
+fn unknown(batch: &Batch<'_>) -> Vec<u8> {
+    let fields = Fields::new(batch.bytes()).flatten().filter(|field| field.number == 1);
+    let headers = fields.filter_map(|field| field.value.bytes().ok());
+    let unknown = headers.flat_map(Fields::new).flatten().filter(|field| field.number > 8);
+    unknown.flat_map(|field| field.raw.to_vec()).collect()
+}
+
+/// A number of eight bytes, unless it is 0.
+fn put_fixed64(out: &mut Vec<u8>, number: u8, value: u64) {
+    if value != 0 {
+        out.push(number << 3 | 1);
+        out.extend_from_slice(&value.to_le_bytes());
     }
 }
 
@@ -314,11 +337,46 @@ pub struct Assembled {
     /// (nothing of it was sent, or it was sent to an earlier process).
     pub is_known: bool,
     first_lsn: Lsn,
+    prepare_lsn: Lsn,
+    /// Fields of the transaction that this version does not know.
+    unknown: Vec<u8>,
     events: Events,
     key: Option<LessSafeKey>,
 }
 
 impl Assembled {
+    /// What is known of it, as the field of a batch that says so.
+    pub(crate) fn header(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        let Some(commit_lsn) = self.commit_lsn else {
+            put_fixed64(&mut out, 4, self.end_lsn.0);
+            return out;
+        };
+        let mut header = Vec::new();
+        if self.xid != 0 {
+            header.push(1 << 3);
+            put_varint(&mut header, self.xid.into());
+        }
+        put_fixed64(&mut header, 2, self.first_lsn.0);
+        put_fixed64(&mut header, 3, commit_lsn.0);
+        put_fixed64(&mut header, 4, self.commit_time as u64);
+        for (number, text) in [(5, &self.origin), (6, &self.gid)] {
+            if !text.is_empty() {
+                put_bytes(&mut header, number, text.as_bytes());
+            }
+        }
+        for (key, value) in &self.metadata {
+            let mut entry = Vec::new();
+            put_bytes(&mut entry, 1, key.as_bytes());
+            put_bytes(&mut entry, 2, value.as_bytes());
+            put_bytes(&mut header, 7, &entry);
+        }
+        put_fixed64(&mut header, 8, self.prepare_lsn.0);
+        header.extend_from_slice(&self.unknown);
+        put_bytes(&mut out, 1, &header);
+        out
+    }
+
     /// How many events there are, those of rolled back subtransactions
     /// included.
     pub fn event_len(&self) -> u64 {

@@ -5,7 +5,7 @@ use tokio::sync::Mutex;
 use super::{BoxFuture, Checkpoint, CheckpointStore};
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::net::{quote_literal, ConnectConfig, Connection};
+use crate::net::{quote_literal, ConnectConfig, Connection, Rows};
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS cdc_checkpoint (\
     slot text PRIMARY KEY, system_identifier text NOT NULL, timeline int8 NOT NULL, \
@@ -36,7 +36,7 @@ impl PostgresStore {
     /// # Errors
     /// The server's, the network's.
     pub async fn create_table(&self) -> Result<(), Error> {
-        self.query(TABLE).await.map(drop)
+        self.query(TABLE, &[]).await.map(drop)
     }
 
     /// A statement that saves a checkpoint, to be run in a transaction of the
@@ -62,14 +62,15 @@ impl PostgresStore {
         )
     }
 
-    async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
+    async fn query(&self, sql: &str, values: &[&str]) -> Result<Rows, Error> {
         let mut guard = self.connection.lock().await;
         // taken out: an attempt that is cancelled leaves no half-read connection
         let mut connection = match guard.take() {
             Some(connection) => connection,
             None => Connection::connect(&self.config, &Limits::DEFAULT).await?,
         };
-        let result = connection.query(sql).await;
+        let values: Vec<_> = values.iter().map(|value| Some(*value)).collect();
+        let result = connection.query_with(sql, &values).await;
         if matches!(result, Ok(_) | Err(Error::Server(_))) {
             *guard = Some(connection);
         }
@@ -77,11 +78,11 @@ impl PostgresStore {
     }
 
     /// Once more on a new connection, as the old one may just be gone.
-    async fn persistent(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>, Error> {
-        match self.query(sql).await {
+    async fn persistent(&self, sql: &str, values: &[&str]) -> Result<Rows, Error> {
+        match self.query(sql, values).await {
             Err(error) if error.is_transient() => {
                 self.connection.lock().await.take();
-                self.query(sql).await
+                self.query(sql, values).await
             }
             result => result,
         }
@@ -103,18 +104,17 @@ fn checkpoint(row: Vec<Option<String>>) -> Option<Checkpoint> {
 impl CheckpointStore for PostgresStore {
     fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, Error>> {
         Box::pin(async {
-            let sql = format!(
-                "SELECT system_identifier, timeline, database, slot, position, end_lsn \
-                 FROM cdc_checkpoint WHERE slot = {}",
-                quote_literal(&self.slot)
-            );
-            let Some(row) = self.persistent(&sql).await?.pop() else { return Ok(None) };
+            let sql = "SELECT system_identifier, timeline, database, slot, position, end_lsn \
+                       FROM cdc_checkpoint WHERE slot = $1";
+            let Some(row) = self.persistent(sql, &[&self.slot]).await?.pop() else {
+                return Ok(None);
+            };
             let wrong = || Error::Config("the row in cdc_checkpoint is no checkpoint".into());
             checkpoint(row).map(Some).ok_or_else(wrong)
         })
     }
 
     fn save<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async { self.persistent(&Self::save_sql(checkpoint)).await.map(drop) })
+        Box::pin(async { self.persistent(&Self::save_sql(checkpoint), &[]).await.map(drop) })
     }
 }

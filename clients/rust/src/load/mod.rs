@@ -3,12 +3,14 @@
 
 mod copy;
 mod joiner;
+mod meter;
 mod progress;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use self::copy::CopyReader;
+use self::meter::Meter;
 use crate::applier::State;
 use crate::batch::{Batch, OwnedSnapshot};
 use crate::error::Error;
@@ -26,6 +28,12 @@ pub use joiner::{Joiner, Reload, Reread};
 
 /// How often a table may be altered while it is loaded.
 const MAX_RESTARTS: u32 = 5;
+
+/// Of a table and its partitions, as ANALYZE and VACUUM have counted.
+const EXPECTED: &str =
+    "SELECT sum(greatest(c.reltuples, 0))::pg_catalog.int8 FROM pg_catalog.pg_class c \
+    WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass OR c.oid OPERATOR(pg_catalog.=) ANY \
+    (ARRAY(SELECT t.relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass) t))";
 
 /// A range of a table, as `cdc.snapshot_chunks()` gives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +78,7 @@ pub struct InitialLoad {
     tables: Vec<(Relation, u64)>,
     max_rows: u64,
     restarts: u32,
+    meter: Meter,
 }
 
 /// What has become of a read.
@@ -112,6 +121,7 @@ impl InitialLoad {
             slot: config.slot.clone(),
             options: options.into_iter().flat_map(|(name, value)| [name, value]).collect(),
             max_rows,
+            meter: Meter::new(config.metrics.clone()),
             ..InitialLoad::default()
         };
         load.find_chunks(connection).await?;
@@ -156,7 +166,17 @@ impl InitialLoad {
             self.key_columns = key_columns.as_deref().map(progress::strings).unwrap_or_default();
             self.chunks.push(Chunk { from_key, to_key, from_block, to_block, done: false });
         }
+        let rows = connection.query_with(EXPECTED, &[Some(&self.relation)]).await?;
+        let expected = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
+        self.meter.expect(expected.unwrap_or(0));
         Ok(())
+    }
+
+    /// How many rows have been read in this process, and about how many there are, as far
+    /// as the server knows (0: it does not). Also logged after each chunk, with rows a second
+    /// and the time that is left.
+    pub fn rows(&self) -> (u64, u64) {
+        (self.meter.rows, self.meter.expected)
     }
 
     fn option(&self, name: &str) -> &str {
@@ -202,10 +222,12 @@ impl InitialLoad {
         };
         let range = if self.is_keyed() { first..first + 1 } else { 0..self.chunks.len() };
         let ranges: Vec<_> = self.chunks[range.clone()].to_vec();
+        self.meter.begin();
         match self.read_ranges(connection, joiner, &ranges).await? {
             Read::Done => self.chunks[range].iter_mut().for_each(|chunk| chunk.done = true),
             Read::Altered => self.restart(connection, joiner).await?,
         }
+        self.meter.tell(&self.relation, self.chunks());
         Ok(true)
     }
 
@@ -343,6 +365,7 @@ impl InitialLoad {
             );
             let mut reader = CopyReader::default();
             let (snapshots, tables) = (&mut self.snapshots, &mut self.tables);
+            let meter = &mut self.meter;
             let mut altered = false;
             connection
                 .copy_out(&sql, |piece| {
@@ -372,6 +395,7 @@ impl InitialLoad {
                                 snapshots.push(snapshot);
                             }
                         }
+                        meter.read(batch.event_len());
                         joiner.load(&batch, &schemas, keyed)
                     })
                 })

@@ -167,6 +167,7 @@ mod tests {
             tables: vec![(Relation { schema: "public".into(), name: "orders".into() }, u64::MAX)],
             max_rows: 1000,
             restarts: 2,
+            ..InitialLoad::default()
         };
         let bytes = load.to_bytes();
         assert_eq!(InitialLoad::from_bytes(&bytes), Ok(load.clone()));

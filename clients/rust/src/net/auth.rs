@@ -10,6 +10,7 @@ use postgres_protocol::message::frontend;
 
 use super::binding::{required, ChannelBinding};
 use super::connection::Connection;
+use super::demands::Allowed;
 use crate::error::Error;
 
 fn protocol(what: impl Into<String>) -> Error {
@@ -30,6 +31,18 @@ pub(super) struct Channel {
     pub(super) certificate: Option<Vec<u8>>,
 }
 
+/// What the server asks for, by its number.
+const METHODS: [(u32, &str); 8] = [
+    (0, "none"),
+    (3, "password"),
+    (5, "md5"),
+    (7, "gss"),
+    (8, "gss"),
+    (9, "sspi"),
+    (10, "scram-sha-256"),
+    (11, "scram-sha-256"),
+];
+
 impl Connection {
     /// Answers the server until it is content.
     pub(super) async fn authenticate(
@@ -38,14 +51,22 @@ impl Connection {
         password: Option<&str>,
         channel: &Channel,
         binding: ChannelBinding,
+        allowed: Allowed,
     ) -> Result<(), Error> {
+        let mut asked = false;
         let mut bound = binding != ChannelBinding::Require;
         let needed =
             || password.ok_or_else(|| Error::Config("the server asks for a password".into()));
         loop {
             let message = self.expect(b'R').await?;
             let mut out = BytesMut::new();
-            match number(&message)? {
+            let kind = number(&message)?;
+            if kind.0 != 0 || !asked {
+                let known = METHODS.iter().find(|(number, _)| *number == kind.0);
+                allowed.check(known.map_or("an unknown method", |(_, name)| *name))?;
+            }
+            asked = true;
+            match kind {
                 (0, _) if bound => return Ok(()),
                 (10, mechanisms) => {
                     let offers =
@@ -71,8 +92,9 @@ impl Connection {
                     ))
                 }
                 (5, salt) => {
+                    let password = needed()?;
                     let salt = salt.try_into().map_err(|_| protocol("salt of another size"))?;
-                    let hash = md5_hash(user.as_bytes(), needed()?.as_bytes(), salt);
+                    let hash = md5_hash(user.as_bytes(), password.as_bytes(), salt);
                     frontend::password_message(hash.as_bytes(), &mut out)?;
                 }
                 (other, _) => {

@@ -9,6 +9,7 @@ use crate::error::Error;
 
 /// Whether passwords are bound to the TLS channel, by SCRAM-SHA-256-PLUS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ChannelBinding {
     /// Never.
     Disable,

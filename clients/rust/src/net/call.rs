@@ -10,7 +10,7 @@ use postgres_protocol::IsNull;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::config::ConnectConfig;
-use super::connection::Connection;
+use super::connection::{Connection, Rows};
 use super::hosts::Host;
 use super::link::link;
 use crate::error::Error;
@@ -57,6 +57,38 @@ impl Connection {
         sql: &str,
         parameters: &[Option<String>],
     ) -> Result<(), Error> {
+        self.ask(sql, parameters.iter().map(Option::as_deref), 1).await?;
+        self.at_work = true;
+        Ok(())
+    }
+
+    /// Runs one statement with parameters, `$1` and so on, as texts that the server makes
+    /// values of: the way to give it what came from elsewhere. Its rows, as text. As for
+    /// errors and giving up it is as [`Connection::query`].
+    ///
+    /// # Errors
+    /// The server's, the network's.
+    pub async fn query_with(
+        &mut self,
+        sql: &str,
+        parameters: &[Option<&str>],
+    ) -> Result<Rows, Error> {
+        self.ask(sql, parameters.iter().copied(), 0).await?;
+        let mut rows = Vec::new();
+        self.answer(|row| {
+            rows.push(row);
+            Ok(())
+        })
+        .await?;
+        Ok(rows)
+    }
+
+    async fn ask(
+        &mut self,
+        sql: &str,
+        parameters: impl IntoIterator<Item = Option<&str>>,
+        format: i16,
+    ) -> Result<(), Error> {
         let mut out = BytesMut::new();
         frontend::parse("", sql, [], &mut out)?;
         frontend::bind(
@@ -71,13 +103,14 @@ impl Connection {
                 }
                 None => Ok(IsNull::Yes),
             },
-            [1],
+            [format],
             &mut out,
         )
         .map_err(|_| Error::Config("parameters of a statement are too long".into()))?;
         frontend::execute("", 0, &mut out)?;
         frontend::sync(&mut out);
-        self.at_work = true;
+        self.settle().await?;
+        self.unfinished += 1;
         self.send(&out).await
     }
 

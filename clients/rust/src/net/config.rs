@@ -1,14 +1,21 @@
 //! Where to connect and as whom: URLs, conninfo strings, `PG*` environment.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::binding::ChannelBinding;
+use super::demands::{tls_version, Allowed};
 use super::hosts::{Host, Lists, TargetSession};
+use super::words::{check, WORDS};
 use crate::error::Error;
 
 /// How far the server must prove who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SslMode {
     /// No TLS.
     Disable,
@@ -26,13 +33,12 @@ pub enum SslMode {
 /// Where to connect and as whom.
 ///
 /// Made of a URL or conninfo string, over `PG*` environment variables, over
-/// libpq's defaults. Names and meaning are libpq's: `host` (a directory means
-/// its Unix socket), `hostaddr` and `port` (each may be a list, separated by commas),
-/// `target_session_attrs`, `user`, `password`, `passfile`, `dbname`, `sslmode` (`allow`
-/// is as `prefer`), `channel_binding`, `sslrootcert` (a file, or `system`), `sslcert`,
-/// `sslkey`, `connect_timeout` in seconds, `application_name`, `options`. Other settings
-/// are an error, so that none is ignored in silence.
+/// libpq's defaults. Names and meaning are those of libpq 18. (`sslmode=allow` is as
+/// `prefer`; a timeout of 0 is for ever; what libpq has by default in `~/.postgresql` is
+/// found there.) What is not supported, as `gssencmode=require`, `service`, `sslpassword` or
+/// OAuth, is refused by name, and so is what libpq does not know.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConnectConfig {
     /// Servers, tried in this order by every connection, until one lets itself be
     /// connected to and has the session that is wanted. One that refuses the role ends
@@ -62,9 +68,67 @@ pub struct ConnectConfig {
     pub application_name: String,
     /// Settings for the session, as `-c name=value`.
     pub options: Option<String>,
-    /// File with passwords; by default `~/.pgpass`.
+    /// File with passwords; by default `~/.pgpass`. Not used if others can read it.
     pub passfile: Option<PathBuf>,
+    pub(super) demands: Demands,
+    pub(super) tcp: Tcp,
+    pub(super) tls: Tls,
+    /// Whether hosts are tried in an order of chance.
+    pub(super) shuffled: bool,
+    pub(super) warned: Warned,
 }
+
+/// What the server must do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Demands {
+    /// How it may ask to authenticate.
+    pub(super) auth: Allowed,
+    /// Who must run it, at a Unix socket.
+    pub(super) peer: Option<String>,
+}
+
+/// Of the socket; seconds, as in libpq.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tcp {
+    pub(super) keepalives: bool,
+    pub(super) idle: Option<Duration>,
+    pub(super) interval: Option<Duration>,
+    pub(super) count: Option<u32>,
+    pub(super) user_timeout: Option<Duration>,
+}
+
+/// More about TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tls {
+    /// Without the server being asked first.
+    pub(super) direct: bool,
+    /// Whether the server is told the name that is wanted.
+    pub(super) sni: bool,
+    /// Whether our certificate may be shown.
+    pub(super) show: bool,
+    pub(super) crl: Option<PathBuf>,
+    pub(super) crl_dir: Option<PathBuf>,
+    pub(super) min: Option<usize>,
+    pub(super) max: Option<usize>,
+}
+
+/// Whether a warning was given, of a configuration and its copies.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warned(Arc<AtomicBool>);
+
+impl Warned {
+    /// True the first time.
+    pub(super) fn first(&self) -> bool {
+        !self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+impl PartialEq for Warned {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+impl Eq for Warned {}
 
 impl std::fmt::Debug for ConnectConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,27 +140,6 @@ impl std::fmt::Debug for ConnectConfig {
             .finish_non_exhaustive()
     }
 }
-
-/// libpq's names and variables.
-const ENVIRONMENT: [(&str, &str); 17] = [
-    ("PGHOST", "host"),
-    ("PGHOSTADDR", "hostaddr"),
-    ("PGPORT", "port"),
-    ("PGUSER", "user"),
-    ("PGPASSWORD", "password"),
-    ("PGPASSFILE", "passfile"),
-    ("PGDATABASE", "dbname"),
-    ("PGSSLMODE", "sslmode"),
-    ("PGCHANNELBINDING", "channel_binding"),
-    ("PGTARGETSESSIONATTRS", "target_session_attrs"),
-    ("PGSSLROOTCERT", "sslrootcert"),
-    ("PGSSLCERT", "sslcert"),
-    ("PGSSLKEY", "sslkey"),
-    ("PGCONNECT_TIMEOUT", "connect_timeout"),
-    ("PGAPPNAME", "application_name"),
-    ("PGOPTIONS", "options"),
-    ("USER", "user"),
-];
 
 fn config(what: impl Into<String>) -> Error {
     Error::Config(what.into())
@@ -125,7 +168,63 @@ impl ConnectConfig {
         text: &str,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Error> {
-        let mut c = ConnectConfig {
+        let given = |name: &str| environment(name).filter(|value| !value.is_empty());
+        let home = |path: &str| given("HOME").map(|home| Path::new(&home).join(path));
+        let there = |path: &str| home(path).filter(|path| path.exists());
+        let mut settings = BTreeMap::new();
+        for (name, variable, _) in WORDS.iter().filter(|(_, variable, _)| !variable.is_empty()) {
+            if let Some(value) = given(variable) {
+                if check(name, true, &value)? {
+                    settings.insert((*name).to_owned(), value);
+                }
+            }
+        }
+        let url = ["postgres://", "postgresql://"].iter().find_map(|p| text.strip_prefix(p));
+        for (name, value) in match url {
+            Some(rest) => of_url(rest)?,
+            None => of_conninfo(text)?,
+        } {
+            // an empty value stands for the default, whatever the environment says
+            if value.is_empty() || check(&name, false, &value)? {
+                settings.insert(name, value);
+            }
+        }
+        settings.retain(|_, value| !value.is_empty());
+        let said = settings.contains_key("sslmode");
+        let mut c = Self::defaults();
+        c.passfile = home(".pgpass");
+        c.user = given("USER").unwrap_or_default();
+        let mut lists = Lists::default();
+        // what stands for another setting comes before it
+        if let Some(value) = settings.remove("requiressl").filter(|_| !said) {
+            c.sslmode = if value.starts_with('1') { SslMode::Require } else { SslMode::Prefer };
+        }
+        for (name, value) in settings {
+            c.set(&mut lists, &name, value)?;
+        }
+        c.system_roots(said)?;
+        c.sslrootcert = c.sslrootcert.take().or_else(|| there(".postgresql/root.crt"));
+        c.sslcert = c.sslcert.take().or_else(|| there(".postgresql/postgresql.crt"));
+        c.sslkey = c.sslkey.take().or_else(|| there(".postgresql/postgresql.key"));
+        if c.tls.crl_dir.is_none() {
+            c.tls.crl = c.tls.crl.take().or_else(|| there(".postgresql/root.crl"));
+        }
+        c.pair()?;
+        if c.tls.direct && matches!(c.sslmode, SslMode::Disable | SslMode::Prefer) {
+            return Err(config("sslnegotiation=direct needs sslmode=require or more"));
+        }
+        c.hosts = lists.hosts()?;
+        if c.user.is_empty() {
+            return Err(config("no user is given, and neither PGUSER nor USER is set"));
+        }
+        if c.dbname.is_empty() {
+            c.dbname.clone_from(&c.user);
+        }
+        Ok(c)
+    }
+
+    fn defaults() -> Self {
+        ConnectConfig {
             hosts: Vec::new(),
             target_session_attrs: TargetSession::Any,
             user: String::new(),
@@ -139,35 +238,52 @@ impl ConnectConfig {
             connect_timeout: Duration::from_secs(30),
             application_name: "pgcdc".into(),
             options: None,
-            passfile: environment("HOME").map(|home| PathBuf::from(home).join(".pgpass")),
-        };
-        let mut lists = Lists::default();
-        for (variable, name) in ENVIRONMENT.iter().rev() {
-            if let Some(value) = environment(variable).filter(|value| !value.is_empty()) {
-                c.set(&mut lists, name, value)?;
+            passfile: None,
+            demands: Demands::default(),
+            tcp: Tcp {
+                keepalives: true,
+                idle: None,
+                interval: None,
+                count: None,
+                user_timeout: None,
+            },
+            tls: Tls {
+                direct: false,
+                sni: true,
+                show: true,
+                crl: None,
+                crl_dir: None,
+                min: None,
+                max: None,
+            },
+            shuffled: false,
+            warned: Warned::default(),
+        }
+    }
+
+    /// Authorities that sign for anybody prove nothing unless the name is compared.
+    fn system_roots(&mut self, said: bool) -> Result<(), Error> {
+        if self.sslrootcert.as_deref() != Some(Path::new("system")) {
+            return Ok(());
+        }
+        if said && self.sslmode != SslMode::VerifyFull {
+            return Err(config("sslrootcert=system needs sslmode=verify-full"));
+        }
+        self.sslmode = SslMode::VerifyFull;
+        Ok(())
+    }
+
+    /// A certificate needs its key.
+    fn pair(&self) -> Result<(), Error> {
+        match (&self.sslcert, &self.sslkey) {
+            (Some(cert), None) if self.tls.show && self.sslmode != SslMode::Disable => {
+                Err(config(format!(
+                    "there is a client certificate, {}, and no key: sslkey is not given, and ~/.postgresql/postgresql.key is not there",
+                    cert.display()
+                )))
             }
+            _ => Ok(()),
         }
-        let url = ["postgres://", "postgresql://"].iter().find_map(|p| text.strip_prefix(p));
-        let settings = match url {
-            Some(rest) => of_url(rest)?,
-            None => of_conninfo(text)?,
-        };
-        for (name, value) in settings {
-            c.set(&mut lists, &name, value)?;
-        }
-        if c.sslrootcert.is_none() {
-            c.sslrootcert = environment("HOME")
-                .map(|home| PathBuf::from(home).join(".postgresql/root.crt"))
-                .filter(|path| path.exists());
-        }
-        c.hosts = lists.hosts()?;
-        if c.user.is_empty() {
-            return Err(config("no user is given, and neither PGUSER nor USER is set"));
-        }
-        if c.dbname.is_empty() {
-            c.dbname.clone_from(&c.user);
-        }
-        Ok(c)
     }
 
     fn set(&mut self, lists: &mut Lists, name: &str, value: String) -> Result<(), Error> {
@@ -176,23 +292,48 @@ impl ConnectConfig {
             "hostaddr" => lists.hostaddr = value,
             "port" => lists.port = value,
             "target_session_attrs" => self.target_session_attrs = TargetSession::parse(&value)?,
+            "load_balance_hosts" => self.shuffled = one_of(name, &value, ["disable", "random"])?,
             "channel_binding" => self.channel_binding = ChannelBinding::parse(&value)?,
             "user" => self.user = value,
             "password" => self.password = Some(value),
             "passfile" => self.passfile = Some(value.into()),
             "dbname" => self.dbname = value,
+            "require_auth" => self.demands.auth = Allowed::parse(&value)?,
+            "requirepeer" => self.demands.peer = Some(value),
             "sslmode" => self.sslmode = ssl_mode(&value)?,
             "sslrootcert" => self.sslrootcert = Some(value.into()),
             "sslcert" => self.sslcert = Some(value.into()),
             "sslkey" => self.sslkey = Some(value.into()),
+            "sslcrl" => self.tls.crl = Some(value.into()),
+            "sslcrldir" => self.tls.crl_dir = Some(value.into()),
+            "sslsni" => self.tls.sni = one_of(name, &value, ["0", "1"])?,
+            "sslcertmode" => self.tls.show = one_of(name, &value, ["disable", "allow"])?,
+            "sslnegotiation" => self.tls.direct = one_of(name, &value, ["postgres", "direct"])?,
+            "ssl_min_protocol_version" => self.tls.min = Some(tls_version(name, &value)?),
+            "ssl_max_protocol_version" => self.tls.max = Some(tls_version(name, &value)?),
+            // libpq: 0 is for ever
             "connect_timeout" => {
-                let seconds: u64 =
-                    value.parse().map_err(|_| config(format!("connect_timeout \"{value}\"")))?;
-                // libpq: 0 is for ever
-                self.connect_timeout =
-                    Duration::from_secs(if seconds == 0 { 365 * 86_400 } else { seconds });
+                let timeout = number(name, &value)?.map(Duration::from_secs);
+                self.connect_timeout = timeout.unwrap_or(FOR_EVER);
+            }
+            "keepalives" => self.tcp.keepalives = one_of(name, &value, ["0", "1"])?,
+            "keepalives_idle" => self.tcp.idle = number(name, &value)?.map(Duration::from_secs),
+            "keepalives_interval" => {
+                self.tcp.interval = number(name, &value)?.map(Duration::from_secs);
+            }
+            "keepalives_count" => {
+                let count = number(name, &value)?;
+                self.tcp.count = count.map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+            }
+            "tcp_user_timeout" => {
+                self.tcp.user_timeout = number(name, &value)?.map(Duration::from_millis);
             }
             "application_name" => self.application_name = value,
+            // the other one comes before it in the alphabet, and is replaced
+            "fallback_application_name" if self.application_name == "pgcdc" => {
+                self.application_name = value;
+            }
+            "fallback_application_name" => (),
             "options" => self.options = Some(value),
             _ => return Err(config(format!("unknown connection setting \"{name}\""))),
         }
@@ -204,7 +345,16 @@ impl ConnectConfig {
         if self.password.is_some() {
             return self.password.clone();
         }
-        let text = std::fs::read_to_string(self.passfile.as_ref()?).ok()?;
+        let path = self.passfile.as_ref()?;
+        let text = std::fs::read_to_string(path).ok()?;
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        if mode & 0o077 != 0 {
+            tracing::warn!(
+                "password file \"{}\" is not used: others can read it; its mode should be 0600",
+                path.display()
+            );
+            return None;
+        }
         let name = if host.socket().is_some() { "localhost" } else { host.verified_name() };
         let port = host.port.to_string();
         let wanted = [name, &port, &self.dbname, &self.user];
@@ -230,6 +380,23 @@ fn passfile_fields(line: &str) -> Vec<String> {
         }
     }
     fields
+}
+
+const FOR_EVER: Duration = Duration::from_secs(365 * 86_400);
+
+/// A number; `None` for 0 and less, which is the default.
+fn number(name: &str, value: &str) -> Result<Option<u64>, Error> {
+    let number: i64 =
+        value.trim().parse().map_err(|_| config(format!("{name} \"{value}\" is no number")))?;
+    Ok(u64::try_from(number).ok().filter(|number| *number > 0))
+}
+
+/// Whether it is the second one of two.
+fn one_of(name: &str, value: &str, two: [&str; 2]) -> Result<bool, Error> {
+    match two.iter().position(|known| *known == value) {
+        Some(at) => Ok(at == 1),
+        None => Err(config(format!("{name} \"{value}\" is neither {} nor {}", two[0], two[1]))),
+    }
 }
 
 fn ssl_mode(value: &str) -> Result<SslMode, Error> {
@@ -298,7 +465,13 @@ fn of_url(rest: &str) -> Result<Settings, Error> {
     }
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(|| config("URL: missing ="))?;
-        settings.push((percent(name)?, percent(value)?));
+        // as JDBC has it
+        settings.push(match (percent(name)?, percent(value)?) {
+            (name, value) if name == "ssl" && value == "true" => {
+                ("sslmode".into(), "require".into())
+            }
+            pair => pair,
+        });
     }
     Ok(settings)
 }
@@ -408,6 +581,7 @@ mod tests {
     fn password_files() {
         let path = std::env::temp_dir().join(format!("pgcdc-pass-{}", std::process::id()));
         std::fs::write(&path, "#x\nh:*:d:u:no\nlocalhost:5432:*:u:a\\:b\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let mut c = parse("host=/tmp user=u dbname=d", &[]).unwrap();
         c.passfile = Some(path.clone());
         assert_eq!(c.find_password(&c.hosts[0]).as_deref(), Some("a:b"));

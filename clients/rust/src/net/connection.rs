@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::message::frontend;
+use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::call::Cancel;
@@ -34,6 +35,10 @@ pub struct Connection {
     pub(super) cancel: Option<Cancel>,
     /// A statement has been sent that is to be cancelled with the connection.
     pub(super) at_work: bool,
+    /// Statements whose end has not been read: whoever waited for it may have given up.
+    pub(super) unfinished: usize,
+    /// A message is being written.
+    writing: bool,
 }
 
 impl std::fmt::Debug for Connection {
@@ -47,10 +52,25 @@ pub(crate) fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// `'text'`, for replication commands and, with standard_conforming_strings,
-/// for SQL.
-pub(crate) fn quote_literal(text: &str) -> String {
+/// `'text'`, for replication commands.
+pub(crate) fn quote_command(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A literal for SQL, whatever `standard_conforming_strings` is.
+pub(crate) fn quote_literal(text: &str) -> String {
+    match text.contains('\\') {
+        true => format!(" E'{}'", text.replace('\'', "''").replace('\\', "\\\\")),
+        false => quote_command(text),
+    }
+}
+
+fn shuffle(hosts: &mut [&Host]) {
+    for i in (1..hosts.len()).rev() {
+        let mut bytes = [0; 4];
+        let _ = SystemRandom::new().fill(&mut bytes);
+        hosts.swap(i, u32::from_le_bytes(bytes) as usize % (i + 1));
+    }
 }
 
 fn ended() -> Error {
@@ -99,7 +119,11 @@ impl Connection {
         replication: bool,
     ) -> Result<Self, Error> {
         let mut failed: Option<Error> = None;
-        for host in &c.hosts {
+        let mut hosts: Vec<_> = c.hosts.iter().collect();
+        if c.shuffled {
+            shuffle(&mut hosts);
+        }
+        for host in hosts {
             let attempt = Self::establish(c, host, target, limits, replication);
             let late = || io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
             let result = tokio::time::timeout(c.connect_timeout, attempt).await;
@@ -137,6 +161,8 @@ impl Connection {
             max_message: usize::try_from(limits.max_batch_bytes).unwrap_or(usize::MAX - 64) + 64,
             cancel: None,
             at_work: false,
+            unfinished: 0,
+            writing: false,
         };
         let mut parameters = vec![
             ("user", c.user.as_str()),
@@ -144,6 +170,8 @@ impl Connection {
             ("application_name", &c.application_name),
             ("client_encoding", "UTF8"),
             ("DateStyle", "ISO"),
+            // what texts mean must not depend on who set up the database
+            ("standard_conforming_strings", "on"),
         ];
         if replication {
             parameters.push(("replication", "database"));
@@ -155,7 +183,8 @@ impl Connection {
         frontend::startup_message(parameters, &mut out)?;
         connection.send(&out).await?;
         let password = c.find_password(host);
-        connection.authenticate(&c.user, password.as_deref(), &channel, c.channel_binding).await?;
+        let (binding, allowed) = (c.channel_binding, c.demands.auth);
+        connection.authenticate(&c.user, password.as_deref(), &channel, binding, allowed).await?;
         let mut said = HashMap::new();
         loop {
             match connection.read_raw().await? {
@@ -170,6 +199,9 @@ impl Connection {
                         process,
                         secret,
                     });
+                }
+                Incoming { tag: b'N', body } => {
+                    tracing::warn!(notice = %ServerError::parse(&body), "the server says");
                 }
                 _ => (),
             }
@@ -209,8 +241,32 @@ impl Connection {
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        // what was given up in the middle cannot be made whole
+        if self.writing {
+            return Err(Error::Io(io::Error::other(
+                "the connection was left in the middle of a message",
+            )));
+        }
+        self.writing = true;
         self.transport.write_all(bytes).await?;
-        Ok(self.transport.flush().await?)
+        self.transport.flush().await?;
+        self.writing = false;
+        Ok(())
+    }
+
+    /// Reads away what is left of statements that were given up, so that the next answer
+    /// is that of the next statement.
+    pub(super) async fn settle(&mut self) -> Result<(), Error> {
+        while self.unfinished > 0 {
+            let message = self.read_raw().await?;
+            if message.tag == b'E' {
+                let error = ServerError::parse(&message.body);
+                if error.severity == "FATAL" {
+                    return Err(error.into());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A whole message, if one has been read. The length is checked before
@@ -227,7 +283,10 @@ impl Connection {
         }
         let mut message = self.input.split_to(len + 1);
         let body = message.split_off(5).freeze();
-        self.at_work &= tag != b'Z';
+        if tag == b'Z' {
+            self.at_work = false;
+            self.unfinished = self.unfinished.saturating_sub(1);
+        }
         Ok(Some(Incoming { tag, body }))
     }
 
@@ -266,7 +325,10 @@ impl Connection {
                 b'E' => return Err(ServerError::parse(&message.body).into()),
                 b'N' => {
                     let notice = ServerError::parse(&message.body);
-                    tracing::debug!(%notice, "notice of the server");
+                    match notice.severity.as_str() {
+                        "WARNING" => tracing::warn!(%notice, "the server says"),
+                        _ => tracing::info!(%notice, "the server says"),
+                    }
                 }
                 b'S' | b'A' => (),
                 _ => return Ok(message),
@@ -289,7 +351,8 @@ impl Connection {
     }
 
     /// Runs SQL or a replication command; the rows of all its results, as text.
-    /// After an error of the server the connection can be used again.
+    /// After an error of the server the connection can be used again; so it can when this
+    /// was given up, by a timeout for example: the next one first reads the rest away.
     ///
     /// # Errors
     /// The server's, the network's.
@@ -309,6 +372,14 @@ impl Connection {
         mut f: impl FnMut(Vec<Option<String>>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         self.send_query(sql).await?;
+        self.answer(&mut f).await
+    }
+
+    /// Rows, until the server is ready again.
+    pub(super) async fn answer(
+        &mut self,
+        mut f: impl FnMut(Vec<Option<String>>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let mut result = Ok(());
         loop {
             match self.read().await {
@@ -328,6 +399,8 @@ impl Connection {
     async fn send_query(&mut self, sql: &str) -> Result<(), Error> {
         let mut out = BytesMut::new();
         frontend::query(sql, &mut out)?;
+        self.settle().await?;
+        self.unfinished += 1;
         self.send(&out).await
     }
 

@@ -8,6 +8,7 @@ use crate::error::Error;
 
 /// A server to try. Of a name with several addresses the first that answers counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Host {
     /// Name, address, or directory of the Unix socket (begins with `/`).
     pub name: String,
@@ -19,6 +20,7 @@ pub struct Host {
 
 /// What sort of session is wanted, of the first host that has it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum TargetSession {
     /// Any.
     #[default]

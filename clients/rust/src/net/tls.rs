@@ -1,5 +1,6 @@
 //! TLS by rustls, with ring.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +12,9 @@ use tokio_rustls::rustls::crypto::{
     ring, verify_tls12_signature, verify_tls13_signature, CryptoProvider, WebPkiSupportedAlgorithms,
 };
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{
+    CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName, UnixTime,
+};
 use tokio_rustls::rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore,
     SignatureScheme,
@@ -19,6 +22,7 @@ use tokio_rustls::rustls::{
 use tokio_rustls::TlsConnector;
 
 use super::config::{ConnectConfig, SslMode};
+use super::demands::tls_versions;
 use super::hosts::Host;
 use crate::error::Error;
 
@@ -38,6 +42,38 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| config(error, path))
+}
+
+/// What authorities have taken back.
+fn revocations(c: &ConnectConfig) -> Result<Vec<CertificateRevocationListDer<'static>>, Error> {
+    let mut files: Vec<_> = c.tls.crl.clone().into_iter().collect();
+    if let Some(directory) = &c.tls.crl_dir {
+        let entries = std::fs::read_dir(directory).map_err(|error| config(error, directory))?;
+        for entry in entries {
+            files.push(entry?.path());
+        }
+    }
+    let mut lists = Vec::new();
+    for file in files {
+        let read = CertificateRevocationListDer::pem_file_iter(&file)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| config(error, &file))?;
+        if read.is_empty() {
+            return Err(config("no revocation list in it", &file));
+        }
+        lists.extend(read);
+    }
+    Ok(lists)
+}
+
+/// A key that others can read is none. (The administrator's may be read by a group.)
+fn check_key(path: &Path) -> Result<(), Error> {
+    let data = std::fs::metadata(path).map_err(|error| config(error, path))?;
+    let open = if data.uid() == 0 { 0o037 } else { 0o077 };
+    if data.mode() & open != 0 {
+        return Err(config("others can read this key; its mode should be 0600", path));
+    }
+    Ok(())
 }
 
 fn roots(path: &Path) -> Result<Arc<RootCertStore>, Error> {
@@ -124,8 +160,12 @@ fn verifier(
     let verifies = matches!(c.sslmode, SslMode::VerifyCa | SslMode::VerifyFull);
     let authority = match &c.sslrootcert {
         Some(path) if verifies || c.sslmode == SslMode::Require => {
-            let builder =
+            let mut builder =
                 WebPkiServerVerifier::builder_with_provider(roots(path)?, provider.clone());
+            let lists = revocations(c)?;
+            if !lists.is_empty() {
+                builder = builder.with_crls(lists).enforce_revocation_expiration();
+            }
             Some(builder.build().map_err(|error| config(error, path))?)
         }
         None if verifies => {
@@ -148,18 +188,20 @@ pub(super) fn connector(
 ) -> Result<(TlsConnector, ServerName<'static>), Error> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(&tls_versions(c.tls.min, c.tls.max)?)
         .map_err(|error| Error::Config(error.to_string()))?
         .dangerous()
         .with_custom_certificate_verifier(verifier(c, &provider)?);
     let mut tls = match (&c.sslcert, &c.sslkey) {
-        (Some(cert), Some(key)) => {
+        (Some(cert), Some(key)) if c.tls.show => {
+            check_key(key)?;
             let chain = certificates(cert)?;
             let key_der = PrivateKeyDer::from_pem_file(key).map_err(|error| config(error, key))?;
             builder.with_client_auth_cert(chain, key_der).map_err(|error| config(error, cert))?
         }
         _ => builder.with_no_client_auth(),
     };
+    tls.enable_sni = c.tls.sni;
     tls.alpn_protocols = vec![b"postgresql".to_vec()];
     let host = host.verified_name();
     let name = ServerName::try_from(host.to_owned())

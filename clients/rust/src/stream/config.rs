@@ -30,6 +30,7 @@ pub enum Transport {
 
 /// How the server is to compress batches, see [`StreamConfig::compression`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Compression {
     /// Not at all.
     #[default]
@@ -71,8 +72,22 @@ impl std::str::FromStr for Compression {
     }
 }
 
+/// Options of the plugin that leave nothing out. With any other the stream has less than
+/// the slot may be meant for.
+const WITHOUT_LOSS: [&str; 8] = [
+    "format",
+    "proto_version",
+    "batch_bytes",
+    "schemas",
+    "streaming",
+    "two_phase",
+    "compression",
+    "versions",
+];
+
 /// Settings of a [`Stream`]; [`StreamConfig::start`] starts it.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct StreamConfig {
     /// The server.
     pub connect: ConnectConfig,
@@ -90,11 +105,14 @@ pub struct StreamConfig {
     /// the transaction that reaches it; 16 MiB by default, at most half of
     /// `max_buffered_bytes`.
     pub fetch_bytes: usize,
-    /// With [`Transport::Fetch`]: after how long a server that says nothing, beyond the
-    /// wait that it was asked for, counts as gone; 5 minutes by default, each time
-    /// in a row twice as much. It decodes all that it passes over before it sends
-    /// anything.
-    pub fetch_silence: Duration,
+    /// Just looks: nothing is acknowledged, whatever [`Stream::ack`] is called for, and
+    /// the slot stays where it is.
+    ///
+    /// Otherwise the slot follows what is acknowledged and, while nothing is in flight,
+    /// the server. (Not before something is acknowledged where `options` leave something
+    /// out, no checkpoint is kept, and the slot was there before: then whoever reads may
+    /// not be the one whom the slot is for.)
+    pub read_only: bool,
     /// Options of the plugin: `publication_names`, `messages`, `streaming` …
     pub options: BTreeMap<String, String>,
     /// Creates the slot if it does not exist and there is no checkpoint. Not with
@@ -105,6 +123,10 @@ pub struct StreamConfig {
     /// Where the consumer's position is kept. Without one the slot's position
     /// is all there is: a start can not be refused.
     pub checkpoint: Option<Arc<dyn CheckpointStore>>,
+    /// For how long a store that fails is tried again, after pauses of 0.1 to 5 s, before
+    /// the stream ends with [`Error::Store`]; 30 s by default. What is not stored is
+    /// never reported.
+    pub store_timeout: Duration,
     /// Goes on from a checkpoint of another system, from where the slot is.
     /// For pg_upgrade, which gives a new identifier.
     pub allow_other_system: bool,
@@ -121,7 +143,7 @@ pub struct StreamConfig {
     /// What is accepted at most.
     pub limits: Limits,
     /// Bytes of batches that wait for the consumer; beyond it nothing is read
-    /// from the network. 16 MiB by default. One batch is always accepted.
+    /// from the network. 64 MiB by default. One batch is always accepted.
     pub max_buffered_bytes: usize,
     /// Damaged batches, and events whose schema is missing.
     pub on_damage: Policy,
@@ -133,7 +155,7 @@ pub struct StreamConfig {
     pub dead_letters: Option<Arc<dyn DeadLetters>>,
     /// Where measurements go.
     pub metrics: Arc<dyn Metrics>,
-    /// Time between reports to the server; 10 s by default. Half of its
+    /// Time between reports to the server; 10 s by default. A third of its
     /// `wal_sender_timeout` if that is less. With [`Transport::Fetch`] reports come
     /// with calls, which are not made less often than this.
     pub feedback_interval: Duration,
@@ -154,17 +176,18 @@ impl StreamConfig {
             transport: Transport::Replication,
             fetch_wait: Duration::from_secs(10),
             fetch_bytes: 16 << 20,
-            fetch_silence: Duration::from_secs(300),
+            read_only: false,
             options: BTreeMap::new(),
             create_slot: false,
             slot_two_phase: false,
             checkpoint: None,
+            store_timeout: Duration::from_secs(30),
             allow_other_system: false,
             versions: BTreeMap::new(),
             ask_versions: true,
             on_version: VersionPolicy::Refuse,
             limits: Limits::DEFAULT,
-            max_buffered_bytes: 16 << 20,
+            max_buffered_bytes: 64 << 20,
             on_damage: Policy::Stop,
             on_failure: Policy::Stop,
             on_reject: Policy::Stop,
@@ -174,6 +197,18 @@ impl StreamConfig {
             reconnect: true,
             max_backoff: Duration::from_secs(30),
         }
+    }
+
+    /// Acknowledges nothing, see [`StreamConfig::read_only`].
+    #[must_use]
+    pub fn read_only(mut self) -> Self {
+        self.read_only = true;
+        self
+    }
+
+    /// Whether the options leave out some of what the slot has.
+    pub(super) fn filters(&self) -> bool {
+        self.options.keys().any(|name| !WITHOUT_LOSS.contains(&name.as_str()))
     }
 
     /// Sets an option of the plugin.

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::config::StreamConfig;
+use crate::assembler::Assembled;
 use crate::batch::{Batch, Events};
-use crate::cut::cut;
+use crate::cut::{cut, cut_under, header};
 use crate::damage::Damage;
 use crate::deadletter::{DeadLetter, Policy, Reason};
 use crate::error::Error;
@@ -15,6 +16,8 @@ use crate::event::{Event, Op};
 use crate::metrics::Counter;
 use crate::position::Position;
 use crate::schema::{Schema, SchemaCache, Table};
+use crate::versions::VersionPolicy;
+use crate::wire::put_bytes;
 
 /// What to do about something that can not be handled: goes on, or is the
 /// error.
@@ -29,11 +32,11 @@ pub(super) fn apply(
     }
     tracing::warn!(slot = letter.slot, reason = letter.reason.name(), %error,
         position = letter.position.map(|p| p.to_string()), "passed over");
-    config.metrics.add(Counter::DeadLetters(letter.reason.name()), 1);
-    match (&config.dead_letters, policy) {
-        (Some(sink), Policy::DeadLetter) => Ok(sink.put(letter)?),
-        _ => Ok(()),
+    if let (Some(sink), Policy::DeadLetter) = (&config.dead_letters, policy) {
+        sink.put(letter)?;
     }
+    config.metrics.add(Counter::DeadLetters(letter.reason.name()), 1);
+    Ok(())
 }
 
 /// A batch of the stream. Holds its bytes; cheap to move and to clone.
@@ -106,7 +109,7 @@ impl Delivery {
         schema: Option<&Schema>,
         error: Error,
     ) -> Result<(), Error> {
-        set_aside(&self.config, reason, Some(&self.source), batch, event, schema, error)
+        set_aside(&self.config, reason, self.source(), batch, event, schema, error)
     }
 
     /// Sets a change aside that the caller's code could not handle, as
@@ -125,6 +128,117 @@ impl Delivery {
     }
 }
 
+impl Delivery {
+    /// Sets all changes of this delivery aside, a letter for each, as
+    /// [`Delivery::reject`] does. A transaction of several deliveries is rejected by
+    /// rejecting each of them.
+    ///
+    /// # Errors
+    /// As [`Delivery::reject`].
+    pub fn reject_all(
+        &self,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Result<(), Error> {
+        let text = error.into().to_string();
+        let mut letters = Letters::new(&self.config, &text);
+        let header = header(&self.batch()?, self.source())?;
+        for change in self.changes() {
+            let change = change?;
+            letters.add(change.position, cut_under(&header, &change.event, change.schema))?;
+        }
+        letters.put()
+    }
+
+    /// The source that came last.
+    fn source(&self) -> Option<&[u8]> {
+        Some(&self.source[..]).filter(|source| !source.is_empty())
+    }
+
+    /// Sets all events of a transaction aside that was put together, a letter for each:
+    /// with all that is known of it in the end. This is the delivery that completed it.
+    ///
+    /// # Errors
+    /// As [`Delivery::reject`]; a spill file that cannot be read.
+    pub fn reject_assembled(
+        &self,
+        transaction: &mut Assembled,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Result<(), Error> {
+        let text = error.into().to_string();
+        let mut letters = Letters::new(&self.config, &text);
+        let mut header = transaction.header();
+        if let Some(source) = self.source() {
+            put_bytes(&mut header, 9, source);
+        }
+        transaction.for_each(|event| {
+            let schema = match event.schema {
+                0 => None,
+                fingerprint => Some(&**self.schemas.get(fingerprint)?),
+            };
+            letters.add(event.position, cut_under(&header, event, schema))
+        })?;
+        letters.put()
+    }
+}
+
+/// How many letters are put at once.
+const TOGETHER: usize = 256;
+
+/// Events that are rejected together.
+struct Letters<'a> {
+    config: &'a StreamConfig,
+    error: &'a str,
+    held: Vec<(Position, Vec<u8>)>,
+}
+
+impl<'a> Letters<'a> {
+    fn new(config: &'a StreamConfig, error: &'a str) -> Self {
+        Letters { config, error, held: Vec::new() }
+    }
+
+    fn add(&mut self, position: Position, batch: Vec<u8>) -> Result<(), Error> {
+        if self.config.on_reject == Policy::Stop {
+            return Err(Error::Other(self.error.to_owned().into()));
+        }
+        self.held.push((position, batch));
+        match self.held.len() < TOGETHER {
+            true => Ok(()),
+            false => self.put(),
+        }
+    }
+
+    fn put(&mut self) -> Result<(), Error> {
+        let config = self.config;
+        let letters: Vec<_> = self
+            .held
+            .iter()
+            .map(|(position, batch)| DeadLetter {
+                reason: Reason::Handler,
+                error: self.error,
+                slot: &config.slot,
+                position: Some(*position),
+                batch,
+            })
+            .collect();
+        let Some(first) = letters.first() else { return Ok(()) };
+        tracing::warn!(
+            slot = first.slot,
+            reason = first.reason.name(),
+            error = first.error,
+            position = first.position.map(|p| p.to_string()),
+            events = letters.len(),
+            "passed over"
+        );
+        if let (Some(sink), Policy::DeadLetter) = (&config.dead_letters, config.on_reject) {
+            sink.put_all(&letters)?;
+        }
+        let name = first.reason.name();
+        config.metrics.add(Counter::DeadLetters(name), letters.len() as u64);
+        self.held.clear();
+        Ok(())
+    }
+}
+
 /// An event as a dead letter, as the policy says.
 pub(super) fn set_aside(
     config: &StreamConfig,
@@ -138,6 +252,11 @@ pub(super) fn set_aside(
     let policy = match reason {
         Reason::Failure => config.on_failure,
         Reason::Handler => config.on_reject,
+        Reason::Version => match &config.on_version {
+            VersionPolicy::Skip => Policy::Skip,
+            VersionPolicy::DeadLetter => Policy::DeadLetter,
+            _ => config.on_reject,
+        },
         Reason::Damage | Reason::UnknownSchema => config.on_damage,
     };
     let alone = cut(batch, event, schema, source)?;
@@ -227,7 +346,6 @@ impl<'a> Changes<'a> {
     /// The change; `None` if it is passed over.
     fn change(&mut self, event: Event<'a>) -> Result<Option<Change<'a>>, Error> {
         let (delivery, Some(batch)) = (self.delivery, self.batch) else { return Ok(None) };
-        self.counts.add(event.op);
         self.counts.unknown += u64::from(event.unknown_fields());
         let mut schema = None;
         if event.schema != 0 {
@@ -242,7 +360,8 @@ impl<'a> Changes<'a> {
                 }
             }
         }
-        if let Some(failure) = event.failure {
+        if let Some(failure) = event.failure.filter(|_| delivery.config.on_failure != Policy::Pass)
+        {
             let error = Error::Failure {
                 position: event.position,
                 sqlstate: failure.sqlstate.into(),
@@ -251,6 +370,7 @@ impl<'a> Changes<'a> {
             delivery.dispose(Reason::Failure, &batch, &event, schema, error)?;
             return Ok(None);
         }
+        self.counts.add(event.op);
         Ok(Some(Change { event, schema }))
     }
 

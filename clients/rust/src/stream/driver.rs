@@ -7,13 +7,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{interval_at, sleep, MissedTickBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{interval_at, sleep, timeout, timeout_at, Interval, MissedTickBehavior};
 
 use super::config::{StreamConfig, Transport};
+use super::keep::{keep, saved, Saving};
 use super::start::{self, Slot, System};
-use super::tracker::{Micros, Tracker};
-use crate::checkpoint::{BoxFuture, Checkpoint};
+use super::tracker::{Micros, Role, Tracker};
+use crate::checkpoint::Checkpoint;
 use crate::datetime::EPOCH_SECONDS;
 use crate::error::{Error, Refusal, ServerError};
 use crate::metrics::{Counter, Gauge};
@@ -43,19 +44,48 @@ pub(super) struct Driver {
     pub(super) received: Lsn,
     /// The end of the server's WAL, as far as it has said so.
     pub(super) wal_end: Lsn,
-    wal_sender_timeout: u64,
-    /// How often in a row a call was given up.
+    wal_sender_timeout: Duration,
+    /// How often in a row the server was given up for its silence.
     pub(super) silent: u32,
+    /// True once the stream is to be closed: a store is not tried again and again then.
+    closing: watch::Receiver<bool>,
+    /// Those who wait until what is acknowledged up to there is stored and reported.
+    pub(super) flushes: Vec<(Lsn, Flush)>,
 }
 
-/// A checkpoint on its way to the store.
-pub(super) type Saving = Option<BoxFuture<'static, Result<Lsn, Error>>>;
+/// Asks for what is acknowledged to be stored and reported, and is told when it is.
+pub(super) type Flush = oneshot::Sender<()>;
+
+/// What the consumer's side asks for.
+pub(super) struct Orders {
+    /// To end.
+    pub(super) stop: oneshot::Receiver<()>,
+    /// To make haste with what is acknowledged.
+    pub(super) flush: mpsc::UnboundedReceiver<Flush>,
+}
+
+/// How often the checkpoint is stored, if it has moved.
+pub(super) const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// For how long a slot that is in use is waited for at the start, and how often it is
+/// tried.
+const BUSY: (Duration, Duration) = (Duration::from_secs(10), Duration::from_millis(250));
+
+/// What counts where the server's `wal_sender_timeout` is 0.
+const SENDER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a session ended, when not by an error.
 pub(super) enum Ended {
-    Shutdown,
+    /// As was asked for; whether everything was stored or reported before.
+    Shutdown(Result<(), Error>),
     ConsumerGone,
 }
+
+/// After this a connection is no failed one.
+const LONG: Duration = Duration::from_secs(60);
+
+/// How long taking leave may take.
+pub(super) const GOODBYE: Duration = Duration::from_secs(5);
 
 impl Driver {
     /// Connects, checks, and begins to stream; from then on [`Driver::run`] goes
@@ -64,27 +94,64 @@ impl Driver {
         config: Arc<StreamConfig>,
         tracker: Arc<Tracker>,
         items: mpsc::UnboundedSender<Item>,
-    ) -> Result<(Self, Option<Connection>), Error> {
-        let mut connection = start::connect(&config).await?;
-        let system = start::identify(&mut connection, config.transport).await?;
+        closing: watch::Receiver<bool>,
+    ) -> Result<(Self, Connection), Error> {
+        let began = Instant::now();
+        let patience = match config.transport {
+            Transport::Replication => BUSY.0,
+            Transport::Fetch => BUSY.0 + config.wait(),
+        };
+        let mut created = false;
+        loop {
+            // anew each time: whoever has the slot may move it
+            let begun = Self::begin(&config, &tracker, &items, &closing, &mut created).await;
+            match begun {
+                Err(Error::Server(error))
+                    if error.code == "55006" && began.elapsed() < patience =>
+                {
+                    tracing::warn!(slot = %config.slot, %error, "waiting for the slot");
+                    sleep(BUSY.1).await;
+                }
+                begun => return begun,
+            }
+        }
+    }
+
+    async fn begin(
+        config: &Arc<StreamConfig>,
+        tracker: &Arc<Tracker>,
+        items: &mpsc::UnboundedSender<Item>,
+        closing: &watch::Receiver<bool>,
+        created: &mut bool,
+    ) -> Result<(Self, Connection), Error> {
+        let mut connection = start::connect(config).await?;
+        let system =
+            start::soon(config, start::identify(&mut connection, config.transport)).await?;
         let checkpoint = match &config.checkpoint {
             Some(store) => store.load().await?,
             None => None,
         };
-        let slot = match start::slot(&mut connection, &config.slot, &system.database).await? {
+        let known = start::slot(&mut connection, &config.slot, &system.database);
+        let slot = match start::soon(config, known).await? {
             Some(slot) => slot,
             // a new slot would not have what lies between the checkpoint and it
             None if config.create_slot && checkpoint.is_none() => {
-                start::create_slot(&mut connection, &config, "nothing").await?.0
+                *created = true;
+                start::create_slot(&mut connection, config, "nothing").await?.0
+            }
+            None if checkpoint.is_some() => {
+                return Err(Refusal::SlotGone(config.slot.clone()).into());
             }
             None => return Err(Refusal::NoSlot(config.slot.clone()).into()),
         };
-        let wal_sender_timeout = start::wal_sender_timeout(&mut connection).await?;
-        let transport = config.transport;
+        let wal_sender_timeout =
+            start::soon(config, start::wal_sender_timeout(&mut connection)).await?;
         let mut driver = Driver {
-            config,
-            tracker,
-            items,
+            config: config.clone(),
+            tracker: tracker.clone(),
+            items: items.clone(),
+            closing: closing.clone(),
+            flushes: Vec::new(),
             durable: slot.confirmed,
             reported: slot.confirmed,
             received: slot.confirmed,
@@ -94,21 +161,16 @@ impl Driver {
             wal_sender_timeout,
             silent: 0,
         };
-        driver.resume(&mut connection, checkpoint).await?;
-        match driver.stream(&mut connection).await {
-            // the call of a client that was killed is still waiting
-            Err(Error::Server(error)) if transport == Transport::Fetch && error.code == "55006" => {
-                tracing::warn!(slot = %driver.config.slot, %error, "waiting for the slot");
-                Ok((driver, None))
-            }
-            result => result.map(|()| (driver, Some(connection))),
-        }
+        driver.resume(&mut connection, checkpoint, *created).await?;
+        driver.stream(&mut connection).await?;
+        Ok((driver, connection))
     }
 
     async fn resume(
         &mut self,
         connection: &mut Connection,
         checkpoint: Option<Checkpoint>,
+        created: bool,
     ) -> Result<(), Error> {
         let mut position = Position::default();
         let mut same_system = false;
@@ -120,9 +182,14 @@ impl Driver {
                 position = checkpoint.position;
             }
         }
-        self.tracker.begin(self.durable, position);
+        let role = match &*self.config {
+            config if config.read_only => Role::Reader,
+            config if config.filters() && config.checkpoint.is_none() && !created => Role::Guest,
+            _ => Role::Consumer,
+        };
+        self.tracker.begin(self.durable, position, role);
         // from now on a slot that moves without us is noticed
-        if !same_system {
+        if !same_system && !self.config.read_only {
             if let Some(store) = &self.config.checkpoint {
                 store.save(&self.checkpoint(self.durable, position)).await?;
             }
@@ -149,7 +216,8 @@ impl Driver {
         self.received = self.received.max(from);
         match self.config.transport {
             Transport::Replication => {
-                connection.copy_both(&start::command(&self.config, from)).await?;
+                let command = start::command(&self.config, from);
+                start::soon(&self.config, connection.copy_both(&command)).await?;
             }
             Transport::Fetch => self.first_call(connection, from).await?,
         }
@@ -158,17 +226,21 @@ impl Driver {
         Ok(())
     }
 
-    /// Without a connection it makes one.
+    /// Goes on, on new connections if need be. Whether what was acknowledged at the end is
+    /// stored, or the server told.
     pub(super) async fn run(
         mut self,
-        mut connection: Option<Connection>,
-        mut shutdown: oneshot::Receiver<()>,
-    ) {
+        connection: Connection,
+        mut orders: Orders,
+    ) -> Result<(), Error> {
+        let mut connection = Some(connection);
         let mut failures = 0u32;
         loop {
-            let began = Instant::now();
-            let error = match self.session(connection.take(), &mut shutdown).await {
-                Ok(Ended::Shutdown | Ended::ConsumerGone) => return,
+            let mut lived = None;
+            let delivered = self.tracker.delivered();
+            let error = match self.session(connection.take(), &mut lived, &mut orders).await {
+                Ok(Ended::Shutdown(result)) => return result,
+                Ok(Ended::ConsumerGone) => return Ok(()),
                 Err(error) => error,
             };
             self.tracker.disconnected();
@@ -176,9 +248,16 @@ impl Driver {
             if !self.config.reconnect || !error.is_transient() {
                 tracing::error!(slot = %self.config.slot, %error, "stream ended");
                 let _ = self.items.send(Item::Failed(error));
-                return;
+                // what came before may still be acknowledged
+                self.flushes.clear();
+                orders.flush.close();
+                return match orders.stop.await {
+                    Ok(()) => self.store().await,
+                    Err(_) => Ok(()),
+                };
             }
-            if began.elapsed() > Duration::from_secs(60) {
+            let lived = lived.is_some_and(|since: Instant| since.elapsed() > LONG);
+            if lived || self.tracker.delivered() > delivered {
                 failures = 0;
             }
             let pause = backoff(failures, self.config.max_backoff);
@@ -186,19 +265,25 @@ impl Driver {
             tracing::warn!(slot = %self.config.slot, %error, ?pause, "reconnecting");
             tokio::select! {
                 () = sleep(pause) => (),
-                _ = &mut shutdown => return self.store().await,
-                () = self.items.closed() => return,
+                _ = &mut orders.stop => return self.leave_unreported().await,
+                () = self.items.closed() => return Ok(()),
             }
             self.config.metrics.add(Counter::Reconnects, 1);
         }
     }
 
     async fn reconnect(&mut self) -> Result<Connection, Error> {
-        let mut connection = start::connect(&self.config).await?;
-        let system = start::identify(&mut connection, self.config.transport).await?;
-        let slot = start::slot(&mut connection, &self.config.slot, &system.database)
-            .await?
-            .ok_or_else(|| Refusal::NoSlot(self.config.slot.clone()))?;
+        let config = self.config.clone();
+        let mut connection = start::connect(&config).await?;
+        let known = async {
+            let system = start::identify(&mut connection, config.transport).await?;
+            let slot = start::slot(&mut connection, &config.slot, &system.database)
+                .await?
+                .ok_or_else(|| Refusal::NoSlot(config.slot.clone()))?;
+            let timeout = start::wal_sender_timeout(&mut connection).await?;
+            Ok((system, slot, timeout))
+        };
+        let (system, slot, wal_sender_timeout) = start::soon(&config, known).await?;
         // what was handed out counts, not only what is durable: it must be of
         // this server's history too
         let checkpoint =
@@ -208,7 +293,7 @@ impl Driver {
             let (slot, checkpoint) = (slot.confirmed, self.durable);
             return Err(Refusal::SlotAhead { slot, checkpoint }.into());
         }
-        self.wal_sender_timeout = start::wal_sender_timeout(&mut connection).await?;
+        self.wal_sender_timeout = wal_sender_timeout;
         self.wal_end = system.wal_end;
         (self.system, self.slot) = (system, slot);
         self.tracker.queue(0);
@@ -217,86 +302,110 @@ impl Driver {
         Ok(connection)
     }
 
+    /// After how long a server that says nothing counts as gone, though it was asked to
+    /// answer.
+    pub(super) fn silence(&self) -> Duration {
+        let timeout = match self.wal_sender_timeout {
+            Duration::ZERO => SENDER_TIMEOUT,
+            timeout => timeout.max(Duration::from_secs(1)),
+        };
+        // longer each time, should it just be slow
+        timeout * (1 << self.silent.min(6))
+    }
+
     fn interval(&self) -> Duration {
-        let half = Duration::from_millis(match self.wal_sender_timeout {
-            0 => u64::MAX / 2,
-            timeout => (timeout / 2).max(1),
-        });
-        self.config.feedback_interval.min(half)
+        let third = match self.wal_sender_timeout {
+            Duration::ZERO => SENDER_TIMEOUT,
+            timeout => timeout,
+        } / 3;
+        self.config.feedback_interval.min(third).max(Duration::from_millis(1))
     }
 
     async fn session(
         &mut self,
         connection: Option<Connection>,
-        shutdown: &mut oneshot::Receiver<()>,
+        lived: &mut Option<Instant>,
+        orders: &mut Orders,
     ) -> Result<Ended, Error> {
         let connection = match connection {
             Some(connection) => connection,
             None => tokio::select! {
                 connection = self.reconnect() => connection?,
-                _ = &mut *shutdown => {
-                    self.store().await;
-                    return Ok(Ended::Shutdown);
+                _ = &mut orders.stop => {
+                    return Ok(Ended::Shutdown(self.leave_unreported().await));
                 }
             },
         };
+        *lived = Some(Instant::now());
         match self.config.transport {
-            Transport::Replication => self.replicate(connection, shutdown).await,
-            Transport::Fetch => self.fetch(connection, shutdown).await,
+            Transport::Replication => self.replicate(connection, orders).await,
+            Transport::Fetch => self.fetch(connection, orders).await,
         }
     }
 
     async fn replicate(
         &mut self,
         mut connection: Connection,
-        shutdown: &mut oneshot::Receiver<()>,
+        orders: &mut Orders,
     ) -> Result<Ended, Error> {
         let (tracker, limit) = (self.tracker.clone(), self.config.max_buffered_bytes);
         let period = self.interval();
-        let mut tick = interval_at(tokio::time::Instant::now() + period, period);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = ticks(period);
+        let mut save = ticks(SAVE_INTERVAL);
         let mut saving: Saving = None;
-        // a report is due as soon as what is being saved is durable
-        let mut report = false;
+        // when the server was last heard of, or not listened to
+        let mut heard = Instant::now();
         loop {
             let room = tracker.has_room(limit);
+            if !room {
+                heard = Instant::now();
+            }
             tokio::select! {
                 biased;
-                _ = &mut *shutdown => {
-                    if let Some(saving) = saving.take() {
-                        self.durable = saving.await?;
-                    }
-                    return self.finish(connection).await;
+                _ = &mut orders.stop => {
+                    self.await_store(&mut saving).await;
+                    return Ok(Ended::Shutdown(self.finish(connection).await));
                 }
                 () = self.items.closed() => return Ok(Ended::ConsumerGone),
                 saved = saved(&mut saving) => {
                     self.durable = saved?;
-                    if report {
-                        report = false;
-                        self.feedback(&mut connection).await?;
-                    }
+                    self.report_durable(&mut connection).await?;
+                }
+                Some(flush) = orders.flush.recv() => {
+                    self.flushes.push((tracker.acknowledged().0, flush));
+                    self.save(&mut saving);
+                    self.report_durable(&mut connection).await?;
+                }
+                _ = save.tick() => {
+                    self.save(&mut saving);
+                    self.report_durable(&mut connection).await?;
                 }
                 _ = tick.tick() => {
                     self.measure();
-                    // at once, whatever the store does
-                    self.feedback(&mut connection).await?;
-                    report = self.save(&mut saving);
+                    // at once, whatever the store does; it need not say anything by itself
+                    // as long as it hears from us
+                    let ask = room && heard.elapsed() >= period / 2;
+                    self.report(&mut connection, ask).await?;
                 }
                 () = tracker.changed.notified(), if !room => (),
-                message = connection.read_raw(), if room => {
-                    if self.message(message?)? {
-                        report = self.save(&mut saving);
-                        if !report {
-                            self.feedback(&mut connection).await?;
-                        }
+                message = timeout_at((heard + self.silence()).into(), connection.read_raw()), if room => {
+                    let Ok(message) = message else {
+                        self.silent += 1;
+                        return Err(silent());
+                    };
+                    let message = message?;
+                    (heard, self.silent) = (Instant::now(), 0);
+                    if self.message(message)? {
+                        self.save(&mut saving);
+                        self.report(&mut connection, false).await?;
                     }
                 }
             }
         }
     }
 
-    /// Starts to save what is acknowledged, unless it is durable. Whether a save
-    /// is under way.
+    /// Starts to save what is acknowledged, unless it is durable, or there is something
+    /// under way. Whether that is so.
     pub(super) fn save(&mut self, saving: &mut Saving) -> bool {
         if saving.is_some() {
             return true;
@@ -310,13 +419,8 @@ impl Driver {
             return false;
         };
         let checkpoint = self.checkpoint(lsn, position);
-        *saving = Some(Box::pin(async move {
-            match store.save(&checkpoint).await {
-                Ok(()) => Ok(lsn),
-                // not a reason to connect again
-                Err(error) => Err(Error::Other(Box::new(error))),
-            }
-        }));
+        *saving =
+            Some(Box::pin(keep(self.config.clone(), store, checkpoint, self.closing.clone())));
         true
     }
 
@@ -386,13 +490,45 @@ impl Driver {
         metrics.set(Gauge::BufferedBytes, self.tracker.queued_bytes() as f64);
     }
 
+    /// Reports, to a server that takes it.
+    async fn report(&mut self, connection: &mut Connection, ask: bool) -> Result<(), Error> {
+        let silence = self.silence();
+        let told = timeout(silence, self.feedback(connection, ask)).await;
+        told.map_err(|_| silent())??;
+        self.flushed(self.reported);
+        Ok(())
+    }
+
+    /// Tells those who wait that this is done.
+    pub(super) fn flushed(&mut self, done: Lsn) {
+        for (lsn, flush) in std::mem::take(&mut self.flushes) {
+            match lsn <= done {
+                true => drop(flush.send(())),
+                false => self.flushes.push((lsn, flush)),
+            }
+        }
+    }
+
+    /// The same, if there is something new.
+    async fn report_durable(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let waits = self.flushes.iter().any(|(lsn, _)| *lsn <= self.durable);
+        match self.durable > self.reported || waits {
+            true => self.report(connection, false).await,
+            false => Ok(()),
+        }
+    }
+
     /// Standby status update. Flushed is what is durable here, never 0, never
-    /// less than before.
-    async fn feedback(&mut self, connection: &mut Connection) -> Result<(), Error> {
+    /// less than before. `ask`: the server is to answer.
+    async fn feedback(&mut self, connection: &mut Connection, ask: bool) -> Result<(), Error> {
         let since = now() - EPOCH_SECONDS * 1_000_000;
-        let written = self.received.max(self.durable);
+        let written = match self.tracker.is_consumer() {
+            true => self.received.max(self.durable),
+            false => self.durable,
+        };
         let mut message = [0u8; 34];
         message[0] = b'r';
+        message[33] = u8::from(ask);
         for (at, number) in
             [(1, written.0), (9, self.durable.0), (17, self.durable.0), (25, since as u64)]
         {
@@ -404,33 +540,62 @@ impl Driver {
         Ok(())
     }
 
-    /// Saves what is acknowledged; without a connection nothing can be
-    /// reported, which the next one makes up for.
-    pub(super) async fn store(&mut self) {
-        let mut saving = None;
-        self.save(&mut saving);
-        if let Some(saving) = saving {
-            match saving.await {
-                Ok(lsn) => self.durable = lsn,
-                Err(error) => {
-                    tracing::error!(slot = %self.config.slot, %error, "checkpoint not saved")
-                }
+    /// At the end: lets the store finish what it is at. What it fails at is tried once
+    /// more by [`Driver::store`].
+    pub(super) async fn await_store(&mut self, saving: &mut Saving) {
+        if saving.is_some() {
+            if let Ok(lsn) = saved(saving).await {
+                self.durable = lsn;
             }
         }
     }
 
-    /// Saves and reports what is acknowledged, and takes leave.
-    async fn finish(&mut self, mut connection: Connection) -> Result<Ended, Error> {
-        self.store().await;
-        let goodbye = async {
-            self.feedback(&mut connection).await?;
-            connection.end_copy().await
-        };
-        // what the server still sends is of no interest
-        let _ = tokio::time::timeout(Duration::from_secs(5), goodbye).await;
-        connection.close().await;
-        Ok(Ended::Shutdown)
+    /// Saves what is acknowledged.
+    pub(super) async fn store(&mut self) -> Result<(), Error> {
+        let mut saving = None;
+        self.save(&mut saving);
+        if saving.is_some() {
+            self.durable = saved(&mut saving).await?;
+        }
+        Ok(())
     }
+
+    /// Whether all is well if the server has not heard of what is acknowledged: the
+    /// next start makes up for that, if the store has it.
+    pub(super) fn unreported(&self) -> Result<(), Error> {
+        if self.config.checkpoint.is_some() || self.durable <= self.reported {
+            return Ok(());
+        }
+        Err(Error::Io(std::io::Error::other(format!(
+            "the server could not be told of what is acknowledged up to {}",
+            self.durable
+        ))))
+    }
+
+    /// Saves what is acknowledged, where there is no connection to report it by.
+    async fn leave_unreported(&mut self) -> Result<(), Error> {
+        self.store().await?;
+        self.unreported()
+    }
+
+    /// Saves and reports what is acknowledged, and takes leave.
+    async fn finish(&mut self, mut connection: Connection) -> Result<(), Error> {
+        let stored = self.store().await;
+        let told = timeout(GOODBYE, self.feedback(&mut connection, false)).await;
+        if !matches!(told, Ok(Ok(()))) {
+            return stored.and_then(|()| self.unreported());
+        }
+        // what the server still sends is of no interest; that it ends the copy says
+        // that it has read the report
+        let _ = timeout(GOODBYE, connection.end_copy()).await;
+        connection.close().await;
+        stored
+    }
+}
+
+/// Nothing was heard for too long.
+pub(super) fn silent() -> Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the server is silent").into()
 }
 
 /// By this machine's clock.
@@ -438,16 +603,11 @@ pub(super) fn now() -> Micros {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as Micros
 }
 
-/// Waits for what is being saved, if there is something.
-pub(super) async fn saved(saving: &mut Saving) -> Result<Lsn, Error> {
-    match saving {
-        Some(future) => {
-            let result = future.await;
-            *saving = None;
-            result
-        }
-        None => std::future::pending().await,
-    }
+/// At this interval, from the end of one on.
+pub(super) fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval_at(tokio::time::Instant::now() + period, period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// A random time below a bound that doubles.

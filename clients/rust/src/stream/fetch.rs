@@ -2,15 +2,14 @@
 //! before, or waits for it, and confirms what is durable.
 
 use std::future::ready;
-use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
-use tokio::time::{interval_at, timeout, timeout_at, Instant, MissedTickBehavior};
+use tokio::time::{timeout, timeout_at, Instant};
 
 use super::config::StreamConfig;
-use super::driver::{saved, Driver, Ended, Saving};
+use super::driver::{silent, ticks, Driver, Ended, Orders, GOODBYE, SAVE_INTERVAL};
+use super::keep::{saved, Saving};
 use crate::error::{Error, ServerError};
 use crate::net::{fields, Connection, Incoming};
 use crate::position::Lsn;
@@ -21,12 +20,6 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How long the first call's answer is waited for before the stream counts as
 /// started. What is refused is so at once; decoding what there is may take long.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
-
-/// Between two checkpoints, when calls follow each other quickly.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// For taking leave.
-const GOODBYE: Duration = Duration::from_secs(5);
 
 /// What a row of `cdc.fetch()` is.
 #[derive(Debug, PartialEq)]
@@ -81,7 +74,7 @@ fn statement(
 }
 
 impl StreamConfig {
-    fn wait(&self) -> Duration {
+    pub(super) fn wait(&self) -> Duration {
         self.fetch_wait.min(self.feedback_interval).min(MAX_WAIT)
     }
 
@@ -128,17 +121,12 @@ impl Driver {
     pub(super) async fn fetch(
         &mut self,
         mut connection: Connection,
-        shutdown: &mut oneshot::Receiver<()>,
+        orders: &mut Orders,
     ) -> Result<Ended, Error> {
         let (tracker, limit) = (self.tracker.clone(), self.config.max_buffered_bytes);
-        let period = self.config.feedback_interval;
-        let mut tick = interval_at(Instant::now() + period, period);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut tick = ticks(SAVE_INTERVAL);
         let mut saving: Saving = None;
-        let mut last_save = Instant::now();
         let wait = self.config.wait();
-        // longer each time, should it just be slow
-        let silence = wait + self.config.fetch_silence * (1 << self.silent.min(8));
         let mut from = tracker.delivered();
         // when the server was last heard of, or not listened to
         let mut heard = Instant::now();
@@ -155,14 +143,21 @@ impl Driver {
             }
             tokio::select! {
                 biased;
-                _ = &mut *shutdown => {
-                    if saving.is_some() {
-                        self.durable = saved(&mut saving).await?;
-                    }
-                    return self.take_leave(connection).await;
+                _ = &mut orders.stop => {
+                    self.await_store(&mut saving).await;
+                    return Ok(Ended::Shutdown(self.take_leave(connection).await));
                 }
                 () = self.items.closed() => return Ok(Ended::ConsumerGone),
-                saved = saved(&mut saving) => self.durable = saved?,
+                saved = saved(&mut saving) => {
+                    self.durable = saved?;
+                    self.flushed(self.durable);
+                }
+                // the server hears of it with the next call
+                Some(flush) = orders.flush.recv() => {
+                    self.flushes.push((tracker.acknowledged().0, flush));
+                    self.save(&mut saving);
+                    self.flushed(self.durable);
+                }
                 _ = tick.tick() => {
                     self.measure();
                     self.save(&mut saving);
@@ -170,19 +165,12 @@ impl Driver {
                 () = tracker.changed.notified(), if !room => (),
                 // what is being saved is confirmed by the call
                 () = ready(()), if room && !at_work && saving.is_none() => {
-                    if last_save.elapsed() >= PAUSE.min(wait) {
-                        last_save = Instant::now();
-                        if self.save(&mut saving) {
-                            continue;
-                        }
-                    }
                     self.call(&mut connection, from, wait).await?;
                 }
-                message = timeout_at(heard + silence, connection.read_raw()), if room && at_work => {
+                message = timeout_at(heard + wait + self.silence(), connection.read_raw()), if room && at_work => {
                     let Ok(message) = message else {
                         self.silent += 1;
-                        let late = io::Error::new(io::ErrorKind::TimedOut, "the server is silent");
-                        return Err(late.into());
+                        return Err(silent());
                     };
                     self.silent = 0;
                     heard = Instant::now();
@@ -223,11 +211,11 @@ impl Driver {
     }
 
     /// Ends the call at work, saves and confirms what is acknowledged.
-    async fn take_leave(&mut self, mut connection: Connection) -> Result<Ended, Error> {
+    async fn take_leave(&mut self, mut connection: Connection) -> Result<(), Error> {
         let cancelled = timeout(GOODBYE, connection.cancel()).await;
-        self.store().await;
+        let stored = self.store().await;
         if !matches!(cancelled, Ok(Ok(()))) {
-            return Ok(Ended::Shutdown);
+            return stored.and_then(|()| self.unreported());
         }
         if self.durable > self.reported {
             // Confirming is what it does first. Its rows come again.
@@ -254,7 +242,7 @@ impl Driver {
         if !connection.is_at_work() {
             connection.close().await;
         }
-        Ok(Ended::Shutdown)
+        stored.and_then(|()| self.unreported())
     }
 }
 
@@ -290,6 +278,6 @@ mod tests {
         assert_eq!(parameters[1..3], [None, None]);
         config.fetch_wait = Duration::from_secs(100);
         config.feedback_interval = Duration::from_secs(100);
-        assert_eq!((config.wait(), config.bytes()), (MAX_WAIT, 8 << 20));
+        assert_eq!((config.wait(), config.bytes()), (MAX_WAIT, 16 << 20));
     }
 }

@@ -4,23 +4,25 @@ mod config;
 mod delivery;
 mod driver;
 mod fetch;
+mod keep;
 mod slot;
 mod start;
 mod tracker;
+mod worker;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
 
 use self::delivery::set_aside;
-use self::driver::{now, Driver, Item};
+use self::driver::{now, Item};
 use self::tracker::Tracker;
+use self::worker::Worker;
 use crate::batch::Batch;
 use crate::damage::Damage;
 use crate::deadletter::{DeadLetter, Reason};
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 use crate::frame::unframe;
 use crate::inflate::{nested, Inflater};
 use crate::metrics::Counter;
@@ -32,7 +34,7 @@ use crate::wire::Fields;
 
 pub use config::{Compression, StreamConfig, Transport};
 pub use delivery::{Change, Changes, Delivery};
-pub use slot::SlotSnapshot;
+pub use slot::{SlotSnapshot, SlotStatus};
 
 /// Acknowledges deliveries from other tasks.
 #[derive(Clone, Debug)]
@@ -49,16 +51,17 @@ impl Acker {
     }
 }
 
-/// A stream of batches, read ahead by a task of its own that also reports to
-/// the server. Dropping it ends the connection, and what the server is at, if the
-/// runtime goes on; [`Stream::close`] reports what is acknowledged first.
+/// A stream of batches, read ahead by a thread of its own that also reports to
+/// the server, however long the consumer blocks. Dropping it ends the connection, and
+/// what the server is at, if the process goes on; [`Stream::close`] reports what is
+/// acknowledged first.
 #[derive(Debug)]
 pub struct Stream {
     config: Arc<StreamConfig>,
     tracker: Arc<Tracker>,
     items: mpsc::UnboundedReceiver<Item>,
-    shutdown: Option<oneshot::Sender<()>>,
-    task: Option<JoinHandle<()>>,
+    /// None with what comes from a script.
+    worker: Option<Worker>,
     schemas: Arc<SchemaCache>,
     sequence: Sequence,
     inflater: Inflater,
@@ -76,13 +79,12 @@ impl Stream {
         config.validate()?;
         let (guard, options) = config.guard()?;
         config.options = options;
+        config.connect.forget_warnings();
         let config = Arc::new(config);
         let tracker = Arc::new(Tracker::default());
         let (sender, items) = mpsc::unbounded_channel();
-        let (shutdown, stop) = oneshot::channel();
-        let (driver, connection) = Driver::start(config.clone(), tracker.clone(), sender).await?;
-        let task = tokio::spawn(driver.run(connection, stop));
-        Ok(Self::new(config, guard, tracker, items, Some(shutdown), task))
+        let worker = Worker::start(config.clone(), tracker.clone(), sender).await?;
+        Ok(Self::new(config, guard, tracker, items, Some(worker)))
     }
 
     fn new(
@@ -90,8 +92,7 @@ impl Stream {
         guard: Guard,
         tracker: Arc<Tracker>,
         items: mpsc::UnboundedReceiver<Item>,
-        shutdown: Option<oneshot::Sender<()>>,
-        task: JoinHandle<()>,
+        worker: Option<Worker>,
     ) -> Self {
         Stream {
             schemas: Arc::new(SchemaCache::new(config.limits)),
@@ -101,8 +102,7 @@ impl Stream {
             config,
             tracker,
             items,
-            shutdown,
-            task: Some(task),
+            worker,
             sequence: Sequence::new(),
             source: Bytes::new(),
             ended: false,
@@ -119,7 +119,7 @@ impl Stream {
         let tracker = Arc::new(Tracker::default());
         let (sender, items) = mpsc::unbounded_channel();
         let queue = tracker.clone();
-        let task = tokio::spawn(async move {
+        tokio::spawn(async move {
             for step in steps {
                 let item = match step {
                     Step::Payload(payload) => {
@@ -141,7 +141,7 @@ impl Stream {
                 }
             }
         });
-        Self::new(Arc::new(config), guard, tracker, items, None, task)
+        Self::new(Arc::new(config), guard, tracker, items, None)
     }
 
     /// The next batch, in the order of the stream; waits for it. Whole
@@ -187,6 +187,10 @@ impl Stream {
 
     /// The delivery; `None` if it is passed over.
     fn payload(&mut self, payload: &Bytes) -> Result<Option<Delivery>, Error> {
+        // a frame's length, and then no field that a batch has
+        if payload.starts_with(b"{\"") {
+            return Err(Refusal::Json(self.config.slot.clone()).into());
+        }
         let outer = unframe(payload, &self.config.limits).map(|bytes| payload.slice_ref(bytes));
         let mut inside = Bytes::new();
         let parsed = match &outer {
@@ -211,8 +215,9 @@ impl Stream {
         };
         let Some((end, position)) = self.place(&batch) else { return Ok(None) };
         let converted = self.guard.check(&batch, &self.schemas, |event, schema, error| {
-            let (config, source) = (&self.config, Some(&self.source[..]));
-            set_aside(config, Reason::Handler, source, &batch, event, Some(schema), error)
+            let source = Some(&self.source[..]).filter(|source| !source.is_empty());
+            let config = &self.config;
+            set_aside(config, Reason::Version, source, &batch, event, Some(schema), error)
         })?;
         let id = end.map(|end| {
             self.config.metrics.add(Counter::Transactions, 1);
@@ -308,21 +313,44 @@ impl Stream {
         self.tracker.acknowledged().0
     }
 
-    /// Stores and reports what is acknowledged, and ends the connection.
-    pub async fn close(mut self) {
-        if let Some(shutdown) = self.shutdown.take() {
-            let _ = shutdown.send(());
-        }
-        if let Some(task) = self.task.take() {
-            let _ = task.await;
+    /// As [`StreamConfig::slot_status`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn slot_status(&self) -> Result<SlotStatus, Error> {
+        self.config.slot_status().await
+    }
+
+    /// Waits until what is acknowledged by now is stored and, as soon as there is a
+    /// connection, reported. (With [`Transport::Fetch`] it is reported by the next call,
+    /// which may come after [`StreamConfig::fetch_wait`].)
+    ///
+    /// # Errors
+    /// The stream has ended: [`Stream::next`] says why, and [`Stream::close`] whether
+    /// everything is stored.
+    pub async fn flush(&self) -> Result<(), Error> {
+        match &self.worker {
+            Some(worker) => worker.flush().await,
+            None => Ok(()),
         }
     }
-}
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
+    /// Stores and reports what is acknowledged, and ends the connection.
+    ///
+    /// # Errors
+    /// What kept the checkpoint from being stored or, without a store, the server from
+    /// being told: then what was acknowledged comes again. And what had ended the stream
+    /// before, if [`Stream::next`] has not told.
+    pub async fn close(mut self) -> Result<(), Error> {
+        let result = match self.worker.take() {
+            Some(worker) => worker.close().await,
+            None => Ok(()),
+        };
+        while let Ok(item) = self.items.try_recv() {
+            if let Item::Failed(error) = item {
+                return Err(error);
+            }
         }
+        result
     }
 }

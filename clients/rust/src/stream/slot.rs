@@ -2,7 +2,8 @@
 
 use super::config::StreamConfig;
 use super::start;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
+use crate::metrics::Gauge;
 use crate::net::{quote_literal, Connection};
 use crate::position::Lsn;
 
@@ -66,5 +67,69 @@ impl SlotSnapshot {
     /// Gives the snapshot up.
     pub async fn close(self) {
         self.connection.close().await;
+    }
+}
+
+/// How a slot stands on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SlotStatus {
+    /// Up to where the server takes everything for dealt with.
+    pub confirmed: Lsn,
+    /// Bytes of WAL that are kept because of the slot.
+    pub retained_bytes: u64,
+    /// Bytes of WAL that may still be written before the slot is in danger of being lost;
+    /// `None` where there is no limit.
+    pub safe_bytes: Option<i64>,
+    /// `reserved`, `extended`, `unreserved` or `lost`.
+    pub wal_status: String,
+    /// Why it was invalidated (PostgreSQL 17 and later); empty if it was not.
+    pub invalidation_reason: String,
+    /// Who reads from it.
+    pub active_pid: Option<i32>,
+}
+
+const STATUS: &str = "SELECT s.confirmed_flush_lsn, (CASE WHEN pg_catalog.pg_is_in_recovery() \
+    THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END OPERATOR(pg_catalog.-) s.restart_lsn)::pg_catalog.int8, \
+    s.safe_wal_size, s.wal_status, pg_catalog.to_jsonb(s) OPERATOR(pg_catalog.->>) 'invalidation_reason', s.active_pid \
+    FROM pg_catalog.pg_replication_slots s WHERE s.slot_name OPERATOR(pg_catalog.=) $1::pg_catalog.name";
+
+impl StreamConfig {
+    /// Asks how the slot stands, on a connection of its own, and sets
+    /// `cdc_retained_wal_bytes`. Meant to be called about once a minute.
+    ///
+    /// # Errors
+    /// The network's, the server's; [`Refusal::NoSlot`].
+    pub async fn slot_status(&self) -> Result<SlotStatus, Error> {
+        let mut connection = Connection::connect(&self.connect, &self.limits).await?;
+        let rows = connection.query_with(STATUS, &[Some(&self.slot)]).await?;
+        connection.close().await;
+        let row = rows.first().ok_or_else(|| Refusal::NoSlot(self.slot.clone()))?;
+        let text = |at: usize| row.get(at).and_then(Option::as_deref).unwrap_or("");
+        let status = SlotStatus {
+            confirmed: text(0).parse().unwrap_or(Lsn::ZERO),
+            retained_bytes: text(1).parse::<i64>().map_or(0, |n| u64::try_from(n).unwrap_or(0)),
+            safe_bytes: text(2).parse().ok(),
+            wal_status: text(3).to_owned(),
+            invalidation_reason: text(4).to_owned(),
+            active_pid: text(5).parse().ok(),
+        };
+        self.metrics.set(Gauge::RetainedWalBytes, status.retained_bytes as f64);
+        Ok(status)
+    }
+
+    /// Drops the slot, with the options that are stored for it: what was not read from it
+    /// is lost. One that is not there is no error.
+    ///
+    /// # Errors
+    /// The network's; the server's, as 55006 where somebody uses it, which says who.
+    pub async fn drop_slot(&self) -> Result<(), Error> {
+        let mut connection = Connection::connect(&self.connect, &self.limits).await?;
+        let dropped = connection.query_with("SELECT cdc.drop_slot($1)", &[Some(&self.slot)]).await;
+        connection.close().await;
+        match dropped {
+            Err(Error::Server(error)) if error.code == "42704" => Ok(()),
+            result => result.map(drop),
+        }
     }
 }

@@ -1,9 +1,13 @@
 //! What is checked before a stream begins.
 
+use std::future::Future;
+use std::time::Duration;
+
 use super::config::{StreamConfig, Transport};
+use super::driver::silent;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Refusal};
-use crate::net::{quote_identifier, quote_literal, Connection};
+use crate::net::{quote_command, quote_identifier, quote_literal, Connection};
 use crate::position::Lsn;
 
 /// What the server says of itself.
@@ -53,6 +57,15 @@ pub(super) async fn connect(config: &StreamConfig) -> Result<Connection, Error> 
     }
 }
 
+/// What a server that is there answers at once: beyond `connect_timeout` it is not.
+pub(super) async fn soon<T>(
+    config: &StreamConfig,
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let answer = tokio::time::timeout(config.connect.connect_timeout, answer).await;
+    answer.unwrap_or_else(|_| Err(silent()))
+}
+
 pub(super) async fn identify(
     connection: &mut Connection,
     transport: Transport,
@@ -92,7 +105,8 @@ pub(super) async fn slot(
         return Err(Refusal::OtherPlugin(text(row, 0).into()).into());
     }
     if text(row, 1) != database {
-        return Err(Refusal::OtherDatabase(text(row, 1).into()).into());
+        let (slot, database) = (text(row, 1).into(), database.into());
+        return Err(Refusal::OtherDatabase { slot, database }.into());
     }
     let lsn = |at| text(row, at).parse().unwrap_or(Lsn::ZERO);
     Ok(Some(Slot { confirmed: lsn(2), restart: lsn(3) }))
@@ -109,7 +123,7 @@ pub(super) async fn create_slot(
     let sql = format!(
         "CREATE_REPLICATION_SLOT {} LOGICAL cdc (SNAPSHOT {}{two_phase})",
         quote_identifier(&config.slot),
-        quote_literal(snapshot)
+        quote_command(snapshot)
     );
     let rows = connection.query(&sql).await?;
     let row = rows.first().ok_or_else(|| unexpected("CREATE_REPLICATION_SLOT"))?;
@@ -118,11 +132,12 @@ pub(super) async fn create_slot(
     Ok((Slot { confirmed, restart: confirmed }, snapshot))
 }
 
-/// Milliseconds; 0 is never.
-pub(super) async fn wal_sender_timeout(connection: &mut Connection) -> Result<u64, Error> {
+/// 0 is never.
+pub(super) async fn wal_sender_timeout(connection: &mut Connection) -> Result<Duration, Error> {
     let sql = "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'";
     let rows = connection.query(sql).await?;
-    Ok(rows.first().and_then(|row| text(row, 0).parse().ok()).unwrap_or(60_000))
+    let milliseconds = rows.first().and_then(|row| text(row, 0).parse().ok());
+    Ok(Duration::from_millis(milliseconds.unwrap_or(60_000)))
 }
 
 /// Where a timeline's history left an earlier one: lines of timeline, LSN and
@@ -144,10 +159,12 @@ pub(super) async fn check(
     checkpoint: &Checkpoint,
 ) -> Result<(), Error> {
     if checkpoint.database != system.database {
-        return Err(Refusal::OtherDatabase(checkpoint.database.clone()).into());
+        let (checkpoint, database) = (checkpoint.database.clone(), system.database.clone());
+        return Err(Refusal::RenamedDatabase { checkpoint, database }.into());
     }
     if checkpoint.slot != config.slot {
-        return Err(Refusal::OtherDatabase(checkpoint.slot.clone()).into());
+        let (checkpoint, slot) = (checkpoint.slot.clone(), config.slot.clone());
+        return Err(Refusal::OtherSlot { checkpoint, slot }.into());
     }
     if checkpoint.system_identifier != system.identifier {
         if config.allow_other_system {
@@ -212,7 +229,7 @@ pub(super) fn command(config: &StreamConfig, from: Lsn) -> String {
         format!("START_REPLICATION SLOT {} LOGICAL {from}", quote_identifier(&config.slot));
     for (i, (name, value)) in config.options.iter().enumerate() {
         sql.push_str(if i == 0 { " (" } else { ", " });
-        sql.push_str(&format!("{} {}", quote_identifier(name), quote_literal(value)));
+        sql.push_str(&format!("{} {}", quote_identifier(name), quote_command(value)));
     }
     if !config.options.is_empty() {
         sql.push(')');

@@ -37,6 +37,7 @@ struct State {
     last_commit: Option<Micros>,
     /// The server has said that there is nothing more, since it last sent something.
     quiet: bool,
+    role: Role,
 }
 
 impl State {
@@ -44,6 +45,19 @@ impl State {
     fn is_idle(&self) -> bool {
         self.queued == 0 && self.pending.is_empty() && !self.inside
     }
+}
+
+/// What whoever reads is to the slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It acknowledges nothing, and says so.
+    Reader,
+    /// It leaves out some of what the slot has, and may just be looking: what was left
+    /// out is not lost to the slot's consumer until something is acknowledged.
+    #[default]
+    Guest,
+    /// The slot's consumer.
+    Consumer,
 }
 
 /// Shared by the consumer's side and the task that talks to the server.
@@ -60,8 +74,9 @@ impl Tracker {
     }
 
     /// Everything before this has been applied.
-    pub(super) fn begin(&self, end_lsn: Lsn, position: Position) {
+    pub(super) fn begin(&self, end_lsn: Lsn, position: Position, role: Role) {
         let mut state = self.state();
+        state.role = role;
         state.delivered = end_lsn;
         state.acknowledged = (end_lsn, position);
     }
@@ -109,6 +124,10 @@ impl Tracker {
         let id = state.next_id;
         state.next_id += 1;
         state.delivered = state.delivered.max(end_lsn);
+        if state.role == Role::Reader {
+            state.last_commit = commit.or(state.last_commit);
+            return id;
+        }
         state.pending.push_back(Pending { id, end_lsn, position, commit, done: false });
         id
     }
@@ -117,8 +136,17 @@ impl Tracker {
         self.state().delivered
     }
 
+    /// Whether the slot may be moved at all.
+    pub(super) fn is_consumer(&self) -> bool {
+        self.state().role == Role::Consumer
+    }
+
     pub(super) fn acknowledge(&self, id: u64) {
         let mut state = self.state();
+        if state.role == Role::Reader {
+            return;
+        }
+        state.role = Role::Consumer;
         let Some(first) = state.pending.front().map(|p| p.id) else { return };
         // ids are consecutive
         let Some(at) = id.checked_sub(first) else { return };
@@ -137,11 +165,12 @@ impl Tracker {
     }
 
     /// The server says that it has sent everything up to here. Followed while
-    /// nothing is in flight; whether that is so.
+    /// nothing is in flight, on behalf of the slot's consumer: what was filtered out
+    /// by options of who just looks is not lost to it.
     pub(super) fn keepalive(&self, wal_end: Lsn) -> bool {
         let mut state = self.state();
         state.quiet = true;
-        let idle = state.is_idle();
+        let idle = state.is_idle() && state.role == Role::Consumer;
         if idle {
             state.acknowledged.0 = state.acknowledged.0.max(wal_end);
             state.delivered = state.delivered.max(wal_end);
@@ -179,7 +208,7 @@ mod tests {
     #[test]
     fn contiguous() {
         let t = Tracker::default();
-        t.begin(Lsn(5), Position::default());
+        t.begin(Lsn(5), Position::default(), Role::Consumer);
         let ids: Vec<_> = [10, 20, 30].map(|l| t.deliver(at(l).0, at(l).1, None)).into();
         t.acknowledge(ids[1]);
         t.acknowledge(ids[2]);
@@ -194,7 +223,7 @@ mod tests {
     #[test]
     fn keepalives_count_when_nothing_is_in_flight() {
         let t = Tracker::default();
-        t.begin(Lsn(5), Position::default());
+        t.begin(Lsn(5), Position::default(), Role::Consumer);
         t.queue(1);
         t.keepalive(Lsn(40));
         assert_eq!(t.acknowledged().0, Lsn(5), "a message waits");
@@ -211,6 +240,24 @@ mod tests {
         t.keepalive(Lsn(40));
         t.keepalive(Lsn(35));
         assert_eq!(t.acknowledged(), (Lsn(40), at(30).1), "never down");
+    }
+
+    #[test]
+    fn keepalives_do_not_count_for_who_just_looks() {
+        let t = Tracker::default();
+        t.begin(Lsn(5), Position::default(), Role::Guest);
+        assert!(!t.keepalive(Lsn(40)));
+        let id = t.deliver(at(50).0, at(50).1, None);
+        assert!(!t.keepalive(Lsn(60)) && !t.is_consumer());
+        assert_eq!(t.acknowledged().0, Lsn(5));
+        t.acknowledge(id);
+        assert!(t.keepalive(Lsn(60)) && t.is_consumer());
+        assert_eq!(t.acknowledged(), (Lsn(60), at(50).1));
+        t.begin(Lsn(60), Position::default(), Role::Reader);
+        let id = t.deliver(at(70).0, at(70).1, None);
+        t.acknowledge(id);
+        assert!(!t.keepalive(Lsn(80)));
+        assert_eq!((t.acknowledged().0, t.delivered()), (Lsn(60), Lsn(70)));
     }
 
     #[test]

@@ -164,3 +164,38 @@ pub fn lines(delivery: &Delivery) -> Vec<String> {
     pgcdc::json::write_batch(&mut out, &delivery.batch().unwrap(), delivery.schemas()).unwrap();
     out.lines().map(str::to_owned).collect()
 }
+
+/// What stands between a client and its server, and may forget the connections that
+/// there are: they stay open, and nothing comes any more.
+pub struct Between {
+    pub config: ConnectConfig,
+    pub forget: tokio::sync::watch::Sender<()>,
+}
+
+impl Between {
+    pub fn new(db: &Database, mut config: ConnectConfig) -> Self {
+        let host = config.hosts[0].clone();
+        let socket = |directory: &str| format!("{directory}/.s.PGSQL.{}", host.port);
+        let directory = db.dir.to_str().unwrap().to_owned();
+        let listener = tokio::net::UnixListener::bind(socket(&directory)).unwrap();
+        let server = socket(&host.name);
+        config.hosts[0].name = directory;
+        let (forget, forgotten) = tokio::sync::watch::channel(());
+        tokio::spawn(async move {
+            let mut kept = Vec::new();
+            while let Ok((mut client, _)) = listener.accept().await {
+                let mut server = tokio::net::UnixStream::connect(&server).await.unwrap();
+                let mut forgotten = forgotten.clone();
+                forgotten.mark_unchanged();
+                kept.push(tokio::spawn(async move {
+                    tokio::select! {
+                        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+                        _ = forgotten.changed() => (),
+                    }
+                    std::future::pending::<()>().await;
+                }));
+            }
+        });
+        Between { config, forget }
+    }
+}
