@@ -68,6 +68,10 @@ type Config struct {
 	// FeedbackInterval is how often the checkpoint is stored and reported.
 	// Default 10 s; at most half of wal_sender_timeout in any case.
 	FeedbackInterval time.Duration
+	// StoreTimeout is for how long Store may fail before the stream ends with a
+	// StoreError. It is tried again and again meanwhile, at least every 5 s; nothing that
+	// it does not have is reported to the server. Default 30 s.
+	StoreTimeout time.Duration
 	// MaxBackoff between attempts to reconnect. Default 30 s.
 	MaxBackoff time.Duration
 
@@ -89,6 +93,8 @@ type Config struct {
 	Logger *slog.Logger
 	// Connector opens connections; default: to PostgreSQL, by Conn.
 	Connector Connector
+
+	dialer *dialer
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -111,12 +117,16 @@ func (c Config) withDefaults() (Config, error) {
 			return c, errors.New("cdc: the policy Pass is for Config.OnVersion and OnFailure alone")
 		}
 	}
+	if format, ok := c.Options["format"]; ok && format != "protobuf" {
+		return c, fmt.Errorf("cdc: option format is %q: this client reads protobuf alone", format)
+	}
 	if err := c.addOptions(); err != nil {
 		return c, err
 	}
 	c.BufferBytes = cmp.Or(c.BufferBytes, 64<<20)
 	c.Limits = c.Limits.withDefaults()
 	c.FeedbackInterval = cmp.Or(c.FeedbackInterval, 10*time.Second)
+	c.StoreTimeout = cmp.Or(c.StoreTimeout, 30*time.Second)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
 	c.FetchWait = min(cmp.Or(c.FetchWait, 10*time.Second), c.FeedbackInterval, maxFetchWait)
 	c.FetchBytes = max(1, min(cmp.Or(c.FetchBytes, 16<<20), c.BufferBytes/2))
@@ -126,6 +136,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(discard{})
 	}
+	c.dialer = &dialer{logger: c.Logger}
 	if c.Connector != nil {
 		return c, nil
 	}
@@ -151,6 +162,9 @@ func (c *Config) addOptions() error {
 		return fmt.Errorf("cdc: Config.Compression is %q: it can be lz4 or zstd", c.Compression)
 	}
 	more := map[string]string{"compression": c.Compression}
+	if _, ok := c.Options["format"]; !ok && c.Transport == TransportReplication {
+		more["format"] = "protobuf" // whatever is stored for the slot
+	}
 	if c.RequestVersions {
 		var list []string
 		for relation, major := range c.Versions {

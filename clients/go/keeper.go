@@ -2,7 +2,6 @@ package cdc
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -23,6 +22,8 @@ type keeper struct {
 
 	wake chan struct{} // report now
 	poke chan struct{} // store now
+
+	failed func(error) // ends the stream
 }
 
 // saveInterval is how often the checkpoint is stored if it has moved.
@@ -40,8 +41,8 @@ func (k *keeper) run(ctx context.Context) {
 	go func() {
 		defer saver.Done()
 		k.every(ctx, k.poke, saveInterval, func() {
-			if err := k.save(ctx); err != nil && ctx.Err() == nil {
-				k.config.Logger.Error("the checkpoint can not be stored", "slot", k.config.Slot, "error", err)
+			if err := k.keepSaving(ctx); err != nil && ctx.Err() == nil {
+				k.failed(err)
 			}
 		})
 	}()
@@ -120,6 +121,39 @@ func (k *keeper) checkpoint() *Checkpoint {
 	return &c
 }
 
+// maxStorePause is the longest time between attempts to store a checkpoint.
+const maxStorePause = 5 * time.Second
+
+// keepSaving is save, again and again until the store works or has failed for too long.
+// Meanwhile nothing new is reported.
+func (k *keeper) keepSaving(ctx context.Context) error {
+	began := time.Now()
+	for pause := minBackoff; ; pause = min(2*pause, maxStorePause) {
+		err := k.save(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if time.Since(began)+pause > k.config.StoreTimeout {
+			return err
+		}
+		k.config.Logger.Warn("the checkpoint can not be stored; this is tried again", "slot", k.config.Slot, "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// StoreError: the checkpoint could not be stored.
+type StoreError struct{ Err error }
+
+// Error implements error.
+func (e *StoreError) Error() string { return "cdc: storing the checkpoint: " + e.Err.Error() }
+
+// Unwrap gives the store's own error.
+func (e *StoreError) Unwrap() error { return e.Err }
+
 // save stores the checkpoint if it has moved, and reports it.
 func (k *keeper) save(ctx context.Context) error {
 	k.saving.Lock()
@@ -131,7 +165,8 @@ func (k *keeper) save(ctx context.Context) error {
 	}
 	c.Position, c.EndLSN = position, end
 	if err := k.config.Store.Save(ctx, c); err != nil {
-		return fmt.Errorf("cdc: storing the checkpoint: %w", err)
+		k.config.Metrics.Add(StoreFailuresTotal, "", 1)
+		return &StoreError{err}
 	}
 	k.mu.Lock()
 	k.saved.Position, k.saved.EndLSN = position, end

@@ -19,7 +19,10 @@ const (
 	TransactionsTotal Counter = "cdc_transactions_total"
 	BytesTotal        Counter = "cdc_bytes_total"
 	BatchesTotal      Counter = "cdc_batches_total"
-	ReconnectsTotal   Counter = "cdc_reconnects_total"
+	// ReconnectsTotal counts attempts to connect after the first connection.
+	ReconnectsTotal Counter = "cdc_reconnects_total"
+	// StoreFailuresTotal counts attempts to store a checkpoint that failed.
+	StoreFailuresTotal Counter = "cdc_store_failures_total"
 	// DeadLettersTotal has the label reason.
 	DeadLettersTotal Counter = "cdc_dead_letters_total"
 	// RedactedTotal counts events with columns that are redacted or held back.

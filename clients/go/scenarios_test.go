@@ -12,21 +12,6 @@ var scenarios = map[string]func(*testing.T){}
 
 // later has what this client can not do yet, and why.
 var later = map[string]string{
-	"silence-stream":     "not yet",
-	"silence-fetch":      "not yet",
-	"silence-connect":    "not yet",
-	"silence-questions":  "not yet",
-	"keepalives":         "not yet",
-	"words-all":          "not yet",
-	"words-system-roots": "not yet",
-	"words-half-pair":    "not yet",
-	"words-passfile":     "not yet",
-	"words-require-auth": "not yet",
-	"words-requirepeer":  "not yet",
-	"words-gss":          "not yet",
-	"words-tls-versions": "not yet",
-	"plain-warning":      "not yet",
-	"conforming-strings": "not yet",
 	"close-error":        "not yet",
 	"store-retries":      "not yet",
 	"store-fails":        "not yet",

@@ -41,7 +41,7 @@ func (s *NewSlot) Close() {
 // the transactions that are open now have ended. cdc.create_slot() does the same
 // in SQL, and can store options beside the slot.
 func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*NewSlot, error) {
-	conn, err := connectReplication(ctx, conninfo)
+	conn, _, err := new(dialer).replication(ctx, conninfo)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 
 // DropSlot drops a slot that nobody reads.
 func DropSlot(ctx context.Context, conninfo, slot string) error {
-	conn, err := connectReplication(ctx, conninfo)
+	conn, _, err := new(dialer).replication(ctx, conninfo)
 	if err != nil {
 		return err
 	}

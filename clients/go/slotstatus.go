@@ -3,8 +3,6 @@ package cdc
 import (
 	"context"
 	"strconv"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // SlotStatus is how a slot stands on the server.
@@ -20,7 +18,7 @@ type SlotStatus struct {
 // SlotStatus asks the server, on a connection of its own, and sets the gauge
 // RetainedWALBytes. It is meant to be called about once a minute.
 func (s *Stream) SlotStatus(ctx context.Context) (*SlotStatus, error) {
-	conn, err := pgconn.Connect(ctx, s.config.Conn)
+	conn, err := s.config.dialer.connect(ctx, s.config.Conn, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -52,9 +52,13 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
 		acks: newAcks(checkpoint), buffer: newBuffer(config.BufferBytes, config.Metrics)}
+	s.keeper = newKeeper(&config, s.acks, checkpoint)
+	s.keeper.failed = func(err error) {
+		config.Logger.Error("the stream has ended", "slot", config.Slot, "error", err)
+		s.stop(err)
+	}
 	s.acks.readOnly = config.ReadOnly
 	s.acks.owned = !config.ReadOnly && (known || !config.selects())
-	s.keeper = newKeeper(&config, s.acks, checkpoint)
 	run, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	s.running.Add(2)
@@ -171,7 +175,7 @@ func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint,
 	now.Database, now.Slot = server.Database, config.Slot
 	if now != *c {
 		if err := config.Store.Save(ctx, &now); err != nil {
-			return nil, false, fmt.Errorf("cdc: storing the checkpoint: %w", err)
+			return nil, false, &StoreError{err}
 		}
 	}
 	return &now, found, nil
@@ -330,7 +334,8 @@ func (s *Stream) stop(err error) {
 const closeTimeout = 10 * time.Second
 
 // Close stores what is acknowledged, tells the server, and ends the connection. It
-// may be called at any time, and makes Next return ErrClosed.
+// may be called at any time, and makes Next return ErrClosed. Its error is a StoreError
+// where the checkpoint could not be stored: what was acknowledged since comes again.
 func (s *Stream) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
