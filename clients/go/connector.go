@@ -76,13 +76,16 @@ func inspect(ctx context.Context, conn *pgconn.PgConn, slot string) (*Server, er
 			return nil, err
 		}
 	}
-	row, err = queryRow(ctx, conn, "SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_lsn, '0/0') "+
-		"FROM pg_catalog.pg_replication_slots WHERE slot_name = "+quoteLiteral(slot))
-	if err != nil || len(row) != 3 {
+	row, err = queryRow(ctx, conn, "SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_lsn, '0/0'), "+
+		"coalesce(restart_lsn, '0/0') FROM pg_catalog.pg_replication_slots WHERE slot_name = "+quoteLiteral(slot))
+	if err != nil || len(row) != 4 {
 		return s, err
 	}
 	s.Plugin, s.SlotDatabase = row[0], row[1]
-	s.ConfirmedFlush, err = ParseLSN(row[2])
+	if s.ConfirmedFlush, err = ParseLSN(row[2]); err != nil {
+		return nil, err
+	}
+	s.Restart, err = ParseLSN(row[3])
 	return s, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -32,3 +33,14 @@ func WordsForTest() (list [][3]string) {
 	}
 	return list
 }
+
+// HealthyForTest sets after how long a connection counts as progress, and gives what undoes
+// that.
+func HealthyForTest(d time.Duration) (undo func()) {
+	before := healthy
+	healthy = d
+	return func() { healthy = before }
+}
+
+// WithDefaultsForTest fills in a configuration.
+func WithDefaultsForTest(c Config) (Config, error) { return c.withDefaults() }

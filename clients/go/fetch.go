@@ -110,13 +110,13 @@ func inspectBySQL(ctx context.Context, conn *pgconn.PgConn, slot string) (*Serve
 				ELSE pg_catalog.pg_current_wal_flush_lsn() END,
 			pg_catalog.current_database(), coalesce(s.plugin, ''), coalesce(s.database, ''), coalesce(s.confirmed_flush_lsn, '0/0'),
 			pg_catalog.pg_is_in_recovery(),
-			(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout')
+			coalesce(s.restart_lsn, '0/0'), (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout')
 		FROM pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r
 		LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = `+quoteLiteral(slot))
 	if err != nil {
 		return nil, err
 	}
-	if len(row) != 9 {
+	if len(row) != 10 {
 		return nil, fmt.Errorf("cdc: the server said %d things about itself", len(row))
 	}
 	s := &Server{Database: row[3], Plugin: row[4], SlotDatabase: row[5]}
@@ -137,9 +137,12 @@ func inspectBySQL(ctx context.Context, conn *pgconn.PgConn, slot string) (*Serve
 	if s.WALEnd, err = ParseLSN(row[2]); err != nil {
 		return nil, err
 	}
-	if s.SenderTimeoutMS, err = strconv.ParseInt(row[8], 10, 64); err != nil {
+	if s.SenderTimeoutMS, err = strconv.ParseInt(row[9], 10, 64); err != nil {
 		return nil, err
 	}
-	s.ConfirmedFlush, err = ParseLSN(row[6])
+	if s.ConfirmedFlush, err = ParseLSN(row[6]); err != nil {
+		return nil, err
+	}
+	s.Restart, err = ParseLSN(row[8])
 	return s, err
 }

@@ -19,6 +19,7 @@ type keeper struct {
 	session  Session
 	interval time.Duration
 	walEnd   LSN
+	restart  LSN // from where on the server keeps WAL, 0 if that is not known
 
 	wake chan struct{} // report now
 	poke chan struct{} // store now
@@ -82,6 +83,7 @@ func (k *keeper) attach(session Session) {
 	k.session = session
 	k.saved.Timeline = server.Timeline
 	k.walEnd = max(k.walEnd, server.WALEnd)
+	k.restart = max(k.restart, server.Restart)
 	k.interval = k.config.FeedbackInterval
 	if timeout := time.Duration(server.SenderTimeoutMS) * time.Millisecond; timeout > 0 {
 		k.interval = min(k.interval, timeout/3)
@@ -92,6 +94,13 @@ func (k *keeper) detach() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.session = nil
+}
+
+// retains notes from where on the server keeps WAL.
+func (k *keeper) retains(restart LSN) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.restart = max(k.restart, restart)
 }
 
 // heard takes in a message's header.
@@ -185,8 +194,13 @@ func (k *keeper) report(ping bool) {
 	if k.walEnd > flushed {
 		lag = float64(k.walEnd - flushed)
 	}
+	retained := LSN(0)
+	if k.restart != 0 && k.walEnd > k.restart {
+		retained = k.walEnd - k.restart
+	}
 	k.mu.Unlock()
 	k.config.Metrics.Set(LagBytes, lag)
+	k.config.Metrics.Set(RetainedWALBytes, float64(retained))
 	k.config.Metrics.Set(LagSeconds, k.acks.lag().Seconds())
 	if session == nil || flushed == 0 {
 		return

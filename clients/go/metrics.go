@@ -48,7 +48,7 @@ const (
 	// acknowledged one.
 	LagBytes Gauge = "cdc_lag_bytes"
 	// RetainedWALBytes is how much WAL the slot makes the server keep, as of the last
-	// call of Stream.SlotStatus.
+	// connection or call of Stream.SlotStatus, and what was written since.
 	RetainedWALBytes Gauge = "cdc_retained_wal_bytes"
 	// BufferedBytes is how much has been read ahead of the consumer.
 	BufferedBytes Gauge = "cdc_buffered_bytes"

@@ -17,9 +17,10 @@ type backoff struct {
 
 const (
 	minBackoff = 100 * time.Millisecond
-	// A connection that has lived so long counts as progress, as a batch does.
-	healthy = time.Minute
 )
+
+// A connection that has lived so long counts as progress, as a batch does.
+var healthy = time.Minute
 
 // progress notes that a connection was good for something: the next pause is short
 // again. A connection that only comes into being is no progress.

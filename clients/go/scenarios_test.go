@@ -12,30 +12,9 @@ var scenarios = map[string]func(*testing.T){}
 
 // later has what this client can not do yet, and why.
 var later = map[string]string{
-	"close-error":        "not yet",
-	"store-retries":      "not yet",
-	"store-fails":        "not yet",
-	"store-panics":       "not yet",
-	"cancelled-query":    "not yet",
-	"backoff":            "not yet",
-	"busy-start":         "not yet",
-	"busy-later":         "not yet",
-	"permanent":          "not yet",
-	"notices":            "not yet",
-	"detail-hint":        "not yet",
-	"format-json":        "not yet",
-	"format-json-stored": "not yet",
-	"renamed-database":   "not yet",
-	"slot-gone":          "not yet",
-	"wrong-database":     "not yet",
-	"slot-status":        "not yet",
-	"drop-slot":          "not yet",
-	"flush":              "not yet",
-	"defaults":           "not yet",
-	"metrics":            "not yet",
-	"load-progress":      "not yet",
-	"state-postgres":     "not yet",
-	"copy-example":       "not yet",
+	"load-progress":  "not yet",
+	"state-postgres": "not yet",
+	"copy-example":   "not yet",
 }
 
 func addScenarios(list map[string]func(*testing.T)) bool {

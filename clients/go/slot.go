@@ -70,7 +70,7 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 	return s, nil
 }
 
-// DropSlot drops a slot that nobody reads.
+// DropSlot drops a slot that nobody reads. There need not be one.
 func DropSlot(ctx context.Context, conninfo, slot string) error {
 	conn, _, err := new(dialer).replication(ctx, conninfo)
 	if err != nil {
@@ -78,5 +78,9 @@ func DropSlot(ctx context.Context, conninfo, slot string) error {
 	}
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, "DROP_REPLICATION_SLOT "+quoteName(slot)).ReadAll()
-	return err
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42704" {
+		return nil
+	}
+	return explained(err)
 }

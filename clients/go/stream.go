@@ -130,7 +130,13 @@ func connectTo(ctx context.Context, config *Config) (session Session, made bool,
 		}
 		made = true
 	}
-	if err = checkSlot(session.Server(), config.Slot); err != nil {
+	err = checkSlot(session.Server(), config.Slot)
+	if err != nil && session.Server().Plugin == "" {
+		if c, loadErr := load(ctx, config); loadErr == nil && c != nil {
+			err = gone(config.Slot, c)
+		}
+	}
+	if err != nil {
 		session.Close()
 		return nil, false, err
 	}
@@ -144,7 +150,7 @@ func createMissing(ctx context.Context, config *Config) error {
 		return err
 	}
 	if c != nil {
-		return refused("there is a checkpoint, but the slot %q is gone", config.Slot)
+		return gone(config.Slot, c)
 	}
 	slot, err := CreateSlot(ctx, config.Conn, config.Slot, SlotOptions{TwoPhase: config.Options["two_phase"] == "on"})
 	if err != nil {
@@ -152,6 +158,12 @@ func createMissing(ctx context.Context, config *Config) error {
 	}
 	slot.Close()
 	return nil
+}
+
+// gone is about a slot of which there is a checkpoint.
+func gone(slot string, c *Checkpoint) error {
+	return refused("there is a checkpoint, but there is no slot %q any more: changes after %v are lost. "+
+		"Make the slot, load the tables anew, and remove the checkpoint", slot, c.EndLSN)
 }
 
 // begin checks the checkpoint against the server, or stores the first one.
