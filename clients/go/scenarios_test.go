@@ -14,7 +14,6 @@ var scenarios = map[string]func(*testing.T){}
 var later = map[string]string{
 	"load-progress":  "not yet",
 	"state-postgres": "not yet",
-	"copy-example":   "not yet",
 }
 
 func addScenarios(list map[string]func(*testing.T)) bool {
