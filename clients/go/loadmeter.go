@@ -68,7 +68,7 @@ func (m *loadMeter) add(rows int) {
 		return
 	}
 	m.table.rows += uint64(rows)
-	m.metrics.Add(LoadRowsTotal, m.table.name, uint64(rows))
+	m.metrics.Add(LoadRowsTotal, "", uint64(rows))
 	if time.Since(m.table.said) >= m.every {
 		m.say("loading")
 	}

@@ -30,8 +30,7 @@ const (
 	// VersionMismatchesTotal counts events in another version than Config.Versions has. It
 	// has the label relation.
 	VersionMismatchesTotal Counter = "cdc_schema_version_mismatches_total"
-	// LoadRowsTotal counts rows that a Loader has read, of about LoadRowsExpected. It
-	// has the label relation.
+	// LoadRowsTotal counts rows that a Loader has read, of about LoadRowsExpected.
 	LoadRowsTotal Counter = "cdc_load_rows_total"
 	// UnknownFieldsTotal counts fields of a newer server.
 	UnknownFieldsTotal Counter = "cdc_unknown_fields_total"

@@ -28,7 +28,7 @@ func loadProgress(t *testing.T) {
 	if err := loader.Run(context.Background(), cdc.NewApplier(cdc.NewMemoryState())); err != nil {
 		t.Fatal(err)
 	}
-	if n, expected := metrics.count(cdc.LoadRowsTotal, "public.t"), metrics.now(cdc.LoadRowsExpected); n != 5000 || expected != 5000 {
+	if n, expected := metrics.count(cdc.LoadRowsTotal, ""), metrics.now(cdc.LoadRowsExpected); n != 5000 || expected != 5000 {
 		t.Errorf("%d rows of about %v", n, expected)
 	}
 	for _, words := range []string{"msg=loaded", "table=public.t", "rows=5000", "expected=5000", "rows_per_second="} {

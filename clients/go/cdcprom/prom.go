@@ -30,7 +30,7 @@ var counters = []struct {
 	{cdc.StoreFailuresTotal, "", "Attempts to store a checkpoint that failed."},
 	{cdc.DeadLettersTotal, "reason", "What was skipped or set aside."},
 	{cdc.RedactedTotal, "", "Changes of tables with redacted columns."},
-	{cdc.LoadRowsTotal, "relation", "Rows that an initial load has read."},
+	{cdc.LoadRowsTotal, "", "Rows that an initial load has read."},
 	{cdc.VersionMismatchesTotal, "relation", "Changes in another version than expected."},
 	{cdc.UnknownFieldsTotal, "", "Fields of a newer server."},
 }
