@@ -88,6 +88,22 @@ func (a *Applier) Apply(ctx context.Context, t *Txn) error {
 	return a.reload(ctx)
 }
 
+// Row gives a row of the state, nil if there is none. key has the key columns, as
+// Event.Key does.
+func (a *Applier) Row(ctx context.Context, relation string, key []byte) (Row, error) {
+	row, err := a.state.Get(ctx, relation, key)
+	if err != nil || row == nil {
+		return nil, err
+	}
+	return WithoutLoadMark(row), nil
+}
+
+// Rows calls f for every row of a relation in the state, in any order. f changes nothing,
+// and copies what it keeps.
+func (a *Applier) Rows(ctx context.Context, relation string, f func(row Row) error) error {
+	return a.state.Scan(ctx, relation, func(_ []byte, row Row) error { return f(WithoutLoadMark(row)) })
+}
+
 func (a *Applier) event(ctx context.Context, e *Event) error {
 	if e.Op == OpMessage {
 		return nil

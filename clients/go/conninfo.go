@@ -88,9 +88,18 @@ func (d *dialer) parse(conninfo string) (*pgconn.Config, error) {
 		d.warn("the passfile is not used: group or others may read it; its mode should be 0600", "passfile", file)
 		conninfo = with(conninfo, "passfile", os.DevNull)
 	}
+	addresses := strings.Split(given["hostaddr"], ",")
+	if given["hostaddr"] != "" && given["host"] == "" && !hasHost(conninfo) {
+		conninfo = with(conninfo, "host", given["hostaddr"])
+	}
 	config, err := pgconn.ParseConfig(conninfo)
 	if err != nil {
 		return nil, err
+	}
+	if given["hostaddr"] != "" {
+		if err := resolve(config, addresses); err != nil {
+			return nil, err
+		}
 	}
 	for _, w := range words {
 		if w.name != "application_name" && w.name != "options" && w.name != "timezone" {
@@ -119,10 +128,43 @@ func (d *dialer) parse(conninfo string) (*pgconn.Config, error) {
 	if err := tlsVersions(config, given); err != nil {
 		return nil, err
 	}
+	if err := revoking(config, given); err != nil {
+		return nil, err
+	}
 	if given["load_balance_hosts"] == "random" {
 		shuffle(config)
 	}
 	return config, dialing(config, given)
+}
+
+// hasHost tells whether a URL names a host before its query.
+func hasHost(conninfo string) bool {
+	rest := afterUser(conninfo)
+	return isURL(conninfo) && rest != "" && rest[0] != '/' && rest[0] != '?'
+}
+
+// resolve has names of hosts looked up in a list of addresses, one for each.
+func resolve(config *pgconn.Config, addresses []string) error {
+	hosts := []string{config.Host}
+	for _, f := range config.Fallbacks {
+		if f.Host != hosts[len(hosts)-1] {
+			hosts = append(hosts, f.Host)
+		}
+	}
+	if len(hosts) != len(addresses) {
+		return &configError{fmt.Sprintf("hostaddr has %d addresses for %d hosts", len(addresses), len(hosts))}
+	}
+	known := map[string]string{}
+	for i, host := range hosts {
+		known[host] = strings.TrimSpace(addresses[i])
+	}
+	config.LookupFunc = func(_ context.Context, host string) ([]string, error) {
+		if known[host] == "" {
+			return nil, fmt.Errorf("cdc: hostaddr has no address of %q", host)
+		}
+		return []string{known[host]}, nil
+	}
+	return nil
 }
 
 // logNotice logs what the server says beside its answers.

@@ -46,6 +46,7 @@ type Loader struct {
 	Logger  *slog.Logger
 	Metrics Metrics
 
+	meter    *loadMeter
 	dialer   *dialer
 	conn     *pgconn.PgConn
 	progress *LoadProgress
@@ -70,6 +71,7 @@ func (l *Loader) Run(ctx context.Context, a *Applier) (err error) {
 	a.load = &loading{progress: l.progress, again: l.again, reload: func(ctx context.Context, relation string, xid uint32) error {
 		return l.reload(ctx, a, relation, xid)
 	}}
+	l.measure(ctx)
 	for i := range l.progress.Tables {
 		if err := l.table(ctx, a, &l.progress.Tables[i]); err != nil {
 			return fmt.Errorf("cdc: loading %s: %w", l.progress.Tables[i].Name, err)
@@ -143,7 +145,14 @@ func parameters(args []string) (values [][]byte) {
 // meanwhile.
 func (l *Loader) table(ctx context.Context, a *Applier, t *TableProgress) error {
 	for {
+		done := t.done()
+		if !done {
+			l.meter.begin(t.Name, l.estimate(ctx, t.Name))
+		}
 		err := l.chunks(ctx, a, t)
+		if err == nil && !done {
+			l.meter.say("loaded")
+		}
 		if !errors.Is(err, errAltered) {
 			return err
 		}
@@ -252,6 +261,7 @@ func (l *Loader) chunk(ctx context.Context, a *Applier, t *TableProgress, c *Chu
 			}
 		}
 		started = true
+		l.meter.add(b.Len())
 		return l.rows(ctx, a, t, b, place)
 	})
 	if err != nil {

@@ -238,7 +238,7 @@ func isWhole(table *Table, e *Event) (bool, error) {
 func tagged(row Row, place int) Row { return wire.AppendUint(row, loadField, uint64(place)) }
 
 // WithoutLoadMark gives a row of an Applier's state without what an initial load
-// has noted in it: the row itself if there is nothing.
+// has noted in it: the row itself if there is nothing. Applier.Row and Rows do it.
 func WithoutLoadMark(row Row) Row {
 	c := wire.Over(row)
 	at := 0

@@ -30,6 +30,8 @@ const (
 	// VersionMismatchesTotal counts events in another version than Config.Versions has. It
 	// has the label relation.
 	VersionMismatchesTotal Counter = "cdc_schema_version_mismatches_total"
+	// LoadRowsTotal counts rows that a Loader has read, of about LoadRowsExpected.
+	LoadRowsTotal Counter = "cdc_load_rows_total"
 	// UnknownFieldsTotal counts fields of a newer server.
 	UnknownFieldsTotal Counter = "cdc_unknown_fields_total"
 )
@@ -50,6 +52,9 @@ const (
 	// RetainedWALBytes is how much WAL the slot makes the server keep, as of the last
 	// connection or call of Stream.SlotStatus, and what was written since.
 	RetainedWALBytes Gauge = "cdc_retained_wal_bytes"
+	// LoadRowsExpected is about how many rows the tables of a Loader have, by the server's
+	// statistics.
+	LoadRowsExpected Gauge = "cdc_load_rows_expected"
 	// BufferedBytes is how much has been read ahead of the consumer.
 	BufferedBytes Gauge = "cdc_buffered_bytes"
 )

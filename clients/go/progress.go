@@ -73,16 +73,16 @@ func (t *TableProgress) anyDone() bool {
 	return slices.ContainsFunc(t.Chunks, func(c Chunk) bool { return c.Done })
 }
 
+// done tells whether all chunks are.
+func (t *TableProgress) done() bool {
+	return len(t.Chunks) > 0 && !slices.ContainsFunc(t.Chunks, func(c Chunk) bool { return !c.Done })
+}
+
 // Done tells whether all is loaded.
 func (p *LoadProgress) Done() bool {
 	for i := range p.Tables {
-		if len(p.Tables[i].Chunks) == 0 {
+		if !p.Tables[i].done() {
 			return false
-		}
-		for _, c := range p.Tables[i].Chunks {
-			if !c.Done {
-				return false
-			}
 		}
 	}
 	return true

@@ -190,7 +190,7 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		r.lost = true
 		return nil
 	}
-	if b.source != nil {
+	if b.source != nil && !bytes.Equal(b.source, r.source) {
 		r.source = bytes.Clone(b.source)
 	}
 	b.latest = r.source

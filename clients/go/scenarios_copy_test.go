@@ -56,11 +56,7 @@ const copyChanges = `
 func copyExample(t *testing.T) {
 	d := live(t)
 	d.exec(copyTables)
-	admin := connect(t, "postgres")
-	defer admin.Close(context.Background())
-	execute(t, admin, `CREATE DATABASE "`+d.name+`_copy" TEMPLATE template0 ENCODING 'UTF8'`)
-	defer execute(t, admin, `DROP DATABASE "`+d.name+`_copy" WITH (FORCE)`)
-	target := connect(t, d.name+"_copy")
+	target := connect(t, d.second())
 	defer target.Close(context.Background())
 	execute(t, target, copyTables)
 	d.exec(copyRows) // before there is a copy: the initial load's
@@ -116,6 +112,19 @@ func copyExample(t *testing.T) {
 	d.exec("UPDATE composite SET w = 1 WHERE length(a) < 20")
 	equal("altered")
 	end(t, command, syscall.SIGTERM)
+}
+
+// second makes another database, and gives its name.
+func (d *database) second() string {
+	d.t.Helper()
+	name := d.name + "_copy"
+	admin := connect(d.t, "postgres")
+	execute(d.t, admin, `CREATE DATABASE "`+name+`" TEMPLATE template0 ENCODING 'UTF8'`)
+	d.t.Cleanup(func() {
+		execute(d.t, admin, `DROP DATABASE "`+name+`" WITH (FORCE)`)
+		_ = admin.Close(context.Background())
+	})
+	return name
 }
 
 // text gives the first column's lines.

@@ -11,10 +11,7 @@ import (
 var scenarios = map[string]func(*testing.T){}
 
 // later has what this client can not do yet, and why.
-var later = map[string]string{
-	"load-progress":  "not yet",
-	"state-postgres": "not yet",
-}
+var later = map[string]string{}
 
 func addScenarios(list map[string]func(*testing.T)) bool {
 	for name, f := range list {

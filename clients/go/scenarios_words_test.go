@@ -3,8 +3,13 @@ package cdc_test
 import (
 	"bytes"
 	"context"
+	"crypto"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"log/slog"
+	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -69,7 +74,8 @@ var tried = map[string]string{"service": "", "servicefile": "", "connect_timeout
 	"keepalives_idle": "1", "keepalives_interval": "1", "keepalives_count": "1", "tcp_user_timeout": "1", "sslmode": "require",
 	"sslnegotiation": "postgres", "sslcertmode": "allow", "channel_binding": "prefer", "require_auth": "password", "min_protocol_version": "3.0",
 	"max_protocol_version": "3.2", "ssl_min_protocol_version": "TLSv1.2", "ssl_max_protocol_version": "TLSv1.3", "gssencmode": "prefer",
-	"target_session_attrs": "any", "load_balance_hosts": "random", "sslsni": "1", "sslrootcert": "system", "sslcert": "", "sslkey": "", "dbname": "x"}
+	"target_session_attrs": "any", "load_balance_hosts": "random", "sslsni": "1", "sslrootcert": "system", "sslcert": "", "sslkey": "", "dbname": "x",
+	"hostaddr": "127.0.0.1", "sslcrl": "", "sslcrldir": ""}
 
 func wordsAll(t *testing.T) {
 	doc, err := os.ReadFile("../../docs/clients.md")
@@ -121,11 +127,12 @@ func wordsAll(t *testing.T) {
 	refusedWords(t, "client_encoding=latin1", "client_encoding")
 	refusedWords(t, "load_balance_hosts=maybe", "load_balance_hosts")
 	service := filepath.Join(t.TempDir(), "services")
-	if err := os.WriteFile(service, []byte("[s]\nhost=127.0.0.1\nsslcrl=x\n"), 0o600); err != nil {
+	if err := os.WriteFile(service, []byte("[s]\nhost=127.0.0.1\nsslkeylogfile=x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("PGSERVICEFILE", service)
-	refusedWords(t, "service=s", "sslcrl")
+	refusedWords(t, "service=s", "sslkeylogfile")
+	refusedWords(t, "sslcrl=/no/such/file", "sslcrl")
 	config, err := cdc.ParseForTest("host=127.0.0.1 user=x fallback_application_name='it''s' keepalives=1", nil)
 	if err == nil { // two quotes are no escape: libpq has backslashes
 		t.Error(config.RuntimeParams)
@@ -139,6 +146,64 @@ func wordsAll(t *testing.T) {
 		config.ConnectTimeout != 4*time.Second || config.RuntimeParams["datestyle"] != "German" || len(config.Fallbacks) == 0 {
 		t.Error(config, err)
 	}
+}
+
+// A name that nobody resolves is reached by its address, and a certificate that its
+// issuer has revoked is not trusted.
+func TestAddressAndRevocation(t *testing.T) {
+	dir := t.TempDir()
+	certificate(t, dir)
+	pair, err := tls.LoadX509KeyPair(dir+"/server.crt", dir+"/server.key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := pretend(t, func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 8)); err != nil {
+			return
+		}
+		_, _ = conn.Write([]byte{'S'})
+		secure := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}})
+		backend := greet(secure)
+		backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28000", Message: "so far so good"})
+		_ = backend.Flush()
+		conn.Close()
+	})
+	conninfo := "host=localhost hostaddr=127.0.0.1 sslmode=verify-full user=x sslrootcert=" + dir + "/server.crt port=" + port
+	config := cdc.Config{Slot: "s", ReadOnly: true, Conn: conninfo}
+	failsWithin(t, 10*time.Second, config, "so far so good")
+	config.Conn = strings.Replace(conninfo, "localhost", "no.such.host.invalid", 1)
+	failsWithin(t, 10*time.Second, config, "certificate is valid for localhost")
+	for words, serial := range map[string]int64{"is revoked": 1, "so far so good": 2} {
+		der, err := x509.CreateRevocationList(rand.Reader, &x509.RevocationList{Number: big.NewInt(1), ThisUpdate: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+			RevokedCertificateEntries: []x509.RevocationListEntry{{SerialNumber: big.NewInt(serial), RevocationTime: time.Now()}}},
+			issuer(t, dir), pair.PrivateKey.(crypto.Signer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(t.TempDir(), "crl")
+		if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "X509 CRL", Bytes: der}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config.Conn = conninfo + " sslcrl=" + name
+		failsWithin(t, 10*time.Second, config, words)
+	}
+	if _, err := cdc.ParseForTest("host=a,b hostaddr=127.0.0.1 user=x", nil); err == nil {
+		t.Error("two hosts with one address")
+	}
+}
+
+func issuer(t *testing.T, dir string) *x509.Certificate {
+	t.Helper()
+	data, err := os.ReadFile(dir + "/server.crt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(data)
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func wordsSystemRoots(t *testing.T) {

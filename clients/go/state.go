@@ -8,7 +8,8 @@ import "context"
 //
 // The Applier calls Commit at the end of each transaction. What it did before is
 // to become durable together with the position, or not at all: then no crash
-// repeats or loses a change.
+// repeats or loses a change. PostgresState and MemoryState are there already. Rows may have
+// a mark of the initial load: users read them by Applier.Row and Rows, which leave it out.
 type State interface {
 	// Get gives a row, nil if there is none.
 	Get(ctx context.Context, relation string, key []byte) (Row, error)

@@ -30,6 +30,7 @@ var counters = []struct {
 	{cdc.StoreFailuresTotal, "", "Attempts to store a checkpoint that failed."},
 	{cdc.DeadLettersTotal, "reason", "What was skipped or set aside."},
 	{cdc.RedactedTotal, "", "Changes of tables with redacted columns."},
+	{cdc.LoadRowsTotal, "", "Rows that an initial load has read."},
 	{cdc.VersionMismatchesTotal, "relation", "Changes in another version than expected."},
 	{cdc.UnknownFieldsTotal, "", "Fields of a newer server."},
 }
@@ -40,6 +41,7 @@ var gauges = []struct {
 }{
 	{cdc.LagSeconds, "Seconds since the oldest transaction that was delivered but not acknowledged committed; 0 when there is nothing more."},
 	{cdc.LagBytes, "WAL between the server's position and the acknowledged one."},
+	{cdc.LoadRowsExpected, "About how many rows the tables of an initial load have."},
 	{cdc.RetainedWALBytes, "WAL that the slot makes the server keep."},
 	{cdc.BufferedBytes, "Bytes that are read ahead of the consumer."},
 }
