@@ -42,7 +42,7 @@ fuzz:
 soak:
 	+scripts/check go-long rust-long adversary-long
 adversary-proof:
-	+scripts/check adversary-proof
+	+scripts/check adversary-faults
 matrix:
 	+scripts/matrix
 
@@ -122,7 +122,7 @@ proto:
 	test/proto.sh
 golden replay adversary:
 	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/$@/run.sh $(TESTS)
-adversary-proof:
+adversary-faults:
 	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/adversary/proof.sh $(TESTS)
 adversary-long:
 	CDC_ADVERSARY_STEPS=$${CDC_ADVERSARY_STEPS:-100000} $(MAKE) adversary TESTS='$(or $(TESTS),1)'
@@ -138,6 +138,6 @@ clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long adversary-proof clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long adversary-faults clean-rest
 
 endif

@@ -9,7 +9,7 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 
-[ -n "${PGHOST-}" ] || exec "$root/scripts/check" adversary-proof "$@"
+[ -n "${PGHOST-}" ] || exec "$root/scripts/check" adversary-faults "$@"
 
 : "${CDC_ADVERSARY_STEPS:=1000}" "${CDC_PROOF_SEEDS:=1,2 3,4 5,6 7,8}"
 export CDC_ADVERSARY_STEPS
