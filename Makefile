@@ -26,7 +26,7 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo bench sanitize fuzz soak mutants matrix dist META.json
+SCRIPTED = check demo bench sanitize fuzz soak mutants adversary-proof matrix dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
@@ -43,6 +43,8 @@ soak:
 	+scripts/check go-long rust-long adversary-long
 mutants:
 	+scripts/mutants
+adversary-proof:
+	+scripts/check adversary-faults
 matrix:
 	+scripts/matrix
 
@@ -122,6 +124,8 @@ proto:
 	test/proto.sh
 golden replay adversary:
 	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/$@/run.sh $(TESTS)
+adversary-faults:
+	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/adversary/proof.sh $(TESTS)
 adversary-long:
 	CDC_ADVERSARY_STEPS=$${CDC_ADVERSARY_STEPS:-100000} $(MAKE) adversary TESTS='$(or $(TESTS),1)'
 
@@ -136,6 +140,6 @@ clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long adversary-faults clean-rest
 
 endif

@@ -24,9 +24,16 @@ KINDS = {
     "attach": 4, "detach": 2, "inherit": 2, "truncate": 1, "vacuum": 1, "identity": 4,
     "drop_schema": 1, "not_null": 1,
     "begin": 10, "end": 12, "savepoint": 5, "rollback_to": 4,
-    "redact": 9, "redact_path": 3, "redact_matching": 1, "unredact": 3, "redact_inside": 2,
+    "redact": 9, "redact_path": 3, "redact_matching": 1, "unredact": 3, "redact_inside": 2, "redact_bulk": 1,
     "grant": 4, "revoke": 2, "grant_select": 2, "helper": 2, "register": 1,
 }
+
+
+class One:
+    """A view of one table alone."""
+
+    def __init__(self, view, table):
+        self.tables, self.schemas = {table.oid: table}, view.schemas
 
 
 class Play:
@@ -175,12 +182,12 @@ class Play:
         values = [v for i, v in enumerate(values) if i != at]
         names = [n for i, n in enumerate(names) if i != at]
         first = self.world.new_id()
-        self.world.last_id += 400
+        self.world.last_id += 1000
         return [("begin", self.session),
                 ("dml", self.session, "WITH r AS (INSERT INTO %s (id%s) SELECT i%s FROM generate_series(%d, %d) i "
                  "RETURNING tableoid::bigint) SELECT * FROM r LIMIT 1" % (
                      table.sql(), "".join(", " + n for n in names), "".join(", " + v for v in values),
-                     first, first + 400), [written])]
+                     first, first + 1000), [written])]
 
     def update(self):
         table = self.table(lambda t: t.columns)
@@ -522,6 +529,20 @@ class Play:
                *(self.rename_column() or ()), *(self.insert() or ())]
         ops = [op[:1] + ("S",) + op[2:] for op in ops if op is not None]
         return ops + [(self.rng.choices(["commit", "rollback"], (4, 1))[0], "S")]
+
+    def redact_bulk(self):
+        """A rule, and so many changes that they are sent before the transaction ends."""
+        self.session = "S"
+        self.view = self.world.look(self.world.sessions["S"])
+        table = self.table(lambda t: t.by_name.get("id") and t.kind == "r" and not t.is_partition)
+        column = self.column(table)
+        if column is None or len(self.world.oracle.live()) > MAX_RULES:
+            return None
+        self.view = One(self.view, table)
+        bulk = self.bulk()
+        return bulk and [bulk[0], ("redact", "S", self.rule_key(), table.schema, table.name, column.name,
+                                   self.pick(METHODS), None), *bulk[1:],
+                         self.pick([None, ("commit", "S"), ("read", "-")])]
 
     def unredact(self, session="M"):
         live = self.world.oracle.live()

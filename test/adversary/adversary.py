@@ -41,7 +41,10 @@ class Game:
         play = Play(world, self.rng, self.without)
         for self.done in range(1, self.steps + 1):
             for op in play.ops():
-                world.do(op)
+                if op[0] == "read":
+                    self.readers.round()
+                else:
+                    world.do(op)
             if self.done % READ_EVERY == 0:
                 self.readers.round()
             if self.done % RESTORE_EVERY == RESTORE_EVERY // 2 and "restore" not in self.without:

@@ -45,6 +45,7 @@ class Rule:
         self.names = {}                 # place: step
         self.tags = {}                  # ("column" or "name", which): sessions, None = committed
         self.dead = False               # rolled back
+        self.restored = False           # by a dump
 
     def there(self, step, commit, session):
         """Whether it counts for a change of a step, which was committed in another (None:
@@ -77,7 +78,6 @@ class Oracle:
         self.parents = collections.defaultdict(set)     # column: those of tables that it came from
         self.types = {}                 # column: its type when it was seen last
         self.made_json = {}             # column: the step in which it became json
-        self.withheld = set()           # (schema, table), relid: perhaps, since a restore
 
     # --- transactions
 
@@ -259,6 +259,14 @@ class Oracle:
                 todo.append(above)
         return found
 
+    def misses(self, rule, home):
+        """Whether a rule that a restore has brought finds the table by its name, or one
+        that it is a part of, and none of its columns there: then all may be withheld."""
+        tables = {place[:2] for place in rule.names}
+        columns = {column[0] for column in rule.joined}
+        return any(above[0] not in columns and any(place[:2] in tables for place in self.places[above])
+                   for above in self.lineage(home))
+
     def of_home(self, home, marker, step, commit, view, session):
         """(level, the rule that says so) for one column."""
         best, why, several = NO, None, 0
@@ -275,9 +283,8 @@ class Oracle:
                 best, why = level, rule
         if best == NO and several > 1:
             best = MAY
-        if best == NO and self.withheld and any(
-                place[:2] in self.withheld or above[0] in self.withheld
-                for above in self.lineage(home) for place in self.places[above]):
+        if best == NO and any(self.misses(rule, home) for rule in self.rules
+                              if rule.restored and rule.there(step, commit, session)):
             best = MAY
         return best, why
 
