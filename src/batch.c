@@ -153,45 +153,65 @@ write_transaction(StringInfo out, const CdcTransaction *t)
 	cdc_msg_end(out, body);
 }
 
-/* A message with its position, be it a part: core sends position 0 with what is not
- * said to be a last write, and a client would not know how far it is. */
+/*
+ * Sends what is in ctx->out, of which `len` bytes are ours; core would keep a large
+ * buffer of it for ever. `last` was given to OutputPluginPrepareWrite(), too: with it core
+ * sends the position, which parts have as well, so that a client knows how far it is. But of
+ * several messages that end a transaction the last one alone may have its end's.
+ */
 static void
-prepare_message(CdcBatch *batch)
-{
-	OutputPluginPrepareWrite(batch->ctx, true);
-}
-
-/* Sends what is in ctx->out, of which `len` bytes are ours; core would keep a large
- * buffer of it for ever. */
-static void
-write_message(CdcBatch *batch, int len)
+write_message(CdcBatch *batch, int len, bool last)
 {
 	cdc_stats_count(batch->stats, CDC_COUNT_BYTES, len);
-	OutputPluginWrite(batch->ctx, true);
+	OutputPluginWrite(batch->ctx, last);
 	clear(batch->ctx->out);
 }
 
-static void
-write_line(void *arg, const char *line, int len)
+/* JSON lines are written one behind, since only the last one of an outcome has its
+ * position; those of parts have theirs. */
+typedef struct LineOutput
 {
-	CdcBatch   *batch = arg;
+	CdcBatch   *batch;
+	bool		part;
+	StringInfoData line;
+	bool		any;
+} LineOutput;
 
-	prepare_message(batch);
-	appendBinaryStringInfo(batch->ctx->out, line, len);
-	write_message(batch, len);
+static void
+write_line(LineOutput *output, bool last)
+{
+	if (!output->any)
+		return;
+	OutputPluginPrepareWrite(output->batch->ctx, last);
+	appendBinaryStringInfo(output->batch->ctx->out, output->line.data, output->line.len);
+	write_message(output->batch, output->line.len, last);
 }
 
 static void
-write_json(CdcBatch *batch)
+take_line(void *arg, const char *line, int len)
+{
+	LineOutput *output = arg;
+
+	write_line(output, output->part);
+	resetStringInfo(&output->line);
+	appendBinaryStringInfo(&output->line, line, len);
+	output->any = true;
+}
+
+static void
+write_json(CdcBatch *batch, bool part)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(batch->json_cxt);
+	LineOutput	output = {batch, part};
 	StringInfoData bytes;
 
+	initStringInfo(&output.line);
 	initStringInfo(&bytes);
 	appendBinaryStringInfo(&bytes, batch->head.data, batch->head.len);
 	appendBinaryStringInfo(&bytes, batch->schemas.data, batch->schemas.len);
 	appendBinaryStringInfo(&bytes, batch->events.data, batch->events.len);
-	cdc_json_batch(cdc_schemas_create(), bytes.data, bytes.len, write_line, batch);
+	cdc_json_batch(cdc_schemas_create(), bytes.data, bytes.len, take_line, &output);
+	write_line(&output, true);
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextReset(batch->json_cxt);
 }
@@ -238,14 +258,14 @@ write_protobuf(CdcBatch *batch)
 		len = packed->len;
 	}
 
-	prepare_message(batch);
+	OutputPluginPrepareWrite(batch->ctx, true);
 	out = batch->ctx->out;
 	cdc_put_varint(out, (uint64) len);
 	if (packed != NULL)
 		appendBinaryStringInfo(out, packed->data, len);
 	else
 		put_fields(batch, out, with_source);
-	write_message(batch, len + cdc_varint_size(len));
+	write_message(batch, len + cdc_varint_size(len), true);
 	batch->source_sent = true;
 }
 
@@ -271,7 +291,7 @@ write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 		cdc_field_uint_opt(head, CDC_BATCH_EVENT_COUNT, t->event_count);
 
 	if (batch->options->json)
-		write_json(batch);
+		write_json(batch, outcome == CDC__V1__OUTCOME__OUTCOME_OPEN);
 	else
 		write_protobuf(batch);
 	clear(&batch->schemas);

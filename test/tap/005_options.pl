@@ -42,6 +42,12 @@ foreach my $wrong (@wrong)
 		[ 'pg_recvlogical', '-S', 'errors', '-d', 'postgres', '--start', '--no-loop', '-f', '-',
 		  '--endpos', $upto, map { ('-o', $_) } @$options ], $error, "$name: error");
 }
+# a table that is asked for and not there is told at once, in a walsender too
+$node->command_checks_all(
+	[ 'pg_recvlogical', '-S', 'errors', '-d', 'postgres', '--start', '--no-loop', '-f', '-',
+	  '--endpos', '0/1', '-o', 'tables=public.t,public.misspelt', '-o', 'format=json' ], 0, [qr/^/],
+	[qr/WARNING:  the option "tables" names tables of which nothing is sent.*DETAIL:  These are: public\.misspelt \(no such table\)/s],
+	'tables that are not there: a warning');
 is_up($node, 'the server lives');
 is(scalar(receive_json($node, 'errors')), 1000 + 1 + 1 + 1001, 'the slot has everything still');
 

@@ -117,8 +117,9 @@ is(sql(q{SELECT key->>'id', left(new::text, 20) FROM cdc.read('deep') WHERE op =
 # a schema cdc that is older than the extension
 $node->safe_psql('postgres', 'CREATE DATABASE old');
 sql(q{CREATE SCHEMA cdc; CREATE TABLE cdc.mine (id int PRIMARY KEY); SELECT pg_create_logical_replication_slot('old', 'cdc')}, 'old');
-sql(q{INSERT INTO cdc.mine VALUES (1); CREATE EXTENSION cdc; INSERT INTO cdc.mine VALUES (2)}, 'old');
-is(scalar(receive_json($node, 'old', db => 'old')), 2, 'a user\'s table in a schema named cdc');
+sql(q{INSERT INTO cdc.mine VALUES (1); ALTER SCHEMA cdc RENAME TO theirs; CREATE EXTENSION cdc; INSERT INTO theirs.mine VALUES (2);
+	CREATE TABLE cdc.mine (id int PRIMARY KEY); INSERT INTO cdc.mine VALUES (3)}, 'old');
+is(scalar(receive_json($node, 'old', db => 'old')), 3, 'a user\'s table in a schema named cdc');
 
 # many wide tables: the cache keeps to its size
 slot($node, 'wide');

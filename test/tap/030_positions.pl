@@ -49,6 +49,14 @@ foreach my $case (
 	}
 }
 
+# Of the lines that end a transaction the last one alone has its end's position: a client
+# that is to stop there has all of them.
+slot($node, 'lines');
+$node->safe_psql('postgres', 'TRUNCATE t; INSERT INTO t SELECT g FROM generate_series(1, 50) g');
+my $lines = read_upto('lines', $node->safe_psql('postgres', 'SELECT pg_current_wal_flush_lsn()'), 'format=json');
+is(scalar(() = $lines =~ /"op":"INSERT"/g), 50, 'as JSON: all lines of the transaction that ends there');
+like($lines, qr/"op":"COMMITTED"/, 'and its outcome');
+
 # A message that belongs to a part says where it is, before the end of the transaction.
 slot($node, 'sql');
 $node->safe_psql('postgres', q{INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(100001, 105000) g});
