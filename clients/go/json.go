@@ -147,6 +147,7 @@ func (w *JSONWriter) eventRows(e *Event, t *Table) error {
 			return err
 		}
 	}
+	w.nulls(t, e.Nulls)
 	if err := w.redacted(t, names[:]); err != nil {
 		return err
 	}
@@ -239,6 +240,29 @@ func (w *JSONWriter) redacted(t *Table, names []string) error {
 		w.out = append(w.out, '}')
 	}
 	return nil
+}
+
+// nulls names the columns of type JSON that an UPDATE set to NULL: in new they look like
+// the null of JSON.
+func (w *JSONWriter) nulls(t *Table, numbers Numbers) {
+	if numbers.Empty() {
+		return
+	}
+	separator := byte('[')
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		if c.Type != TypeJSON || !numbers.Contains(c.Number) {
+			continue
+		}
+		if separator == '[' {
+			w.member("nulls")
+		}
+		w.out = appendJSONString(append(w.out, separator), c.Name)
+		separator = ','
+	}
+	if separator == ',' {
+		w.out = append(w.out, ']')
+	}
 }
 
 func (w *JSONWriter) unavailable(t *Table, numbers Numbers) error {

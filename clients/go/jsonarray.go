@@ -9,7 +9,8 @@ import (
 )
 
 // appendJSONArray appends an array: nested arrays, or with a lower bound other
-// than 1 a string that has PostgreSQL's array literal.
+// than 1, or with an element that is the null of JSON, a string that has PostgreSQL's
+// array literal.
 func appendJSONArray(dst []byte, element Type, v *RawValue) ([]byte, error) {
 	if v.wire != wire.Len {
 		return dst, damaged("field of a row does not have its column's wire type")
@@ -25,22 +26,39 @@ func appendJSONArray(dst []byte, element Type, v *RawValue) ([]byte, error) {
 	for _, b := range a.bounds[:a.ndim] {
 		w.literal = w.literal || b != 1
 	}
+	usual := !w.literal
+	if element == TypeJSON && usual {
+		w.literal = hasJSONNull(&a, elementsOf(element, v.Bytes))
+	}
 	if !w.literal {
 		return w.dimension(dst, 0)
 	}
 	var text []byte
-	for i := 0; i < a.ndim; i++ {
+	for i := 0; i < a.ndim && !usual; i++ {
 		text = strconv.AppendInt(append(text, '['), a.bounds[i], 10)
 		text = strconv.AppendInt(append(text, ':'), a.bounds[i]+int64(a.dims[i])-1, 10)
 		text = append(text, ']')
 	}
-	if text, err = w.dimension(append(text, '='), 0); err != nil {
+	if !usual {
+		text = append(text, '=')
+	}
+	if text, err = w.dimension(text, 0); err != nil {
 		return dst, err
 	}
 	if !validText(text) {
 		return dst, damaged("text is not valid UTF-8")
 	}
 	return appendJSONString(dst, text), nil
+}
+
+// hasJSONNull tells whether an element is the null of JSON, which would look like NULL.
+func hasJSONNull(a *arrayView, elements elementCursor) bool {
+	for at := 0; elements.next(); at++ {
+		if !a.isNull(at) && string(bytes.Trim(elements.value.Bytes, " \t\n\r")) == "null" {
+			return true
+		}
+	}
+	return false
 }
 
 // arrayWriter stands before its view's element number at.
