@@ -65,7 +65,9 @@ async fn replay(
         stream.ack(&delivery);
     }
     assert!(assembler.is_empty());
-    stream.close().await.unwrap();
+    let closed = stream.close().await;
+    // it may just be connecting, and has no store
+    assert!(breaks || closed.is_ok(), "{closed:?}");
     (applier, streamed)
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Item {
     /// The payload of a message: a frame.
     Payload(Bytes),
     /// A new connection: what was incomplete is sent again.
-    Reconnected,
+    Reconnected(u64),
     /// The end; nothing follows.
     Failed(Error),
 }
@@ -297,7 +297,7 @@ impl Driver {
         self.wal_end = system.wal_end;
         (self.system, self.slot) = (system, slot);
         self.tracker.queue(0);
-        let _ = self.items.send(Item::Reconnected);
+        let _ = self.items.send(Item::Reconnected(self.tracker.restart()));
         self.stream(&mut connection).await?;
         Ok(connection)
     }

@@ -72,6 +72,8 @@ pub struct Stream {
     ended: bool,
     /// No delivery has come on this connection yet.
     fresh: bool,
+    /// The number of the connection that messages come by.
+    epoch: u64,
 }
 
 impl Stream {
@@ -107,6 +109,7 @@ impl Stream {
             source: Bytes::new(),
             ended: false,
             fresh: true,
+            epoch: 0,
         }
     }
 
@@ -132,7 +135,7 @@ impl Stream {
                     }
                     Step::Reconnect => {
                         queue.queue(0);
-                        Item::Reconnected
+                        Item::Reconnected(0)
                     }
                     Step::Fail(error) => Item::Failed(error),
                 };
@@ -162,7 +165,8 @@ impl Stream {
                     return None;
                 }
                 Some(Item::Failed(error)) => Err(error),
-                Some(Item::Reconnected) => {
+                Some(Item::Reconnected(epoch)) => {
+                    self.epoch = epoch;
                     self.sequence = Sequence::new();
                     self.guard.disconnected();
                     self.fresh = true;
@@ -219,14 +223,20 @@ impl Stream {
             let config = &self.config;
             set_aside(config, Reason::Version, source, &batch, event, Some(schema), error)
         })?;
-        let id = end.map(|end| {
-            self.config.metrics.add(Counter::Transactions, 1);
+        let mut id = None;
+        if let Some(end) = end {
             let commit = match &batch.transaction {
                 Some(t) => (t.commit_lsn != Lsn::ZERO).then_some(t.commit_time),
                 None => Some(now()),
             };
-            self.tracker.deliver(end, position, commit)
-        });
+            id = self.tracker.deliver(self.epoch, end, position, commit);
+            // it had not been handed out when a new connection was made, and comes by that
+            if id.is_none() {
+                return Ok(None);
+            }
+            self.applied = self.applied.max(end);
+            self.config.metrics.add(Counter::Transactions, 1);
+        }
         let bytes = match converted {
             Some(converted) => {
                 let schemas = Arc::make_mut(&mut self.schemas);
@@ -272,7 +282,7 @@ impl Stream {
 
     /// Where the batch ends, if it ends something, and its position. `None`: it
     /// has been applied before.
-    fn place(&mut self, batch: &Batch<'_>) -> Option<(Option<Lsn>, Position)> {
+    fn place(&self, batch: &Batch<'_>) -> Option<(Option<Lsn>, Position)> {
         let commit = match &batch.transaction {
             Some(t) => t.commit_lsn.max(t.prepare_lsn),
             None => batch.end_lsn,
@@ -287,7 +297,6 @@ impl Stream {
         if !batch.is_end() {
             return Some((None, Position::default()));
         }
-        self.applied = self.applied.max(batch.end_lsn);
         let last = batch.events().last().and_then(Result::ok).map(|event| event.position);
         let position = last.unwrap_or(Position { commit_lsn: commit, lsn: commit, index: 0 });
         Some((Some(batch.end_lsn), position))

@@ -38,6 +38,8 @@ struct State {
     /// The server has said that there is nothing more, since it last sent something.
     quiet: bool,
     role: Role,
+    /// Of the connection whose messages count.
+    epoch: u64,
 }
 
 impl State {
@@ -107,6 +109,14 @@ impl Tracker {
         self.changed.notify_one();
     }
 
+    /// A new connection begins, and sends what comes after what was handed out: messages of
+    /// the former one that still wait are not to be handed out any more. Its number.
+    pub(super) fn restart(&self) -> u64 {
+        let mut state = self.state();
+        state.epoch += 1;
+        state.epoch
+    }
+
     /// The connection broke: parts that came are sent again.
     pub(super) fn reconnected(&self) {
         self.state().inside = false;
@@ -119,17 +129,27 @@ impl Tracker {
 
     /// A transaction, or a message outside of one, is handed out to its end. `commit`:
     /// when it committed; `None` for a prepared one.
-    pub(super) fn deliver(&self, end_lsn: Lsn, position: Position, commit: Option<Micros>) -> u64 {
+    /// `None` if it comes again by a newer connection than `epoch`.
+    pub(super) fn deliver(
+        &self,
+        epoch: u64,
+        end_lsn: Lsn,
+        position: Position,
+        commit: Option<Micros>,
+    ) -> Option<u64> {
         let mut state = self.state();
+        if state.epoch != epoch {
+            return None;
+        }
         let id = state.next_id;
         state.next_id += 1;
         state.delivered = state.delivered.max(end_lsn);
         if state.role == Role::Reader {
             state.last_commit = commit.or(state.last_commit);
-            return id;
+            return Some(id);
         }
         state.pending.push_back(Pending { id, end_lsn, position, commit, done: false });
-        id
+        Some(id)
     }
 
     pub(super) fn delivered(&self) -> Lsn {
@@ -209,7 +229,8 @@ mod tests {
     fn contiguous() {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Consumer);
-        let ids: Vec<_> = [10, 20, 30].map(|l| t.deliver(at(l).0, at(l).1, None)).into();
+        let ids: Vec<_> =
+            [10, 20, 30].map(|l| t.deliver(0, at(l).0, at(l).1, None).unwrap()).into();
         t.acknowledge(ids[1]);
         t.acknowledge(ids[2]);
         assert_eq!(t.acknowledged().0, Lsn(5));
@@ -231,7 +252,7 @@ mod tests {
         t.keepalive(Lsn(40));
         assert_eq!(t.acknowledged().0, Lsn(5), "between the parts");
         t.queue(1);
-        let id = t.deliver(at(30).0, at(30).1, None);
+        let id = t.deliver(0, at(30).0, at(30).1, None).unwrap();
         t.taken(1, false);
         t.keepalive(Lsn(40));
         assert_eq!(t.acknowledged().0, Lsn(5), "not acknowledged");
@@ -247,17 +268,28 @@ mod tests {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Guest);
         assert!(!t.keepalive(Lsn(40)));
-        let id = t.deliver(at(50).0, at(50).1, None);
+        let id = t.deliver(0, at(50).0, at(50).1, None).unwrap();
         assert!(!t.keepalive(Lsn(60)) && !t.is_consumer());
         assert_eq!(t.acknowledged().0, Lsn(5));
         t.acknowledge(id);
         assert!(t.keepalive(Lsn(60)) && t.is_consumer());
         assert_eq!(t.acknowledged(), (Lsn(60), at(50).1));
         t.begin(Lsn(60), Position::default(), Role::Reader);
-        let id = t.deliver(at(70).0, at(70).1, None);
+        let id = t.deliver(0, at(70).0, at(70).1, None).unwrap();
         t.acknowledge(id);
         assert!(!t.keepalive(Lsn(80)));
         assert_eq!((t.acknowledged().0, t.delivered()), (Lsn(60), Lsn(70)));
+    }
+
+    #[test]
+    fn what_waits_comes_again_by_a_new_connection() {
+        let t = Tracker::default();
+        t.begin(Lsn(5), Position::default(), Role::Consumer);
+        assert!(t.deliver(0, at(10).0, at(10).1, None).is_some());
+        let epoch = t.restart();
+        assert_eq!(t.deliver(0, at(20).0, at(20).1, None), None, "of the former one");
+        assert_eq!(t.delivered(), Lsn(10));
+        assert!(t.deliver(epoch, at(20).0, at(20).1, None).is_some());
     }
 
     #[test]
@@ -266,7 +298,7 @@ mod tests {
         assert_eq!(t.lag(5_000_000), 0.0, "nothing is known");
         for (lsn, commit) in [(10, Some(1_000_000)), (20, None), (30, Some(3_000_000))] {
             t.queue(1);
-            t.deliver(at(lsn).0, at(lsn).1, commit);
+            t.deliver(0, at(lsn).0, at(lsn).1, commit);
             t.taken(1, false);
         }
         t.keepalive(Lsn(40));
