@@ -21,7 +21,7 @@ class Marker:
     def __init__(self, number, homes, path, step, session, arrives):
         self.number, self.homes, self.path = number, set(homes), path
         self.step, self.session, self.arrives = step, session, arrives
-        self.commit = None
+        self.commit = self.begun = None
 
 
 def like(pattern):
@@ -60,7 +60,8 @@ class Rule:
             if self.committed <= commit and (self.removed is None or commit < self.removed):
                 level = MUST
             elif self.removal is None or step <= self.removal:
-                # one that was removed may count for all that was committed before
+                # one that was removed may count for all that was committed before, and
+                # for transactions that are sent before it is known where they commit
                 level = max(level, MAY)
         return level
 
@@ -267,13 +268,13 @@ class Oracle:
         return any(above[0] not in columns and any(place[:2] in tables for place in self.places[above])
                    for above in self.lineage(home))
 
-    def of_home(self, home, marker, step, commit, view, session):
+    def of_home(self, home, marker, step, commit, view, session, begun):
         """(level, the rule that says so) for one column."""
         best, why, several = NO, None, 0
         for rule in self.rules:
             if rule.dead:
                 continue
-            there = rule.there(step, commit, session)
+            there = rule.there(begun, commit, session)
             if not there:
                 continue
             level = min(there, self.covers(rule, home, marker, step, view, session, marker.path))
@@ -284,16 +285,17 @@ class Oracle:
         if best == NO and several > 1:
             best = MAY
         if best == NO and any(self.misses(rule, home) for rule in self.rules
-                              if rule.restored and rule.there(step, commit, session)):
+                              if rule.restored and rule.there(begun, commit, session)):
             best = MAY
         return best, why
 
-    def verdict(self, number, step, commit, view, session):
+    def verdict(self, number, step, commit, view, session, begun=None):
         """For a marker that is met in a change. The least of its columns: it may
-        be seen where one of them may."""
+        be seen where one of them may. begun: the step in which the transaction began."""
         marker = self.markers.get(number)
         if marker is None:
             return NO, None
-        return min((self.of_home(home, marker, max(step, marker.step), commit, view, session)
+        return min((self.of_home(home, marker, max(step, marker.step), commit, view, session,
+                                 step if begun is None else begun)
                     for home in sorted(marker.homes)),
                    key=lambda verdict: verdict[0], default=(MAY, None))

@@ -55,6 +55,7 @@ class Session:
         self.connection.autocommit = True
         self.cursor = self.connection.cursor()
         self.label = None               # of the open transaction
+        self.begun = None               # the step in which it began
         self.savepoints = []            # (name, number of frames before it)
         self.view = None                # None: it has to be looked up
 
@@ -284,6 +285,7 @@ class World:
     def wrote(self, session, marker):
         self.oracle.markers[marker.number] = marker
         self.unarrived.append(marker)
+        marker.begun = session.begun if session.label else marker.step
         if session.label is None:
             marker.commit = self.step + 1
 
@@ -294,6 +296,7 @@ class World:
     def do_begin(self, session):
         if session.label is None:
             session.run("BEGIN")
+            session.begun = self.step + 1
             self.last_txn += 1
             session.label = "%s%d" % (session.name, self.last_txn)
             session.savepoints = []
