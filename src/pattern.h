@@ -7,6 +7,8 @@
 
 #include "nodes/pg_list.h"
 
+#include "like.h"
+
 /*
  * Parses patterns separated by commas, whose names are written as SQL
  * identifiers: in double quotes where they have upper-case letters, dots,
