@@ -21,11 +21,10 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/acl.h"
 #include "utils/portal.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
+#include "asowner.h"
 #include "attempt.h"
 #include "compress.h"
 #include "filter.h"
@@ -41,7 +40,8 @@
 struct CdcSnapRead
 {
 	CdcOptions	options;
-	CdcAccess  *access;
+	CdcAccess  *access;			/* of the user who reads */
+	Oid			user;
 	CdcCompressor *compressor;	/* NULL: batches are given as they are */
 	Oid			relid;			/* the relation under whose name rows are sent */
 	List	   *relids;			/* those to read, the current one first */
@@ -127,6 +127,18 @@ require_same_storage(Relation rel)
 				 errhint("Read it in a new transaction.")));
 }
 
+void
+cdc_snapread_refuse(Relation rel, Oid user)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not read table \"%s\"",
+					GetUserNameFromId(user, false), RelationGetRelationName(rel)),
+			 errdetail("The role may not SELECT from it, or row security applies to the role."),
+			 errhint("cdc.grant_read() gives a role what it may be sent.")));
+	pg_unreachable();
+}
+
 static CdcSelection *
 resolve_selection(const CdcOptions *options, Relation rel, MemoryContext cxt)
 {
@@ -173,40 +185,6 @@ find_relations(const CdcOptions *options, Relation rel)
 		table_close(part, NoLock);
 	}
 	return relids;
-}
-
-/* --- who reads ---------------------------------------------------------- */
-
-void
-cdc_snapread_refuse(Relation rel)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not read table \"%s\"",
-					GetUserNameFromId(GetUserId(), false), RelationGetRelationName(rel)),
-			 errdetail("The role may not SELECT from it, or row security applies to the role."),
-			 errhint("cdc.grant_read() gives a role what it may be sent.")));
-	pg_unreachable();
-}
-
-CdcSnapReader
-cdc_snapread_enter(Relation rel)
-{
-	Oid			relid = RelationGetRelid(rel);
-	CdcSnapReader reader;
-
-	GetUserIdAndSecContext(&reader.user, &reader.context);
-	if (pg_class_aclcheck(relid, reader.user, ACL_SELECT) != ACLCHECK_OK ||
-		check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
-		SetUserIdAndSecContext(rel->rd_rel->relowner,
-							   reader.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	return reader;
-}
-
-void
-cdc_snapread_leave(CdcSnapReader reader)
-{
-	SetUserIdAndSecContext(reader.user, reader.context);
 }
 
 /* --- the cursor --------------------------------------------------------- */
@@ -296,7 +274,6 @@ open_cursor(CdcSnapRead *read, Relation rel)
 	Datum		values[2 * CDC_KEY_MAX_COLUMNS];
 	int			nparams = 0;
 	CdcKey		key;
-	CdcSnapReader reader;
 	StringInfoData sql;
 	Portal		portal;
 
@@ -334,11 +311,9 @@ open_cursor(CdcSnapRead *read, Relation rel)
 	append_block_bound(&sql, read->range.from_block, ">=");
 	append_block_bound(&sql, read->range.to_block, "<");
 
-	reader = cdc_snapread_enter(rel);
-	portal = SPI_cursor_open_with_args(secret_name(), sql.data, nparams, types, values, NULL, true, 0);
+	portal = cdc_as_owner_cursor(secret_name(), sql.data, nparams, types, values);
 	portal->visible = false;
 	MemoryContextSetIdentifier(portal->portalContext, "cdc.snapshot()");
-	cdc_snapread_leave(reader);
 	read->portal = MemoryContextStrdup(read->table_cxt, portal->name);
 }
 
@@ -393,7 +368,7 @@ begin_table(CdcSnapRead *read, Relation rel)
 	read->selection = resolve_selection(&read->options, rel, read->table_cxt);
 	read->table = cdc_selection_table(read->selection, read->access, rel, read->table_cxt);
 	if (read->table == NULL)
-		cdc_snapread_refuse(rel);
+		cdc_snapread_refuse(rel, read->user);
 	open_cursor(read, rel);
 	read->nfetched = read->next = 0;
 	MemoryContextSwitchTo(oldcxt);
@@ -448,17 +423,14 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 /* Fetches some rows; false when there are no more. They are kept when SPI is
  * left. */
 static bool
-fetch_rows(CdcSnapRead *read, Relation rel)
+fetch_rows(CdcSnapRead *read)
 {
 	Portal		portal = SPI_cursor_find(read->portal);
-	CdcSnapReader reader;
 	MemoryContext oldcxt;
 
 	if (portal == NULL)
 		elog(ERROR, "cursor \"%s\" is gone", read->portal);
-	reader = cdc_snapread_enter(rel);
 	SPI_cursor_fetch(portal, true, FETCH_ROWS);
-	cdc_snapread_leave(reader);
 	MemoryContextReset(read->fetch_cxt);
 	oldcxt = MemoryContextSwitchTo(read->fetch_cxt);
 	read->tupdesc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
@@ -486,7 +458,7 @@ read_rows(CdcSnapRead *read, Relation rel)
 
 	while (!is_full(read))
 	{
-		if (read->next == read->nfetched && !fetch_rows(read, rel))
+		if (read->next == read->nfetched && !fetch_rows(read))
 			return false;
 		oldcxt = MemoryContextSwitchTo(read->row_cxt);
 		add_row(read, rel, read->fetched[read->next++]);
@@ -533,15 +505,19 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 {
 	CdcSnapRead *read = palloc0(sizeof(CdcSnapRead));
 	Relation	rel = cdc_snapread_open(relid);
+	CdcCaller	caller;
 	char	   *source;
 
 	read->options = *options;
+	read->user = GetUserId();
 	read->access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(read->access);
 	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)
 		read->compressor = cdc_compressor_create(options->compression, CurrentMemoryContext);
 	read->range = *range;
+	caller = cdc_as_owner_begin(rel);
 	read->relids = find_relations(&read->options, rel);
+	cdc_as_owner_end(caller);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
 		(range->from_block >= 0 || range->to_block >= 0))
 		ereport(ERROR,
@@ -574,11 +550,13 @@ cdc_snapread_next(CdcSnapRead *read, MemoryContext result_cxt)
 	while (read->relids != NIL && !is_full(read))
 	{
 		Relation	rel = table_open(linitial_oid(read->relids), NoLock);
+		CdcCaller	caller = cdc_as_owner_begin(rel);
 		bool		more;
 
 		if (read->portal == NULL)
 			begin_table(read, rel);
 		more = read_rows(read, rel);
+		cdc_as_owner_end(caller);
 		table_close(rel, NoLock);
 		if (!more)
 		{
