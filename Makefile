@@ -15,7 +15,7 @@ OBJS = \
 	src/cdc.o src/plugin.o src/startup.o src/stream.o \
 	src/slotfuncs.o src/snapfuncs.o src/fetchfuncs.o src/grantfuncs.o src/registryfuncs.o src/redactfuncs.o src/metafuncs.o src/schemafuncs.o src/inspectfuncs.o \
 	src/options.o src/slotoption.o src/batch.o src/tablecache.o src/filter.o src/stats.o src/access.o src/registry.o src/rules.o src/privileges.o src/secret.o src/settings.o src/source.o src/snapread.o src/asowner.o \
-	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/hmac.o src/compress.o src/typcodec.o src/encode.o src/numerictext.o src/jsonbtext.o src/fingerprint.o \
+	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/hmac.o src/compress.o src/typcodec.o src/builttext.o src/encode.o src/numerictext.o src/jsonbtext.o src/fingerprint.o \
 	src/exttable.o src/older.o src/evolution.o src/keyrange.o src/metadata.o src/guard.o src/pattern.o src/like.o \
 	src/proto.o src/protonotes.o src/converter.o src/json.o src/jsonrow.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o src/jsonpath.o src/jsonredact.o \
 	src/wire.o \

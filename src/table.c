@@ -13,11 +13,13 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "builttext.h"
 #include "compat.h"
 #include "guard.h"
 #include "older.h"
@@ -298,6 +300,17 @@ hide_key(CdcTable *table, Bitmapset *key, int natts)
 	return NULL;
 }
 
+bool
+cdc_table_uses(const CdcTable *table, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->built)
+		if (cdc_built_uses(lfirst(lc), relid))
+			return true;
+	return false;
+}
+
 CdcTable *
 cdc_table_resolve(Relation rel, const CdcTableView *view)
 {
@@ -355,6 +368,7 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		CdcColumn	unsent = {0};
 		CdcColumn  *column;
 
+		CHECK_FOR_INTERRUPTS();
 		if (view->older != NULL && older == NULL)
 			continue;
 		if (view->columns != NULL && !bms_is_member(att->attnum, view->columns))
@@ -379,6 +393,8 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		if (redaction != NULL && column != &unsent)
 			cdc_redaction_codec(&column->codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, redaction,
 								table->withheld);
+		if (column != &unsent && cdc_codec_built(&column->codec) != NULL)
+			table->built = lappend(table->built, cdc_codec_built(&column->codec));
 		MemoryContextSwitchTo(scratch);
 		table->may_raise |= column->codec.may_raise;
 		table->needs_settings |= column->codec.needs_settings;
