@@ -14,6 +14,10 @@
 
 bool		cdc_check_privileges = true;
 
+/* in kB, up to where a message to the client and the buffer it is made in end */
+static int	max_event_size = 256 * 1024;
+#define MAX_MAX_EVENT_SIZE (1000 * 1024)
+
 /* Asked for in SQL. */
 typedef enum Enforcement
 {
@@ -52,10 +56,21 @@ cdc_define_settings(void)
 							 "off: it is recorded; warn: and reported; reject: it fails, unless cdc.allow_breaking() was called in the transaction.",
 							 &schema_enforcement, ENFORCE_WARN, enforcements, PGC_SUSET, 0,
 							 NULL, NULL, NULL);
+	DefineCustomIntVariable("cdc.max_event_size",
+							"What the event of a row may take; a larger one becomes a failure event.",
+							"Bounds the memory that one row takes on its way.",
+							&max_event_size, 256 * 1024, 1024, MAX_MAX_EVENT_SIZE, PGC_SUSET,
+							GUC_UNIT_KB, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cdc");
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);
+}
+
+int
+cdc_max_event_bytes(void)
+{
+	return max_event_size * 1024;
 }
 
 static const struct

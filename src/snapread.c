@@ -29,9 +29,13 @@
 #include "compress.h"
 #include "filter.h"
 #include "keyrange.h"
+#include "settings.h"
 #include "snapread.h"
 #include "source.h"
 #include "wire.h"
+
+/* A buffer that a large row has blown up is given back. */
+#define KEEP_BUFFER (1024 * 1024)
 
 /* Rows to fetch at a time. What is large in them stays where it is. */
 #define FETCH_ROWS 100
@@ -397,7 +401,7 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 	CdcChange	change = {{CDC__V1__OP__OP_INSERT}};
 	CdcErrorPlace place = {rel, &change};
 	ErrorContextCallback callback = {error_context_stack, cdc_error_place, &place};
-	CdcAttempt	attempt = {&read->events, &change, CDC_MAX_EVENT, read->options.stop_on_error};
+	CdcAttempt	attempt = {&read->events, &change, Min(CDC_MAX_EVENT, cdc_max_event_bytes()), read->options.stop_on_error};
 	ErrorData  *undecided = NULL;
 
 	error_context_stack = &callback;
@@ -415,7 +419,7 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 		change.head.op = CDC__V1__OP__OP_READ;
 		cdc_attempt(&attempt, undecided, read->table->may_raise ||
 					has_external(read->table, change.after) ||
-					cdc_row_size(tuple, read->table, change.after) > CDC_LARGE_ROW);
+					cdc_row_size(tuple, read->table, change.after) > CDC_LARGE_ROW(attempt.max_len));
 	}
 	error_context_stack = callback.previous;
 }
@@ -446,8 +450,7 @@ fetch_rows(CdcSnapRead *read)
 static bool
 is_full(const CdcSnapRead *read)
 {
-	return read->events.len > 0 &&
-		read->events.len + read->schemas.len >= read->options.batch_bytes;
+	return read->events.len > 0 && read->events.len >= read->options.batch_bytes;
 }
 
 /* Adds rows until the batch is full; false when there are no more. */
@@ -468,32 +471,63 @@ read_rows(CdcSnapRead *read, Relation rel)
 	return true;
 }
 
+/* The fields of a batch. */
+static void
+put_fields(const CdcSnapRead *read, StringInfo out, bool with_source)
+{
+	appendBinaryStringInfo(out, read->schemas.data, read->schemas.len);
+	appendBinaryStringInfo(out, read->events.data, read->events.len);
+	if (with_source)
+		appendBinaryStringInfo(out, read->source.data, read->source.len);
+	appendBinaryStringInfo(out, read->snapshot.data, read->snapshot.len);
+}
+
+/* A large row's memory is given back at once: others will copy the batch. */
+static void
+clear_events(CdcSnapRead *read)
+{
+	MemoryContext oldcxt;
+
+	resetStringInfo(&read->events);
+	if (read->events.maxlen <= KEEP_BUFFER)
+		return;
+	oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(read->events.data));
+	pfree(read->events.data);
+	initStringInfo(&read->events);
+	MemoryContextSwitchTo(oldcxt);
+}
+
 /* One delimited batch of what is collected. */
 static bytea *
 finish_batch(CdcSnapRead *read)
 {
-	StringInfoData fields;
-	StringInfoData packed;
+	bool		with_source = read->batches == 0 || read->options.schemas_batch;
+	int			len = read->schemas.len + read->events.len + read->snapshot.len +
+		(with_source ? read->source.len : 0);
+	StringInfoData raw;
+	StringInfoData packed = {0};
 	StringInfoData out;
 
-	initStringInfo(&fields);
-	appendBinaryStringInfo(&fields, read->schemas.data, read->schemas.len);
-	appendBinaryStringInfo(&fields, read->events.data, read->events.len);
-	if (read->batches == 0 || read->options.schemas_batch)
-		appendBinaryStringInfo(&fields, read->source.data, read->source.len);
-	appendBinaryStringInfo(&fields, read->snapshot.data, read->snapshot.len);
-	initStringInfo(&packed);
-	if (read->compressor != NULL && cdc_compress_batch(read->compressor, &packed, fields.data, fields.len))
-		fields = packed;
-
+	if (read->compressor != NULL)
+	{
+		initStringInfo(&raw);
+		put_fields(read, &raw, with_source);
+		initStringInfo(&packed);
+		if (cdc_compress_batch(read->compressor, &packed, raw.data, raw.len))
+			len = packed.len;
+		pfree(raw.data);
+	}
 	initStringInfo(&out);
-	enlargeStringInfo(&out, fields.len + VARHDRSZ + CDC_MAX_VARINT);
+	enlargeStringInfo(&out, len + VARHDRSZ + CDC_MAX_VARINT);
 	appendStringInfoSpaces(&out, VARHDRSZ);
-	cdc_put_varint(&out, (uint64) fields.len);
-	appendBinaryStringInfo(&out, fields.data, fields.len);
+	cdc_put_varint(&out, (uint64) len);
+	if (packed.len > 0)
+		appendBinaryStringInfo(&out, packed.data, packed.len);
+	else
+		put_fields(read, &out, with_source);
 	SET_VARSIZE(out.data, out.len);
 	resetStringInfo(&read->schemas);
-	resetStringInfo(&read->events);
+	clear_events(read);
 	if (read->options.schemas_batch && read->table != NULL)
 		cdc_event_schema(&read->schemas, read->table);
 	read->batches++;

@@ -26,12 +26,9 @@
 #include "table.h"
 #include "wire.h"
 
-/* Values of older rows: what a value, and all of a table, may take; and from
- * where on the server's memory might not suffice. A schema is sent often, and
- * kept in memory. */
-#define MAX_MISSING (1024 * 1024)
-#define MAX_TABLE_MISSING (16 * 1024 * 1024)
-#define CAREFUL_MISSING (32 * 1024)
+/* What the values of older rows may take, of all columns of a table. A schema is sent
+ * often, with some options in every batch, and kept in memory. */
+#define MAX_MISSING (64 * 1024)
 
 bool
 cdc_table_is_sent(Relation rel)
@@ -196,7 +193,8 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 {
 	AttrMissing *stored;
 	MissingValue missing = {column};
-	bool		careful = column->codec.may_raise;
+	/* one that may be long is not made longer than there is room for */
+	bool		careful = column->codec.may_raise || column->attlen == -1;
 
 	if (attnum == 0 || tupdesc->constr == NULL || tupdesc->constr->missing == NULL)
 		return;
@@ -204,14 +202,13 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 	if (!stored->am_present)
 		return;
 	missing.value = stored->am_value;
-	careful |= column->attlen == -1 &&
-		VARSIZE_ANY(DatumGetPointer(missing.value)) > CAREFUL_MISSING;
 	initStringInfo(&missing.row);
+	missing.row.cursor = careful ? MAX_MISSING : 0;
 	if (!careful)
 		encode_missing(&missing);
 	else if (cdc_guarded(encode_missing, &missing) != NULL)
 		missing.row.len = MAX_MISSING + 1;
-	if (missing.row.len > MAX_MISSING || *total + missing.row.len > MAX_TABLE_MISSING)
+	if (*total + missing.row.len > MAX_MISSING)
 	{
 		desc->missing_unavailable = true;
 		pfree(missing.row.data);
