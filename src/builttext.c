@@ -145,38 +145,53 @@ cdc_is_built(Oid typid)
 
 /* --- quotes -------------------------------------------------------------- */
 
-typedef bool (*NeedsQuotes) (const char *text, int len, char delimiter);
+/* So many bytes are looked at before interrupts are. */
+#define CHUNK (64 * 1024)
+
+/* Whether a character has to stand in quotes. */
+typedef bool (*IsSpecial) (unsigned char c, char delimiter);
 
 /* As record_out() and range_out() have it: the same characters that their input
  * functions take for something else. */
 static bool
-field_needs_quotes(const char *text, int len, char delimiter)
+special_in_field(unsigned char c, char delimiter)
 {
-	for (int i = 0; i < len; i++)
-		if (text[i] == '"' || text[i] == '\\' || text[i] == '(' || text[i] == ')' ||
-			text[i] == ',' || isspace((unsigned char) text[i]))
-			return true;
-	return len == 0;
+	return c == '"' || c == '\\' || c == '(' || c == ')' || c == ',' || isspace(c);
 }
 
 static bool
-bound_needs_quotes(const char *text, int len, char delimiter)
+special_in_range(unsigned char c, char delimiter)
 {
-	for (int i = 0; i < len; i++)
-		if (text[i] == '[' || text[i] == ']')
-			return true;
-	return field_needs_quotes(text, len, delimiter);
+	return c == '[' || c == ']' || special_in_field(c, delimiter);
 }
 
 /* As array_out() has it. */
 static bool
-element_needs_quotes(const char *text, int len, char delimiter)
+special_in_array(unsigned char c, char delimiter)
 {
+	return c == '"' || c == '\\' || c == '{' || c == '}' || c == (unsigned char) delimiter ||
+		c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+static bool
+needs_quotes(const char *text, int len, IsSpecial is_special, char delimiter)
+{
+	bool		found[UCHAR_MAX + 1];
+
+	if (len == 0 || (is_special == special_in_array && len == 4 && pg_strncasecmp(text, "NULL", 4) == 0))
+		return true;
+	for (int c = 0; len > UCHAR_MAX && c <= UCHAR_MAX; c++)
+		found[c] = is_special((unsigned char) c, delimiter);
 	for (int i = 0; i < len; i++)
-		if (text[i] == '"' || text[i] == '\\' || text[i] == '{' || text[i] == '}' ||
-			text[i] == delimiter || text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r'))
+	{
+		unsigned char c = (unsigned char) text[i];
+
+		if (i % CHUNK == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (len > UCHAR_MAX ? found[c] : is_special(c, delimiter))
 			return true;
-	return len == 0 || (len == 4 && pg_strncasecmp(text, "NULL", 4) == 0);
+	}
+	return false;
 }
 
 static inline void
@@ -205,7 +220,11 @@ put_quoted(StringInfo out, const char *text, int len, bool doubled)
 	char	   *p;
 
 	for (int i = 0; i < len; i++)
+	{
+		if (i % CHUNK == 0)
+			CHECK_FOR_INTERRUPTS();
 		more += text[i] == '"' || text[i] == '\\';
+	}
 	if (len > INT_MAX - more)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -214,6 +233,8 @@ put_quoted(StringInfo out, const char *text, int len, bool doubled)
 	*p++ = '"';
 	for (int i = 0; i < len; i++)
 	{
+		if (i % CHUNK == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (text[i] == '"' || text[i] == '\\')
 			*p++ = doubled ? text[i] : '\\';
 		*p++ = text[i];
@@ -229,14 +250,14 @@ static Type *find_type(CdcBuilt *built, Oid typid);
 /* A value within another one. */
 static void
 put_part(StringInfo out, CdcBuilt *built, Type *type, Datum value,
-		 NeedsQuotes needs_quotes, char delimiter, bool doubled)
+		 IsSpecial is_special, char delimiter, bool doubled)
 {
 	StringInfoData text;
 
 	initStringInfo(&text);
 	text.cursor = out->cursor;	/* the limit, see wire.h */
 	type->write(&text, built, type, value);
-	if (needs_quotes(text.data, text.len, delimiter))
+	if (needs_quotes(text.data, text.len, is_special, delimiter))
 		put_quoted(out, text.data, text.len, doubled);
 	else
 		put_text(out, text.data, text.len);
@@ -304,7 +325,7 @@ put_attribute(StringInfo out, CdcBuilt *built, Attribute *att, Datum value)
 {
 	if (att->type == NULL)
 		att->type = find_type(built, cdc_base_type(att->typid));
-	put_part(out, built, att->type, value, field_needs_quotes, ',', true);
+	put_part(out, built, att->type, value, special_in_field, ',', true);
 }
 
 /* As record_out(). */
@@ -406,7 +427,7 @@ write_array(StringInfo out, CdcBuilt *built, Type *type, Datum value)
 		else
 		{
 			put_part(out, built, element, fetch_att(p, element->byval, element->len),
-					 element_needs_quotes, element->delimiter, false);
+					 special_in_array, element->delimiter, false);
 			p = att_addlength_pointer(p, element->len, p);
 			p = (char *) att_align_nominal(p, element->align);
 		}
@@ -435,10 +456,10 @@ write_range(StringInfo out, CdcBuilt *built, Type *type, Datum value)
 	}
 	put_char(out, lower.inclusive ? '[' : '(');
 	if (!lower.infinite)
-		put_part(out, built, element, lower.val, bound_needs_quotes, ',', true);
+		put_part(out, built, element, lower.val, special_in_range, ',', true);
 	put_char(out, ',');
 	if (!upper.infinite)
-		put_part(out, built, element, upper.val, bound_needs_quotes, ',', true);
+		put_part(out, built, element, upper.val, special_in_range, ',', true);
 	put_char(out, upper.inclusive ? ']' : ')');
 }
 
