@@ -10,15 +10,8 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" cdc.control)
 MODULE_big = cdc
 DATA = cdc--$(EXTVERSION).sql
 
-# By layer, see docs/design.md: what is below never includes what is above.
-OBJS = \
-	src/cdc.o src/plugin.o src/startup.o src/stream.o \
-	src/slotfuncs.o src/snapfuncs.o src/fetchfuncs.o src/grantfuncs.o src/registryfuncs.o src/redactfuncs.o src/metafuncs.o src/schemafuncs.o src/inspectfuncs.o \
-	src/options.o src/slotoption.o src/batch.o src/tablecache.o src/filter.o src/stats.o src/access.o src/registry.o src/rules.o src/privileges.o src/secret.o src/settings.o src/source.o src/snapread.o src/asowner.o \
-	src/attempt.o src/event.o src/delta.o src/rowfilter.o src/row.o src/table.o src/redact.o src/hmac.o src/compress.o src/typcodec.o src/builttext.o src/encode.o src/numerictext.o src/jsonbtext.o src/fingerprint.o \
-	src/exttable.o src/older.o src/evolution.o src/keyrange.o src/metadata.o src/guard.o src/pattern.o src/like.o \
-	src/proto.o src/protonotes.o src/converter.o src/json.o src/jsonrow.o src/jsonvalue.o src/jsonarray.o src/jsoncompact.o src/jsonpath.o src/jsonredact.o \
-	src/wire.o \
+# Every file of src/; by layer, see docs/design.md.
+OBJS = $(patsubst $(or $(srcdir),.)/%.c,%.o,$(sort $(wildcard $(or $(srcdir),.)/src/*.c))) \
 	src/cdc/v1/cdc.pb-c.o
 
 PG_CPPFLAGS = -I$(srcdir)/src -Isrc -DCDC_VERSION='"$(EXTVERSION)"'
@@ -33,7 +26,7 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo bench sanitize fuzz soak matrix dist META.json
+SCRIPTED = check demo bench sanitize fuzz soak mutants matrix dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
@@ -47,7 +40,9 @@ sanitize:
 fuzz:
 	+scripts/fuzz
 soak:
-	+scripts/check go-long rust-long
+	+scripts/check go-long rust-long adversary-long
+mutants:
+	+scripts/mutants
 matrix:
 	+scripts/matrix
 
@@ -121,16 +116,26 @@ unit:
 	$(MAKE) -C test/unit PG_CONFIG='$(PG_CONFIG)' check
 layering:
 	test/layering.sh
+shadow:
+	test/shadow.sh
 proto:
 	test/proto.sh
-golden replay:
+golden replay adversary:
 	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/$@/run.sh $(TESTS)
+adversary-long:
+	CDC_ADVERSARY_STEPS=$${CDC_ADVERSARY_STEPS:-100000} $(MAKE) adversary TESTS='$(or $(TESTS),1)'
+
+# A server that preloads a library which is not there does not start.
+uninstall: uninstall-notice
+uninstall-notice:
+	@echo 'cdc: before this, in each database: SELECT cdc.drop_slot(slot_name) FROM cdc.slots; DROP EXTENSION cdc;'
+	@echo 'cdc: and take cdc out of shared_preload_libraries: the server does not start again otherwise'
 
 clean: clean-rest
 clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: regress isolation pgtap tap unit layering proto golden replay clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long clean-rest
 
 endif

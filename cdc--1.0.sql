@@ -1,10 +1,70 @@
 -- The SQL surface of cdc. Everything runs with the caller's privileges, but for what
--- writes rules and reports, and is granted to nobody: an administrator grants what a
--- role needs.
+-- writes rules and reports, and is granted to nobody (but what monitoring reads, to
+-- pg_monitor): an administrator grants what a role needs.
 \echo Use "CREATE EXTENSION cdc" to load this file. \quit
+
+-- Whoever owns the schema, or may create objects in it, could put functions into it that run
+-- with the rights of those who call what is here: one that is there already is an ERROR. It
+-- is the extension's, and goes with it.
+CREATE SCHEMA cdc;
+REVOKE ALL ON SCHEMA cdc FROM PUBLIC;
+SET LOCAL search_path = cdc, pg_temp;
+
+-- Nothing but pg_catalog is trusted here: names have their schema, and literals their type.
+DO $$
+DECLARE
+  others pg_catalog.text;
+  publications pg_catalog.text;
+BEGIN
+  SELECT pg_catalog.string_agg(a.grantee::pg_catalog.regrole::pg_catalog.text, ', '::pg_catalog.text)
+  INTO others
+  FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) a
+  WHERE n.nspname OPERATOR(pg_catalog.=) 'cdc'::pg_catalog.name
+    AND a.grantee OPERATOR(pg_catalog.<>) n.nspowner
+    AND a.privilege_type OPERATOR(pg_catalog.=) 'CREATE'::pg_catalog.text;
+  IF others IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state'::pg_catalog.text,
+      MESSAGE = pg_catalog.format('default privileges let other roles create objects in schema "cdc": %s'::pg_catalog.text, others),
+      DETAIL = 'What they put there could run with the rights of a superuser.'::pg_catalog.text,
+      HINT = 'Take the default privilege CREATE ON SCHEMAS away before CREATE EXTENSION.'::pg_catalog.text;
+  END IF;
+  SELECT pg_catalog.string_agg(pg_catalog.quote_ident(p.pubname::pg_catalog.text), ', '::pg_catalog.text ORDER BY p.pubname)
+  INTO publications
+  FROM pg_catalog.pg_publication p WHERE p.puballtables;
+  IF publications IS NOT NULL THEN
+    -- less is not shown while a script of an extension is run
+    RAISE WARNING USING
+      MESSAGE = pg_catalog.format('tables of the extension "cdc" are in publications FOR ALL TABLES: %s'::pg_catalog.text, publications),
+      DETAIL = 'What cdc writes to them is not sent to subscribers, whose servers need no cdc; what the restore of a dump writes is.'::pg_catalog.text,
+      HINT = 'Restore a dump with rules of redaction, grants or registered tables while those publications have no subscribers, or where they have the extension, too.'::pg_catalog.text;
+  END IF;
+END $$;
 
 COMMENT ON SCHEMA cdc IS
   'Change data capture: slots, reading and describing streams of Protobuf ChangeEvents';
+
+-- Rows of the extension's tables: written by these, so that no output plugin decodes them
+
+CREATE FUNCTION put_row("row" record)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_put_row';
+REVOKE ALL ON FUNCTION put_row(record) FROM PUBLIC;
+COMMENT ON FUNCTION put_row(record) IS
+  'Writes a row of the table of the extension whose type it has, in the place of the one with its primary key if there is one. For the extension''s own functions. ERROR 42809 for another type.';
+
+CREATE FUNCTION drop_row("row" record)
+RETURNS boolean LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_drop_row';
+REVOKE ALL ON FUNCTION drop_row(record) FROM PUBLIC;
+COMMENT ON FUNCTION drop_row(record) IS
+  'Removes the row with the primary key of this one; false where there is none. For the extension''s own functions.';
+
+CREATE FUNCTION table_written()
+RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_table_written';
+REVOKE ALL ON FUNCTION table_written() FROM PUBLIC;
+COMMENT ON FUNCTION table_written() IS
+  'Trigger function: tells sessions that decode of rows that a restore brings; refuses UPDATE, DELETE and TRUNCATE by SQL.';
 
 -- Slots
 
@@ -20,51 +80,52 @@ REVOKE ALL ON slot_option FROM PUBLIC;
 COMMENT ON TABLE slot_option IS
   'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
-CREATE FUNCTION create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
+CREATE FUNCTION cdc.create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
   two_phase boolean DEFAULT false, failover boolean DEFAULT false,
   options text[] DEFAULT '{}', reader name DEFAULT NULL, OUT lsn pg_lsn)
 RETURNS record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_create_slot';
-REVOKE ALL ON FUNCTION create_slot(name, boolean, boolean, boolean, text[], name) FROM PUBLIC;
-COMMENT ON FUNCTION create_slot(name, boolean, boolean, boolean, text[], name) IS
-  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. ERROR 42501 with the statement to run where output_plugin_libraries does not allow the plugin, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
+REVOKE ALL ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) IS
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. Waits for transactions that are running, and names them in a NOTICE after a second. ERROR 55000 where settings of the server are in the way (42501 where it is output_plugin_libraries alone), all of them, with the statements to run, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
 
-CREATE FUNCTION alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
+CREATE FUNCTION cdc.alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_alter_slot';
-REVOKE ALL ON FUNCTION alter_slot(name, text[], name) FROM PUBLIC;
-COMMENT ON FUNCTION alter_slot(name, text[], name) IS
+REVOKE ALL ON FUNCTION cdc.alter_slot(name, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.alter_slot(name, text[], name) IS
   'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out, what is not named stays. They count from the next start of the slot on, unless the client gives others. reader: binds it to a role, see cdc.create_slot(); none = to no role any more, NULL = as it is. Other NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, 42704 for a role that does not exist; nothing is stored then.';
 
-CREATE FUNCTION copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
+CREATE FUNCTION cdc.copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
   OUT lsn pg_lsn)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_copy_slot';
-REVOKE ALL ON FUNCTION copy_slot(name, name, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION copy_slot(name, name, boolean) IS
+REVOKE ALL ON FUNCTION cdc.copy_slot(name, name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.copy_slot(name, name, boolean) IS
   'Creates a slot that stands where another one stands, with its stored options: a checkpoint to read from again. Returns the new name, and lsn, from where it is confirmed. two_phase and failover are not copied. NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK.';
 
-CREATE FUNCTION advance_slot(INOUT slot_name name, upto_lsn pg_lsn, OUT lsn pg_lsn)
+CREATE FUNCTION cdc.advance_slot(INOUT slot_name name, upto_lsn pg_lsn, OUT lsn pg_lsn)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_advance_slot';
-REVOKE ALL ON FUNCTION advance_slot(name, pg_lsn) FROM PUBLIC;
-COMMENT ON FUNCTION advance_slot(name, pg_lsn) IS
+REVOKE ALL ON FUNCTION cdc.advance_slot(name, pg_lsn) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.advance_slot(name, pg_lsn) IS
   'Confirms a cdc slot of this database up to a position, or the end of the WAL if that comes first: what was not read before it is lost. Does not load the plugin, so that it passes a change at which reading fails again and again. Returns where the slot is then. NULL arguments give NULL. Needs REPLICATION. ERROR 55000 where the position lies before the slot''s, 55006 while the slot is in use.';
 
-CREATE FUNCTION drop_slot(slot_name name, force boolean DEFAULT false)
+CREATE FUNCTION cdc.drop_slot(slot_name name, force boolean DEFAULT false)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_drop_slot';
-REVOKE ALL ON FUNCTION drop_slot(name, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION drop_slot(name, boolean) IS
-  'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connection that uses it (waiting up to 10 seconds), which needs the right to do so; without it a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
+REVOKE ALL ON FUNCTION cdc.drop_slot(name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.drop_slot(name, boolean) IS
+  'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connections that use it, again and again for up to 10 seconds, which needs the right to do so; without it, or where that does not suffice, a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
 
-CREATE VIEW slots AS
+CREATE VIEW cdc.slots AS
 SELECT s.slot_name, s.active, s.active_pid, s.temporary,
        j->>'wal_status' AS wal_status,
        coalesce(j->>'invalidation_reason',
                 CASE WHEN s.wal_status = 'lost' THEN 'wal_removed'
                      WHEN (j->>'conflicting')::boolean THEN 'conflicting' END) AS invalidation,
        s.restart_lsn, s.confirmed_flush_lsn,
+       s.catalog_xmin, pg_catalog.age(s.catalog_xmin) AS catalog_xmin_age,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
        pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint AS retained_bytes,
        s.safe_wal_size, s.two_phase,
@@ -83,67 +144,114 @@ CROSS JOIN (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
                         ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
 LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
-REVOKE ALL ON slots FROM PUBLIC;
-COMMENT ON VIEW slots IS
-  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; invalidation: why the slot is of no use any more, NULL = it is. failover, synced: synchronized to standbys, from a primary (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
+REVOKE ALL ON cdc.slots FROM PUBLIC;
+COMMENT ON VIEW cdc.slots IS
+  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; catalog_xmin_age: transactions since the oldest one whose rows of catalogs VACUUM must keep for the slot; invalidation: why the slot is of no use any more, NULL = it is. temporary: gone with its session. failover: to be synchronized to standbys; synced: synchronized from a primary, not to be read before a promotion (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
 
-CREATE FUNCTION slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
+CREATE FUNCTION cdc.slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
   OUT withheld_values bigint, OUT dropped_metadata bigint)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'cdc_slot_counters';
-REVOKE ALL ON FUNCTION slot_counters(name) FROM PUBLIC;
-COMMENT ON FUNCTION slot_counters(name) IS
-  'What was counted of a slot, see cdc.stats. NULL for a slot that was not read from, and where the library is not in shared_preload_libraries.';
+REVOKE ALL ON FUNCTION cdc.slot_counters(name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.slot_counters(name) IS
+  'What was counted of a slot, see cdc.stats. NULL for a slot that was not read from. ERROR 55000 where the library is not in shared_preload_libraries: there is nothing that counts.';
 
-CREATE VIEW stats AS
+CREATE VIEW cdc.stats AS
 SELECT s.slot_name, c.*
 FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.slot_name) c
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
-REVOKE ALL ON stats FROM PUBLIC;
-COMMENT ON VIEW stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries, and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+REVOKE ALL ON cdc.stats FROM PUBLIC;
+COMMENT ON VIEW cdc.stats IS
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries (ERROR 55000 where it is not), and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+
+-- Whoever watches servers may watch this one.
+GRANT USAGE ON SCHEMA cdc TO pg_monitor;
+GRANT SELECT ON cdc.slots, cdc.stats TO pg_monitor;
+GRANT EXECUTE ON FUNCTION cdc.slot_counters(name) TO pg_monitor;
+
+-- What a statement would do to slots, before it is run
+
+CREATE FUNCTION cdc.refuse_catalog_tables()
+RETURNS pg_catalog.event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_refuse_catalog_tables';
+REVOKE ALL ON FUNCTION cdc.refuse_catalog_tables() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.refuse_catalog_tables() IS
+  'Event trigger function: refuses the storage option user_catalog_table to roles that are no superusers (ERROR 42501), unless cdc.allow_user_catalog_tables is on.';
+CREATE EVENT TRIGGER cdc_refuse_catalog_tables ON ddl_command_start
+  WHEN TAG IN ('CREATE TABLE', 'CREATE TABLE AS', 'CREATE MATERIALIZED VIEW', 'CREATE SCHEMA', 'ALTER TABLE', 'ALTER MATERIALIZED VIEW')
+  EXECUTE FUNCTION cdc.refuse_catalog_tables();
+ALTER EVENT TRIGGER cdc_refuse_catalog_tables ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_refuse_catalog_tables IS
+  'Refuses the storage option user_catalog_table, by which the owner of a table could stop every slot.';
+
+CREATE FUNCTION cdc.dropping_extension()
+RETURNS pg_catalog.event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_dropping_extension';
+REVOKE ALL ON FUNCTION cdc.dropping_extension() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.dropping_extension() IS
+  'Event trigger function: when the extension is dropped, names the slots that wait, and removes the large objects of the secrets.';
+CREATE EVENT TRIGGER cdc_dropping_extension ON ddl_command_start
+  WHEN TAG IN ('DROP EXTENSION')
+  EXECUTE FUNCTION cdc.dropping_extension();
+ALTER EVENT TRIGGER cdc_dropping_extension ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_dropping_extension IS
+  'Names the slots that wait when the extension is dropped, and removes its large objects.';
 
 -- Reading
 
-CREATE FUNCTION decode_json(data bytea)
+CREATE FUNCTION cdc.decode_json(data bytea)
 RETURNS SETOF json LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdc_decode_json';
-REVOKE ALL ON FUNCTION decode_json(bytea) FROM PUBLIC;
-COMMENT ON FUNCTION decode_json(bytea) IS
+REVOKE ALL ON FUNCTION cdc.decode_json(bytea) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.decode_json(bytea) IS
   'The JSON form of a stream, one line for each event and each outcome, exactly as format = ''json'' gives it. data: delimited batches, a file of pg_recvlogical, or a serialized cdc.v1.Stream. NULL gives no rows. ERROR XX001 where the bytes are damaged or a schema is missing, which is named.';
 
-CREATE FUNCTION decode(data bytea, OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
+CREATE FUNCTION cdc.decode(data bytea, OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
 RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_decode';
-REVOKE ALL ON FUNCTION decode(bytea) FROM PUBLIC;
-COMMENT ON FUNCTION decode(bytea) IS
-  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
+REVOKE ALL ON FUNCTION cdc.decode(bytea) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.decode(bytea) IS
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. In a json column of new null is a value, unless event -> nulls names the column. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
 
-CREATE FUNCTION peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
+CREATE FUNCTION cdc.peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
 RETURNS SETOF record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  slot record;
 BEGIN
-  IF 'format' = ANY (options) OR 'schemas' = ANY (options) THEN
+  IF EXISTS (SELECT FROM unnest(options) WITH ORDINALITY o(word, n) WHERE n % 2 = 1 AND word IN ('format', 'schemas', 'two_phase')) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'options "format" and "schemas" can not be given here',
+      MESSAGE = 'options "format", "schemas" and "two_phase" can not be given here',
+      DETAIL = 'The first two are always the same here; two_phase would change the slot for ever.',
       HINT = 'pg_logical_slot_peek_changes(slot, NULL, NULL, ''format'', ''json'') gives JSON lines.';
+  END IF;
+  SELECT s.plugin, s.database, s.wal_status INTO slot FROM pg_replication_slots s WHERE s.slot_name = peek.slot_name;
+  IF FOUND AND (slot.plugin IS DISTINCT FROM 'cdc' OR slot.database <> current_database()) THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('replication slot "%s" is not a cdc slot of this database', slot_name),
+      HINT = 'The view cdc.slots lists those that are.';
+  ELSIF slot.wal_status = 'lost' THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('replication slot "%s" is lost: the server has removed what it would need', slot_name),
+      DETAIL = 'The column invalidation of cdc.slots says why.',
+      HINT = 'Drop it, make it anew, and load the tables anew.';
   END IF;
   RETURN QUERY
   SELECT d.* FROM pg_logical_slot_peek_binary_changes(slot_name, upto_lsn, upto_nchanges,
     VARIADIC ARRAY['format', 'protobuf', 'schemas', 'batch'] || options) c, cdc.decode(c.data) d;
 END $$;
-REVOKE ALL ON FUNCTION peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION peek(name, pg_lsn, integer, text[]) IS
-  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format and schemas. Needs REPLICATION, and EXECUTE on decode.';
+REVOKE ALL ON FUNCTION cdc.peek(name, pg_lsn, integer, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.peek(name, pg_lsn, integer, text[]) IS
+  'The events that wait in a slot, without consuming them; columns as of cdc.decode(). upto_lsn, upto_nchanges: stop after the transaction that reaches them (batches, not events, are counted); NULL = no limit. options: names and values in turn, but format, schemas and two_phase. Needs REPLICATION, and EXECUTE on decode. ERROR 42809 for a slot of another plugin or database, 55000 for one that is lost.';
 
-CREATE FUNCTION read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
+CREATE FUNCTION cdc.read(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
   OUT op text, OUT relation text, OUT fingerprint text, OUT key jsonb, OUT new_key jsonb,
   OUT old jsonb, OUT new jsonb, OUT metadata jsonb, OUT event jsonb)
@@ -160,17 +268,17 @@ BEGIN
   PERFORM FROM pg_logical_slot_get_binary_changes(slot_name, upto, upto_nchanges,
     VARIADIC ARRAY['format', 'protobuf', 'schemas', 'batch'] || options);
 END $$;
-REVOKE ALL ON FUNCTION read(name, pg_lsn, integer, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION read(name, pg_lsn, integer, text[]) IS
+REVOKE ALL ON FUNCTION cdc.read(name, pg_lsn, integer, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.read(name, pg_lsn, integer, text[]) IS
   'As cdc.peek(), and consumes what it returns: the slot moves on once all of it is decoded, also if the transaction is rolled back later. An ERROR leaves the slot where it was. Decodes twice: for looks, not for volumes. Needs what peek() needs.';
 
-CREATE FUNCTION "fetch"(slot_name name, confirmed_lsn pg_lsn DEFAULT NULL, start_lsn pg_lsn DEFAULT NULL,
+CREATE FUNCTION cdc."fetch"(slot_name name, confirmed_lsn pg_lsn DEFAULT NULL, start_lsn pg_lsn DEFAULT NULL,
   max_bytes bigint DEFAULT 16777216, timeout interval DEFAULT '0', options text[] DEFAULT '{}',
   OUT lsn pg_lsn, OUT data bytea)
 RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_fetch';
-REVOKE ALL ON FUNCTION "fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) FROM PUBLIC;
-COMMENT ON FUNCTION "fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) IS
+REVOKE ALL ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) IS
   'The stream by ordinary SQL, for a role without REPLICATION to which a slot is bound (cdc.create_slot(), reader). Confirms the slot up to confirmed_lsn (NULL = as it is), and returns the transactions that commit at start_lsn or later (NULL = confirmed_lsn, or where the slot stands): data is one batch of the stream, delimited, lsn where it comes from. The last row has no data: everything that committed before its lsn was returned or is not sent, so that it is to be confirmed once all is handled, and the start_lsn of the next call. Ends after the transaction with which max_bytes are reached. With nothing to send it waits for timeout (at most 60 seconds, during which the snapshot holds up VACUUM). options: names and values in turn, as a client of the slot may give them; format and streaming can not be given. Every call is a connection of its own as to schemas and parts. Other NULL arguments give no rows. ERROR 42501 for other roles (but superusers), 55000 where a position lies before the slot''s or beyond the WAL, 55006 while the slot is in use, 22023 for a wrong argument.';
 
 -- Reading tables as they are
@@ -195,28 +303,28 @@ COMMENT ON FUNCTION snapshot_chunks(regclass, bigint) IS
 
 -- Schemas
 
-CREATE FUNCTION fingerprint(relation regclass)
+CREATE FUNCTION cdc.fingerprint(relation regclass)
 RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_fingerprint_sql';
-REVOKE ALL ON FUNCTION fingerprint(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION fingerprint(regclass) IS
+REVOKE ALL ON FUNCTION cdc.fingerprint(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.fingerprint(regclass) IS
   'Address of the table''s schema as it is now, 16 hexadecimal digits: the first 8 bytes of the SHA-256 of its serialized cdc.v1.Table. NULL gives NULL. ERROR 42809 for what is no table.';
 
-CREATE FUNCTION table_schema(relation regclass)
+CREATE FUNCTION cdc.table_schema(relation regclass)
 RETURNS jsonb LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_table_schema';
-REVOKE ALL ON FUNCTION table_schema(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION table_schema(regclass) IS
+REVOKE ALL ON FUNCTION cdc.table_schema(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.table_schema(regclass) IS
   'The table''s cdc.v1.Table as it is now. missing: the value of rows older than the column. NULL gives NULL. ERROR 42809 for what is no table.';
 
-CREATE FUNCTION proto(relation regclass, version int DEFAULT NULL)
+CREATE FUNCTION cdc.proto(relation regclass, version int DEFAULT NULL)
 RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_proto';
-REVOKE ALL ON FUNCTION proto(regclass, int) FROM PUBLIC;
-COMMENT ON FUNCTION proto(regclass, int) IS
+REVOKE ALL ON FUNCTION cdc.proto(regclass, int) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.proto(regclass, int) IS
   'A .proto file with a message for the table''s rows as they are now, or in the newest minor of a major version that the registry has: field number = attnum, numbers of dropped columns reserved and, as far as the registry knows them, their names; comments of table and columns, and labels of enum types, as comments. Its package has schema, table and major version (1 for what is not registered). Names that are no identifiers, or that protoc could not tell apart, get their attnum. A relation that is NULL gives NULL. ERROR 42809 for what is no table, 42501 for what the caller may not be sent, 42704 for a version that there is not, 55000 for one that is retired or whose time of grace is over.';
 
-CREATE FUNCTION proto_files(schema regnamespace DEFAULT NULL, OUT path text, OUT content text)
+CREATE FUNCTION cdc.proto_files(schema regnamespace DEFAULT NULL, OUT path text, OUT content text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -244,23 +352,29 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION proto_files(regnamespace) FROM PUBLIC;
-COMMENT ON FUNCTION proto_files(regnamespace) IS
+REVOKE ALL ON FUNCTION cdc.proto_files(regnamespace) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.proto_files(regnamespace) IS
   'The files of cdc.proto() for all tables of a schema, or with NULL for all registered tables, for which the caller must be able to read cdc.schema_versions; without those that the caller may not be sent. path: where protoc and buf expect a file of that package; they import cdc/v1/cdc.proto.';
 
-CREATE FUNCTION converter(relation regclass, from_version int, to_version int, language text)
+CREATE FUNCTION cdc.converter(relation regclass, from_version int, to_version int, language text)
 RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_converter';
-REVOKE ALL ON FUNCTION converter(regclass, int, int, text) FROM PUBLIC;
-COMMENT ON FUNCTION converter(regclass, int, int, text) IS
+REVOKE ALL ON FUNCTION cdc.converter(regclass, int, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.converter(regclass, int, int, text) IS
   'A skeleton of code that makes rows of one major version of a registered table rows of another: columns with the same number and values are taken over, integers cast, and all else is marked TODO with what is known of it. language: sql, go (for messages of protoc-gen-go) or rust (of prost), generated from cdc.proto(relation, version). NULL arguments give NULL. ERROR as cdc.proto(), 22023 for another language.';
 
 -- Redaction
 
+CREATE TABLE installation (
+  one boolean PRIMARY KEY CHECK (one),
+  since pg_lsn NOT NULL
+);
+REVOKE ALL ON installation FROM PUBLIC;
+COMMENT ON TABLE installation IS
+  'Since which position of the WAL this installation knows the rules of redaction and what roles may be sent: what was committed before is withheld from all but superusers. Not dumped.';
+
 CREATE TABLE redaction_rule (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  relation regclass,
-  attnum int2,
   schema_name name,
   table_name name,
   column_name name,
@@ -272,36 +386,48 @@ CREATE TABLE redaction_rule (
   suffix int,
   filler text,
   path text,
+  removed_at pg_lsn,
   reason text,
-  created_at timestamptz NOT NULL DEFAULT now(),
-  created_by name NOT NULL DEFAULT session_user,
-  follows bigint REFERENCES redaction_rule ON DELETE CASCADE,
-  CONSTRAINT by_column_or_pattern CHECK (num_nulls(relation, attnum, schema_name, table_name, column_name)
-    = CASE WHEN column_pattern IS NULL THEN 0 ELSE 5 END),
+  created_at timestamptz NOT NULL,
+  created_by name NOT NULL,
+  CONSTRAINT by_column_or_pattern CHECK (num_nulls(schema_name, table_name, column_name)
+    = CASE WHEN column_pattern IS NULL THEN 0 ELSE 3 END),
   -- what decoding reads must not be stored out of line
   CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler, path)) <= 1000)
-) WITH (user_catalog_table = true);
+);
 ALTER TABLE redaction_rule
   ALTER column_pattern SET STORAGE MAIN, ALTER method SET STORAGE MAIN, ALTER value SET STORAGE MAIN,
   ALTER filler SET STORAGE MAIN, ALTER path SET STORAGE MAIN;
 REVOKE ALL ON redaction_rule FROM PUBLIC;
 COMMENT ON TABLE redaction_rule IS
-  'The rules of redaction, and those that follow one for other columns and partitions. A rule counts for changes that were made while it was there, and for all that are read while it is. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact(); other changes count, too, and are audited. Can not be truncated.';
-SELECT pg_catalog.pg_extension_config_dump('redaction_rule', '');
+  'The rules of redaction, with the names for which each was made; what it protects is in redaction_column and redaction_name. A rule counts from the moment its row is there. removed_at: position in the WAL of the removal; the rule counts for what was committed before. Such a row is removed once no slot needs it. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact().';
+SELECT pg_catalog.pg_extension_config_dump('redaction_rule', 'WHERE removed_at IS NULL');
 SELECT pg_catalog.pg_extension_config_dump('redaction_rule_id_seq', '');
 COMMENT ON SEQUENCE redaction_rule_id_seq IS 'Numbers of the rules of redaction';
 
-CREATE FUNCTION rules_changed()
-RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'cdc_rules_changed';
-REVOKE ALL ON FUNCTION rules_changed() FROM PUBLIC;
-COMMENT ON FUNCTION rules_changed() IS
-  'Trigger function: tells sessions that decode that rules have changed; refuses TRUNCATE.';
-CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON redaction_rule
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
-CREATE TRIGGER no_truncate BEFORE TRUNCATE ON redaction_rule
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
-ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate;
+CREATE TABLE redaction_name (
+  schema_name name,
+  table_name name,
+  column_name name,
+  rule_id bigint,
+  PRIMARY KEY (schema_name, table_name, column_name, rule_id)
+);
+REVOKE ALL ON redaction_name FROM PUBLIC;
+COMMENT ON TABLE redaction_name IS
+  'The names that columns which a rule protects have, or have had since it was made: what stands at one of them is protected. Written by cdc.redact() and by DDL.';
+SELECT pg_catalog.pg_extension_config_dump('redaction_name',
+  'WHERE rule_id IN (SELECT id FROM cdc.redaction_rule WHERE removed_at IS NULL)');
+
+CREATE TABLE redaction_column (
+  relation oid,
+  attnum int2,
+  rule_id bigint,
+  dropped_at pg_lsn,
+  PRIMARY KEY (relation, attnum, rule_id)
+);
+REVOKE ALL ON redaction_column FROM PUBLIC;
+COMMENT ON TABLE redaction_column IS
+  'The columns that a rule protects, by number: they stay protected under other names. relation 0: the rule was made in this database, or confirmed. dropped_at: position in the WAL; the row is removed once no slot needs it. Not dumped: after a restore names count. Written by cdc.redact() and by DDL.';
 
 CREATE TABLE redaction_audit (
   -- no number: a restore adds entries before those of the dump come
@@ -315,67 +441,52 @@ CREATE TABLE redaction_audit (
 );
 REVOKE ALL ON redaction_audit FROM PUBLIC;
 COMMENT ON TABLE redaction_audit IS
-  'Who has added, changed or removed which rule of redaction (about redaction_rule) or what a role may be sent (about read_grant), and when. Rows are added by a trigger; nobody but the owner can change them.';
+  'Who has added, changed or removed which rule of redaction (about redaction_rule) or what a role may be sent (about read_grant), and when. Rows are added by the functions that do it; nobody but the owner can change them.';
 SELECT pg_catalog.pg_extension_config_dump('redaction_audit', '');
 
-CREATE FUNCTION audit_rules()
-RETURNS trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION audit_rule(about name, action text, rule jsonb, former jsonb DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  INSERT INTO cdc.redaction_audit (about, action, rule, former)
-  VALUES (TG_TABLE_NAME, TG_OP, to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END),
-          CASE WHEN TG_OP = 'UPDATE' THEN to_jsonb(OLD) END);
-  RETURN NULL;
+  PERFORM cdc.put_row(ROW(gen_random_uuid(), clock_timestamp(), session_user, about, action, rule, former)::cdc.redaction_audit);
 END $$;
-REVOKE ALL ON FUNCTION audit_rules() FROM PUBLIC;
-COMMENT ON FUNCTION audit_rules() IS 'Trigger function: writes cdc.redaction_audit.';
-CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON redaction_rule
-  FOR EACH ROW EXECUTE FUNCTION audit_rules();
-ALTER TABLE redaction_rule ENABLE ALWAYS TRIGGER audit_rules;
+REVOKE ALL ON FUNCTION audit_rule(name, text, jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION audit_rule(name, text, jsonb, jsonb) IS 'Writes cdc.redaction_audit. For the extension''s own functions.';
 
--- A rule follows what it covers: columns that come under its names, and partitions,
--- which may get other names or be detached later.
+-- A rule follows what it protects, see src/follow.c.
 CREATE FUNCTION follow_rules()
-RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  IF NOT EXISTS (SELECT FROM cdc.redaction_rule WHERE column_pattern IS NULL) THEN
-    RETURN;
-  END IF;
-  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, path, reason, follows)
-  SELECT DISTINCT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, coalesce(r.follows, r.id)
-  FROM cdc.redaction_rule r
-    JOIN LATERAL (
-      -- what bears the names, what is covered by number, and the partitions of both
-      SELECT sc.oid AS relid, sa.attname
-      FROM pg_class sc JOIN pg_namespace sn ON sn.oid = sc.relnamespace
-        JOIN pg_attribute sa ON sa.attrelid = sc.oid AND sa.attnum > 0 AND NOT sa.attisdropped
-      WHERE (sn.nspname = r.schema_name AND sc.relname = r.table_name AND sa.attname = r.column_name)
-         OR (sc.oid = r.relation AND sa.attnum = r.attnum)) s ON true
-    CROSS JOIN LATERAL (
-      SELECT s.relid UNION SELECT t.relid FROM pg_partition_tree(s.relid) t) m
-    JOIN pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p')
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
-  WHERE r.column_pattern IS NULL
-    AND NOT EXISTS (
-      SELECT FROM cdc.redaction_rule k
-      WHERE k.relation = c.oid AND k.attnum = a.attnum
-        AND coalesce(k.follows, k.id) = coalesce(r.follows, r.id));
-END $$;
+RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_follow_rules';
 REVOKE ALL ON FUNCTION follow_rules() FROM PUBLIC;
 COMMENT ON FUNCTION follow_rules() IS
-  'Event trigger function: adds rules for columns that came under the names of one, and for partitions.';
-CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end
-  WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE TABLE AS', 'SELECT INTO', 'ALTER SCHEMA')
-  EXECUTE FUNCTION follow_rules();
+  'Event trigger function: records the names that protected columns get, and the columns that come to such names.';
+CREATE EVENT TRIGGER cdc_follow_start ON ddl_command_start EXECUTE FUNCTION follow_rules();
+CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end EXECUTE FUNCTION follow_rules();
+ALTER EVENT TRIGGER cdc_follow_start ENABLE ALWAYS;
 ALTER EVENT TRIGGER cdc_follow_rules ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_follow_rules IS
-  'Lets rules of redaction follow columns and partitions through DDL.';
+COMMENT ON EVENT TRIGGER cdc_follow_start IS 'Notes from here on what DDL changes, for cdc_follow_rules.';
+COMMENT ON EVENT TRIGGER cdc_follow_rules IS 'Lets rules of redaction follow what they protect through DDL.';
+
+CREATE FUNCTION protect(rule_id bigint, relation oid, column_name name)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_protect';
+REVOKE ALL ON FUNCTION protect(bigint, oid, name) FROM PUBLIC;
+COMMENT ON FUNCTION protect(bigint, oid, name) IS
+  'Records that a rule protects a column of a table, its partitions and what inherits from it, which it locks against DDL. For the extension''s own functions. ERROR 42703 where there is no such column.';
+
+CREATE FUNCTION confirm(rule_id bigint)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_confirm';
+REVOKE ALL ON FUNCTION confirm(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION confirm(bigint) IS 'Records what a restored rule protects here. For the extension''s own functions.';
+
+CREATE FUNCTION prune_rules()
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_prune_rules';
+REVOKE ALL ON FUNCTION prune_rules() FROM PUBLIC;
+COMMENT ON FUNCTION prune_rules() IS
+  'Removes what is kept of removed rules and dropped tables for changes that no slot of this server has to read any more. For the extension''s own functions.';
 
 CREATE TABLE redaction_secret (
   number int PRIMARY KEY CHECK (number > 0),
@@ -445,6 +556,27 @@ REVOKE ALL ON FUNCTION check_path(text, regtype) FROM PUBLIC;
 COMMENT ON FUNCTION check_path(text, regtype) IS
   'ERROR (22023) unless the type is json, jsonb or a domain over them, and it is a path into its values as cdc.redact() takes them. NULL is fine.';
 
+CREATE FUNCTION add_rule(rule redaction_rule, relation oid)
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF rule.method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
+    PERFORM cdc.rotate_redaction_secret();
+  END IF;
+  IF rule.method IN ('mask', 'partial', 'email') THEN
+    rule.filler := coalesce(rule.filler, '*');
+  END IF;
+  rule.id := nextval('cdc.redaction_rule_id_seq');
+  PERFORM cdc.put_row(rule);
+  PERFORM cdc.protect(rule.id, relation, rule.column_name);
+  PERFORM cdc.audit_rule('redaction_rule', 'INSERT', to_jsonb(rule));
+  RETURN rule.id;
+END $$;
+REVOKE ALL ON FUNCTION add_rule(redaction_rule, oid) FROM PUBLIC;
+COMMENT ON FUNCTION add_rule(redaction_rule, oid) IS
+  'Writes a rule, and what it protects of a table (NULL: of none, it is by pattern), and returns its number. For the extension''s own functions.';
+
 CREATE FUNCTION redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
   path text DEFAULT NULL, reason text DEFAULT NULL, force boolean DEFAULT false)
@@ -454,10 +586,11 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   col record;
-  result bigint;
 BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
-  SELECT c.relkind, n.nspname, c.relname, a.attnum, a.atttypid,
+  -- no DDL beside it is missed: what follows sees what was committed before the lock
+  PERFORM cdc.lock_table(relation);
+  SELECT c.relkind, c.relpersistence, n.nspname, c.relname, a.attnum, a.atttypid,
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)
             AND (i.indisreplident OR i.indisprimary)) AS is_key
   INTO col
@@ -468,6 +601,11 @@ BEGIN
   IF NOT FOUND OR col.relkind NOT IN ('r', 'p') THEN
     RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
       MESSAGE = format('"%s" is not a table', coalesce(relation::text, 'NULL'));
+  END IF;
+  IF col.relpersistence <> 'p' OR col.nspname IN ('pg_catalog', 'information_schema', 'cdc') THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('changes of table %s are never sent', relation),
+      DETAIL = 'Temporary and unlogged tables, catalogs and the tables of cdc are in no stream.';
   END IF;
   IF col.attnum IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_column',
@@ -480,26 +618,8 @@ BEGIN
       DETAIL = 'Consumers find rows by the key; one that is not sent whole or hashed is none, and then they have no way to tell which row an UPDATE or DELETE has met.',
       HINT = 'Use method hash for the whole value, which keeps equal keys equal, or force => true.';
   END IF;
-  IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
-    PERFORM cdc.rotate_redaction_secret();
-  END IF;
-  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, path, reason)
-  VALUES (relation, col.attnum, col.nspname, col.relname, column_name,
-    method, value, length, prefix, suffix,
-    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, path, reason)
-  RETURNING id INTO result;
-  -- its partitions
-  INSERT INTO cdc.redaction_rule (relation, attnum, schema_name, table_name, column_name,
-    method, value, length, prefix, suffix, filler, path, reason, follows)
-  SELECT c.oid, a.attnum, n.nspname, c.relname, a.attname,
-    r.method, r.value, r.length, r.prefix, r.suffix, r.filler, r.path, r.reason, r.id
-  FROM cdc.redaction_rule r CROSS JOIN pg_partition_tree(r.relation) t
-    JOIN pg_class c ON c.oid = t.relid AND c.oid <> r.relation
-    JOIN pg_namespace n ON n.oid = c.relnamespace
-    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = r.column_name AND NOT a.attisdropped
-  WHERE r.id = result;
-  RETURN result;
+  RETURN cdc.add_rule(ROW(0, col.nspname, col.relname, column_name, NULL, method, value, length, prefix, suffix, filler, path,
+    NULL, reason, now(), session_user)::cdc.redaction_rule, relation);
 END $$;
 REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
@@ -512,8 +632,6 @@ RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
-DECLARE
-  result bigint;
 BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
   IF coalesce(column_pattern, '') = '' THEN
@@ -527,14 +645,8 @@ BEGIN
       MESSAGE = 'column_pattern must not end with a single backslash',
       HINT = 'Two of them are a backslash.';
   END IF;
-  IF method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
-    PERFORM cdc.rotate_redaction_secret();
-  END IF;
-  INSERT INTO cdc.redaction_rule (column_pattern, method, value, length, prefix, suffix, filler, reason)
-  VALUES (column_pattern, method, value, length, prefix, suffix,
-    CASE WHEN method IN ('mask', 'partial', 'email') THEN coalesce(filler, '*') END, reason)
-  RETURNING id INTO result;
-  RETURN result;
+  RETURN cdc.add_rule(ROW(0, NULL, NULL, NULL, column_pattern, method, value, length, prefix, suffix, filler, NULL,
+    NULL, reason, now(), session_user)::cdc.redaction_rule, NULL);
 END $$;
 REVOKE ALL ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) IS
@@ -544,77 +656,172 @@ CREATE FUNCTION unredact(rule_id bigint, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  rule cdc.redaction_rule;
 BEGIN
-  -- the audit has the reason of the removal beside that of the rule
-  UPDATE cdc.redaction_rule r SET reason = concat_ws('; removed: ', r.reason, unredact.reason)
-  WHERE id = rule_id AND unredact.reason IS NOT NULL;
-  DELETE FROM cdc.redaction_rule WHERE id = rule_id;
+  SELECT * INTO rule FROM cdc.redaction_rule r WHERE r.id = rule_id AND r.removed_at IS NULL;
   IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object',
       MESSAGE = format('rule %s does not exist', coalesce(rule_id::text, 'NULL')),
       HINT = 'The view cdc.redaction_rules lists those that do.';
   END IF;
+  -- the audit has the reason of the removal beside that of the rule
+  rule.reason := concat_ws('; removed: ', rule.reason, unredact.reason);
+  rule.removed_at := pg_current_wal_insert_lsn();
+  PERFORM cdc.put_row(rule);
+  PERFORM cdc.audit_rule('redaction_rule', 'DELETE', to_jsonb(rule));
+  PERFORM cdc.prune_rules();
 END $$;
 REVOKE ALL ON FUNCTION unredact(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION unredact(bigint, text) IS
   'Removes a rule. Changes that were made while it was there stay redacted, whenever they are read. ERROR 42704 where there is no such rule.';
 
+CREATE FUNCTION lock_table(relation regclass)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p')) THEN
+    EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', relation);
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION lock_table(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION lock_table(regclass) IS
+  'Lets other DDL on a table, its partitions and what inherits from it wait until the transaction ends; what writes it does not. For the extension''s own functions.';
+
+CREATE FUNCTION confirm_rule(rule_id bigint, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  rule cdc.redaction_rule;
+BEGIN
+  SELECT * INTO rule FROM cdc.redaction_rule r WHERE r.id = rule_id AND r.removed_at IS NULL;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+      MESSAGE = format('rule %s does not exist', coalesce(rule_id::text, 'NULL')),
+      HINT = 'The view cdc.redaction_rules lists those that do.';
+  END IF;
+  PERFORM cdc.confirm(rule_id);
+  rule.reason := concat_ws('; confirmed: ', rule.reason, confirm_rule.reason);
+  PERFORM cdc.audit_rule('redaction_rule', 'CONFIRM', to_jsonb(rule));
+END $$;
+REVOKE ALL ON FUNCTION confirm_rule(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION confirm_rule(bigint, text) IS
+  'Says that a rule which a restore has brought is right: it protects the columns that bear its names now. Until then it withholds all of a table that bears its name but has none of its columns. Does nothing for a rule that was made here. ERROR 42704 where there is no such rule.';
+
+CREATE FUNCTION rule_columns(OUT rule_id bigint, OUT relid oid, OUT attnum smallint)
+RETURNS SETOF record LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10000
+AS 'MODULE_PATHNAME', 'cdc_rule_columns';
+REVOKE ALL ON FUNCTION rule_columns() FROM PUBLIC;
+COMMENT ON FUNCTION rule_columns() IS
+  'The columns that each rule of redaction covers now, some more than once. For the extension''s own views and functions.';
+
+CREATE VIEW redaction_covered AS
+SELECT DISTINCT k.rule_id, k.relid, k.attnum, n.nspname, c.relname, a.attname
+FROM cdc.rule_columns() k
+  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.relid AND c.relkind IN ('r', 'p') AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
+  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+  JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.relid AND a.attnum OPERATOR(pg_catalog.=) k.attnum AND NOT a.attisdropped;
+REVOKE ALL ON redaction_covered FROM PUBLIC;
+COMMENT ON VIEW redaction_covered IS 'The columns that each rule of redaction covers now. For cdc.redaction_rules and the reports.';
+
 CREATE VIEW redaction_rules AS
-SELECT r.id, r.method, r.relation, r.column_name, r.column_pattern,
-       ARRAY(SELECT DISTINCT pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname)
-             FROM (SELECT k.relation::oid AS relid, a.attname
-                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_attribute a ON a.attrelid = k.relation AND a.attnum = k.attnum
-                   WHERE k.id = r.id OR k.follows = r.id
-                   UNION
-                   SELECT c.oid, k.column_name
-                   FROM cdc.redaction_rule k JOIN pg_catalog.pg_namespace n ON n.nspname = k.schema_name
-                     JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = k.table_name
-                   WHERE k.id = r.id OR k.follows = r.id
-                   UNION
-                   SELECT a.attrelid, a.attname
-                   FROM pg_catalog.pg_attribute a
-                   WHERE r.column_pattern IS NOT NULL AND a.attname::text ILIKE r.column_pattern) s
-               CROSS JOIN LATERAL (SELECT s.relid UNION SELECT p.relid FROM pg_catalog.pg_partition_tree(s.relid) p) m
-               JOIN pg_catalog.pg_class c ON c.oid = m.relid AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p'
-               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-               JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = s.attname AND a.attnum > 0 AND NOT a.attisdropped
-             ORDER BY 1) AS covers,
+SELECT r.id, r.method, pg_catalog.to_regclass(pg_catalog.quote_ident(r.schema_name) || '.' || pg_catalog.quote_ident(r.table_name)) AS relation,
+       r.column_name, r.column_pattern, coalesce(k.covers, '{}') AS covers,
        r.path, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
 FROM cdc.redaction_rule r
-WHERE r.follows IS NULL;
+  LEFT JOIN (SELECT v.rule_id, pg_catalog.array_agg(pg_catalog.format('%I.%I.%I', v.nspname, v.relname, v.attname)
+                                          ORDER BY v.nspname, v.relname, v.attname) AS covers
+             FROM cdc.redaction_covered v GROUP BY v.rule_id) k ON k.rule_id OPERATOR(pg_catalog.=) r.id
+WHERE r.removed_at IS NULL;
 REVOKE ALL ON redaction_rules FROM PUBLIC;
 COMMENT ON VIEW redaction_rules IS
-  'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves).';
+  'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves). relation: what bears the name for which it was made, NULL = nothing does.';
 
 -- Privileges
 
+-- Numbers say what a row is about, and are not dumped: what pg_dump reads is the names
+-- that the numbers stand for then.
 CREATE TABLE read_grant (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  role regrole NOT NULL,
-  relation regclass,
+  role_name name NOT NULL,
+  schema_name name,
+  table_name name,
   column_name name,
   prefix text,
+  giver_name name,
+  role oid,
+  relation oid,
+  attnum int2,
+  giver oid,
+  given_at pg_lsn,
   reason text,
-  granted_at timestamptz NOT NULL DEFAULT now(),
-  granted_by name NOT NULL DEFAULT session_user,
-  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(relation, prefix) = 1),
-  CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR relation IS NOT NULL)
+  granted_at timestamptz NOT NULL,
+  granted_by name NOT NULL,
+  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(table_name, prefix) = 1 AND num_nulls(schema_name, table_name) <> 1),
+  CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR table_name IS NOT NULL),
+  CONSTRAINT numbers CHECK (CASE WHEN role IS NULL THEN num_nonnulls(relation, attnum, giver, given_at) = 0
+    ELSE num_nulls(relation, table_name) <> 1 AND num_nulls(attnum, column_name) <> 1 END)
 );
 REVOKE ALL ON read_grant FROM PUBLIC;
 COMMENT ON TABLE read_grant IS
-  'What roles may be sent without being able to SELECT it: columns of tables (column_name NULL = all, later ones too), logical messages with a prefix. Written by cdc.grant_read() and cdc.revoke_read(); other changes count, too, and are audited. Can not be truncated.';
+  'What cdc.grant_read() gave, by numbers and by the names of then; rows of a restore have names alone. Read the view cdc.read_grants instead. Written by functions of schema cdc.';
+-- Role, table and column by their names of now, and no numbers. (No view can be read by pg_dump.)
 SELECT pg_catalog.pg_extension_config_dump('read_grant',
-  'WHERE role IN (SELECT oid FROM pg_catalog.pg_roles) AND (relation IS NULL OR relation IN (SELECT oid FROM pg_catalog.pg_class))');
+  'WHERE false UNION ALL
+SELECT g.id, r.rolname, n.nspname, c.relname, a.attname, g.prefix, o.rolname, NULL, NULL, NULL, NULL, NULL, g.reason, g.granted_at, g.granted_by
+FROM cdc.read_grant g JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.role
+  LEFT JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) g.relation
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.=) g.attnum AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_roles o ON o.oid OPERATOR(pg_catalog.=) g.giver
+WHERE (g.relation IS NULL) OPERATOR(pg_catalog.=) (c.oid IS NULL) AND (g.attnum IS NULL) OPERATOR(pg_catalog.=) (a.attnum IS NULL)
+  AND (g.giver IS NULL) OPERATOR(pg_catalog.=) (o.oid IS NULL)
+UNION ALL
+SELECT id, role_name, schema_name, table_name, column_name, prefix, giver_name, NULL, NULL, NULL, NULL, NULL, reason, granted_at, granted_by
+FROM cdc.read_grant WHERE role IS NULL');
 SELECT pg_catalog.pg_extension_config_dump('read_grant_id_seq', '');
 COMMENT ON SEQUENCE read_grant_id_seq IS 'Numbers of the rows of cdc.read_grant';
-CREATE TRIGGER rules_changed AFTER INSERT OR UPDATE OR DELETE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
-CREATE TRIGGER no_truncate BEFORE TRUNCATE ON read_grant
-  FOR EACH STATEMENT EXECUTE FUNCTION rules_changed();
-CREATE TRIGGER audit_rules AFTER INSERT OR UPDATE OR DELETE ON read_grant
-  FOR EACH ROW EXECUTE FUNCTION audit_rules();
-ALTER TABLE read_grant ENABLE ALWAYS TRIGGER rules_changed, ENABLE ALWAYS TRIGGER no_truncate,
-  ENABLE ALWAYS TRIGGER audit_rules;
+
+CREATE TABLE read_grant_dropped (
+  id bigint PRIMARY KEY,
+  lsn pg_lsn NOT NULL
+);
+REVOKE ALL ON read_grant_dropped FROM PUBLIC;
+COMMENT ON TABLE read_grant_dropped IS
+  'Rows of cdc.read_grant whose tables were dropped, and where in the WAL: they count for changes that wait until no slot of this database needs what was before.';
+
+
+CREATE VIEW read_grants AS
+SELECT g.id, r.rolname AS role, n.nspname AS schema_name, c.relname AS table_name, a.attname AS column_name, g.prefix,
+       coalesce(o.rolname, pg_catalog.pg_get_userbyid(CASE WHEN g.prefix IS NULL THEN c.relowner
+         ELSE (SELECT e.extowner FROM pg_catalog.pg_extension e WHERE e.extname = 'cdc') END)) AS giver,
+       o.oid IS NULL OR pg_catalog.pg_has_role(o.oid, c.relowner, 'USAGE')
+         OR (NOT c.relrowsecurity
+             AND (pg_catalog.has_table_privilege(o.oid, c.oid, 'SELECT WITH GRANT OPTION')
+                  OR (g.attnum IS NOT NULL AND pg_catalog.has_column_privilege(o.oid, c.oid, g.attnum, 'SELECT WITH GRANT OPTION')))) AS counts,
+       g.bound, g.reason, g.granted_at, g.granted_by
+FROM (SELECT b.id, b.role, b.relation, b.attnum, b.giver, b.prefix, true AS bound, b.reason, b.granted_at, b.granted_by, b.giver IS NOT NULL AS named
+      FROM cdc.read_grant b WHERE b.role IS NOT NULL
+      UNION ALL
+      SELECT u.id, r.oid, c.oid, a.attnum, o.oid, u.prefix, false, u.reason, u.granted_at, u.granted_by, u.giver_name IS NOT NULL
+      FROM cdc.read_grant u JOIN pg_catalog.pg_roles r ON r.rolname = u.role_name
+        LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = u.schema_name
+        LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = u.table_name
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = u.column_name AND a.attnum > 0
+        LEFT JOIN pg_catalog.pg_roles o ON o.rolname = u.giver_name
+      WHERE u.role IS NULL AND (u.table_name IS NULL) = (c.oid IS NULL) AND (u.column_name IS NULL) = (a.attnum IS NULL)) g
+  JOIN pg_catalog.pg_roles r ON r.oid = g.role
+  LEFT JOIN pg_catalog.pg_class c ON c.oid = g.relation
+  LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = g.attnum AND NOT a.attisdropped
+  LEFT JOIN pg_catalog.pg_roles o ON o.oid = g.giver
+WHERE (g.prefix IS NULL) = (c.oid IS NOT NULL) AND (g.attnum IS NULL) = (a.attnum IS NULL) AND g.named = (o.oid IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id);
+REVOKE ALL ON read_grants FROM PUBLIC;
+COMMENT ON VIEW read_grants IS
+  'What roles may be sent without being able to SELECT it, by the names of now: tables or columns of them (column_name NULL = all, later ones too), or logical messages with a prefix. giver: whose grant it is; the owner''s are those of whoever owns the table now. counts: the giver may still give it. bound: known by numbers; after a restore by names, until cdc.bind_grants() or the next grant. Grants to roles, and on tables, that are not there are not listed.';
 
 CREATE FUNCTION grant_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -622,7 +829,7 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_grant_read';
 REVOKE ALL ON FUNCTION grant_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION grant_read(regclass, regrole, name[], text, text) IS
-  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Columns are known by name: a renamed one must be granted anew. Needs EXECUTE, and ownership of the table, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix ownership of the extension. What was granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
+  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Needs EXECUTE, and to be able to act for the table''s owner, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix to be able to act for the extension''s owner. The owner''s grants are those of whoever owns the table; another one''s count while it may give them. What the same one granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
 
 CREATE FUNCTION revoke_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -630,39 +837,333 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_revoke_read';
 REVOKE ALL ON FUNCTION revoke_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION revoke_read(regclass, regrole, name[], text, text) IS
-  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on. What the role may SELECT it is still sent. Needs what cdc.grant_read() needs. ERROR 42704 where nothing of it was granted.';
+  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on, also before this one ends. What the role may SELECT it is still sent. Who acts for the owner takes back everybody''s grants, others their own. ERROR 42501 where there are only others'' or no right to give, 42704 where nothing of it was granted.';
 
--- Grants go with their tables: another one may get the number.
+CREATE FUNCTION bind_grants()
+RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  g cdc.read_grant;
+  bound bigint := 0;
+BEGIN
+  FOR g IN SELECT * FROM cdc.read_grant WHERE role IS NULL FOR UPDATE SKIP LOCKED LOOP
+    g.role := (SELECT oid FROM pg_roles WHERE rolname = g.role_name);
+    g.relation := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = g.schema_name AND c.relname = g.table_name);
+    g.attnum := (SELECT attnum FROM pg_attribute WHERE attrelid = g.relation AND attname = g.column_name AND attnum > 0 AND NOT attisdropped);
+    g.giver := (SELECT oid FROM pg_roles WHERE rolname = g.giver_name);
+    g.given_at := pg_current_wal_insert_lsn();
+    CONTINUE WHEN g.role IS NULL OR num_nulls(g.relation, g.table_name) = 1 OR num_nulls(g.attnum, g.column_name) = 1
+      OR num_nulls(g.giver, g.giver_name) = 1;
+    PERFORM cdc.put_row(g);
+    bound := bound + 1;
+  END LOOP;
+  RETURN bound;
+END $$;
+REVOKE ALL ON FUNCTION bind_grants() FROM PUBLIC;
+COMMENT ON FUNCTION bind_grants() IS
+  'Gives numbers to grants that a restore has brought with names alone, so that from then on they follow roles and tables that are renamed; returns how many. To be called after a restore; DDL and cdc.grant_read() do it, too. What has no role, table or column of its name stays, and counts once there is one.';
+
+-- What no longer is about anything, or waits for no slot.
+CREATE FUNCTION prune_grants()
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  needed pg_lsn := (SELECT min(restart_lsn) FROM pg_replication_slots WHERE plugin = 'cdc' AND database = current_database());
+  g cdc.read_grant;
+  d cdc.read_grant_dropped;
+BEGIN
+  FOR g IN SELECT * FROM cdc.read_grant t WHERE t.role IS NOT NULL
+      AND (NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.role)
+        OR (t.giver IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.giver))
+        OR EXISTS (SELECT FROM cdc.read_grant_dropped x WHERE x.id = t.id AND (needed IS NULL OR x.lsn <= needed))
+        OR (t.relation IS NOT NULL AND NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = t.relation)
+            AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped x WHERE x.id = t.id)))
+      FOR UPDATE SKIP LOCKED LOOP
+    PERFORM cdc.drop_row(g);
+  END LOOP;
+  FOR d IN SELECT * FROM cdc.read_grant_dropped x WHERE NOT EXISTS (SELECT FROM cdc.read_grant t WHERE t.id = x.id) FOR UPDATE SKIP LOCKED LOOP
+    PERFORM cdc.drop_row(d);
+  END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION prune_grants() FROM PUBLIC;
+COMMENT ON FUNCTION prune_grants() IS
+  'Removes grants to roles, by roles and on tables that are not there any more, but those on dropped tables of which changes wait in a slot. Called by functions that write grants.';
+
+-- A table's grants go with it: another one may get the number. What waits of it is still
+-- sent to whom its owner had it sent.
 CREATE FUNCTION forget_grants()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  gone oid[] := ARRAY(SELECT objid FROM pg_event_trigger_dropped_objects() WHERE classid = 'pg_class'::regclass AND objsubid = 0);
+  g cdc.read_grant;
 BEGIN
-  IF EXISTS (SELECT FROM cdc.read_grant WHERE relation IS NOT NULL) THEN
-    DELETE FROM cdc.read_grant WHERE relation IN (
-      SELECT objid FROM pg_event_trigger_dropped_objects()
-      WHERE classid = 'pg_class'::regclass AND objsubid = 0);
+  IF NOT EXISTS (SELECT FROM cdc.read_grant WHERE relation = ANY (gone)) THEN
+    RETURN;
   END IF;
+  FOR g IN SELECT * FROM cdc.read_grant WHERE relation = ANY (gone) FOR UPDATE SKIP LOCKED LOOP
+    IF g.giver IS NOT NULL OR EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id) THEN
+      PERFORM cdc.drop_row(g);
+    ELSE
+      PERFORM cdc.put_row((g.id, pg_current_wal_insert_lsn())::cdc.read_grant_dropped);
+    END IF;
+  END LOOP;
+  PERFORM cdc.prune_grants();
 END $$;
 REVOKE ALL ON FUNCTION forget_grants() FROM PUBLIC;
-COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: removes what was granted on dropped tables.';
+COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: ends what was granted on dropped tables.';
 CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grants();
 ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Removes what cdc.grant_read() gave on tables that are dropped.';
+COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Ends what cdc.grant_read() gave on tables that are dropped.';
+
+-- Before names change.
+CREATE FUNCTION bind_grants_before()
+RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM cdc.read_grant WHERE role IS NULL) AND NOT current_setting('transaction_read_only')::boolean THEN
+    PERFORM cdc.bind_grants();
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION bind_grants_before() FROM PUBLIC;
+COMMENT ON FUNCTION bind_grants_before() IS 'Event trigger function: cdc.bind_grants(), before DDL gives names to something else.';
+CREATE EVENT TRIGGER cdc_bind_grants ON ddl_command_start EXECUTE FUNCTION bind_grants_before();
+ALTER EVENT TRIGGER cdc_bind_grants ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_bind_grants IS 'Lets grants that a restore has brought follow what is renamed.';
 
 -- Reports
 
-CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
-RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
+-- What cdc.security_report() is put together from. None of it locks a table, or runs what
+-- belongs to the roles that are reported.
+CREATE FUNCTION report_edges(OUT member oid, OUT roleid oid, OUT statement text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
-SET jit = off
+AS $$
+  -- from 16 on a membership can be granted by several roles
+  SELECT m.member, m.roleid,
+    format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member),
+      CASE WHEN current_setting('server_version_num')::int >= 160000 THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
+      CASE WHEN m.admin_option THEN ' CASCADE' END)
+  FROM pg_auth_members m
+  UNION ALL
+  -- the owner of the database has to be another role
+  SELECT d.datdba, r.oid, NULL
+  FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'
+$$;
+REVOKE ALL ON FUNCTION report_edges() FROM PUBLIC;
+COMMENT ON FUNCTION report_edges() IS 'For cdc.security_report(): memberships, and the statement that ends one; NULL = none does.';
+
+CREATE FUNCTION report_reach(OUT role oid, OUT via oid)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  -- SET ROLE gets at what is not inherited
+  WITH RECURSIVE edge AS MATERIALIZED (SELECT e.member, e.roleid FROM cdc.report_edges() e), reach(role, via) AS (
+    SELECT oid, oid FROM pg_roles
+    UNION
+    SELECT r.role, e.roleid FROM reach r JOIN edge e ON e.member = r.via
+  )
+  SELECT r.role, r.via FROM reach r
+$$;
+REVOKE ALL ON FUNCTION report_reach() FROM PUBLIC;
+COMMENT ON FUNCTION report_reach() IS 'For cdc.security_report(): the roles that each role can become.';
+
+CREATE FUNCTION report_consumers(OUT role oid, OUT rolname name, OUT rolsuper boolean, OUT named boolean)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH reader(role) AS MATERIALIZED (
+    SELECT r.oid FROM cdc.slots s JOIN pg_roles r ON r.rolname = s.reader
+    UNION
+    SELECT r.oid FROM cdc.read_grants g JOIN pg_roles r ON r.rolname = g.role
+  ), named(role) AS (                    -- whose rows close what their members do through them
+    SELECT role FROM reader
+    UNION
+    SELECT oid FROM pg_roles WHERE rolreplication AND NOT rolsuper
+  )
+  SELECT r.oid, r.rolname, r.rolsuper, r.oid IN (SELECT role FROM named)
+  FROM pg_roles r
+  WHERE r.oid IN (SELECT role FROM named)
+     OR (r.rolcanlogin AND NOT r.rolsuper
+         AND r.oid IN (SELECT m.role FROM cdc.report_reach() m JOIN reader ON reader.role = m.via))
+$$;
+REVOKE ALL ON FUNCTION report_consumers() FROM PUBLIC;
+COMMENT ON FUNCTION report_consumers() IS
+  'For cdc.security_report(): the readers of slots, who was granted something, their members who can log in, and the roles with REPLICATION that are no superusers. named: not only a member.';
+
+CREATE FUNCTION report_memberships(OUT role oid, OUT rolname name, OUT via oid, OUT via_name name, OUT rolsuper boolean,
+  OUT rolreplication boolean, OUT rolcreaterole boolean, OUT through text, OUT own boolean, OUT leave text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH consumer AS MATERIALIZED (SELECT c.role, c.rolname, c.rolsuper, c.named FROM cdc.report_consumers() c),
+  reach AS MATERIALIZED (SELECT r.role, r.via FROM cdc.report_reach() r),
+  named AS (SELECT role FROM consumer WHERE named),
+  leave AS (                             -- ends a membership, by what no other consumer's row is for
+    SELECT m.role, m.via,
+      CASE WHEN bool_and(e.statement IS NOT NULL) THEN array_agg(DISTINCT e.statement ORDER BY e.statement) END AS statements
+    FROM reach m JOIN consumer c ON c.role = m.role
+      JOIN reach g ON g.role = m.role AND (g.via = m.role OR g.via IN (SELECT role FROM named))
+      JOIN cdc.report_edges() e ON e.member = g.via AND (e.roleid = m.via OR e.roleid NOT IN (SELECT role FROM named))
+      JOIN reach x ON x.role = e.roleid AND x.via = m.via
+    WHERE m.role <> m.via
+    GROUP BY m.role, m.via
+  )
+  SELECT c.role, c.rolname, m.via, r.rolname, r.rolsuper, r.rolreplication, r.rolcreaterole,
+    CASE WHEN m.via = c.role THEN '' ELSE format('as a member of %I: ', r.rolname) END,
+    m.via = c.role OR m.via IN (SELECT role FROM named), l.statements
+  FROM consumer c JOIN reach m ON m.role = c.role JOIN pg_roles r ON r.oid = m.via
+    LEFT JOIN leave l ON l.role = c.role AND l.via = m.via
+  WHERE NOT c.rolsuper
+$$;
+REVOKE ALL ON FUNCTION report_memberships() FROM PUBLIC;
+COMMENT ON FUNCTION report_memberships() IS
+  'For cdc.security_report(): the roles of each consumer that is no superuser, itself too. own: what closes a way is taken from that role; otherwise leave, the statements that end the membership.';
+
+CREATE FUNCTION report_redacted(OUT relid oid, OUT name text, OUT owner oid, OUT acl aclitem[], OUT columns name[], OUT list text)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE covered(relid, attname) AS (  -- by rules, and what shows the same through inheritance
+    SELECT k.relid, k.attname FROM cdc.redaction_covered k
+    UNION
+    SELECT i.inhparent, v.attname FROM covered v JOIN pg_inherits i ON i.inhrelid = v.relid
+      JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = v.attname
+  )
+  SELECT t.oid, format('%I.%I', n.nspname, t.relname), t.relowner, t.relacl,
+    array_agg(v.attname ORDER BY a.attnum), string_agg(quote_ident(v.attname), ', ' ORDER BY a.attnum)
+  FROM covered v JOIN pg_class t ON t.oid = v.relid JOIN pg_namespace n ON n.oid = t.relnamespace
+    JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = v.attname
+  GROUP BY t.oid, n.nspname, t.relname, t.relowner, t.relacl
+$$;
+REVOKE ALL ON FUNCTION report_redacted() FROM PUBLIC;
+COMMENT ON FUNCTION report_redacted() IS 'For cdc.security_report(): tables with columns that rules cover, and those columns.';
+
+CREATE FUNCTION report_data_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH redacted AS MATERIALIZED (SELECT r.relid, r.name, r.owner, r.acl, r.columns, r.list FROM cdc.report_redacted() r)
+  -- its owner needs no grant
+  SELECT 'owner of a redacted table', format('owns %s, and so reads %s: let another role be the consumer', t.name, t.list),
+    NULL, t.owner, t.owner, t.owner, false
+  FROM redacted t
+  UNION ALL
+  SELECT x.privilege_type || ' on a redacted table',
+    CASE x.privilege_type WHEN 'SELECT' THEN 'reads' ELSE 'a trigger sees' END || format(' %s of %s', t.list, t.name),
+    format('%s ON TABLE %s', x.privilege_type, t.name), t.owner, x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM redacted t CROSS JOIN aclexplode(t.acl) x
+  WHERE x.privilege_type IN ('SELECT', 'TRIGGER') AND x.grantee <> t.owner
+  GROUP BY x.privilege_type, t.list, t.name, t.owner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'SELECT on a redacted column',
+    format('reads %s of %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name),
+    format('SELECT (%s) ON TABLE %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name), t.owner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM redacted t JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = ANY (t.columns) CROSS JOIN aclexplode(a.attacl) x
+  WHERE x.privilege_type = 'SELECT' AND x.grantee <> t.owner
+  GROUP BY t.name, t.owner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'the secret of hashes', format('reads secret %s, with which it can try what a hash is of', s.number),
+    format('ALL ON LARGE OBJECT %s', l.oid), l.lomowner, x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN aclexplode(l.lomacl) x
+  WHERE x.grantee <> l.lomowner
+  GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
+$$;
+REVOKE ALL ON FUNCTION report_data_grants() FROM PUBLIC;
+COMMENT ON FUNCTION report_data_grants() IS 'For cdc.security_report(): what is granted on redacted tables and on secrets, of whom and to whom; and, with what = NULL, who owns redacted tables.';
+
+CREATE FUNCTION report_server_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH cdc_object AS MATERIALIZED (
+    SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
+    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+  )
+  SELECT 'administrative functions',
+    'may call ' || string_agg('cdc.' || p.proname, ', ' ORDER BY p.proname),
+    'EXECUTE ON FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname), p.proowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid
+    CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
+  WHERE x.grantee <> p.proowner
+    -- what consumers need; the last ones do no more than REPLICATION lets them do without
+    AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
+      'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+  GROUP BY p.proowner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'tables of cdc', format('may %s on cdc.%I', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.relname),
+    format('%s ON %s cdc.%I', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),
+      CASE t.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, t.relname), t.relowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid CROSS JOIN aclexplode(t.relacl) x
+  WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+  GROUP BY t.relname, t.relkind, t.relowner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'tables of cdc', format('may %s columns of cdc.%I', x.privilege_type, t.relname),
+    format('%s (%s) ON TABLE cdc.%I', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.relname), t.relowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
+    JOIN pg_attribute a ON a.attrelid = t.oid CROSS JOIN aclexplode(a.attacl) x
+  WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
+  GROUP BY t.relname, t.relowner, x.privilege_type, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'tables of cdc', 'may CREATE in schema cdc', 'CREATE ON SCHEMA cdc', n.nspowner, x.grantee, x.grantor, x.is_grantable
+  FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
+  WHERE n.nspname = 'cdc' AND x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
+  UNION ALL
+  SELECT 'files of the server', 'may call ' || string_agg(p.proname, ', ' ORDER BY p.oid),
+    'EXECUTE ON FUNCTION ' || string_agg('pg_catalog.' || p.oid::regprocedure::text, ', ' ORDER BY p.oid), p.proowner,
+    x.grantee, x.grantor, bool_or(x.is_grantable)
+  FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
+  WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_read_file', 'pg_read_binary_file', 'lo_import')
+    AND x.grantee <> p.proowner AND x.grantee <> coalesce((SELECT oid FROM pg_roles WHERE rolname = 'pg_read_server_files'), 0)
+  GROUP BY p.proowner, x.grantee, x.grantor
+  UNION ALL
+  SELECT 'settings', format('may %s %s', x.privilege_type, q.parname), format('%s ON PARAMETER %s', x.privilege_type, q.parname),
+    10, x.grantee, x.grantor, x.is_grantable
+  FROM pg_parameter_acl q CROSS JOIN aclexplode(q.paracl) x
+  WHERE q.parname IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries') AND x.grantee <> 10
+$$;
+REVOKE ALL ON FUNCTION report_server_grants() FROM PUBLIC;
+COMMENT ON FUNCTION report_server_grants() IS 'For cdc.security_report(): what is granted on the extension''s objects, files of the server and settings, of whom and to whom.';
+
+CREATE FUNCTION report_owned(OUT way text, OUT detail text, OUT owner oid)
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  -- To take an object over would let code of its owner (indexes, triggers, defaults) run as
+  -- the new one: no statement does it.
+  SELECT 'the secret of hashes', CASE WHEN l.lomowner = e.extowner THEN format('owns secret %s, with which it can try what a hash is of', s.number)
+    ELSE format('owns secret %s, with which it can try what a hash is of; it is not used any more: SELECT cdc.rotate_redaction_secret() makes another one', s.number) END, l.lomowner
+  FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN pg_extension e
+  WHERE e.extname = 'cdc'
+  UNION ALL
+  SELECT 'owner of cdc', format('owns %s', string_agg(pg_describe_object(o.classid, o.objid, 0), ', ' ORDER BY o.classid, o.objid)), o.owner
+  FROM (SELECT 'pg_extension'::regclass AS classid, e.oid AS objid, e.extowner AS owner FROM pg_extension e WHERE e.extname = 'cdc'
+        UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner FROM pg_namespace n WHERE n.nspname = 'cdc'
+        UNION ALL SELECT d.classid, d.objid, coalesce(t.relowner, p.proowner)
+          FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
+            LEFT JOIN pg_class t ON d.classid = 'pg_class'::regclass AND t.oid = d.objid
+            LEFT JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND p.oid = d.objid
+          WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)) o
+  GROUP BY o.owner
+$$;
+REVOKE ALL ON FUNCTION report_owned() FROM PUBLIC;
+COMMENT ON FUNCTION report_owned() IS 'For cdc.security_report(): who owns secrets and objects of the extension.';
+
+CREATE FUNCTION report_configured(OUT name text, OUT value text)
+RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-  -- from 16 on a membership can be granted by several roles
-  by_grantor boolean := current_setting('server_version_num')::int >= 160000;
-  database oid := (SELECT oid FROM pg_database WHERE datname = current_database());
-  -- what the server's own configuration says of settings, whatever this session's are
+  -- whatever this session's are
   configured jsonb;
 BEGIN
   PERFORM FROM cdc.decode_json('');       -- loads the library, whose settings are not known before
@@ -675,232 +1176,123 @@ BEGIN
        FROM pg_file_settings f JOIN pg_settings s ON s.name = lower(f.name) AND s.source <> 'command line'
        WHERE configured ? s.name AND f.setting IS NOT NULL), '{}');
   END IF;
+  RETURN QUERY SELECT j.key, j.value FROM jsonb_each_text(configured) j;
+END $$;
+REVOKE ALL ON FUNCTION report_configured() FROM PUBLIC;
+COMMENT ON FUNCTION report_configured() IS 'For cdc.security_report(): settings that protect, as the server''s own configuration has them.';
 
-  RETURN QUERY
-  WITH RECURSIVE edge AS (
-    SELECT m.member, m.roleid,
-      format('REVOKE %I FROM %I%s%s', pg_get_userbyid(m.roleid), pg_get_userbyid(m.member),
-        CASE WHEN by_grantor THEN format(' GRANTED BY %I', pg_get_userbyid(m.grantor)) END,
-        CASE WHEN m.admin_option THEN ' CASCADE' END) AS statement
-    FROM pg_auth_members m
-    UNION ALL
-    SELECT d.datdba, r.oid, format('ALTER DATABASE %I OWNER TO CURRENT_USER', d.datname)
-    FROM pg_database d, pg_roles r WHERE d.oid = database AND r.rolname = 'pg_database_owner'
-  ), reach(role, via) AS (               -- SET ROLE gets at what is not inherited
-    SELECT oid, oid FROM pg_roles
-    UNION
-    SELECT r.role, e.roleid FROM reach r JOIN edge e ON e.member = r.via
-  ), reader(role) AS (
-    SELECT r.oid FROM cdc.slots s JOIN pg_roles r ON r.rolname = s.reader
-    UNION
-    SELECT r.oid FROM cdc.read_grant g JOIN pg_roles r ON r.oid = g.role
-  ), named(role) AS (                    -- whose rows close what their members do through them
-    SELECT role FROM reader
-    UNION
-    SELECT oid FROM pg_roles WHERE rolreplication AND NOT rolsuper
-  ), consumer AS (
-    SELECT r.oid, r.rolname, r.rolsuper FROM pg_roles r
-    WHERE r.oid IN (SELECT role FROM named)
-       OR (r.rolcanlogin AND NOT r.rolsuper
-           AND r.oid IN (SELECT m.role FROM reach m JOIN reader ON reader.role = m.via))
-  ), leave AS (                          -- ends a membership, by what no other consumer's row is for
-    SELECT m.role, m.via, array_agg(DISTINCT e.statement ORDER BY e.statement) AS statements
-    FROM reach m JOIN consumer c ON c.oid = m.role
-      JOIN reach g ON g.role = m.role AND (g.via = m.role OR g.via IN (SELECT role FROM named))
-      JOIN edge e ON e.member = g.via AND (e.roleid = m.via OR e.roleid NOT IN (SELECT role FROM named))
-      JOIN reach x ON x.role = e.roleid AND x.via = m.via
-    WHERE m.role <> m.via
-    GROUP BY m.role, m.via
-  ), via AS (                            -- the roles of a consumer that is no superuser
-    SELECT c.oid AS role, c.rolname, m.via, r.rolname AS via_name, r.rolsuper, r.rolreplication, r.rolcreaterole,
-      CASE WHEN m.via = c.oid THEN '' ELSE format('as a member of %I: ', r.rolname) END AS through,
-      -- whether something is taken from the role itself, or else the membership
-      m.via = c.oid OR m.via IN (SELECT role FROM named) AS own, l.statements AS leave
-    FROM consumer c JOIN reach m ON m.role = c.oid JOIN pg_roles r ON r.oid = m.via
-      LEFT JOIN leave l ON l.role = c.oid AND l.via = m.via
-    WHERE NOT c.rolsuper
-  ), grantee AS (
-    SELECT v.role, v.via, v.through FROM via v
-    UNION ALL
-    SELECT c.oid, 0, 'as everyone (PUBLIC): ' FROM consumer c WHERE NOT c.rolsuper
-  ), covered(relid, attname) AS (        -- by rules, and what shows the same through inheritance
-    SELECT a.attrelid, a.attname
-    FROM cdc.redaction_rules r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
-      JOIN pg_namespace n ON n.nspname = p[1] JOIN pg_class t ON t.relnamespace = n.oid AND t.relname = p[2]
-      JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = p[3]
-    UNION
-    SELECT i.inhparent, v.attname FROM covered v JOIN pg_inherits i ON i.inhrelid = v.relid
-      JOIN pg_attribute a ON a.attrelid = i.inhparent AND a.attname = v.attname
-  ), redacted AS (
-    SELECT t.oid AS relid, t.oid::regclass::text AS name, t.relowner, t.relacl,
-      array_agg(v.attname ORDER BY a.attnum) AS columns,
-      string_agg(quote_ident(v.attname), ', ' ORDER BY a.attnum) AS list
-    FROM covered v JOIN pg_class t ON t.oid = v.relid JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = v.attname
-    GROUP BY t.oid, t.relowner, t.relacl
-  ), cdc_object AS (
-    SELECT d.classid, d.objid FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'cdc'
-    WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
-  ), acl AS (                            -- grants that go around: what, of whom, to whom
-    SELECT x.privilege_type || ' on a redacted table' AS way,
-      CASE x.privilege_type WHEN 'SELECT' THEN 'reads' ELSE 'a trigger sees' END || format(' %s of %s', t.list, t.name) AS detail,
-      format('%s ON TABLE %s', x.privilege_type, t.name) AS what, t.relowner AS owner,
-      x.grantee, x.grantor, bool_or(x.is_grantable) AS grantable
-    FROM redacted t CROSS JOIN aclexplode(t.relacl) x
-    WHERE x.privilege_type IN ('SELECT', 'TRIGGER') AND x.grantee <> t.relowner
-    GROUP BY x.privilege_type, t.list, t.name, t.relowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'SELECT on a redacted column',
-      format('reads %s of %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name),
-      format('SELECT (%s) ON TABLE %s', string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.name), t.relowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM redacted t JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = ANY (t.columns) CROSS JOIN aclexplode(a.attacl) x
-    WHERE x.privilege_type = 'SELECT' AND x.grantee <> t.relowner
-    GROUP BY t.name, t.relowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'the secret of hashes', format('reads secret %s, with which it can try what a hash is of', s.number),
-      format('ALL ON LARGE OBJECT %s', l.oid), l.lomowner, x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object CROSS JOIN aclexplode(l.lomacl) x
-    WHERE x.grantee <> l.lomowner
-    GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'administrative functions',
-      'may call ' || string_agg('cdc.' || p.proname, ', ' ORDER BY p.proname),
-      'EXECUTE ON FUNCTION ' || string_agg(p.oid::regprocedure::text, ', ' ORDER BY p.proname), p.proowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid
-      CROSS JOIN aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x
-    WHERE x.grantee <> p.proowner
-      -- what consumers need; the last ones do no more than REPLICATION lets them do without
-      AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
-        'decode_json', 'set_metadata', 'set_traceparent', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
-    GROUP BY p.proowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'tables of cdc', format('may %s on %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.oid::regclass),
-      format('%s ON %s %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type),
-        CASE t.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'TABLE' END, t.oid::regclass), t.relowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid CROSS JOIN aclexplode(t.relacl) x
-    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
-    GROUP BY t.oid, t.relkind, t.relowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'tables of cdc', format('may %s columns of %s', x.privilege_type, t.oid::regclass),
-      format('%s (%s) ON TABLE %s', x.privilege_type, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum), t.oid::regclass), t.relowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
-      JOIN pg_attribute a ON a.attrelid = t.oid CROSS JOIN aclexplode(a.attacl) x
-    WHERE x.privilege_type <> 'SELECT' AND x.grantee <> t.relowner
-    GROUP BY t.oid, t.relowner, x.privilege_type, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'tables of cdc', 'may CREATE in schema cdc', 'CREATE ON SCHEMA cdc', n.nspowner, x.grantee, x.grantor, x.is_grantable
-    FROM pg_namespace n CROSS JOIN aclexplode(n.nspacl) x
-    WHERE n.nspname = 'cdc' AND x.privilege_type = 'CREATE' AND x.grantee <> n.nspowner
-    UNION ALL
-    SELECT 'files of the server', 'may call ' || string_agg(p.proname, ', ' ORDER BY p.oid),
-      'EXECUTE ON FUNCTION ' || string_agg('pg_catalog.' || p.oid::regprocedure::text, ', ' ORDER BY p.oid), p.proowner,
-      x.grantee, x.grantor, bool_or(x.is_grantable)
-    FROM pg_proc p CROSS JOIN aclexplode(p.proacl) x
-    WHERE p.pronamespace = 'pg_catalog'::regnamespace AND p.proname IN ('pg_read_file', 'pg_read_binary_file', 'lo_import')
-      AND x.grantee <> p.proowner AND x.grantee <> coalesce((SELECT oid FROM pg_roles WHERE rolname = 'pg_read_server_files'), 0)
-    GROUP BY p.proowner, x.grantee, x.grantor
-    UNION ALL
-    SELECT 'settings', format('may %s %s', x.privilege_type, q.parname), format('%s ON PARAMETER %s', x.privilege_type, q.parname),
-      10, x.grantee, x.grantor, x.is_grantable
-    FROM pg_parameter_acl q CROSS JOIN aclexplode(q.paracl) x
-    WHERE q.parname IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries') AND x.grantee <> 10
-  ), owned AS (
-    SELECT 'owner of a redacted table' AS way, format('reads %s of %s', t.list, t.name) AS detail, t.relowner AS owner,
-      ARRAY[format('ALTER TABLE %s OWNER TO CURRENT_USER', t.name)] AS statements
-    FROM redacted t
-    UNION ALL
-    SELECT 'the secret of hashes', format('owns secret %s, with which it can try what a hash is of', s.number), l.lomowner,
-      ARRAY[format('ALTER LARGE OBJECT %s OWNER TO CURRENT_USER', l.oid)]
-    FROM cdc.redaction_secret s JOIN pg_largeobject_metadata l ON l.oid = s.large_object
-    UNION ALL
-    SELECT 'owner of cdc', format('owns %s', string_agg(pg_describe_object(o.classid, o.objid, 0), ', ' ORDER BY o.classid, o.objid)), o.owner, NULL
-    FROM (SELECT 'pg_extension'::regclass AS classid, e.oid AS objid, e.extowner AS owner FROM pg_extension e WHERE e.extname = 'cdc'
-          UNION ALL SELECT 'pg_namespace'::regclass, n.oid, n.nspowner FROM pg_namespace n WHERE n.nspname = 'cdc'
-          UNION ALL SELECT o.classid, o.objid, t.relowner FROM cdc_object o JOIN pg_class t ON o.classid = 'pg_class'::regclass AND t.oid = o.objid
-          UNION ALL SELECT o.classid, o.objid, p.proowner FROM cdc_object o JOIN pg_proc p ON o.classid = 'pg_proc'::regclass AND p.oid = o.objid) o
-    GROUP BY o.owner
-  ), setting AS (                        -- as a consumer's session begins with it
-    SELECT c.oid AS role, k.name, coalesce(s.value, configured ->> k.name) AS value,
-      CASE WHEN s.value IS NULL THEN '' ELSE format(' (by ALTER %s SET)', s.target) END AS set_by,
-      CASE WHEN s.value IS NULL THEN
-        CASE WHEN k.name ~ '^cdc' THEN ARRAY['LOAD ''cdc'''] ELSE '{}' END
-          || ARRAY[format('ALTER SYSTEM SET %s = %s', k.name, k.safe), 'SELECT pg_reload_conf()']
-      ELSE ARRAY[format('ALTER %s RESET %s', s.target, k.name)] END AS statements
-    FROM consumer c
-      CROSS JOIN (VALUES ('cdc.check_privileges', 'on'), ('lo_compat_privileges', 'off'), ('output_plugin_libraries', 'cdc')) k(name, safe)
-      LEFT JOIN LATERAL (
-        SELECT substr(e.entry, strpos(e.entry, '=') + 1) AS value,
-          CASE WHEN d.setrole <> 0 AND d.setdatabase <> 0 THEN format('ROLE %I IN DATABASE %I', c.rolname, current_database())
-               WHEN d.setrole <> 0 THEN format('ROLE %I', c.rolname)
-               WHEN d.setdatabase <> 0 THEN format('DATABASE %I', current_database()) ELSE 'ROLE ALL' END AS target
-        FROM pg_db_role_setting d CROSS JOIN unnest(d.setconfig) e(entry)
-        WHERE d.setrole IN (0, c.oid) AND d.setdatabase IN (0, database) AND lower(split_part(e.entry, '=', 1)) = k.name
-        ORDER BY (d.setrole <> 0 AND d.setdatabase <> 0) DESC, d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1) s ON true
-    WHERE NOT c.rolsuper
-  ), plugins AS (                        -- others than cdc
+CREATE FUNCTION report_settings(OUT role oid, OUT name text, OUT value text, OUT set_by text, OUT statements text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT c.role, k.name, coalesce(s.value, f.value),
+    CASE WHEN s.value IS NULL THEN '' ELSE format(' (by ALTER %s SET)', s.target) END,
+    CASE WHEN s.value IS NULL THEN
+      CASE WHEN k.name ~ '^cdc' THEN ARRAY['LOAD ''cdc'''] ELSE '{}' END
+        || ARRAY[format('ALTER SYSTEM SET %s = %s', k.name, k.safe), 'SELECT pg_reload_conf()']
+    ELSE ARRAY[format('ALTER %s RESET %s', s.target, k.name)] END
+  FROM cdc.report_consumers() c
+    CROSS JOIN (VALUES ('cdc.check_privileges', 'on'), ('lo_compat_privileges', 'off'), ('output_plugin_libraries', 'cdc')) k(name, safe)
+    LEFT JOIN cdc.report_configured() f ON f.name = k.name
+    LEFT JOIN LATERAL (
+      SELECT substr(e.entry, strpos(e.entry, '=') + 1) AS value,
+        CASE WHEN d.setrole <> 0 AND d.setdatabase <> 0 THEN format('ROLE %I IN DATABASE %I', c.rolname, current_database())
+             WHEN d.setrole <> 0 THEN format('ROLE %I', c.rolname)
+             WHEN d.setdatabase <> 0 THEN format('DATABASE %I', current_database()) ELSE 'ROLE ALL' END AS target
+      FROM pg_db_role_setting d CROSS JOIN unnest(d.setconfig) e(entry)
+      WHERE d.setrole IN (0, c.role) AND d.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        AND lower(split_part(e.entry, '=', 1)) = k.name
+      ORDER BY (d.setrole <> 0 AND d.setdatabase <> 0) DESC, d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1) s ON true
+  WHERE NOT c.rolsuper AND (s.value IS NOT NULL OR f.name IS NOT NULL)
+$$;
+REVOKE ALL ON FUNCTION report_settings() FROM PUBLIC;
+COMMENT ON FUNCTION report_settings() IS 'For cdc.security_report(): settings that protect, as a consumer''s session begins with them, and the statements that make them safe.';
+
+CREATE FUNCTION report_role_ways(OUT role oid, OUT way text, OUT detail text, OUT statements text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH via AS MATERIALIZED (SELECT m.role, m.via_name, m.rolsuper, m.rolreplication, m.rolcreaterole, m.through, m.own, m.leave FROM cdc.report_memberships() m),
+  plugins AS (                           -- others than cdc
     SELECT s.role, string_agg(l.name, ', ') AS names, s.set_by, s.statements
-    FROM setting s CROSS JOIN unnest(string_to_array(s.value, ',')) u(entry) CROSS JOIN trim(u.entry, ' "''') AS l(name)
+    FROM cdc.report_settings() s CROSS JOIN unnest(string_to_array(s.value, ',')) u(entry) CROSS JOIN trim(u.entry, ' "''') AS l(name)
     WHERE s.name = 'output_plugin_libraries' AND l.name NOT IN ('cdc', '')
     GROUP BY s.role, s.set_by, s.statements
+  ), knows(plugins) AS (SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'output_plugin_libraries'))
+  SELECT c.role, 'superuser', 'is one: nothing but redaction in cdc''s own output limits it',
+    CASE WHEN c.role <> 10 THEN ARRAY[format('ALTER ROLE %I NOSUPERUSER', c.rolname)] END
+  FROM cdc.report_consumers() c WHERE c.rolsuper
+  UNION ALL
+  SELECT v.role, 'superuser', v.through || 'becomes one by SET ROLE', v.leave FROM via v WHERE v.rolsuper
+  UNION ALL
+  SELECT v.role, 'REPLICATION', v.through || 'copies the whole cluster (BASE_BACKUP), reads from and drops any slot; cdc.fetch() needs none of that',
+    CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+  FROM via v WHERE v.rolreplication AND NOT v.rolsuper
+  UNION ALL
+  SELECT v.role, 'other output plugins',
+    v.through || CASE WHEN k.plugins THEN format('output_plugin_libraries allows %s%s', p.names, p.set_by)
+      ELSE 'this server allows all; PostgreSQL 15.19, 16.15, 17.11 and 18.6 have output_plugin_libraries: install the newest minor release' END,
+    CASE WHEN k.plugins THEN p.statements
+         WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
+  FROM via v CROSS JOIN knows k LEFT JOIN plugins p ON p.role = v.role
+  WHERE v.rolreplication AND NOT v.rolsuper AND (p.role IS NOT NULL OR NOT k.plugins)
+  UNION ALL
+  SELECT v.role, 'CREATEROLE', v.through || 'grants itself any role but superusers, before PostgreSQL 16',
+    CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOCREATEROLE', v.via_name)] ELSE v.leave END
+  FROM via v WHERE v.rolcreaterole AND NOT v.rolsuper AND current_setting('server_version_num')::int < 160000
+  UNION ALL
+  SELECT v.role, v.via_name, k.detail, v.leave
+  FROM via v JOIN (VALUES
+    ('pg_read_all_data', 'reads every table'),
+    ('pg_write_all_data', 'changes the rules and grants in cdc''s tables'),
+    ('pg_read_server_files', 'reads the files of the server'),
+    ('pg_write_server_files', 'writes the files of the server'),
+    ('pg_execute_server_program', 'runs programs as the server''s user'),
+    ('pg_read_all_stats', 'sees other sessions'' statements, with their values')) k(name, detail) ON k.name = v.via_name
+$$;
+REVOKE ALL ON FUNCTION report_role_ways() FROM PUBLIC;
+COMMENT ON FUNCTION report_role_ways() IS 'For cdc.security_report(): ways around that attributes and memberships open.';
+
+CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
+RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET jit = off
+AS $$
+  WITH via AS MATERIALIZED (SELECT m.role, m.via, m.rolsuper, m.rolreplication, m.through, m.own, m.leave FROM cdc.report_memberships() m),
+  grantee AS (
+    SELECT v.role, v.via, v.through, v.rolsuper, CASE WHEN NOT v.own THEN v.leave END AS leave FROM via v
+    UNION ALL
+    SELECT DISTINCT v.role, 0::oid, 'as everyone (PUBLIC): ', false, NULL::text[] FROM via v
   ), found AS (
-    SELECT c.oid AS role, 'superuser' AS way, 'is one: nothing but redaction in cdc''s own output limits it' AS detail,
-      CASE WHEN c.oid <> 10 THEN ARRAY[format('ALTER ROLE %I NOSUPERUSER', c.rolname)] END AS statements
-    FROM consumer c WHERE c.rolsuper
+    SELECT r.role, r.way, r.detail, r.statements FROM cdc.report_role_ways() r
     UNION ALL
-    SELECT v.role, 'superuser', v.through || 'becomes one by SET ROLE', v.leave FROM via v WHERE v.rolsuper
+    SELECT v.role, o.way, v.through || o.detail, CASE WHEN NOT v.own THEN v.leave END
+    FROM cdc.report_owned() o JOIN via v ON v.via = o.owner WHERE NOT v.rolsuper
     UNION ALL
-    SELECT v.role, 'REPLICATION', v.through || 'copies the whole cluster (BASE_BACKUP), reads from and drops any slot; cdc.fetch() needs none of that',
-      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
-    FROM via v WHERE v.rolreplication AND NOT v.rolsuper
-    UNION ALL
-    SELECT v.role, 'other output plugins',
-      v.through || CASE WHEN configured ? 'output_plugin_libraries' THEN format('output_plugin_libraries allows %s%s', p.names, p.set_by)
-        ELSE 'this server allows all; PostgreSQL 15.19, 16.15, 17.11 and 18.6 have output_plugin_libraries: install the newest minor release' END,
-      CASE WHEN configured ? 'output_plugin_libraries' THEN p.statements
-           WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOREPLICATION', v.via_name)] ELSE v.leave END
-    FROM via v LEFT JOIN plugins p ON p.role = v.role
-    WHERE v.rolreplication AND NOT v.rolsuper AND (p.role IS NOT NULL OR NOT configured ? 'output_plugin_libraries')
-    UNION ALL
-    SELECT v.role, 'CREATEROLE', v.through || 'grants itself any role but superusers, before PostgreSQL 16',
-      CASE WHEN v.own THEN ARRAY[format('ALTER ROLE %I NOCREATEROLE', v.via_name)] ELSE v.leave END
-    FROM via v WHERE v.rolcreaterole AND NOT v.rolsuper AND NOT by_grantor
-    UNION ALL
-    SELECT v.role, v.via_name, k.detail, v.leave
-    FROM via v JOIN (VALUES
-      ('pg_read_all_data', 'reads every table'),
-      ('pg_write_all_data', 'changes the rules and grants in cdc''s tables'),
-      ('pg_read_server_files', 'reads the files of the server'),
-      ('pg_write_server_files', 'writes the files of the server'),
-      ('pg_execute_server_program', 'runs programs as the server''s user'),
-      ('pg_read_all_stats', 'sees other sessions'' statements, with their values')) k(name, detail) ON k.name = v.via_name
-    UNION ALL
-    SELECT v.role, o.way, v.through || o.detail, CASE WHEN v.own THEN o.statements ELSE v.leave END
-    FROM owned o JOIN via v ON v.via = o.owner WHERE NOT v.rolsuper
-    UNION ALL
-    SELECT g.role, a.way, g.through || a.detail,
-      CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
-      || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
-                CASE WHEN a.grantable THEN ' CASCADE' END)
-      || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END
-    FROM acl a JOIN grantee g ON g.via = a.grantee
+    SELECT g.role, a.way, g.through || a.detail, CASE WHEN a.what IS NULL THEN g.leave ELSE
+        CASE WHEN a.grantor <> a.owner THEN ARRAY[format('SET ROLE %I', pg_get_userbyid(a.grantor))] ELSE '{}' END
+        || format('REVOKE %s FROM %s%s', a.what, CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END,
+                  CASE WHEN a.grantable THEN ' CASCADE' END)
+        || CASE WHEN a.grantor <> a.owner THEN ARRAY['RESET ROLE'] ELSE '{}' END END
+    FROM (SELECT * FROM cdc.report_data_grants() UNION ALL SELECT * FROM cdc.report_server_grants()) a
+      JOIN grantee g ON g.via = a.grantee
+    WHERE a.what IS NOT NULL OR NOT g.rolsuper
     UNION ALL
     SELECT s.role, 'cdc.check_privileges is off', 'having REPLICATION, is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
-    FROM setting s WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    FROM cdc.report_settings() s
+    WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
     UNION ALL
     SELECT s.role, 'the secret of hashes', 'lo_compat_privileges is on: reads all large objects' || s.set_by, s.statements
-    FROM setting s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    FROM cdc.report_settings() s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
       AND EXISTS (SELECT FROM cdc.redaction_secret)
   )
-  SELECT c.rolname, f.way, f.detail, f.statements
-  FROM found f JOIN consumer c ON c.oid = f.role
-  ORDER BY c.rolname, f.way, f.detail;
-END $$;
+  SELECT r.rolname, f.way, f.detail, f.statements
+  FROM found f JOIN pg_roles r ON r.oid = f.role
+  ORDER BY r.rolname, f.way, f.detail
+$$;
 REVOKE ALL ON FUNCTION security_report() FROM PUBLIC;
 COMMENT ON FUNCTION security_report() IS
-  'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
+  'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does, as where the role owns something: it is never recommended to take an object over. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
 
 CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
   OUT finding text, OUT detail text, OUT advice text)
@@ -923,8 +1315,7 @@ WITH rule AS (
     concat(quote_literal(r.method), ', value => ' || quote_literal(r.value), ', length => ' || r.length, ', prefix => ' || r.prefix,
       ', suffix => ' || r.suffix, ', filler => ' || quote_literal(nullif(r.filler, '*')), ', path => ' || quote_literal(r.json_path)) AS call,
     r.rank = max(r.rank) OVER (PARTITION BY c.relid, c.attnum) AS strictest
-  FROM rule r CROSS JOIN unnest(r.covers) AS k(name) CROSS JOIN parse_ident(k.name) AS p
-    JOIN col c ON c.nspname = p[1] AND c.relname = p[2] AND c.attname = p[3]
+  FROM cdc.redaction_covered k JOIN rule r ON r.id = k.rule_id JOIN col c ON c.relid = k.relid AND c.attnum = k.attnum
 ), effective AS (                        -- the rule that counts for a column
   SELECT DISTINCT ON (v.relid, v.attnum) c.*, v.id, v.method, v.rank, v.json_path, v.call
   FROM covered v JOIN col c USING (relid, attnum)
@@ -956,7 +1347,7 @@ WITH rule AS (
     AND NOT EXISTS (SELECT FROM effective x WHERE x.relid = g.relid AND x.attnum = g.attnum)
   UNION ALL
   SELECT e.relid, e.attname, e.id, 'row filter',
-    format('publication %I sends the rows for which %s: that shows what the value is like', p.pubname, pg_get_expr(pr.prqual, pr.prrelid)),
+    format('the row filter of publication %I depends on it: which rows are sent shows what the value is like', p.pubname),
     'filter by another column'
   FROM effective e JOIN pg_publication_rel pr ON pr.prrelid = e.relid AND pr.prqual IS NOT NULL
     JOIN pg_publication p ON p.oid = pr.prpubid
@@ -1004,13 +1395,6 @@ WITH rule AS (
     'a publication with publish_via_partition_root'
   FROM effective e JOIN pg_partitioned_table p ON p.partrelid = e.relid AND e.attnum = ANY (p.partattrs)
   UNION ALL
-  SELECT c.relid, c.attname, e.id, 'child table',
-    format('inherits the column of %s, to whose children rules do not extend', e.relid::regclass),
-    format('SELECT cdc.redact(%L, %L, %s)', c.relid::regclass, c.attname, e.call)
-  FROM effective e JOIN pg_inherits i ON i.inhparent = e.relid
-    JOIN col c ON c.relid = i.inhrelid AND c.attname = e.attname AND NOT c.relispartition
-  WHERE NOT EXISTS (SELECT FROM effective x WHERE x.relid = c.relid AND x.attnum = c.attnum)
-  UNION ALL
   SELECT e.relid, e.attname, e.id, 'rules differ',
     format('rules %s are of the same rank: the value is withheld', string_agg(DISTINCT v.id::text, ', ')), 'remove all but one'
   FROM effective e JOIN covered v ON v.relid = e.relid AND v.attnum = e.attnum AND v.strictest AND v.json_path IS NULL
@@ -1022,6 +1406,15 @@ WITH rule AS (
     'unredact it, unless changes of before wait to be read or the column may come again'
   FROM rule r LEFT JOIN pg_class t ON t.oid = r.relation
   WHERE r.covers = '{}'
+  UNION ALL
+  SELECT DISTINCT c.oid, NULL::name, m.rule_id, 'restored rule',
+    'the rule finds the table, but none of the columns that it was for: all of the table is withheld',
+    format('SELECT cdc.redact() for the right column, then SELECT cdc.confirm_rule(%s)', m.rule_id)
+  FROM cdc.redaction_name m JOIN cdc.redaction_rule r ON r.id = m.rule_id AND r.removed_at IS NULL
+    JOIN pg_namespace n ON n.nspname = m.schema_name JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = m.table_name
+  WHERE NOT EXISTS (SELECT FROM cdc.redaction_column k WHERE k.rule_id = m.rule_id AND k.relation IN (0, c.oid))
+    AND NOT EXISTS (SELECT FROM cdc.redaction_name o JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = o.column_name
+                    WHERE o.rule_id = m.rule_id AND o.schema_name = m.schema_name AND o.table_name = m.table_name)
   UNION ALL
   SELECT c.relid, c.attname, NULL, 'no rule', format('the name is like %s', min(n.pattern)),
     'a rule, if it is what the name says'
@@ -1053,104 +1446,116 @@ COMMENT ON FUNCTION redaction_report() IS
   'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
 -- Registry of schemas
 
+CREATE SEQUENCE registry_id;
+REVOKE ALL ON SEQUENCE registry_id FROM PUBLIC;
+COMMENT ON SEQUENCE registry_id IS 'Numbers of the rows of cdc.registered_table and cdc.schema_detail';
+SELECT pg_catalog.pg_extension_config_dump('registry_id', '');
+
 CREATE TABLE registered_table (
-  relation regclass PRIMARY KEY,
-  -- the same, as a number: after a restore it is another relation's, or nobody's
-  relid oid NOT NULL,
+  id bigint PRIMARY KEY,
+  -- as it was called when it was last looked at
+  schema_name name NOT NULL,
+  table_name name NOT NULL,
   mode text NOT NULL CHECK (mode IN ('none', 'backward', 'forward', 'full', 'backward_transitive', 'forward_transitive', 'full_transitive')),
   level text NOT NULL CHECK (level IN ('wire', 'file')),
-  major int NOT NULL CHECK (major > 0),
-  minor int NOT NULL CHECK (minor >= 0),
+  -- of cdc.schema_detail: what it is, and all that it was
+  version bigint NOT NULL,
+  versions bigint[] NOT NULL,
   reason text,
-  registered_at timestamptz NOT NULL DEFAULT now(),
-  registered_by name NOT NULL DEFAULT session_user
+  registered_at timestamptz NOT NULL,
+  registered_by name NOT NULL
 );
 REVOKE ALL ON registered_table FROM PUBLIC;
 COMMENT ON TABLE registered_table IS
-  'The tables whose schemas are kept, with the version of each now. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
-SELECT pg_catalog.pg_extension_config_dump('registered_table', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+  'The tables whose schemas are kept, with their versions. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
+SELECT pg_catalog.pg_extension_config_dump('registered_table', '');
 
-CREATE TABLE schema_version (
-  relid oid,
-  sha256 bytea CHECK (octet_length(sha256) = 32),
-  major int NOT NULL CHECK (major > 0),
-  minor int NOT NULL CHECK (minor >= 0),
-  id bigint NOT NULL,
-  PRIMARY KEY (relid, sha256)
-) WITH (user_catalog_table = true);
-REVOKE ALL ON schema_version FROM PUBLIC;
-COMMENT ON TABLE schema_version IS
-  'Which version a whole schema of a registered table is: found by the table''s OID and the SHA-256 of its cdc.v1.Table without values of older rows, also while changes of long ago are decoded. id: of cdc.schema_detail.';
-SELECT pg_catalog.pg_extension_config_dump('schema_version', 'WHERE relid IN (SELECT relid FROM cdc.registered_table)');
+-- Not dumped: after a restore the number is another relation's, or nobody's.
+CREATE TABLE registered_relation (
+  relid oid PRIMARY KEY,
+  id bigint NOT NULL
+);
+REVOKE ALL ON registered_relation FROM PUBLIC;
+COMMENT ON TABLE registered_relation IS
+  'Which relation a row of cdc.registered_table is about. A row without one was restored, see cdc.refresh_registry().';
 
 CREATE TABLE schema_detail (
-  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  id bigint PRIMARY KEY,
   schema_name name NOT NULL,
   table_name name NOT NULL,
-  major int NOT NULL,
-  minor int NOT NULL,
+  sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32),
+  major int NOT NULL CHECK (major > 0),
+  minor int NOT NULL CHECK (minor >= 0),
+  -- dropped: with its table, but told of what is sent still; unregistered: not told either
+  status text NOT NULL CHECK (status IN ('active', 'deprecated', 'retired', 'dropped', 'unregistered')),
+  grace_until timestamptz CHECK ((status = 'deprecated') = (grace_until IS NOT NULL)),
   descriptor bytea NOT NULL,
   enums jsonb NOT NULL,
-  status text NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'deprecated', 'retired')),
-  grace_until timestamptz CHECK ((status = 'deprecated') = (grace_until IS NOT NULL)),
-  created_at timestamptz NOT NULL DEFAULT now(),
-  created_by name NOT NULL DEFAULT session_user,
-  statement text,
+  created_at timestamptz NOT NULL,
+  created_by name NOT NULL,
+  command text,
   reason text
 );
 CREATE INDEX schema_detail_names ON schema_detail (schema_name, table_name);
-COMMENT ON INDEX schema_detail_names IS 'Finds former versions of a table''s name';
+COMMENT ON INDEX schema_detail_names IS 'Finds the versions of a table''s name';
 REVOKE ALL ON schema_detail FROM PUBLIC;
 COMMENT ON TABLE schema_detail IS
-  'What a version is: descriptor, the serialized cdc.v1.Table; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not); who made it, by which statement, and why it breaks readers, if it does.';
+  'The versions: sha256, of the whole schema, by which the stream finds them; descriptor, the serialized cdc.v1.Table without values of older rows; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not, and those that are unregistered are not told either); who made it, by which command, and why it breaks readers, if it does.';
 SELECT pg_catalog.pg_extension_config_dump('schema_detail', '');
-SELECT pg_catalog.pg_extension_config_dump('schema_detail_id_seq', '');
-COMMENT ON SEQUENCE schema_detail_id_seq IS 'Numbers of the rows of cdc.schema_detail';
 
 CREATE TABLE schema_reader (
   consumer text,
-  relation regclass,
+  id bigint,
   major int NOT NULL,
-  registered_at timestamptz NOT NULL DEFAULT now(),
-  registered_by name NOT NULL DEFAULT session_user,
-  PRIMARY KEY (consumer, relation)
+  registered_at timestamptz NOT NULL,
+  registered_by name NOT NULL,
+  PRIMARY KEY (consumer, id)
 );
 REVOKE ALL ON schema_reader FROM PUBLIC;
-COMMENT ON TABLE schema_reader IS 'Which major version of a table a consumer reads, see cdc.register_reader().';
-SELECT pg_catalog.pg_extension_config_dump('schema_reader', 'WHERE relation IN (SELECT oid FROM pg_catalog.pg_class)');
+COMMENT ON TABLE schema_reader IS 'Which major version of a table (id: of cdc.registered_table) a consumer reads, see cdc.register_reader().';
+SELECT pg_catalog.pg_extension_config_dump('schema_reader', '');
+
+CREATE TABLE schema_enforcement (
+  one boolean PRIMARY KEY CHECK (one),
+  level text NOT NULL CHECK (level IN ('off', 'warn', 'reject'))
+);
+REVOKE ALL ON schema_enforcement FROM PUBLIC;
+COMMENT ON TABLE schema_enforcement IS 'What cdc.set_enforcement() was given; no row: warn.';
+SELECT pg_catalog.pg_extension_config_dump('schema_enforcement', '');
 
 CREATE TABLE schema_audit (
   -- no number: a restore adds entries before those of the dump come
-  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-  at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  by name NOT NULL DEFAULT session_user,
+  id uuid PRIMARY KEY,
+  at timestamptz NOT NULL,
+  by name NOT NULL,
   action text NOT NULL,
   relation text NOT NULL,
   version text,
-  statement text,
+  command text,
   reason text,
   findings jsonb
 );
 REVOKE ALL ON schema_audit FROM PUBLIC;
 COMMENT ON TABLE schema_audit IS
-  'Who has registered, changed, deprecated, retired or dropped which schema, when, by which statement and why; findings: what it breaks. Written by the functions of the registry; nobody but the owner can change it.';
+  'Who has registered, changed, deprecated, retired or dropped which schema, when, by which command and why; findings: what it breaks. Of a command its tag and object are kept, never its text, which may have values. Written by the functions of the registry.';
 SELECT pg_catalog.pg_extension_config_dump('schema_audit', '');
 
-CREATE FUNCTION version_changed()
-RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'cdc_version_changed';
-REVOKE ALL ON FUNCTION version_changed() FROM PUBLIC;
-COMMENT ON FUNCTION version_changed() IS 'Trigger function: tells sessions that decode that a table has another version.';
-CREATE TRIGGER version_changed AFTER INSERT OR UPDATE OR DELETE ON schema_version
-  FOR EACH ROW EXECUTE FUNCTION version_changed();
-ALTER TABLE schema_version ENABLE ALWAYS TRIGGER version_changed;
+CREATE FUNCTION audit_schema(action text, relation text, version text DEFAULT NULL, command text DEFAULT NULL,
+  reason text DEFAULT NULL, findings jsonb DEFAULT NULL)
+RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT cdc.put_row(ROW(gen_random_uuid(), clock_timestamp(), session_user, action, relation, version, command, reason, findings)::cdc.schema_audit)
+$$;
+REVOKE ALL ON FUNCTION audit_schema(text, text, text, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION audit_schema(text, text, text, text, text, jsonb) IS 'Adds an entry to cdc.schema_audit. Part of the registry''s own functions.';
 
 CREATE FUNCTION describe_schema(relation regclass, OUT descriptor bytea, OUT defaults int2[])
 RETURNS record LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_describe_schema';
 REVOKE ALL ON FUNCTION describe_schema(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION describe_schema(regclass) IS
-  'The whole schema of a table as the registry keeps it: descriptor, its serialized cdc.v1.Table without rules, privileges and values of older rows; defaults, the attnums of the columns that have such a value. NULL for what is no table or is never sent.';
+  'The whole schema of a table as the registry keeps it: descriptor, its serialized cdc.v1.Table without rules, privileges and values of older rows; defaults, the attnums of the columns that have such a value. NULL for what is no table or is never sent. Takes no lock on the table.';
 
 CREATE FUNCTION compare_schemas(before bytea, after bytea, defaults int2[] DEFAULT '{}', OUT rule text,
   OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT column_name text, OUT detail text)
@@ -1165,13 +1570,37 @@ RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_allow_breaking';
 REVOKE ALL ON FUNCTION allow_breaking(text) FROM PUBLIC;
 COMMENT ON FUNCTION allow_breaking(text) IS
-  'Lets the rest of the current transaction break readers of registered tables on purpose: DDL that cdc.schema_enforcement would reject gets a new major version, with this reason. NULL does nothing. ERROR 22023 for an empty reason.';
+  'Lets the rest of the current transaction break readers of registered tables on purpose: DDL that is rejected otherwise (see cdc.set_enforcement()) gets a new major version, with this reason. NULL does nothing. ERROR 22023 for an empty reason.';
 
 CREATE FUNCTION breaking_reason()
 RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_breaking_reason';
 REVOKE ALL ON FUNCTION breaking_reason() FROM PUBLIC;
 COMMENT ON FUNCTION breaking_reason() IS 'What cdc.allow_breaking() was given in the current transaction; NULL = it was not called.';
+
+CREATE FUNCTION set_enforcement(level text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF level IS NULL OR level NOT IN ('off', 'warn', 'reject') THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown level: %s', coalesce(quote_ident(level), 'NULL')),
+      HINT = 'Levels are: off, warn, reject.';
+  END IF;
+  LOCK TABLE cdc.schema_enforcement IN SHARE ROW EXCLUSIVE MODE;
+  PERFORM cdc.put_row(ROW(true, level)::cdc.schema_enforcement);
+  PERFORM cdc.audit_schema('enforce', '*', NULL, level);
+END $$;
+REVOKE ALL ON FUNCTION set_enforcement(text) FROM PUBLIC;
+COMMENT ON FUNCTION set_enforcement(text) IS
+  'What happens to DDL in this database that breaks readers of a registered table: off, it is recorded; warn (as if never called), and reported; reject, it fails unless cdc.allow_breaking() was called in the transaction. No setting of a session changes it. ERROR 22023 for another level.';
+
+CREATE FUNCTION enforcement()
+RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT coalesce((SELECT e.level FROM cdc.schema_enforcement e), 'warn') $$;
+REVOKE ALL ON FUNCTION enforcement() FROM PUBLIC;
+COMMENT ON FUNCTION enforcement() IS 'What cdc.set_enforcement() has set: off, warn or reject.';
 
 CREATE FUNCTION enum_labels(relation regclass)
 RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE
@@ -1213,6 +1642,74 @@ REVOKE ALL ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text
 COMMENT ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) IS
   'The findings of cdc.compare_schemas() and about labels of enum types that count in a mode (none, backward, forward, full, each also _transitive) and at a level (wire: bytes alone; file: names and declarations too).';
 
+CREATE FUNCTION schema_now(relation regclass, OUT schema_name name, OUT table_name name, OUT sha256 bytea,
+  OUT descriptor bytea, OUT defaults int2[], OUT enums jsonb)
+RETURNS record LANGUAGE sql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT n.nspname, c.relname, sha256(d.descriptor), d.descriptor, d.defaults, cdc.enum_labels(relation)
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL cdc.describe_schema(relation) d
+  WHERE c.oid = relation AND d.descriptor IS NOT NULL
+$$;
+REVOKE ALL ON FUNCTION schema_now(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION schema_now(regclass) IS
+  'cdc.describe_schema() with names, hash and labels of enum types; all NULL for what is no table or is never sent. Part of the registry''s own functions.';
+
+CREATE FUNCTION versions_of(registered cdc.registered_table, counting boolean DEFAULT false)
+RETURNS SETOF cdc.schema_detail LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT d.* FROM unnest(registered.versions) v(id) JOIN cdc.schema_detail d USING (id)
+  WHERE NOT counting OR d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now()
+$$;
+REVOKE ALL ON FUNCTION versions_of(cdc.registered_table, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION versions_of(cdc.registered_table, boolean) IS
+  'The versions of a registered table: all, or those that count for compatibility. Part of the registry''s own functions.';
+
+-- The row of a table; waits for who writes it. That is not an UPDATE, so who has waited
+-- must look again.
+CREATE FUNCTION registration(relation regclass)
+RETURNS cdc.registered_table LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  reg cdc.registered_table;
+BEGIN
+  LOOP
+    SELECT t.* INTO reg FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id)
+    WHERE r.relid = registration.relation FOR UPDATE OF t;
+    EXIT WHEN FOUND OR NOT EXISTS (SELECT FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id) WHERE r.relid = registration.relation);
+  END LOOP;
+  RETURN reg;
+END $$;
+REVOKE ALL ON FUNCTION registration(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION registration(regclass) IS
+  'The row of cdc.registered_table of a table, locked against others that write it; NULL where it is not registered, or was restored. Part of the registry''s own functions.';
+
+CREATE FUNCTION check_registered(relation regclass)
+RETURNS cdc.registered_table LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  reg cdc.registered_table;
+BEGIN
+  SELECT t.* INTO reg FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id) WHERE r.relid = relation;
+  IF FOUND THEN
+    RETURN reg;
+  ELSIF EXISTS (SELECT FROM cdc.registered_table t JOIN pg_class c ON c.relname = t.table_name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = t.schema_name
+                WHERE c.oid = relation AND NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id)) THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('table %s was restored: what the registry has of it is about another server', relation),
+      HINT = 'Run SELECT cdc.refresh_registry();';
+  END IF;
+  RAISE EXCEPTION USING ERRCODE = 'undefined_object',
+    MESSAGE = format('table %s is not registered', coalesce(relation::text, 'NULL')),
+    HINT = 'cdc.register() registers it.';
+END $$;
+REVOKE ALL ON FUNCTION check_registered(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION check_registered(regclass) IS
+  'The row of cdc.registered_table of a table. ERROR 42704 where it is not registered, 55000 after a restore. Part of the registry''s own functions.';
+
 CREATE FUNCTION check_compatibility(relation regclass, mode text DEFAULT NULL,
   OUT version text, OUT rule text, OUT column_name text, OUT backward boolean, OUT forward boolean,
   OUT wire boolean, OUT detail text)
@@ -1221,34 +1718,20 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
-  reg cdc.registered_table;
+  reg cdc.registered_table := cdc.check_registered(relation);
   now record;
 BEGIN
-  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = check_compatibility.relation;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-      MESSAGE = format('table %s is not registered', coalesce(check_compatibility.relation::text, 'NULL')),
-      HINT = 'cdc.register() registers it.';
-  END IF;
-  IF reg.relid <> reg.relation THEN
-    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-      MESSAGE = format('table %s was restored: what the registry has of it is about another server', reg.relation),
-      HINT = 'Run SELECT cdc.refresh_registry();';
-  END IF;
   IF mode IS NOT NULL AND mode !~ '^((backward|forward|full)(_transitive)?|none)$' THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode: %s', quote_ident(mode)),
       HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive.';
   END IF;
-  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(reg.relation) AS enums INTO now FROM cdc.describe_schema(reg.relation) d;
+  SELECT * INTO now FROM cdc.schema_now(check_compatibility.relation);
   RETURN QUERY
   SELECT format('%s.%s', v.major, v.minor), f.rule, f.column_name, f.backward, f.forward, f.wire, f.detail
-  FROM (
-    SELECT v.major, v.minor, d.descriptor, d.enums, row_number() OVER (ORDER BY v.major DESC, v.minor DESC) AS age
-    FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
-    WHERE v.relid = reg.relation AND v.sha256 <> now.sha256
-      AND (d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now())) v
-  CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults,
-    coalesce(check_compatibility.mode, reg.mode), reg.level) f
+  FROM cdc.versions_of(reg, true) v
+    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults,
+      coalesce(check_compatibility.mode, reg.mode), reg.level) f
+  WHERE v.sha256 <> now.sha256
   ORDER BY v.major, v.minor;
 END $$;
 REVOKE ALL ON FUNCTION check_compatibility(regclass, text) FROM PUBLIC;
@@ -1274,79 +1757,189 @@ REVOKE ALL ON FUNCTION assert_compatible(regclass, text) FROM PUBLIC;
 COMMENT ON FUNCTION assert_compatible(regclass, text) IS
   'ERROR (55000), with all findings, if cdc.check_compatibility() has any.';
 
+-- Reports or refuses what breaks readers. Gives the reason for which it is allowed.
+CREATE FUNCTION judge_change(relation text, registered cdc.registered_table, findings jsonb)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  why text := cdc.breaking_reason();
+  level text := cdc.enforcement();
+  broken text;
+BEGIN
+  IF why IS NOT NULL OR level = 'off' THEN
+    RETURN why;
+  END IF;
+  SELECT concat_ws(E'\n',
+    (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
+     FROM jsonb_array_elements(findings) f),
+    (SELECT 'Readers: ' || string_agg(format('%s (version %s)', r.consumer, r.major), ', ' ORDER BY r.consumer) || '.'
+     FROM cdc.schema_reader r WHERE r.id = registered.id)) INTO broken;
+  IF level = 'reject' THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+      MESSAGE = format('this would break readers of table %s', relation), DETAIL = broken,
+      HINT = format('To do it on purpose, with a new major version, call before, in the same transaction: SELECT cdc.allow_breaking(''why''); the table''s mode is %s.', registered.mode);
+  END IF;
+  RAISE WARNING USING MESSAGE = format('this breaks readers of table %s', relation), DETAIL = broken;
+  RETURN NULL;
+END $$;
+REVOKE ALL ON FUNCTION judge_change(text, cdc.registered_table, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION judge_change(text, cdc.registered_table, jsonb) IS
+  'Warns of findings, or raises, as cdc.set_enforcement() says. Part of the registry''s own functions.';
+
+-- A schema that returns keeps its number, of this table or of another one that had its name.
+-- Another one gets the next of all of them: a number means one thing.
+CREATE FUNCTION put_version(now record, registered cdc.registered_table, breaking boolean, command text, reason text)
+RETURNS cdc.schema_detail LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v cdc.schema_detail;
+  own boolean := false;
+  numbers record;
+BEGIN
+  SELECT d.* INTO v FROM cdc.schema_detail d
+  WHERE d.schema_name = now.schema_name AND d.table_name = now.table_name AND d.sha256 = now.sha256
+  ORDER BY d.id = ANY (registered.versions) DESC LIMIT 1;
+  own := v.id = ANY (registered.versions);
+  IF v.id IS NULL THEN
+    SELECT coalesce(max(d.major), 0) AS most, max(d.major) FILTER (WHERE d.id = registered.version) AS current,
+      -- another table that had this name
+      array_agg(d.major) FILTER (WHERE d.id <> ALL (registered.versions)) AS taken INTO numbers
+    FROM cdc.schema_detail d
+    WHERE d.id = ANY (registered.versions) OR d.schema_name = now.schema_name AND d.table_name = now.table_name;
+    v.major := CASE WHEN breaking OR numbers.current IS NULL OR numbers.current = ANY (numbers.taken) THEN numbers.most + 1 ELSE numbers.current END;
+    SELECT coalesce(max(d.minor) + 1, 0) INTO v.minor FROM cdc.schema_detail d WHERE d.id = ANY (registered.versions) AND d.major = v.major;
+  ELSIF NOT own THEN
+    PERFORM cdc.drop_row(d) FROM cdc.schema_detail d
+    WHERE d.schema_name = now.schema_name AND d.table_name = now.table_name AND d.sha256 = now.sha256 AND d.status IN ('dropped', 'unregistered');
+  END IF;
+  IF own IS NOT TRUE THEN
+    v := ROW(nextval('cdc.registry_id'), now.schema_name, now.table_name, now.sha256, v.major, v.minor, 'active', NULL,
+             now.descriptor, now.enums, now(), session_user, command, reason)::cdc.schema_detail;
+  END IF;
+  v.enums := now.enums;
+  v.status := 'active';
+  v.grace_until := NULL;
+  PERFORM cdc.put_row(v);
+  RETURN v;
+END $$;
+REVOKE ALL ON FUNCTION put_version(record, cdc.registered_table, boolean, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION put_version(record, cdc.registered_table, boolean, text, text) IS
+  'Finds or makes the version of a schema (of cdc.schema_now()): the next minor one of the table, or if it breaks readers the next major one. Part of the registry''s own functions.';
+
 -- Takes up the schema that a registered table has now. Gives the version; raises where
 -- it breaks readers and that is rejected.
-CREATE FUNCTION record_schema(relation regclass, statement text, gate boolean, INOUT reason text, OUT version text)
-RETURNS record LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+CREATE FUNCTION record_schema(relation regclass, command text, gate boolean, reason text)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
   reg cdc.registered_table;
   now record;
-  known cdc.schema_version;
+  known cdc.schema_detail;
   findings jsonb;
-  readers text;
-  new_major int;
-  new_minor int;
-  detail_id bigint;
 BEGIN
-  SELECT r.* INTO reg FROM cdc.registered_table r WHERE r.relation = record_schema.relation FOR UPDATE;
-  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
-  IF now.descriptor IS NULL THEN       -- it can not be sent any more
-    RETURN;
+  SELECT * INTO now FROM cdc.schema_now(relation);
+  IF now.sha256 IS NULL THEN           -- it cannot be sent any more
+    RETURN NULL;
   END IF;
-  SELECT v.* INTO known FROM cdc.schema_version v WHERE v.relid = relation AND v.sha256 = now.sha256;
+  reg := cdc.registration(relation);
+  SELECT d.* INTO known FROM cdc.schema_detail d WHERE d.id = reg.version;
+  IF known.sha256 = now.sha256 AND known.enums = now.enums THEN
+    RETURN format('%s.%s', known.major, known.minor);
+  END IF;
   SELECT jsonb_agg(to_jsonb(f)) INTO findings
-  FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
-    CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, now.descriptor, now.enums, now.defaults, reg.mode, reg.level) f
-  WHERE v.relid = relation
-    AND CASE WHEN reg.mode ~ '_transitive$' THEN d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now()
-        ELSE v.major = reg.major AND v.minor = reg.minor END;
-  IF known.major = reg.major AND known.minor = reg.minor AND findings IS NULL THEN
-    UPDATE cdc.schema_detail d SET enums = now.enums WHERE d.id = known.id AND d.enums <> now.enums;
-    version := format('%s.%s', reg.major, reg.minor);
-    RETURN;
-  END IF;
+  FROM cdc.versions_of(reg, reg.mode ~ '_transitive$') v
+    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults, reg.mode, reg.level) f
+  WHERE reg.mode ~ '_transitive$' OR v.id = reg.version;
   IF findings IS NOT NULL AND gate THEN
-    reason := cdc.breaking_reason();
-    IF reason IS NULL AND current_setting('cdc.schema_enforcement') <> 'off' THEN
-      SELECT string_agg(format('%s (version %s)', r.consumer, r.major), ', ' ORDER BY r.consumer) INTO readers
-      FROM cdc.schema_reader r WHERE r.relation = record_schema.relation;
-      IF current_setting('cdc.schema_enforcement') = 'reject' THEN
-        RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-          MESSAGE = format('this would break readers of table %s', relation),
-          DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
-                                     FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.'),
-          HINT = format('To do it on purpose, with a new major version, call before, in the same transaction: SELECT cdc.allow_breaking(''why''); the table''s mode is %s.', reg.mode);
-      END IF;
-      RAISE WARNING USING MESSAGE = format('this breaks readers of table %s', relation),
-        DETAIL = concat_ws(E'\n', (SELECT string_agg(format('%s%s (%s).', f ->> 'column_name' || ': ', f ->> 'detail', f ->> 'rule'), E'\n')
-                                   FROM jsonb_array_elements(findings) f), 'Readers: ' || readers || '.');
-    END IF;
+    reason := cdc.judge_change(relation::text, reg, findings);
   END IF;
-  IF known.major IS NOT NULL THEN        -- a schema that returns
-    new_major := known.major;
-    new_minor := known.minor;
-    UPDATE cdc.schema_detail d SET enums = now.enums, status = 'active', grace_until = NULL WHERE d.id = known.id;
-  ELSE
-    new_major := CASE WHEN findings IS NULL AND gate THEN reg.major
-             ELSE (SELECT max(v.major) + 1 FROM cdc.schema_version v WHERE v.relid = relation) END;
-    new_minor := coalesce((SELECT max(v.minor) + 1 FROM cdc.schema_version v WHERE v.relid = relation AND v.major = new_major), 0);
-    INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, statement, reason)
-    SELECT n.nspname, c.relname, new_major, new_minor, now.descriptor, now.enums, statement, reason
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation
-    RETURNING d.id INTO detail_id;
-    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id) VALUES (relation, now.sha256, new_major, new_minor, detail_id);
+  known := cdc.put_version(now, reg, findings IS NOT NULL OR NOT gate, command, reason);
+  IF (reg.version, reg.schema_name, reg.table_name) <> (known.id, now.schema_name, now.table_name) OR findings IS NOT NULL THEN
+    reg.version := known.id;
+    reg.versions := CASE WHEN known.id = ANY (reg.versions) THEN reg.versions ELSE reg.versions || known.id END;
+    reg.schema_name := now.schema_name;
+    reg.table_name := now.table_name;
+    PERFORM cdc.put_row(reg);
+    PERFORM cdc.audit_schema('change', relation::text, format('%s.%s', known.major, known.minor), command, reason, findings);
   END IF;
-  UPDATE cdc.registered_table r SET major = new_major, minor = new_minor WHERE r.relation = record_schema.relation;
-  version := format('%s.%s', new_major, new_minor);
-  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason, findings)
-  VALUES ('change', relation::text, version, statement, reason, findings);
+  RETURN format('%s.%s', known.major, known.minor);
 END $$;
 REVOKE ALL ON FUNCTION record_schema(regclass, text, boolean, text) FROM PUBLIC;
 COMMENT ON FUNCTION record_schema(regclass, text, boolean, text) IS
-  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.schema_enforcement counts; without it, which is after a restore, another schema is always a new major version. Part of the registry''s own functions.';
+  'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.set_enforcement() counts; without it, which is after a restore, another schema is always a new major version. Part of the registry''s own functions.';
+
+CREATE FUNCTION end_registration(registered cdc.registered_table, status text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  v cdc.schema_detail;
+BEGIN
+  FOR v IN SELECT * FROM cdc.versions_of(registered) LOOP
+    v.status := end_registration.status;
+    v.grace_until := NULL;
+    PERFORM cdc.put_row(v);
+  END LOOP;
+  PERFORM cdc.drop_row(s) FROM cdc.schema_reader s WHERE s.id = registered.id;
+  PERFORM cdc.drop_row(s) FROM cdc.registered_relation s WHERE s.id = registered.id;
+  PERFORM cdc.drop_row(registered);
+END $$;
+REVOKE ALL ON FUNCTION end_registration(cdc.registered_table, text) FROM PUBLIC;
+COMMENT ON FUNCTION end_registration(cdc.registered_table, text) IS
+  'Keeps a table''s schemas no longer; status is that of its versions: dropped or unregistered. Part of the registry''s own functions.';
+
+-- Begins, or goes on with what a restore has brought.
+CREATE FUNCTION begin_registration(relation regclass, mode text, level text, reason text)
+RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  now record;
+  reg cdc.registered_table;
+  v cdc.schema_detail;
+BEGIN
+  SELECT * INTO now FROM cdc.schema_now(relation);
+  IF now.sha256 IS NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
+      MESSAGE = format('"%s" is not a table whose changes are sent', coalesce(relation::text, 'NULL'));
+  END IF;
+  SELECT t.* INTO reg FROM cdc.registered_table t
+  WHERE t.schema_name = now.schema_name AND t.table_name = now.table_name AND NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id);
+  IF FOUND THEN
+    PERFORM cdc.put_row(ROW(relation, reg.id)::cdc.registered_relation);
+    RETURN cdc.record_schema(relation, NULL, false, coalesce(reason, 'restored'));
+  END IF;
+  reg := ROW(nextval('cdc.registry_id'), now.schema_name, now.table_name, mode, level, 0, '{}', reason, now(), session_user)::cdc.registered_table;
+  v := cdc.put_version(now, reg, false, NULL, reason);
+  reg.version := v.id;
+  reg.versions := ARRAY[v.id];
+  PERFORM cdc.put_row(reg), cdc.put_row(ROW(relation, reg.id)::cdc.registered_relation);
+  RETURN format('%s.%s', v.major, v.minor);
+END $$;
+REVOKE ALL ON FUNCTION begin_registration(regclass, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION begin_registration(regclass, text, text, text) IS
+  'What cdc.register() and cdc.refresh_registry() do with a table that is not registered here. Part of the registry''s own functions.';
+
+CREATE FUNCTION check_registrable(relation regclass)
+RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  kind text := (SELECT CASE c.relpersistence WHEN 't' THEN 'temporary' WHEN 'u' THEN 'unlogged' END
+                FROM pg_class c WHERE c.oid = relation AND c.relkind IN ('r', 'p'));
+BEGIN
+  IF kind IS NOT NULL THEN
+    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type', MESSAGE = format('%s table %s cannot be registered', kind, relation),
+      DETAIL = 'Its changes are never sent.';
+  END IF;
+END $$;
+REVOKE ALL ON FUNCTION check_registrable(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION check_registrable(regclass) IS 'ERROR (42809) for temporary and unlogged tables. Part of the registry''s own functions.';
 
 CREATE FUNCTION register(relation regclass, mode text DEFAULT 'full', level text DEFAULT 'file', reason text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -1354,68 +1947,49 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-  now record;
-  former cdc.schema_detail;
-  names record;
+  reg cdc.registered_table;
   version text;
 BEGIN
-  SELECT d.*, sha256(d.descriptor) AS sha256, cdc.enum_labels(relation) AS enums INTO now FROM cdc.describe_schema(relation) d;
-  IF now.descriptor IS NULL THEN
-    RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
-      MESSAGE = format('"%s" is not a table whose changes are sent', coalesce(relation::text, 'NULL'));
-  END IF;
   IF mode IS NULL OR mode !~ '^((backward|forward|full)(_transitive)?|none)$' OR level IS NULL OR level NOT IN ('wire', 'file') THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode or level: %s, %s', mode, level),
       HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive; levels: wire, file.';
   END IF;
-  UPDATE cdc.registered_table r SET mode = register.mode, level = register.level, reason = coalesce(register.reason, r.reason)
-  WHERE r.relation = register.relation;
-  IF NOT FOUND THEN
-    SELECT n.nspname, c.relname INTO names FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
-    -- a table of that name had versions: numbers are not used again for something else
-    SELECT d.* INTO former FROM cdc.schema_detail d
-    WHERE d.schema_name = names.nspname AND d.table_name = names.relname
-    ORDER BY d.descriptor = now.descriptor DESC, d.major DESC, d.minor DESC LIMIT 1;
-    IF former.descriptor IS DISTINCT FROM now.descriptor THEN
-      INSERT INTO cdc.schema_detail AS d (schema_name, table_name, major, minor, descriptor, enums, reason)
-      VALUES (names.nspname, names.relname, coalesce(former.major, 0) + 1, 0, now.descriptor, now.enums, reason)
-      RETURNING d.* INTO former;
-    ELSE
-      UPDATE cdc.schema_detail d SET status = 'active', grace_until = NULL WHERE d.id = former.id;
-    END IF;
-    INSERT INTO cdc.registered_table (relation, relid, mode, level, major, minor, reason)
-    VALUES (relation, relation, mode, level, former.major, former.minor, reason);
-    INSERT INTO cdc.schema_version (relid, sha256, major, minor, id)
-    VALUES (relation, now.sha256, former.major, former.minor, former.id);
+  PERFORM cdc.check_registrable(relation);
+  PERFORM cdc.hold_relation(relation);
+  reg := cdc.registration(relation);
+  IF reg.id IS NULL THEN
+    version := cdc.begin_registration(relation, mode, level, reason);
+    reg := cdc.registration(relation);
   END IF;
-  SELECT format('%s.%s', r.major, r.minor) INTO version FROM cdc.registered_table r WHERE r.relation = register.relation;
-  INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
-  VALUES ('register', relation::text, version, format('mode %s, level %s', mode, level), reason);
+  reg.mode := mode;
+  reg.level := level;
+  reg.reason := coalesce(reason, reg.reason);
+  PERFORM cdc.put_row(reg);
+  SELECT format('%s.%s', d.major, d.minor) INTO version FROM cdc.schema_detail d WHERE d.id = reg.version;
+  PERFORM cdc.audit_schema('register', relation::text, version, format('mode %s, level %s', mode, level), reason);
   RETURN version;
 END $$;
 REVOKE ALL ON FUNCTION register(regclass, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION register(regclass, text, text, text) IS
-  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, 22023 for an unknown mode or level.';
+  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, or one that is never sent, as temporary and unlogged ones; 22023 for an unknown mode or level.';
 
 CREATE FUNCTION unregister(relation regclass, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+  reg cdc.registered_table := cdc.registration(relation);
 BEGIN
-  DELETE FROM cdc.registered_table r WHERE r.relation = unregister.relation;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-      MESSAGE = format('table %s is not registered', coalesce(relation::text, 'NULL'));
+  IF reg.id IS NULL THEN
+    reg := cdc.check_registered(relation);
   END IF;
-  UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = relation AND d.id = v.id;
-  DELETE FROM cdc.schema_version v WHERE v.relid = relation;
-  DELETE FROM cdc.schema_reader r WHERE r.relation = unregister.relation;
-  INSERT INTO cdc.schema_audit (action, relation, reason) VALUES ('unregister', relation::text, reason);
+  PERFORM cdc.end_registration(reg, 'unregistered');
+  PERFORM cdc.audit_schema('unregister', relation::text, NULL, NULL, reason);
 END $$;
 REVOKE ALL ON FUNCTION unregister(regclass, text) FROM PUBLIC;
 COMMENT ON FUNCTION unregister(regclass, text) IS
-  'Keeps a table''s schemas no longer; its versions are retired, and their numbers not used again. ERROR 42704 for a table that is not registered.';
+  'Keeps a table''s schemas no longer: its versions are told no more, and their numbers not used again. ERROR 42704 for a table that is not registered, 55000 after a restore until cdc.refresh_registry().';
 
 CREATE FUNCTION register_reader(consumer text, relation regclass, version int DEFAULT NULL, fingerprint text DEFAULT NULL)
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -1423,20 +1997,20 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
+  reg cdc.registered_table := cdc.registration(relation);
   found int;
 BEGIN
   IF consumer IS NULL OR num_nonnulls(version, fingerprint) <> 1 THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'consumer and either version or fingerprint must be given';
   END IF;
-  SELECT max(v.major) INTO found FROM cdc.schema_version v
-  WHERE v.relid = relation AND (v.major = version OR left(encode(v.sha256, 'hex'), 16) = fingerprint);
+  SELECT max(v.major) INTO found FROM cdc.versions_of(reg) v
+  WHERE v.major = version OR left(encode(v.sha256, 'hex'), 16) = fingerprint;
   IF found IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object',
       MESSAGE = format('table %s has no version %s', relation, coalesce(version::text, 'with fingerprint ' || fingerprint)),
       HINT = 'The view cdc.schema_versions lists those that there are. Where a stream leaves columns out, or has values of older rows, give the version, which it tells.';
   END IF;
-  DELETE FROM cdc.schema_reader r WHERE r.consumer = register_reader.consumer AND r.relation = register_reader.relation;
-  INSERT INTO cdc.schema_reader (consumer, relation, major) VALUES (consumer, relation, found);
+  PERFORM cdc.put_row(ROW(consumer, reg.id, found, now(), session_user)::cdc.schema_reader);
   RETURN found;
 END $$;
 REVOKE ALL ON FUNCTION register_reader(text, regclass, int, text) FROM PUBLIC;
@@ -1448,25 +2022,43 @@ RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
+DECLARE
+  reg cdc.registered_table := cdc.registration(relation);
+  v cdc.schema_detail;
 BEGIN
-  IF EXISTS (SELECT FROM cdc.registered_table r WHERE r.relation = retire_version.relation AND r.major = version) THEN
+  IF EXISTS (SELECT FROM cdc.schema_detail d WHERE d.id = reg.version AND d.major = version) THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = format('version %s is what table %s is now', version, relation);
   END IF;
-  UPDATE cdc.schema_detail d
-  SET status = CASE WHEN grace IS NULL THEN 'retired' ELSE 'deprecated' END, grace_until = now() + grace
-  FROM cdc.schema_version v WHERE v.relid = relation AND v.major = version AND d.id = v.id;
-  IF NOT FOUND THEN
+  FOR v IN SELECT * FROM cdc.versions_of(reg) d WHERE d.major = version LOOP
+    v.status := CASE WHEN grace IS NULL THEN 'retired' ELSE 'deprecated' END;
+    v.grace_until := now() + grace;
+    PERFORM cdc.put_row(v);
+  END LOOP;
+  IF v.id IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('table %s has no version %s', relation, version);
   END IF;
-  INSERT INTO cdc.schema_audit (action, relation, version, reason)
-  VALUES (CASE WHEN grace IS NULL THEN 'retire' ELSE 'deprecate' END, relation::text, version::text, reason);
+  PERFORM cdc.audit_schema(CASE WHEN grace IS NULL THEN 'retire' ELSE 'deprecate' END, relation::text, version::text, NULL, reason);
 END $$;
 REVOKE ALL ON FUNCTION retire_version(regclass, int, interval, text) FROM PUBLIC;
 COMMENT ON FUNCTION retire_version(regclass, int, interval, text) IS
   'Ends a major version of a table: at once, or with grace when that time has passed, until when it is deprecated. Retired versions no longer count for compatibility. ERROR 55000 for the version that the table has now, 42704 for one that there is not.';
 
-CREATE FUNCTION refresh_registry()
+-- A table that is gone, by an event trigger or found later.
+CREATE FUNCTION record_drop(registered cdc.registered_table, command text, reason text)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  version text := (SELECT format('%s.%s', d.major, d.minor) FROM cdc.schema_detail d WHERE d.id = registered.version);
+BEGIN
+  PERFORM cdc.end_registration(registered, 'dropped');
+  PERFORM cdc.audit_schema('drop', format('%I.%I', registered.schema_name, registered.table_name), version, command, reason);
+END $$;
+REVOKE ALL ON FUNCTION record_drop(cdc.registered_table, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION record_drop(cdc.registered_table, text, text) IS 'Takes up that a registered table is gone. Part of the registry''s own functions.';
+
+CREATE FUNCTION refresh_registry(forget boolean DEFAULT false)
 RETURNS TABLE (relation regclass, version text) LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1474,142 +2066,145 @@ AS $$
 DECLARE
   reg cdc.registered_table;
 BEGIN
-  UPDATE cdc.schema_version v SET relid = r.relation FROM cdc.registered_table r
-  WHERE v.relid = r.relid AND r.relation <> r.relid;
-  FOR reg IN UPDATE cdc.registered_table r SET relid = r.relation WHERE r.relation <> r.relid RETURNING r.* LOOP
-    relation := reg.relation;
-    SELECT s.version INTO version FROM cdc.record_schema(reg.relation, NULL, false, 'restored') s;
-    RETURN NEXT;
+  LOCK TABLE cdc.registered_relation IN SHARE UPDATE EXCLUSIVE MODE;
+  -- dropped where no event trigger saw it
+  FOR reg IN
+    SELECT t.* FROM cdc.registered_relation r JOIN cdc.registered_table t USING (id)
+    WHERE NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = r.relid)
+  LOOP
+    PERFORM cdc.record_drop(reg, NULL, 'found by cdc.refresh_registry()');
+  END LOOP;
+  FOR reg IN
+    SELECT t.* FROM cdc.registered_table t WHERE NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id) ORDER BY t.id
+  LOOP
+    relation := to_regclass(format('%I.%I', reg.schema_name, reg.table_name));
+    version := NULL;
+    IF EXISTS (SELECT FROM cdc.schema_now(relation) n WHERE n.sha256 IS NOT NULL) THEN
+      version := cdc.begin_registration(relation, reg.mode, reg.level, NULL);
+      RETURN NEXT;
+    ELSIF forget THEN
+      PERFORM cdc.record_drop(reg, NULL, 'not restored');
+    ELSE
+      RAISE WARNING USING MESSAGE = format('registered table %I.%I is not there', reg.schema_name, reg.table_name),
+        HINT = 'Restore it and call cdc.refresh_registry() again, or SELECT cdc.refresh_registry(forget => true).';
+    END IF;
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION refresh_registry() FROM PUBLIC;
-COMMENT ON FUNCTION refresh_registry() IS
-  'To be called after a dump was restored: finds the registered tables again, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Until then their versions are not told, and DDL on them is not looked at.';
+REVOKE ALL ON FUNCTION refresh_registry(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION refresh_registry(boolean) IS
+  'To be called after a dump was restored: finds the registered tables again by their names, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Those that are not there are a WARNING each; forget: they are registered no more. Until then DDL on restored tables is not looked at.';
 
--- Which registered tables a command may have changed.
+CREATE FUNCTION watch_commands()
+RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_watch_commands';
+REVOKE ALL ON FUNCTION watch_commands() FROM PUBLIC;
+COMMENT ON FUNCTION watch_commands() IS 'Event trigger function: has the session note which relations commands change.';
+CREATE EVENT TRIGGER cdc_watch_commands ON ddl_command_start EXECUTE FUNCTION watch_commands();
+ALTER EVENT TRIGGER cdc_watch_commands ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_watch_commands IS 'Notes which relations commands change, for cdc_record_schemas.';
+
+CREATE FUNCTION changed_relations()
+RETURNS oid[] LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_changed_relations';
+REVOKE ALL ON FUNCTION changed_relations() FROM PUBLIC;
+COMMENT ON FUNCTION changed_relations() IS
+  'The relations that were changed or dropped in the current transaction since the last call, and perhaps some that others have changed. Part of the registry''s own functions.';
+
+CREATE FUNCTION hold_relation(relation regclass)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_hold_relation';
+REVOKE ALL ON FUNCTION hold_relation(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION hold_relation(regclass) IS
+  'Keeps a table from being altered, or registered by others, until the end of the transaction; waits for who does so. Part of the registry''s own functions.';
+
+CREATE FUNCTION dependent_relations(classids oid[], objids oid[])
+RETURNS oid[] LANGUAGE sql STABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  WITH RECURSIVE changed(classid, objid) AS (
+    SELECT * FROM unnest(classids, objids)
+    UNION
+    -- types of them, arrays of these, domains over them
+    SELECT d.classid, d.objid FROM changed c JOIN pg_depend d ON d.refclassid = c.classid AND d.refobjid = c.objid
+    WHERE d.classid = 'pg_type'::regclass)
+  SELECT ARRAY(
+    SELECT DISTINCT d.objid FROM changed c JOIN pg_depend d ON d.refclassid = c.classid AND d.refobjid = c.objid
+    WHERE d.classid = 'pg_class'::regclass)
+$$;
+REVOKE ALL ON FUNCTION dependent_relations(oid[], oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION dependent_relations(oid[], oid[]) IS
+  'The relations that are in schemas, belong to extensions, or have columns of types (by catalog and OID), or of types made of these. Part of the registry''s own functions.';
+
+-- Not the command says what it has changed, but the catalogs: all commands are alike.
 CREATE FUNCTION record_schemas()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  commands record;
-  touched oid[];
-  t regclass;
+  touched oid[] := cdc.changed_relations();
+  others record;
+  t record;
+  reg cdc.registered_table;
+  why text := cdc.breaking_reason();
+  command text;
 BEGIN
-  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
+  IF NOT EXISTS (SELECT FROM cdc.registered_relation) THEN
     RETURN;
   END IF;
-  SELECT array_agg(objid) FILTER (WHERE classid = 'pg_class'::regclass) AS relations,
-    array_agg(objid) FILTER (WHERE classid = 'pg_type'::regclass) AS types,
-    array_agg(objid) FILTER (WHERE classid = 'pg_namespace'::regclass) AS schemas
-  INTO commands FROM pg_event_trigger_ddl_commands();
-  touched := commands.relations
-    || ARRAY(SELECT indrelid FROM pg_index WHERE indexrelid = ANY (commands.relations))
-    || ARRAY(SELECT inhrelid FROM pg_inherits WHERE inhparent = ANY (commands.relations));
-  IF commands.types IS NOT NULL THEN
-    -- arrays of them, domains over them, and columns of all these
-    touched := touched || ARRAY(
-      WITH RECURSIVE changed(type) AS (
-        SELECT unnest(commands.types)
-        UNION
-        SELECT d.objid FROM changed JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = changed.type
-        WHERE d.classid = 'pg_type'::regclass)
-      SELECT d.objid FROM changed JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND d.refobjid = changed.type
-      WHERE d.classid = 'pg_class'::regclass);
-  END IF;
-  IF commands.schemas IS NOT NULL THEN
-    touched := touched || ARRAY(
-      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid WHERE c.relnamespace = ANY (commands.schemas));
+  -- names of types and schemas are in no catalog of relations, nor are enum labels
+  SELECT array_agg(c.classid) AS classids, array_agg(c.objid) AS objids INTO others
+  FROM pg_event_trigger_ddl_commands() c WHERE c.classid IN ('pg_type'::regclass, 'pg_namespace'::regclass, 'pg_extension'::regclass);
+  IF others.objids IS NOT NULL THEN
+    touched := touched || cdc.dependent_relations(others.classids, others.objids);
   END IF;
   FOR t IN
-    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
+    SELECT r.relid, c.oid IS NOT NULL AS there FROM cdc.registered_relation r LEFT JOIN pg_class c ON c.oid = r.relid
+    WHERE r.relid = ANY (touched) ORDER BY r.id
   LOOP
-    PERFORM cdc.record_schema(t, current_query(), true, NULL);
+    command := coalesce((SELECT concat_ws(' ', c.command_tag, c.object_identity) FROM pg_event_trigger_ddl_commands() c WHERE c.objid IS NOT NULL LIMIT 1), tg_tag);
+    reg := cdc.registration(t.relid);
+    IF reg.id IS NULL THEN             -- rows of the registry are gone
+      CONTINUE;
+    ELSIF t.there THEN
+      PERFORM cdc.record_schema(t.relid, command, true, NULL);
+    ELSIF reg.mode <> 'none' AND why IS NULL AND cdc.enforcement() = 'reject' THEN
+      RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+        MESSAGE = format('this would drop the registered table %I.%I', reg.schema_name, reg.table_name),
+        HINT = 'Call cdc.unregister() before, or in the same transaction cdc.allow_breaking(''why'').';
+    ELSE
+      PERFORM cdc.record_drop(reg, command, why);
+    END IF;
   END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION record_schemas() FROM PUBLIC;
-COMMENT ON FUNCTION record_schemas() IS 'Event trigger function: takes up what DDL made of registered tables, or refuses it.';
+COMMENT ON FUNCTION record_schemas() IS 'Event trigger function: takes up what a command made of registered tables, or refuses it.';
 CREATE EVENT TRIGGER cdc_record_schemas ON ddl_command_end EXECUTE FUNCTION record_schemas();
 ALTER EVENT TRIGGER cdc_record_schemas ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_record_schemas IS 'Takes up what DDL made of registered tables, or refuses it, see cdc.schema_enforcement.';
-
-CREATE FUNCTION record_drops()
-RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  dropped record;
-  why text;
-  touched oid[];
-  t regclass;
-BEGIN
-  IF NOT EXISTS (SELECT FROM cdc.registered_table) THEN
-    RETURN;
-  END IF;
-  why := cdc.breaking_reason();
-  FOR dropped IN
-    SELECT (SELECT o.object_identity FROM pg_event_trigger_dropped_objects() o
-            WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0 AND o.objid = r.relid) AS object_identity,
-      r.relid AS objid, r.major, r.minor, r.mode
-    FROM cdc.registered_table r
-    WHERE r.relation = ANY (ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
-                                  WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0)::regclass[])
-      AND r.relation = r.relid
-  LOOP
-    IF dropped.mode <> 'none' AND why IS NULL AND current_setting('cdc.schema_enforcement') = 'reject' THEN
-      RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
-        MESSAGE = format('this would drop the registered table %s', dropped.object_identity),
-        HINT = 'Call cdc.unregister() before, or in the same transaction cdc.allow_breaking(''why'').';
-    END IF;
-    UPDATE cdc.schema_detail d SET status = 'retired', grace_until = NULL FROM cdc.schema_version v WHERE v.relid = dropped.objid AND d.id = v.id;
-    DELETE FROM cdc.schema_version WHERE relid = dropped.objid;
-    DELETE FROM cdc.schema_reader WHERE relation = dropped.objid;
-    DELETE FROM cdc.registered_table WHERE relation = dropped.objid;
-    INSERT INTO cdc.schema_audit (action, relation, version, statement, reason)
-    VALUES ('drop', dropped.object_identity, format('%s.%s', dropped.major, dropped.minor), current_query(), why);
-  END LOOP;
-  -- columns that went with their type
-  touched := ARRAY(SELECT o.objid FROM pg_event_trigger_dropped_objects() o
-                   WHERE o.classid = 'pg_class'::regclass AND o.objsubid <> 0);
-  -- an index that is a replica identity; those of a table that is dropped go with it
-  IF EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type = 'index')
-    AND EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.original AND o.object_type <> 'table') THEN
-    touched := touched || ARRAY(
-      SELECT r.relid FROM cdc.registered_table r JOIN pg_class c ON c.oid = r.relid
-      WHERE c.relreplident = 'i' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisreplident));
-  END IF;
-  FOR t IN
-    SELECT r.relation FROM cdc.registered_table r WHERE r.relation = ANY (touched::regclass[]) AND r.relation = r.relid
-  LOOP
-    PERFORM cdc.record_schema(t, current_query(), true, NULL);
-  END LOOP;
-END $$;
-REVOKE ALL ON FUNCTION record_drops() FROM PUBLIC;
-COMMENT ON FUNCTION record_drops() IS 'Event trigger function: the same for what is dropped.';
-CREATE EVENT TRIGGER cdc_record_drops ON sql_drop EXECUTE FUNCTION record_drops();
-ALTER EVENT TRIGGER cdc_record_drops ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_record_drops IS 'Takes up that registered tables are dropped, or refuses it, see cdc.schema_enforcement.';
+COMMENT ON EVENT TRIGGER cdc_record_schemas IS 'Takes up what commands make of registered tables, or refuses it, see cdc.set_enforcement().';
 
 CREATE VIEW schema_versions AS
-SELECT r.relation, d.major, d.minor, left(encode(v.sha256, 'hex'), 16) AS fingerprint,
-       (r.major, r.minor) = (d.major, d.minor) AS current,
+SELECT r.relid::pg_catalog.regclass AS relation, d.major, d.minor, pg_catalog.left(pg_catalog.encode(d.sha256, 'hex'), 16) AS fingerprint,
+       d.id = t.version AS current,
        CASE WHEN d.status = 'deprecated' AND d.grace_until <= pg_catalog.now() THEN 'retired' ELSE d.status END AS status,
-       d.grace_until, d.created_at, d.created_by, d.statement, d.reason
-FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid JOIN cdc.schema_detail d ON d.id = v.id;
+       d.grace_until, d.created_at, d.created_by, d.command, d.reason
+FROM cdc.registered_relation r JOIN pg_catalog.pg_class c ON c.oid = r.relid
+  JOIN cdc.registered_table t ON t.id = r.id
+  CROSS JOIN LATERAL pg_catalog.unnest(t.versions) v(id) JOIN cdc.schema_detail d ON d.id = v.id;
 REVOKE ALL ON schema_versions FROM PUBLIC;
 COMMENT ON VIEW schema_versions IS
-  'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired.';
+  'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired; command: the tag and object of the command that made it.';
 
 CREATE VIEW readers AS
-SELECT r.consumer, r.relation, r.major AS reads, t.major AS current,
+SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, now.major AS current,
        ARRAY(SELECT f.detail
-             FROM cdc.describe_schema(r.relation) n
+             FROM cdc.describe_schema(r.relid) n
                CROSS JOIN LATERAL (
-                 SELECT d.* FROM cdc.schema_version v JOIN cdc.schema_detail d ON d.id = v.id
-                 WHERE v.relid = r.relation AND v.major = r.major ORDER BY v.minor DESC LIMIT 1) d
-               CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, n.descriptor, cdc.enum_labels(r.relation), n.defaults, 'forward', t.level) f) AS breaks,
-       r.registered_at, r.registered_by
-FROM cdc.schema_reader r JOIN cdc.registered_table t ON t.relation = r.relation;
+                 SELECT d.* FROM pg_catalog.unnest(t.versions) v(id) JOIN cdc.schema_detail d ON d.id = v.id
+                 WHERE d.major = s.major ORDER BY d.minor DESC LIMIT 1) d
+               CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, n.descriptor, cdc.enum_labels(r.relid), n.defaults, 'forward', t.level) f) AS breaks,
+       s.registered_at, s.registered_by
+FROM cdc.schema_reader s JOIN cdc.registered_table t ON t.id = s.id JOIN cdc.registered_relation r ON r.id = t.id
+  JOIN pg_catalog.pg_class c ON c.oid = r.relid JOIN cdc.schema_detail now ON now.id = t.version;
 REVOKE ALL ON readers FROM PUBLIC;
 COMMENT ON VIEW readers IS
   'Who reads which major version of which table. breaks: what such a reader meets in data of the table as it is now, {} = nothing. Needs EXECUTE on the functions that compare.';
@@ -1619,9 +2214,9 @@ RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT jsonb_build_object('schema', d.schema_name, 'table', d.table_name, 'version', format('%s.%s', d.major, d.minor),
-    'mode', r.mode, 'level', r.level, 'enums', d.enums, 'descriptor', encode(d.descriptor, 'hex'))::text
-  FROM cdc.registered_table r JOIN cdc.schema_version v ON v.relid = r.relid AND (v.major, v.minor) = (r.major, r.minor)
-    JOIN cdc.schema_detail d ON d.id = v.id
+    'mode', t.mode, 'level', t.level, 'enums', d.enums, 'descriptor', encode(d.descriptor, 'hex'))::text
+  FROM cdc.registered_table t JOIN cdc.schema_detail d ON d.id = t.version
+    JOIN cdc.registered_relation r ON r.id = t.id JOIN pg_class c ON c.oid = r.relid
   ORDER BY d.schema_name, d.table_name
 $$;
 REVOKE ALL ON FUNCTION export_schemas() FROM PUBLIC;
@@ -1671,16 +2266,33 @@ COMMENT ON FUNCTION check_mapping(regclass, int) IS
 
 -- Metadata of transactions
 
-CREATE FUNCTION set_metadata(key text, value text)
+CREATE FUNCTION cdc.set_metadata(key text, value text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_set_metadata';
-REVOKE ALL ON FUNCTION set_metadata(text, text) FROM PUBLIC;
-COMMENT ON FUNCTION set_metadata(text, text) IS
+REVOKE ALL ON FUNCTION cdc.set_metadata(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.set_metadata(text, text) IS
   'Attaches an entry to the current transaction, which consumers get with its changes; setting a key again replaces its value, ROLLBACK TO SAVEPOINT takes it back. At most 64 entries and 4096 bytes (keys and values, UTF-8) for a transaction: a single larger one is ERROR 54000, the rest beyond is left out. ERROR 22004 for NULL, 22023 for an empty key. A transaction without changes sends none.';
 
-CREATE FUNCTION set_traceparent(traceparent text)
+CREATE FUNCTION cdc.set_traceparent(traceparent text)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_set_traceparent';
-REVOKE ALL ON FUNCTION set_traceparent(text) FROM PUBLIC;
-COMMENT ON FUNCTION set_traceparent(text) IS
+REVOKE ALL ON FUNCTION cdc.set_traceparent(text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.set_traceparent(text) IS
   'cdc.set_metadata(''traceparent'', ...) for a W3C Trace Context value, whose form is checked (ERROR 22023; 22004 for NULL).';
+
+-- Of all tables: other plugins decode nothing of them, and SQL writes them in a restore alone
+DO $$
+DECLARE
+  t regclass;
+BEGIN
+  FOR t IN SELECT c.oid FROM pg_catalog.pg_class c
+           WHERE c.relnamespace OPERATOR(pg_catalog.=) 'cdc'::pg_catalog.regnamespace AND c.relkind OPERATOR(pg_catalog.=) 'r' LOOP
+    EXECUTE pg_catalog.format('ALTER TABLE %s REPLICA IDENTITY NOTHING', t);
+    EXECUTE pg_catalog.format('CREATE TRIGGER table_written AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
+    EXECUTE pg_catalog.format('CREATE TRIGGER refuse_sql BEFORE UPDATE OR DELETE OR TRUNCATE ON %s FOR EACH STATEMENT EXECUTE FUNCTION cdc.table_written()', t);
+    EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE ALWAYS TRIGGER table_written, ENABLE ALWAYS TRIGGER refuse_sql', t);
+  END LOOP;
+END $$;
+
+-- Since when rules and grants are known
+SELECT cdc.put_row(ROW(true, pg_catalog.pg_current_wal_insert_lsn())::cdc.installation);

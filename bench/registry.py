@@ -58,7 +58,7 @@ def milliseconds(sql, statement):
 
 
 def switch(sql, how):
-    for trigger in ("cdc_record_schemas", "cdc_record_drops"):
+    for trigger in ("cdc_watch_commands", "cdc_record_schemas"):
         sql.execute(f"ALTER EVENT TRIGGER {trigger} {how}")
 
 

@@ -296,7 +296,9 @@ enter()
 	local v
 	for v in CC SANITIZE FUZZ_SECONDS BENCH_SCALE CDC_BIG_ROWS CDC_REPLAY_STATEMENTS \
 			CDC_CACHE CDC_TOOLCHAINS CDC_GO_URL GOPROXY EVENTS ROUNDS SEEDS \
-			CDC_EVENTS CDC_CRASH_ROUNDS CDC_SEEDS; do
+			CDC_EVENTS CDC_CRASH_ROUNDS CDC_SEEDS \
+			CDC_ADVERSARY_STEPS CDC_ADVERSARY_WITHOUT CDC_ADVERSARY_JOBS \
+			CDC_ADVERSARY_MINIMIZE; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
 	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then
@@ -339,6 +341,7 @@ shadow_installation()
 	for dir in "$("$system" --pkglibdir)" "$("$system" --sharedir)"; do
 		mkdir -p "$shadow$dir"
 		cp -rsn "$dir/." "$shadow$dir/"
+		without_cdc "$shadow$dir"
 	done
 	for dir in "$("$system" --includedir)" "$("$system" --pkgincludedir)" \
 			"$("$system" --includedir-server)" "$("$system" --libdir)"; do
@@ -355,6 +358,14 @@ shadow_installation()
 	BINDIR=$shadow$bindir
 	PATH=$BINDIR:$PATH
 	[ "$("$PG_CONFIG" --bindir)" = "$BINDIR" ] || die "this PostgreSQL cannot be moved to another directory"
+}
+
+# Takes the links to an installed cdc out of a copy of a directory of PostgreSQL's: what
+# writes through a link (llvm-lto does) would write to the system's file, and a test of
+# this tree has no use for the files of another. What remains of that name is an error.
+without_cdc()
+{
+	find "$1" \( -name cdc -o -name 'cdc.*' -o -name 'cdc--*' \) -prune -exec rm -rf {} +
 }
 
 # Compiles and installs into the private installation. Arguments go to make.

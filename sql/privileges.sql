@@ -89,12 +89,12 @@ SELECT count(*) FROM cdc.snapshot_chunks('p.hidden');
 SELECT cdc.fingerprint('p.hidden');
 SELECT from_key, to_key, key_columns FROM cdc.snapshot_chunks('p.t', 1);
 RESET ROLE;
-SELECT cdc.unredact(:rule);
+SELECT cdc.drop_row(r) FROM cdc.redaction_rule r; -- as if it had never been
 -- a key that is redacted: no ranges, whoever asks
 SELECT cdc.redact('p.t', 'id', 'hash') AS rule \gset
 SELECT count(*) FROM cdc.snapshot('p.t', from_key => '{1}');
 SELECT * FROM cdc.snapshot_chunks('p.t', 1);
-SELECT cdc.unredact(:rule);
+SELECT cdc.drop_row(r) FROM cdc.redaction_rule r; -- as if it had never been
 -- all columns, later ones too
 SELECT cdc.revoke_read('p.t', 'cdc_regress_group', reason => 'asked for more');
 SELECT * FROM seen();
@@ -102,7 +102,7 @@ SELECT cdc.grant_read('p.t', 'cdc_regress_consumer');
 ALTER TABLE p.t ADD x int DEFAULT 7;
 INSERT INTO p.t VALUES (2, 'v2', 'w2', 2);
 SELECT * FROM seen();
--- columns are known by their names of now
+-- columns are known by number, whatever they are called
 SELECT cdc.revoke_read('p.t', 'cdc_regress_consumer');
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{id,v}');
 ALTER TABLE p.t RENAME v TO former;
@@ -119,12 +119,15 @@ SELECT key, new FROM seen();
 ALTER ROLE cdc_regress_consumer NOBYPASSRLS;
 ALTER TABLE p.t DISABLE ROW LEVEL SECURITY;
 REVOKE SELECT ON p.t FROM cdc_regress_consumer;
--- grants go with the table; one that is dropped is withheld
+-- grants go with the table
 SELECT cdc.grant_read('p.hidden', 'cdc_regress_consumer');
 DROP TABLE p.hidden;
-SELECT count(*) FROM cdc.read_grant;
+SELECT count(*) FROM cdc.read_grants;
+-- but what waits of one is not lost
 SELECT * FROM seen();
 SELECT relation, new FROM seen(current_user) WHERE relation = 'p.hidden';
+-- nor is it seen by who was given nothing, or only could SELECT
+SELECT * FROM seen('cdc_regress_other');
 
 -- partitions are seen by whoever sees what they are of
 SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
@@ -134,9 +137,24 @@ ALTER TABLE p.part ATTACH PARTITION p.part1 FOR VALUES IN (1);
 SELECT cdc.grant_read('p.part', 'cdc_regress_consumer', columns => '{v}');
 INSERT INTO p.part VALUES ('v1', 1, 'w1');
 SELECT * FROM seen();
+-- what waits of one that is detached or dropped is not lost, but what is written then is not theirs
 ALTER TABLE p.part DETACH PARTITION p.part1;
+INSERT INTO p.part1 (id, v) VALUES (2, 'detached');
 SELECT * FROM seen();
-DROP TABLE p.part, p.part1;
+CREATE TABLE p.part2 PARTITION OF p.part FOR VALUES IN (2);
+INSERT INTO p.part VALUES ('v2', 2, 'w2');
+DROP TABLE p.part2;
+SELECT relation, new FROM seen();
+-- nor if it is given now, since it was not then
+SELECT cdc.revoke_read('p.part', 'cdc_regress_consumer');
+SELECT cdc.grant_read('p.part', 'cdc_regress_consumer');
+SELECT relation, new FROM seen();
+-- the root, too
+DROP TABLE p.part;
+SELECT relation, new FROM seen();
+DROP TABLE p.part1;
+-- what no slot needs is forgotten
+SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
 
 -- TRUNCATE, messages, metadata
 SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
@@ -197,9 +215,142 @@ SELECT cdc.grant_read('p.t');
 SELECT cdc.grant_read('pg_stat_activity', 'cdc_regress_consumer');
 SELECT cdc.revoke_read('p.t', 'cdc_regress_consumer', columns => '{w}');
 TRUNCATE cdc.read_grant;
+DELETE FROM cdc.read_grant;
+UPDATE cdc.read_grant SET reason = 'x';
 -- what there was
 SELECT action, rule->>'role' AS role, CASE WHEN rule->>'relation' ~ '^p' THEN rule->>'relation' END AS relation, rule->>'column_name' AS column, rule->>'prefix' AS prefix, rule->>'reason' AS reason
 FROM cdc.redaction_audit WHERE about = 'read_grant' ORDER BY at;
+
+-- who has SELECT WITH GRANT OPTION gives while that is so, and takes back his own alone
+ALTER TABLE p.t DISABLE ROW LEVEL SECURITY;
+SELECT cdc.revoke_read('p.t', 'cdc_regress_other', columns => '{id}');
+SELECT cdc.revoke_read('p.t', 'cdc_regress_consumer');
+CREATE TABLE p.mine (id int PRIMARY KEY, v text);
+ALTER TABLE p.mine OWNER TO cdc_regress_owner;
+GRANT SELECT ON p.mine TO cdc_regress_other WITH GRANT OPTION;
+SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
+INSERT INTO p.mine VALUES (1, 'v');
+SELECT cdc.grant_read('p.mine', 'cdc_regress_group', reason => 'of a superuser, who acts for the owner');
+SET ROLE cdc_regress_other;
+SELECT cdc.grant_read('p.mine', 'cdc_regress_consumer');
+SELECT cdc.revoke_read('p.mine', 'cdc_regress_group');
+SELECT cdc.revoke_read('p.mine', 'cdc_regress_consumer');
+SELECT cdc.revoke_read('p.mine', 'cdc_regress_consumer');
+SELECT cdc.grant_read('p.mine', 'cdc_regress_consumer');
+SET ROLE cdc_regress_owner;
+SELECT cdc.revoke_read('p.mine', 'cdc_regress_group');
+RESET ROLE;
+CREATE VIEW grants AS SELECT role, table_name, column_name, giver, counts, bound FROM cdc.read_grants WHERE role ~ '^cdc_regress' AND prefix IS NULL ORDER BY id;
+TABLE grants;
+SELECT relation, new FROM seen();
+REVOKE GRANT OPTION FOR SELECT ON p.mine FROM cdc_regress_other;
+TABLE grants;
+SELECT relation, new FROM seen();
+GRANT SELECT ON p.mine TO cdc_regress_other WITH GRANT OPTION;
+ALTER TABLE p.mine ENABLE ROW LEVEL SECURITY;
+TABLE grants;
+SELECT relation, new FROM seen();
+-- (an owner's counts)
+GRANT cdc_regress_owner TO cdc_regress_other;
+TABLE grants;
+SELECT relation, new FROM seen();
+REVOKE cdc_regress_owner FROM cdc_regress_other;
+ALTER TABLE p.mine DISABLE ROW LEVEL SECURITY;
+SELECT relation, new FROM seen();
+-- columns, by who may give those
+REVOKE SELECT ON p.mine FROM cdc_regress_other CASCADE;
+GRANT SELECT (v) ON p.mine TO cdc_regress_other WITH GRANT OPTION;
+TABLE grants;
+SET ROLE cdc_regress_other;
+SELECT cdc.grant_read('p.mine', 'cdc_regress_consumer', columns => '{v}');
+RESET ROLE;
+TABLE grants;
+SELECT relation, new FROM seen();
+REVOKE SELECT (v) ON p.mine FROM cdc_regress_other;
+SELECT relation, new FROM seen();
+-- SELECT alone gives nothing
+GRANT SELECT ON p.mine TO cdc_regress_other;
+SET ROLE cdc_regress_other;
+SELECT cdc.grant_read('p.mine', 'cdc_regress_consumer');
+RESET ROLE;
+-- the owner's are the next owner's
+SELECT cdc.grant_read('p.mine', 'cdc_regress_group');
+ALTER TABLE p.mine OWNER TO cdc_regress_other;
+TABLE grants;
+SELECT relation, new FROM seen();
+SET ROLE cdc_regress_owner;
+SELECT cdc.revoke_read('p.mine', 'cdc_regress_group');
+SET ROLE cdc_regress_other;
+SELECT cdc.revoke_read('p.mine', 'cdc_regress_group');
+RESET ROLE;
+SELECT relation, new FROM seen();
+
+-- a role that is dropped takes along what it was given; one of its name has nothing
+CREATE ROLE cdc_regress_gone REPLICATION;
+GRANT USAGE ON SCHEMA cdc TO cdc_regress_gone;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdc TO cdc_regress_gone;
+SELECT cdc.grant_read('p.mine', 'cdc_regress_gone');
+SELECT relation, new FROM seen('cdc_regress_gone');
+DROP OWNED BY cdc_regress_gone;
+DROP ROLE cdc_regress_gone;
+TABLE grants;
+SELECT role FROM cdc.security_report() WHERE role ~ 'gone|unknown';
+CREATE ROLE cdc_regress_gone REPLICATION;
+GRANT USAGE ON SCHEMA cdc TO cdc_regress_gone;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA cdc TO cdc_regress_gone;
+TABLE grants;
+SELECT relation, new FROM seen('cdc_regress_gone');
+SELECT cdc.revoke_read('p.mine', 'cdc_regress_gone');
+-- (the next one who writes removes the row)
+SELECT count(*) FROM cdc.read_grant WHERE role_name = 'cdc_regress_gone';
+SELECT cdc.grant_read(prefix => 'x', role => 'cdc_regress_other');
+SELECT count(*) FROM cdc.read_grant WHERE role_name = 'cdc_regress_gone';
+SELECT cdc.revoke_read(prefix => 'x', role => 'cdc_regress_other');
+-- renamed roles and tables keep them
+SELECT cdc.grant_read('p.mine', 'cdc_regress_gone', columns => '{v}');
+ALTER ROLE cdc_regress_gone RENAME TO cdc_regress_there;
+ALTER TABLE p.mine RENAME TO ours;
+ALTER TABLE p.ours RENAME v TO w;
+TABLE grants;
+SELECT relation, new FROM seen('cdc_regress_there');
+DROP OWNED BY cdc_regress_there;
+DROP ROLE cdc_regress_there;
+DROP TABLE p.ours;
+-- row security: forced on its owner, who may have revoked SELECT from himself; columns
+SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
+CREATE TABLE p.own (id int PRIMARY KEY, v text);
+ALTER TABLE p.own OWNER TO cdc_regress_consumer;
+INSERT INTO p.own VALUES (1, 'v');
+SELECT relation, new FROM seen();
+REVOKE SELECT ON p.own FROM cdc_regress_consumer;
+SELECT relation, new FROM seen();
+GRANT SELECT (v) ON p.own TO cdc_regress_consumer;
+SELECT relation, new FROM seen();
+ALTER TABLE p.own ENABLE ROW LEVEL SECURITY;
+SELECT relation, new FROM seen();
+ALTER TABLE p.own FORCE ROW LEVEL SECURITY;
+SELECT relation, new FROM seen();
+GRANT SELECT ON p.own TO cdc_regress_consumer;
+SELECT relation, new FROM seen();
+ALTER TABLE p.own NO FORCE ROW LEVEL SECURITY;
+SELECT relation, new FROM seen();
+ALTER TABLE p.own OWNER TO cdc_regress_owner;
+GRANT SELECT (v) ON p.own TO cdc_regress_consumer;
+SELECT relation, new FROM seen();
+DROP TABLE p.own;
+-- a child by INHERITS is no partition
+CREATE TABLE p.parent (id int PRIMARY KEY);
+CREATE TABLE p.child () INHERITS (p.parent);
+GRANT SELECT ON p.parent TO cdc_regress_consumer;
+SELECT cdc.grant_read('p.parent', 'cdc_regress_consumer');
+INSERT INTO p.child VALUES (1);
+INSERT INTO p.parent VALUES (2);
+SELECT relation, key FROM seen();
+DROP TABLE p.child;
+SELECT relation, key FROM seen();
+DROP TABLE p.parent;
+SELECT relation, key FROM seen();
+SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
 
 -- a slot that is bound to a role
 SELECT cdc.drop_slot('cdc_regress_privileges');
@@ -263,6 +414,20 @@ SELECT count(*) FROM cdc.fetch('cdc_regress_none');
 SELECT pg_create_logical_replication_slot('cdc_regress_foreign', 'test_decoding') IS NOT NULL AS made;
 SELECT count(*) FROM cdc.fetch('cdc_regress_foreign');
 SELECT pg_drop_replication_slot('cdc_regress_foreign');
+-- options of a slot that was dropped otherwise do not count for one of its name
+SELECT pg_create_logical_replication_slot('cdc_regress_again', 'cdc') IS NOT NULL AS made;
+SELECT cdc.alter_slot('cdc_regress_again', '{tables,nothing.*}', reader => 'cdc_regress_consumer');
+SELECT pg_drop_replication_slot('cdc_regress_again');
+\set VERBOSITY default
+SELECT pg_create_logical_replication_slot('cdc_regress_again', 'cdc');
+SELECT cdc.create_slot('cdc_regress_again') IS NOT NULL AS made;
+SELECT slot_name, options, reader FROM cdc.slots WHERE slot_name = 'cdc_regress_again';
+SELECT cdc.alter_slot('cdc_regress_again', '{tables,nothing.*}');
+SELECT pg_drop_replication_slot('cdc_regress_again');
+SELECT cdc.copy_slot('cdc_regress_bound', 'cdc_regress_again', temporary => true) IS NOT NULL AS copied;
+SELECT slot_name, options, reader FROM cdc.slots WHERE slot_name = 'cdc_regress_again';
+-- nothing is stored for a temporary one
+SELECT cdc.alter_slot('cdc_regress_again', '{tables,nothing.*}');
 -- a copy is bound, too
 SELECT cdc.alter_slot('cdc_regress_bound', reader => 'cdc_regress_owner');
 SELECT cdc.copy_slot('cdc_regress_bound', 'cdc_regress_copy') IS NOT NULL AS copied;
@@ -271,6 +436,6 @@ SELECT cdc.drop_slot('cdc_regress_copy');
 SELECT cdc.drop_slot('cdc_regress_bound');
 DROP SCHEMA p CASCADE;
 DROP FUNCTION seen, messages;
+DROP VIEW grants;
 DROP OWNED BY cdc_regress_owner, cdc_regress_consumer, cdc_regress_group, cdc_regress_other;
-DELETE FROM cdc.read_grant;
 DROP ROLE cdc_regress_owner, cdc_regress_consumer, cdc_regress_group, cdc_regress_other;

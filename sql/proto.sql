@@ -22,6 +22,26 @@ CREATE TABLE arrays (b bool[], i2 int2[], i8 int8[], o oid[], f4 float4[], f8 fl
   u uuid[], tz timestamptz[], d date[], ti time[], tt timetz[], iv interval[], m mood[], nd nested[], p pair[], r int4range[]);
 SELECT show('arrays');
 
+-- the declared type is one that PostgreSQL can parse, and the same one
+CREATE TABLE modified (a numeric(10,2), b numeric(3,-2), c varchar(3), d char(2), e bit(3), f varbit(5), g timestamp(3), h timestamptz(0), i time(2), j timetz(1),
+  k interval, l interval(3), m interval year, n interval day to second(2), o interval hour to minute, p interval second(0), q interval minute to second(6)[],
+  r numeric(5,1)[], s "char", t timestamptz(1)[], u name, v pair, w nested, x bpchar, y bit);
+CREATE TABLE parsed ();
+DO $$
+DECLARE
+  c record;
+BEGIN
+  FOR c IN SELECT * FROM jsonb_to_recordset(cdc.table_schema('modified') -> 'columns') c(name name, pg_type text) LOOP
+    EXECUTE format('ALTER TABLE parsed ADD %I %s', c.name, c.pg_type);
+  END LOOP;
+END $$;
+SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS declared, format_type(b.atttypid, b.atttypmod) AS parsed
+FROM pg_attribute a JOIN pg_attribute b ON b.attrelid = 'parsed'::regclass AND b.attname = a.attname
+WHERE a.attrelid = 'modified'::regclass AND a.attnum > 0 AND (a.atttypid, a.atttypmod) <> (b.atttypid, b.atttypmod);
+SELECT count(*) FROM pg_attribute WHERE attrelid = 'parsed'::regclass AND attnum > 0;
+SELECT line FROM show('modified') line WHERE line LIKE '%interval%';
+DROP TABLE modified, parsed;
+
 -- names that are no identifiers
 CREATE TABLE "odd ""Table"" größe
 second line" ("with space" int, "größe" int, "quo""te" int, "a'b" int, "new
@@ -151,3 +171,54 @@ SELECT cdc.unregister('orders');
 SELECT count(cdc.unredact(id)) FROM cdc.redaction_rules;
 RESET search_path;
 DROP SCHEMA proto_versions CASCADE;
+
+-- names that would end what they stand in: whatever text stands in a comment, it is one
+-- line that no comment of any language ends in
+SET client_min_messages = error;
+CREATE SCHEMA hostile;
+SET search_path = hostile;
+CREATE TABLE victim ();
+CREATE TABLE evil AS SELECT U&'x\000A;DROP TABLE victim;--\000D*/ /*\0085\2028\2029\202E\2066\200B\FEFF" ''`\0001' AS name;
+CREATE TABLE generated (what text, code text);
+DO $$
+DECLARE
+  n text := (SELECT name FROM evil);
+  t regclass;
+BEGIN
+  EXECUTE format('CREATE TYPE %I AS ENUM (%L)', 't' || n, n);
+  EXECUTE format('CREATE TABLE %I (id int PRIMARY KEY, %I int, %I int, %I %I)', n, 'c' || n, 'd' || n, n, 't' || n);
+  t := format('%I', n)::regclass;
+  EXECUTE format('COMMENT ON TABLE %s IS %L', t, n);
+  EXECUTE format('COMMENT ON COLUMN %s.id IS %L', t, n);
+  PERFORM cdc.register(t);
+  EXECUTE format('ALTER TABLE %s DROP COLUMN %I, ALTER COLUMN %I TYPE text', t, 'c' || n, 'd' || n);
+  INSERT INTO generated VALUES ('proto', cdc.proto(t)), ('proto 1', cdc.proto(t, 1)), ('sql', cdc.converter(t, 1, 2, 'sql')),
+    ('go', cdc.converter(t, 1, 2, 'go')), ('rust', cdc.converter(t, 2, 1, 'rust'));
+  PERFORM cdc.unregister(t);
+END $$;
+CREATE VIEW line AS
+SELECT what, comment, rest
+FROM generated, regexp_split_to_table(code, E'\n') line,
+  substring(line FROM CASE what WHEN 'sql' THEN '--(?: TODO| not|.*rows of).*' ELSE '//.*' END) comment,
+  replace(line, coalesce(comment, ''), '') rest;
+SELECT what, count(comment) > 2 AS comments, bool_or(comment ~ ';DROP TABLE victim;') AS has_the_name,
+  bool_or(comment ~ U&'[\0001-\001F\007F-\009F\061C\200B-\200F\2028-\202E\2060-\206F\FEFF]') AS odd,
+  bool_or(comment ~ '/[*]|[*]/') AS ends, bool_or(what <> 'sql' AND rest ~ 'DROP |--') AS outside
+FROM line GROUP BY what ORDER BY what;
+-- it is a statement of SQL, and no more than one
+DO $$
+DECLARE
+  n text := (SELECT name FROM evil);
+BEGIN
+  EXECUTE format('CREATE TABLE %I (id int, %I text, %I %I)', n || '_v2', 'd' || n, n, 't' || n);
+  EXECUTE format('ALTER TABLE %I RENAME TO %I', n, n || '_v1');
+  EXECUTE (SELECT code FROM generated WHERE what = 'sql');
+END $$;
+SELECT count(*) FROM victim;
+-- a long name keeps its version
+CREATE TABLE long_name_012345678901234567890123456789012345678901234567890 (id int);
+SELECT cdc.register('long_name_012345678901234567890123456789012345678901234567890', 'none');
+SELECT substring(cdc.converter('long_name_012345678901234567890123456789012345678901234567890', 1, 1, 'sql') FROM 'INTO [^\n]*');
+SELECT cdc.unregister('long_name_012345678901234567890123456789012345678901234567890');
+RESET search_path;
+DROP SCHEMA hostile CASCADE;

@@ -137,7 +137,7 @@ UPDATE t SET id = id;
 SELECT count(*) FROM cdc.peek('cdc_regress_options', options => '{streaming,on}');
 SELECT count(*) FILTER (WHERE data LIKE '{"position%') FROM pg_logical_slot_peek_changes('cdc_regress_options', NULL, NULL);
 -- a value that a later version does not know, say: an error until it is replaced
-UPDATE cdc.slot_option SET value = 'xml' WHERE option = 'format';
+SELECT cdc.put_row(ROW(slot_name, option, 'xml', set_at, set_by)::cdc.slot_option) FROM cdc.slot_option WHERE option = 'format';
 \set VERBOSITY default
 SELECT count(*) FROM pg_logical_slot_peek_binary_changes('cdc_regress_options', NULL, NULL);
 \set VERBOSITY terse
@@ -240,3 +240,20 @@ SELECT changes('cdc_regress_slots');
 SELECT cdc.drop_slot('cdc_regress_slots');
 SELECT count(*) FROM cdc.slots WHERE slot_name LIKE 'cdc_regress%';
 DROP TABLE t;
+
+-- looking at what is no slot of cdc, or would be another one afterwards
+\set VERBOSITY default
+SELECT 'init' FROM pg_create_logical_replication_slot('cdc_regress_other', 'test_decoding');
+SELECT 'init' FROM pg_create_physical_replication_slot('cdc_regress_physical');
+SELECT * FROM cdc.peek('cdc_regress_other');
+SELECT * FROM cdc.read('cdc_regress_physical');
+SELECT * FROM cdc.fetch('cdc_regress_other');
+\set VERBOSITY terse
+SELECT * FROM cdc.peek('cdc_regress_none');
+SELECT slot_name FROM cdc.create_slot('cdc_regress_look');
+SELECT * FROM cdc.peek('cdc_regress_look', options => '{two_phase,on}');
+SELECT * FROM cdc.read('cdc_regress_look', options => '{old,full,format,json}');
+-- a value is no name
+SELECT count(*) FROM cdc.peek('cdc_regress_look', options => '{messages,format}');
+SELECT two_phase FROM cdc.slots WHERE slot_name = 'cdc_regress_look';
+SELECT cdc.drop_slot('cdc_regress_look'), pg_drop_replication_slot('cdc_regress_other'), pg_drop_replication_slot('cdc_regress_physical');

@@ -23,6 +23,7 @@ struct CdcAccess
 	CdcRegistry *registry;
 	bool		decoding;
 	bool		stale;
+	XLogRecPtr	position;		/* of what is decoded */
 	bool		warned;			/* of a relation that may not be sent */
 };
 
@@ -33,22 +34,55 @@ cdc_access_create(bool decoding, MemoryContext cxt)
 
 	access->rules = cdc_rules_create(cxt);
 	access->privileges = cdc_privileges_create(cxt);
-	access->registry = cdc_registry_create(cxt);
+	access->registry = cdc_registry_create(decoding, cxt);
 	access->decoding = decoding;
 	access->stale = true;
 	return access;
 }
 
+static bool
+is_stored_in(const CdcAccess *access, Oid relid)
+{
+	return cdc_rules_stored_in(access->rules, relid) ||
+		cdc_privileges_stored_in(access->privileges, relid) ||
+		cdc_registry_invalidated(access->registry, relid);
+}
+
 bool
 cdc_access_invalidated(CdcAccess *access, Oid relid)
 {
-	if (OidIsValid(relid) && !cdc_rules_stored_in(access->rules, relid) &&
-		!cdc_privileges_stored_in(access->privileges, relid) &&
-		!cdc_registry_stored_in(access->registry, relid))
+	if (!OidIsValid(relid))
+		(void) cdc_registry_invalidated(access->registry, relid);
+	else if (!is_stored_in(access, relid))
 		return false;
 	access->stale = true;
-	cdc_rules_outdated(access->rules);
 	return true;
+}
+
+/* Decoding runs ahead of what is visible: the transaction whose changes come next may
+ * have written what counts for them, and nothing else has told of it yet. */
+static bool
+has_written(CdcAccess *access, const ReorderBufferTXN *txn)
+{
+	bool		written = false;
+
+	for (uint32 i = 0; i < txn->ninvalidations; i++)
+	{
+		const SharedInvalidationMessage *msg = &txn->invalidations[i];
+
+		if (msg->id == SHAREDINVALRELCACHE_ID && OidIsValid(msg->rc.relId))
+			written |= is_stored_in(access, msg->rc.relId);
+	}
+	return written;
+}
+
+void
+cdc_access_begin(CdcAccess *access, XLogRecPtr position, const ReorderBufferTXN *txn)
+{
+	access->position = position;
+	if (cdc_rules_advance(access->rules, position) || has_written(access, txn))
+		access->stale = true;
+	cdc_access_refresh(access);
 }
 
 void
@@ -102,7 +136,7 @@ warn(CdcAccess *access, Relation rel)
 }
 
 bool
-cdc_access_resolve(CdcAccess *access, Relation rel, const List *ancestors,
+cdc_access_resolve(CdcAccess *access, Relation rel,
 				   const CdcRedaction *const **redactions)
 {
 	static const CdcRedaction withheld = {CDC_METHOD_WITHHELD};
@@ -111,9 +145,9 @@ cdc_access_resolve(CdcAccess *access, Relation rel, const List *ancestors,
 	Bitmapset  *columns;
 
 	*redactions = NULL;
-	if (cdc_privileges_all(access->privileges, RelationGetRelid(rel), &columns))
+	if (cdc_privileges_all(access->privileges, rel, access->position, &columns))
 	{
-		*redactions = cdc_rules_resolve(access->rules, rel, ancestors);
+		*redactions = cdc_rules_resolve(access->rules, rel);
 		return true;
 	}
 	if (bms_is_empty(columns))
@@ -122,7 +156,7 @@ cdc_access_resolve(CdcAccess *access, Relation rel, const List *ancestors,
 		return false;
 	}
 	all = palloc0(sizeof(CdcRedaction *) * natts);
-	*redactions = cdc_rules_resolve(access->rules, rel, ancestors);
+	*redactions = cdc_rules_resolve(access->rules, rel);
 	for (int i = 0; i < natts; i++)
 	{
 		if (!bms_is_member(i + 1, columns))
@@ -135,17 +169,22 @@ cdc_access_resolve(CdcAccess *access, Relation rel, const List *ancestors,
 }
 
 bool
-cdc_access_plain(CdcAccess *access, Relation rel, const List *ancestors,
-				 const AttrNumber *attnums, int n)
+cdc_access_plain(CdcAccess *access, Relation rel, const AttrNumber *attnums, int n)
 {
 	const CdcRedaction *const *redactions;
 
-	if (!cdc_access_resolve(access, rel, ancestors, &redactions))
+	if (!cdc_access_resolve(access, rel, &redactions))
 		return false;
 	for (int i = 0; redactions != NULL && i < n; i++)
 		if (redactions[attnums[i] - 1] != NULL)
 			return false;
 	return true;
+}
+
+void
+cdc_access_warn(const CdcAccess *access)
+{
+	cdc_rules_warn(access->rules);
 }
 
 uint32

@@ -8,6 +8,7 @@
 
 #include "utils/rel.h"
 
+#include "compat.h"
 #include "privileges.h"
 #include "redact.h"
 
@@ -24,6 +25,11 @@ extern CdcAccess *cdc_access_create(bool decoding, MemoryContext cxt);
  */
 extern void cdc_access_refresh(CdcAccess *access);
 
+/* Changes come that were committed at a position (streamed ones: begun), whose transaction
+ * has these invalidations: what they are about may have been written by it. Refreshes. */
+extern void cdc_access_begin(CdcAccess *access, XLogRecPtr position,
+							 const ReorderBufferTXN *txn);
+
 /* A relation has changed, or with InvalidOid anything may have: true if what is
  * allowed may be something else now, and tables must be resolved anew. */
 extern bool cdc_access_invalidated(CdcAccess *access, Oid relid);
@@ -31,18 +37,20 @@ extern bool cdc_access_invalidated(CdcAccess *access, Oid relid);
 /*
  * Whether anything of a relation may be sent; then *redactions says how its
  * columns are redacted: an array by attnum - 1, NULL for what is sent as it is; or
- * NULL where nothing is. `ancestors` are those of a partition. Allocated in the
- * current memory context. When decoding, the first relation of which nothing may be
- * sent is a WARNING.
+ * NULL where nothing is. Allocated in the current memory context. When decoding, the
+ * first relation of which nothing may be sent is a WARNING.
  */
-extern bool cdc_access_resolve(CdcAccess *access, Relation rel, const List *ancestors,
+extern bool cdc_access_resolve(CdcAccess *access, Relation rel,
 							   const CdcRedaction *const **redactions);
 
-/* Whether columns, by their attnums, are sent as they are. `ancestors` as above. */
-extern bool cdc_access_plain(CdcAccess *access, Relation rel, const List *ancestors,
-							 const AttrNumber *attnums, int n);
+/* Whether columns, by their attnums, are sent as they are. */
+extern bool cdc_access_plain(CdcAccess *access, Relation rel, const AttrNumber *attnums, int n);
 
-/* The version of a relation's whole schema as of the change, or 0. */
+/* At the start of a stream: a WARNING about rules that a restore has left without a
+ * table. To be called after cdc_access_refresh(), as that. */
+extern void cdc_access_warn(const CdcAccess *access);
+
+/* The version of a relation's whole schema, or 0. */
 extern uint32 cdc_access_version(CdcAccess *access, Relation rel);
 
 /* Whether logical messages with this prefix may be sent. */

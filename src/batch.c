@@ -110,6 +110,29 @@ cdc_batch_begin(CdcBatch *batch, CdcTransaction *transaction)
 	clear(&batch->events);
 }
 
+CdcBatchMark
+cdc_batch_mark(const CdcBatch *batch)
+{
+	return (CdcBatchMark) {batch->number, batch->whole};
+}
+
+void
+cdc_batch_move_last(CdcBatch *batch, CdcBatchMark *mark)
+{
+	int			len = batch->events.len - batch->whole;
+	char	   *events = batch->events.data;
+	char	   *moved;
+
+	if (mark->batch != batch->number || mark->offset >= batch->whole)
+		return;
+	moved = palloc(len);
+	memcpy(moved, events + batch->whole, len);
+	memmove(events + mark->offset + len, events + mark->offset, batch->whole - mark->offset);
+	memcpy(events + mark->offset, moved, len);
+	pfree(moved);
+	mark->offset += len;
+}
+
 static void
 write_transaction(StringInfo out, const CdcTransaction *t)
 {
@@ -129,60 +152,45 @@ write_transaction(StringInfo out, const CdcTransaction *t)
 	cdc_msg_end(out, body);
 }
 
+/* A message with its position, be it a part: core sends position 0 with what is not
+ * said to be a last write, and a client would not know how far it is. */
+static void
+prepare_message(CdcBatch *batch)
+{
+	OutputPluginPrepareWrite(batch->ctx, true);
+}
+
 /* Sends what is in ctx->out, of which `len` bytes are ours; core would keep a large
  * buffer of it for ever. */
 static void
-write_message(CdcBatch *batch, int len, bool last)
+write_message(CdcBatch *batch, int len)
 {
 	cdc_stats_count(batch->stats, CDC_COUNT_BYTES, len);
-	OutputPluginWrite(batch->ctx, last);
+	OutputPluginWrite(batch->ctx, true);
 	clear(batch->ctx->out);
 }
 
-/* JSON lines are written one behind, since only the last one of a transaction
- * is its last write. */
-typedef struct LineOutput
-{
-	CdcBatch   *batch;
-	StringInfoData line;
-	bool		any;
-} LineOutput;
-
 static void
-write_line(LineOutput *output, bool last)
+write_line(void *arg, const char *line, int len)
 {
-	if (!output->any)
-		return;
-	OutputPluginPrepareWrite(output->batch->ctx, last);
-	appendBinaryStringInfo(output->batch->ctx->out, output->line.data, output->line.len);
-	write_message(output->batch, output->line.len, last);
+	CdcBatch   *batch = arg;
+
+	prepare_message(batch);
+	appendBinaryStringInfo(batch->ctx->out, line, len);
+	write_message(batch, len);
 }
 
 static void
-take_line(void *arg, const char *line, int len)
-{
-	LineOutput *output = arg;
-
-	write_line(output, false);
-	resetStringInfo(&output->line);
-	appendBinaryStringInfo(&output->line, line, len);
-	output->any = true;
-}
-
-static void
-write_json(CdcBatch *batch, bool last)
+write_json(CdcBatch *batch)
 {
 	MemoryContext oldcxt = MemoryContextSwitchTo(batch->json_cxt);
-	LineOutput	output = {batch};
 	StringInfoData bytes;
 
-	initStringInfo(&output.line);
 	initStringInfo(&bytes);
 	appendBinaryStringInfo(&bytes, batch->head.data, batch->head.len);
 	appendBinaryStringInfo(&bytes, batch->schemas.data, batch->schemas.len);
 	appendBinaryStringInfo(&bytes, batch->events.data, batch->events.len);
-	cdc_json_batch(cdc_schemas_create(), bytes.data, bytes.len, take_line, &output);
-	write_line(&output, last);
+	cdc_json_batch(cdc_schemas_create(), bytes.data, bytes.len, write_line, batch);
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextReset(batch->json_cxt);
 }
@@ -212,7 +220,7 @@ pack(CdcBatch *batch, bool with_source)
 }
 
 static void
-write_protobuf(CdcBatch *batch, bool last)
+write_protobuf(CdcBatch *batch)
 {
 	bool		with_source = !batch->source_sent || batch->options->schemas_batch;
 	int			len = batch->head.len + batch->schemas.len + batch->events.len +
@@ -229,7 +237,7 @@ write_protobuf(CdcBatch *batch, bool last)
 		len = packed->len;
 	}
 
-	OutputPluginPrepareWrite(batch->ctx, last);
+	prepare_message(batch);
 	out = batch->ctx->out;
 	cdc_put_varint(out, (uint64) len);
 	if (packed != NULL)
@@ -238,7 +246,7 @@ write_protobuf(CdcBatch *batch, bool last)
 		put_fields(batch, out, with_source);
 	/* before others copy it: an event may be large */
 	clear(&batch->events);
-	write_message(batch, len + cdc_varint_size(len), last);
+	write_message(batch, len + cdc_varint_size(len));
 	batch->source_sent = true;
 }
 
@@ -247,7 +255,6 @@ write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 {
 	StringInfo	head = &batch->head;
 	CdcTransaction *t = batch->transaction;
-	bool		last = t == NULL || outcome != CDC__V1__OUTCOME__OUTCOME_OPEN;
 
 	/* An ERROR that core swallows (the transaction is aborted meanwhile) may
 	 * have left an event half-written. */
@@ -265,9 +272,9 @@ write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 		cdc_field_uint_opt(head, CDC_BATCH_EVENT_COUNT, t->event_count);
 
 	if (batch->options->json)
-		write_json(batch, last);
+		write_json(batch);
 	else
-		write_protobuf(batch, last);
+		write_protobuf(batch);
 	clear(&batch->schemas);
 	clear(&batch->events);
 	batch->whole = 0;

@@ -45,6 +45,20 @@ extern CdcBatch *cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions 
 /* The most that one event may take, in bytes. */
 extern int	cdc_batch_max_event(const CdcBatch *batch);
 
+/* A place among the events of a batch. */
+typedef struct CdcBatchMark
+{
+	uint64		batch;			/* its number */
+	int			offset;
+} CdcBatchMark;
+
+/* The end of the events that there are. */
+extern CdcBatchMark cdc_batch_mark(const CdcBatch *batch);
+
+/* Moves the event that was appended, before cdc_batch_added(), to a place, which is then
+ * behind it; nowhere if what is there was written already. */
+extern void cdc_batch_move_last(CdcBatch *batch, CdcBatchMark *mark);
+
 /* What follows belongs to this transaction, or with NULL to none. */
 extern void cdc_batch_begin(CdcBatch *batch, CdcTransaction *transaction);
 

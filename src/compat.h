@@ -120,24 +120,44 @@ typedef int CdcSysCacheId;
 #endif
 #define CDC_SYNCS_TWO_PHASE		(PG_VERSION_NUM >= 180000)
 
-/* Has an argument for slots that can not be read from 18 on. */
+/* Has an argument for slots that can not be read from 18 on: whether that is an ERROR. */
 #if PG_VERSION_NUM >= 180000
-#define cdc_acquire_slot(name)	ReplicationSlotAcquire((name), true, true)
+#define cdc_acquire_slot(name)	ReplicationSlotAcquire((name), true, false)
 #else
 #define cdc_acquire_slot(name)	ReplicationSlotAcquire((name), true)
 #endif
 
-/* A failover slot's reader must not be ahead of standbys (17). */
+/* A failover slot's reader must not be ahead of standbys (17): whether those have the
+ * position. `elevel` is for messages about slots of theirs that are not in use. */
 #if CDC_HAS_FAILOVER
-#define cdc_wait_for_standbys(lsn)	WaitForStandbyConfirmation(lsn)
+#define cdc_standbys_have(lsn, elevel) \
+	(!MyReplicationSlot->data.failover || StandbySlotsHaveCaughtup((lsn), (elevel)))
 #else
-#define cdc_wait_for_standbys(lsn)	((void) (lsn))
+#define cdc_standbys_have(lsn, elevel)	((void) (lsn), (void) (elevel), true)
 #endif
+
+/* Why nothing can be read from a slot any more is kept from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define cdc_slot_is_lost(slot)	((slot)->data.invalidated != RS_INVAL_NONE)
+#else
+#define cdc_slot_is_lost(slot)	XLogRecPtrIsInvalid((slot)->data.restart_lsn)
+#endif
+
+/* Whether the server raises wal_level by itself when there is a logical slot (19). */
+#define CDC_REPLICA_SUFFICES	(PG_VERSION_NUM >= 190000)
 
 /* Publications that name a relation, and those FOR ALL TABLES EXCEPT it (19). */
 #if PG_VERSION_NUM < 190000
 #define GetRelationIncludedPublications(relid)	GetRelationPublications(relid)
 #define GetRelationExcludedPublications(relid)	((void) (relid), NIL)
+#endif
+
+/* Whether a member has the privileges of the role: of the membership from 16 on, of the
+ * member before, which `inherits` says of a role. */
+#if PG_VERSION_NUM >= 160000
+#define cdc_membership_inherits(form, inherits)	((void) (inherits), (form)->inherit_option)
+#else
+#define cdc_membership_inherits(form, inherits)	(inherits) ((form)->member)
 #endif
 
 /* Virtual generated columns (18) have no value in the tuple. */

@@ -7,8 +7,10 @@
 
 #include <ctype.h>
 
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "codetext.h"
 #include "converter.h"
 #include "older.h"
 #include "proto.h"
@@ -37,22 +39,12 @@ typedef struct Language
 	const char *end;
 } Language;
 
-/* For comments. */
-static char *
-one_line(char *text)
-{
-	for (char *p = text; *p != '\0'; p++)
-		if ((unsigned char) *p < 0x20)
-			*p = ' ';
-	return text;
-}
-
 /* "pg_catalog.text, not null" */
 static char *
 describe(const Cdc__V1__Column *column)
 {
-	return one_line(psprintf("%s%s%s", column->pg_type, column->not_null ? ", not null" : "",
-							 column->key ? ", key" : ""));
+	return cdc_code_comment_text(psprintf("%s%s%s", column->pg_type, column->not_null ? ", not null" : "",
+										  column->key ? ", key" : ""));
 }
 
 /* --- SQL ------------------------------------------------------------------- */
@@ -71,21 +63,29 @@ sql_names(const Cdc__V1__Table *table)
 	return names;
 }
 
-/* The table as it was: whoever has its rows says where. */
+/* The table as it was: whoever has its rows says where. The version is kept where the
+ * server would cut the name. */
 static char *
 sql_relation(const CdcConverterSide *side)
 {
+	const char *name = side->table->name;
+	char	   *version = psprintf("_v%u", side->version);
+	int			len = pg_encoding_mbcliplen(PG_UTF8, name, (int) strlen(name),
+											NAMEDATALEN - 1 - (int) strlen(version));
+
 	return psprintf("%s.%s", quote_identifier(side->table->schema),
-					quote_identifier(psprintf("%s_v%u", side->table->name, side->version)));
+					quote_identifier(psprintf("%.*s%s", len, name, version)));
 }
 
 static void
 sql_begin(StringInfo out, const CdcConverterSide *from, const CdcConverterSide *to)
 {
+	char	  **names = sql_names(to->table);
+
 	appendStringInfo(out, "-- %s has rows of version %u. Look at every TODO.\nINSERT INTO %s\n  (",
-					 sql_relation(from), from->version, sql_relation(to));
+					 cdc_code_comment_text(sql_relation(from)), from->version, sql_relation(to));
 	for (size_t i = 0; i < to->table->n_columns; i++)
-		appendStringInfo(out, "%s%s", i > 0 ? ", " : "", sql_names(to->table)[i]);
+		appendStringInfo(out, "%s%s", i > 0 ? ", " : "", names[i]);
 	appendStringInfoString(out, ")\nSELECT\n");
 }
 
@@ -138,6 +138,12 @@ go_camel_case(const char *name)
 	return out.data;
 }
 
+static bool
+is_getter(const char *method, const char *name)
+{
+	return strncmp(method, "Get", 3) == 0 && strcmp(method + 3, name) == 0;
+}
+
 /* Names that methods of messages have, or other fields. */
 static bool
 go_is_used(const char *name, char **names, int n)
@@ -149,8 +155,7 @@ go_is_used(const char *name, char **names, int n)
 		if (strcmp(methods[i], name) == 0)
 			return true;
 	for (int i = 0; i < n; i++)
-		if (strcmp(names[i], name) == 0 || strcmp(psprintf("Get%s", names[i]), name) == 0 ||
-			strcmp(psprintf("Get%s", name), names[i]) == 0)
+		if (strcmp(names[i], name) == 0 || is_getter(names[i], name) || is_getter(name, names[i]))
 			return true;
 	return false;
 }
@@ -375,7 +380,7 @@ cdc_converter_write(StringInfo out, const char *name,
 	for (size_t i = 0; i < from->table->n_columns; i++)
 		if (cdc_older_column(to->table, from->table->columns[i]->number) == NULL)
 			appendStringInfo(out, "%snot taken over: %s (%s)\n", language->comment,
-							 one_line(pstrdup(former[i])), describe(from->table->columns[i]));
+							 cdc_code_comment_text(former[i]), describe(from->table->columns[i]));
 	language->begin(out, from, to);
 	for (size_t i = 0; i < to->table->n_columns; i++)
 	{
@@ -383,7 +388,7 @@ cdc_converter_write(StringInfo out, const char *name,
 		int			at = place(from->table, column->number);
 		const Cdc__V1__Column *was = at < 0 ? NULL : from->table->columns[at];
 		char	   *todo = was == NULL ? describe(column) :
-			psprintf("%s was %s, is %s", one_line(pstrdup(former[at])), describe(was), describe(column));
+			psprintf("%s was %s, is %s", cdc_code_comment_text(former[at]), describe(was), describe(column));
 
 		language->column(out, fate_of(was, column), was == NULL ? NULL : former[at], names[i],
 						 column, todo, i + 1 == to->table->n_columns);

@@ -7,13 +7,24 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
+
 #include "evolution.h"
 #include "proto.h"
 
+/* A schema whose columns are found by number and by name. */
+typedef struct Side
+{
+	const Cdc__V1__Table *table;
+	size_t		n;
+	const Cdc__V1__Column **by_number;
+	const Cdc__V1__Column **by_name;
+} Side;
+
 typedef struct Comparison
 {
-	const Cdc__V1__Table *before;
-	const Cdc__V1__Table *after;
+	Side		before;
+	Side		after;
 	const Bitmapset *defaults;
 	CdcFindingSink sink;
 	void	   *arg;
@@ -41,22 +52,61 @@ typedef struct TableRule
 	CdcBreaks	(*judge) (const Comparison *c, char **detail);
 } TableRule;
 
-static const Cdc__V1__Column *
-find_column(const Cdc__V1__Table *table, uint32 number)
+static int
+compare_numbers(const void *a, const void *b)
 {
+	uint32		left = (*(const Cdc__V1__Column *const *) a)->number;
+	uint32		right = (*(const Cdc__V1__Column *const *) b)->number;
+
+	return (left > right) - (left < right);
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp((*(const Cdc__V1__Column *const *) a)->name,
+				  (*(const Cdc__V1__Column *const *) b)->name);
+}
+
+static const Cdc__V1__Column **
+sort_columns(const Cdc__V1__Table *table, int (*compare) (const void *, const void *))
+{
+	const Cdc__V1__Column **columns = palloc(sizeof(*columns) * Max(table->n_columns, 1));
+
 	for (size_t i = 0; i < table->n_columns; i++)
-		if (table->columns[i]->number == number)
-			return table->columns[i];
-	return NULL;
+		columns[i] = table->columns[i];
+	qsort(columns, table->n_columns, sizeof(*columns), compare);
+	return columns;
+}
+
+static Side
+make_side(const Cdc__V1__Table *table)
+{
+	Side		side = {table, table->n_columns};
+
+	side.by_number = sort_columns(table, compare_numbers);
+	side.by_name = sort_columns(table, compare_names);
+	return side;
 }
 
 static const Cdc__V1__Column *
-find_name(const Cdc__V1__Table *table, const char *name)
+find_column(const Side *side, uint32 number)
 {
-	for (size_t i = 0; i < table->n_columns; i++)
-		if (strcmp(table->columns[i]->name, name) == 0)
-			return table->columns[i];
-	return NULL;
+	const Cdc__V1__Column wanted = {.number = number};
+	const Cdc__V1__Column *key = &wanted;
+	const Cdc__V1__Column **found = bsearch(&key, side->by_number, side->n, sizeof(key), compare_numbers);
+
+	return found == NULL ? NULL : *found;
+}
+
+static const Cdc__V1__Column *
+find_name(const Side *side, const char *name)
+{
+	const Cdc__V1__Column wanted = {.name = unconstify(char *, name)};
+	const Cdc__V1__Column *key = &wanted;
+	const Cdc__V1__Column **found = bsearch(&key, side->by_name, side->n, sizeof(key), compare_names);
+
+	return found == NULL ? NULL : *found;
 }
 
 /* --- columns -------------------------------------------------------------- */
@@ -77,8 +127,8 @@ recreated(const Comparison *c, const Pair *pair, char **detail)
 {
 	const Cdc__V1__Column *former;
 
-	if (pair->before != NULL || (former = find_name(c->before, pair->after->name)) == NULL ||
-		find_column(c->after, former->number) != NULL)
+	if (pair->before != NULL || (former = find_name(&c->before, pair->after->name)) == NULL ||
+		find_column(&c->after, former->number) != NULL)
 		return CDC_BREAKS_NONE;
 	*detail = psprintf("dropped and added again: it was number %u and is number %u",
 					   former->number, pair->after->number);
@@ -203,21 +253,23 @@ static const ColumnRule column_rules[] =
 static CdcBreaks
 table_renamed(const Comparison *c, char **detail)
 {
-	if (strcmp(c->before->schema, c->after->schema) == 0 && strcmp(c->before->name, c->after->name) == 0)
+	const Cdc__V1__Table *before = c->before.table;
+	const Cdc__V1__Table *after = c->after.table;
+
+	if (strcmp(before->schema, after->schema) == 0 && strcmp(before->name, after->name) == 0)
 		return CDC_BREAKS_NONE;
-	*detail = psprintf("was %s.%s, is %s.%s", c->before->schema, c->before->name,
-					   c->after->schema, c->after->name);
+	*detail = psprintf("was %s.%s, is %s.%s", before->schema, before->name, after->schema, after->name);
 	return CDC_BREAKS_BOTH;
 }
 
 static bool
-same_key(const Cdc__V1__Table *a, const Cdc__V1__Table *b)
+same_key(const Side *a, const Side *b)
 {
-	for (size_t i = 0; i < a->n_columns; i++)
+	for (size_t i = 0; i < a->n; i++)
 	{
-		const Cdc__V1__Column *other = find_column(b, a->columns[i]->number);
+		const Cdc__V1__Column *other = a->by_number[i]->key ? find_column(b, a->by_number[i]->number) : NULL;
 
-		if (a->columns[i]->key && (other == NULL || !other->key))
+		if (a->by_number[i]->key && (other == NULL || !other->key))
 			return false;
 	}
 	return true;
@@ -227,7 +279,7 @@ same_key(const Cdc__V1__Table *a, const Cdc__V1__Table *b)
 static CdcBreaks
 key_changed(const Comparison *c, char **detail)
 {
-	if (same_key(c->before, c->after) && same_key(c->after, c->before))
+	if (same_key(&c->before, &c->after) && same_key(&c->after, &c->before))
 		return CDC_BREAKS_NONE;
 	*detail = pstrdup("the key has other columns");
 	return CDC_BREAKS_BOTH;
@@ -244,7 +296,7 @@ less_of_old_rows(const Comparison *c, char **detail)
 		[CDC__V1__REPLICA_IDENTITY__REPLICA_IDENTITY_FULL] = 2,
 	};
 
-	if (amount[c->after->replica_identity] >= amount[c->before->replica_identity])
+	if (amount[c->after.table->replica_identity] >= amount[c->before.table->replica_identity])
 		return CDC_BREAKS_NONE;
 	*detail = pstrdup("REPLICA IDENTITY logs less of rows before they change");
 	return CDC_BREAKS_FORWARD;
@@ -270,11 +322,33 @@ apply_rule(const Comparison *c, const ColumnRule *rule, const Pair *pair)
 		c->sink(c->arg, &finding);
 }
 
+/* One rule after the other, so that findings of a kind stand together. */
+static void
+apply_column_rule(const Comparison *c, const ColumnRule *rule)
+{
+	for (size_t i = 0; i < c->before.n; i++)
+	{
+		Pair		pair = {c->before.table->columns[i], NULL};
+
+		CHECK_FOR_INTERRUPTS();
+		pair.after = find_column(&c->after, pair.before->number);
+		apply_rule(c, rule, &pair);
+	}
+	for (size_t i = 0; i < c->after.n; i++)
+	{
+		Pair		pair = {NULL, c->after.table->columns[i]};
+
+		CHECK_FOR_INTERRUPTS();
+		if (find_column(&c->before, pair.after->number) == NULL)
+			apply_rule(c, rule, &pair);
+	}
+}
+
 void
 cdc_evolution_compare(const Cdc__V1__Table *before, const Cdc__V1__Table *after,
 					  const Bitmapset *defaults, CdcFindingSink sink, void *arg)
 {
-	Comparison	c = {before, after, defaults, sink, arg};
+	Comparison	c = {make_side(before), make_side(after), defaults, sink, arg};
 
 	for (int i = 0; i < lengthof(table_rules); i++)
 	{
@@ -285,19 +359,5 @@ cdc_evolution_compare(const Cdc__V1__Table *before, const Cdc__V1__Table *after,
 			sink(arg, &finding);
 	}
 	for (int i = 0; i < lengthof(column_rules); i++)
-	{
-		for (size_t j = 0; j < before->n_columns; j++)
-		{
-			Pair		pair = {before->columns[j], find_column(after, before->columns[j]->number)};
-
-			apply_rule(&c, &column_rules[i], &pair);
-		}
-		for (size_t j = 0; j < after->n_columns; j++)
-		{
-			Pair		pair = {NULL, after->columns[j]};
-
-			if (find_column(before, after->columns[j]->number) == NULL)
-				apply_rule(&c, &column_rules[i], &pair);
-		}
-	}
+		apply_column_rule(&c, &column_rules[i]);
 }

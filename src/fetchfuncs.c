@@ -31,6 +31,10 @@
 /* The longest wait, in microseconds: its snapshot holds up VACUUM. */
 #define MAX_TIMEOUT (60 * USECS_PER_SEC)
 
+/* How long standbys are waited for at least, in microseconds: who asks again and again
+ * would ask for a later position each time. */
+#define STANDBY_GRACE USECS_PER_SEC
+
 /* How often to look for new WAL, in milliseconds. */
 #define POLL_INTERVAL 20
 
@@ -164,17 +168,44 @@ require_position(const char *name, XLogRecPtr lsn, XLogRecPtr end)
 static void
 acquire_slot(const char *slot_name)
 {
+	volatile bool ours;
+
 	cdc_acquire_slot(slot_name);
-	if (strcmp(NameStr(MyReplicationSlot->data.plugin), "cdc") == 0 &&
-		MyReplicationSlot->data.database == MyDatabaseId)
+	ours = strcmp(NameStr(MyReplicationSlot->data.plugin), "cdc") == 0 &&
+		MyReplicationSlot->data.database == MyDatabaseId;
+	if (ours && !cdc_slot_is_lost(MyReplicationSlot))
 		return;
 	ReplicationSlotRelease();
+	if (!ours)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("replication slot \"%s\" is not a cdc slot of this database", slot_name)));
 	ereport(ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("replication slot \"%s\" is not a cdc slot of this database", slot_name)));
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("replication slot \"%s\" is lost: the server has removed what it would need", slot_name),
+			 errdetail("The column invalidation of cdc.slots says why."),
+			 errhint("Drop it, make it anew, and load the tables anew.")));
 }
 
 /* --- reading ------------------------------------------------------------ */
+
+/*
+ * Moves *end to where the WAL may be read to: what standbys are to have first must not be
+ * sent before, or a failover would lose what the consumer has. *next is where it
+ * goes as soon as they have that. False: it is not there yet.
+ */
+static bool
+move_end(XLogRecPtr *end, XLogRecPtr *next)
+{
+	bool		first = XLogRecPtrIsInvalid(*next);
+
+	if (*next <= *end)
+		*next = end_of_wal();
+	if (*next <= *end || !cdc_standbys_have(*next, first ? WARNING : DEBUG1))
+		return false;
+	*end = *next;
+	return true;
+}
 
 /* Decodes what there is, and waits for more while there is nothing to send. */
 static void
@@ -182,8 +213,11 @@ decode(LogicalDecodingContext *ctx, int64 max_bytes, int64 timeout)
 {
 	Fetched    *fetched = ctx->output_writer_private;
 	TimestampTz until = GetCurrentTimestamp() + timeout;
-	XLogRecPtr	end = end_of_wal();
+	TimestampTz grace = GetCurrentTimestamp() + STANDBY_GRACE;
+	XLogRecPtr	end = InvalidXLogRecPtr;
+	XLogRecPtr	next = InvalidXLogRecPtr;
 
+	(void) move_end(&end, &next);
 	XLogBeginRead(ctx->reader, MyReplicationSlot->data.restart_lsn);
 	/* what is cached is of now */
 	InvalidateSystemCaches();
@@ -202,12 +236,13 @@ decode(LogicalDecodingContext *ctx, int64 max_bytes, int64 timeout)
 				LogicalDecodingProcessRecord(ctx, ctx->reader);
 			continue;
 		}
-		if (fetched->bytes > 0 || GetCurrentTimestamp() >= until)
+		if (fetched->bytes > 0 ||
+			GetCurrentTimestamp() >= (XLogRecPtrIsInvalid(end) ? Max(until, grace) : until))
 			return;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 POLL_INTERVAL, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
-		end = end_of_wal();
+		(void) move_end(&end, &next);
 	}
 }
 
@@ -244,7 +279,6 @@ fetch(const Request *request, ReturnSetInfo *rsinfo)
 										   .segment_close = wal_segment_close),
 								prepare_write, write_batch, NULL);
 	ctx->output_writer_private = &fetched;
-	cdc_wait_for_standbys(end_of_wal());
 	decode(ctx, request->max_bytes, request->timeout);
 	/* decoding leaves another one */
 	CurrentResourceOwner = owner;

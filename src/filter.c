@@ -8,10 +8,12 @@
 #include "postgres.h"
 
 #include "access/transam.h"
+#include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_publication_rel.h"
+#include "common/hashfn.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -59,6 +61,53 @@ cdc_filter_create(const CdcOptions *options, MemoryContext cxt)
 	}
 	MemoryContextSwitchTo(oldcxt);
 	return filter;
+}
+
+/* Why nothing is sent of a table of this name; NULL where there is nothing against it. */
+static const char *
+why_not_sent(const char *schema, const char *table)
+{
+	Oid			namespace = get_namespace_oid(schema, true);
+	Oid			relid = OidIsValid(namespace) ? get_relname_relid(table, namespace) : InvalidOid;
+
+	if (!OidIsValid(namespace))
+		return "no such schema";
+	if (!OidIsValid(relid))
+		return "no such table";
+	if (strchr((char[]) {RELKIND_RELATION, RELKIND_PARTITIONED_TABLE, '\0'}, get_rel_relkind(relid)) == NULL)
+		return "no table";
+	if (get_rel_persistence(relid) != RELPERSISTENCE_PERMANENT)
+		return "not in the WAL";
+	return NULL;
+}
+
+void
+cdc_filter_warn_of_missing(const CdcOptions *options)
+{
+	/* who calls again and again, as cdc.fetch() is called, is told once */
+	static uint32 told = 0;
+	StringInfoData list;
+	uint32		hash;
+	ListCell   *lc;
+
+	initStringInfo(&list);
+	foreach(lc, options->tables)
+	{
+		const char *schema;
+		const char *table;
+		const char *why;
+
+		if (cdc_pattern_names(lfirst(lc), &schema, &table) && (why = why_not_sent(schema, table)) != NULL)
+			appendStringInfo(&list, "%s%s (%s)", list.len > 0 ? ", " : "",
+							 quote_qualified_identifier(schema, table), why);
+	}
+	hash = hash_bytes((const unsigned char *) list.data, list.len);
+	if (list.len > 0 && hash != told)
+		ereport(WARNING,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the option \"tables\" names tables of which nothing is sent"),
+				 errdetail("These are: %s.", list.data)));
+	told = hash;
 }
 
 static Publication *
@@ -468,7 +517,7 @@ cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation r
 	if (!RelationIsValid(view.as))
 		elog(ERROR, "could not open relation with OID %u", selection->relid);
 	oldcxt = MemoryContextSwitchTo(cxt);
-	if (cdc_access_resolve(access, rel, selection->ancestors, &view.redactions))
+	if (cdc_access_resolve(access, rel, &view.redactions))
 	{
 		version = cdc_access_version(access, view.as);
 		view.older = find_older(selection->older, view.as, &version, &unmapped);

@@ -35,6 +35,10 @@ typedef struct CdcSelection
 	CdcRow		after;
 } CdcSelection;
 
+/* A WARNING that names the tables that are asked for and not there now, or never sent.
+ * Needs a transaction, and no historic snapshot. */
+extern void cdc_filter_warn_of_missing(const CdcOptions *options);
+
 extern CdcFilter *cdc_filter_create(const CdcOptions *options, MemoryContext cxt);
 
 /*

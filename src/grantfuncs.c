@@ -19,6 +19,7 @@
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "exttable.h"
@@ -27,7 +28,7 @@
 PG_FUNCTION_INFO_V1(cdc_grant_read);
 PG_FUNCTION_INFO_V1(cdc_revoke_read);
 
-/* The arguments of both. */
+/* The arguments of both, and what is decided from them. */
 enum
 {
 	RELATION,
@@ -35,14 +36,24 @@ enum
 	COLUMNS,
 	PREFIX,
 	REASON,
-	NARGUMENTS
+	NARGUMENTS,
+	GIVER = NARGUMENTS,			/* NULL: the owner */
+	NPARAMETERS
 };
 
-/* The rows that the arguments of cdc.revoke_read() name; without columns all of a
- * relation. */
+/* A row of the audit about a grant "g". */
+#define AUDIT(action, reason) \
+	"cdc.put_row(jsonb_populate_record(NULL::cdc.redaction_audit, jsonb_build_object(" \
+	"'id', gen_random_uuid(), 'at', clock_timestamp(), 'by', session_user, 'about', 'read_grant'," \
+	" 'action', '" action "', 'rule', jsonb_build_object('role', (g).role_name," \
+	"  'relation', CASE WHEN (g).table_name IS NOT NULL THEN format('%I.%I', (g).schema_name, (g).table_name) END," \
+	"  'column_name', (g).column_name, 'prefix', (g).prefix, 'giver', (g).giver_name, 'reason', " reason "))))"
+
+/* The rows that cdc.revoke_read() names; without columns all of a relation. */
 #define MATCHES \
-	" AND relation IS NOT DISTINCT FROM $1 AND prefix IS NOT DISTINCT FROM $4" \
-	" AND ($3 IS NULL OR column_name = ANY ($3))"
+	"g.role = $2 AND g.relation IS NOT DISTINCT FROM $1 AND g.prefix IS NOT DISTINCT FROM $4" \
+	" AND ($3 IS NULL OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = g.relation" \
+	"  AND a.attnum = g.attnum AND a.attname = ANY ($3)))"
 
 static void
 require_target(FunctionCallInfo fcinfo)
@@ -121,12 +132,12 @@ require_columns(Oid relid, ArrayType *columns)
 	}
 }
 
-/* A relation's owner, or who may SELECT and pass that on, decides on it; where row
- * security could hide rows from the latter, its owner alone. */
-static void
-require_right_on_relation(Oid relid, ArrayType *columns)
+/* Whether the caller acts for the owner of a relation. ERROR where it is none. */
+static bool
+acts_for_owner(Oid relid, bool *secured)
 {
 	Relation	rel = try_table_open(relid, AccessShareLock);
+	bool		acts;
 
 	if (rel == NULL)
 		ereport(ERROR,
@@ -136,108 +147,167 @@ require_right_on_relation(Oid relid, ArrayType *columns)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a table", RelationGetRelationName(rel))));
-	if (!has_privs_of_role(GetUserId(), rel->rd_rel->relowner) &&
-		(rel->rd_rel->relrowsecurity || !may_give(relid, columns)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("role \"%s\" may not decide who is sent table \"%s\"",
-						GetUserNameFromId(GetUserId(), false), RelationGetRelationName(rel)),
-				 rel->rd_rel->relrowsecurity ?
-				 errdetail("The table has row security: only its owner may.") :
-				 errdetail("Its owner may, and who has SELECT on it with grant option.")));
+	acts = has_privs_of_role(GetUserId(), rel->rd_rel->relowner);
+	*secured = rel->rd_rel->relrowsecurity;
 	table_close(rel, NoLock);
+	return acts;
 }
 
-/* ERROR unless the caller may decide on what the arguments name. */
-static void
-require_right(FunctionCallInfo fcinfo, Oid owner)
+/*
+ * Who gives what the arguments name: InvalidOid for the owner, for whom whoever has his
+ * privileges acts, or the caller. Where row security could hide rows from the latter, it
+ * is the owner alone.
+ */
+static Oid
+find_giver(FunctionCallInfo fcinfo, Oid extension_owner)
 {
-	if (!PG_ARGISNULL(RELATION))
-		require_right_on_relation(PG_GETARG_OID(RELATION),
-								  PG_ARGISNULL(COLUMNS) ? NULL : PG_GETARG_ARRAYTYPE_P(COLUMNS));
-	else if (!has_privs_of_role(GetUserId(), owner))
+	Oid			user = GetUserId();
+	Oid			relid;
+	bool		secured;
+
+	if (PG_ARGISNULL(RELATION))
+	{
+		if (has_privs_of_role(user, extension_owner))
+			return InvalidOid;
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("role \"%s\" may not decide who is sent logical messages",
-						GetUserNameFromId(GetUserId(), false)),
-				 errdetail("The owner of the extension may: \"%s\".", GetUserNameFromId(owner, false))));
+						GetUserNameFromId(user, false)),
+				 errdetail("The owner of the extension may: \"%s\".", GetUserNameFromId(extension_owner, false))));
+	}
+	relid = PG_GETARG_OID(RELATION);
+	if (acts_for_owner(relid, &secured))
+		return InvalidOid;
+	if (!secured && may_give(relid, PG_ARGISNULL(COLUMNS) ? NULL : PG_GETARG_ARRAYTYPE_P(COLUMNS)))
+		return user;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not decide who is sent table \"%s\"",
+					GetUserNameFromId(user, false), get_rel_name(relid)),
+			 secured ? errdetail("The table has row security: only its owner may.") :
+			 errdetail("Its owner may, and who has SELECT on it with grant option.")));
 }
 
-/* Runs a statement with the arguments as $1 to $5, as the tables' owner. Returns how
- * many rows it has changed. */
-static uint64
-run(FunctionCallInfo fcinfo, Oid owner, const char *sql, int expected)
+/* Whose grants the caller may take back: InvalidOid for everybody's, or his own. */
+static Oid
+find_revoker(FunctionCallInfo fcinfo, Oid extension_owner)
 {
-	static Oid	types[NARGUMENTS] = {REGCLASSOID, REGROLEOID, NAMEARRAYOID, TEXTOID, TEXTOID};
-	Datum		values[NARGUMENTS];
-	char		nulls[NARGUMENTS];
+	Oid			user = GetUserId();
+	HeapTuple	tup;
+	Oid			owner = extension_owner;
+
+	if (!PG_ARGISNULL(RELATION))
+	{
+		/* of one that was dropped, it is an administrator's */
+		tup = SearchSysCache1(RELOID, ObjectIdGetDatum(PG_GETARG_OID(RELATION)));
+		if (HeapTupleIsValid(tup))
+		{
+			owner = ((Form_pg_class) GETSTRUCT(tup))->relowner;
+			ReleaseSysCache(tup);
+		}
+	}
+	return has_privs_of_role(user, owner) ? InvalidOid : user;
+}
+
+/* Runs a statement with the arguments as $1 to $5 and a giver as $6, as the tables' owner.
+ * Returns how many rows it has given. */
+static uint64
+run(FunctionCallInfo fcinfo, Oid giver, Oid owner, const char *sql)
+{
+	static Oid	types[NPARAMETERS] = {OIDOID, OIDOID, NAMEARRAYOID, TEXTOID, TEXTOID, OIDOID};
+	Datum		values[NPARAMETERS];
+	char		nulls[NPARAMETERS];
 	Oid			user;
 	int			context;
 	int			nestlevel;
-	uint64		changed;
+	uint64		rows;
 
 	for (int i = 0; i < NARGUMENTS; i++)
 	{
 		nulls[i] = PG_ARGISNULL(i) ? 'n' : ' ';
 		values[i] = PG_ARGISNULL(i) ? (Datum) 0 : PG_GETARG_DATUM(i);
 	}
+	nulls[GIVER] = OidIsValid(giver) ? ' ' : 'n';
+	values[GIVER] = ObjectIdGetDatum(giver);
 	/* no operator of the caller's may run with the owner's rights */
 	nestlevel = NewGUCNestLevel();
 	cdc_fix_settings();
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(owner, context | SECURITY_LOCAL_USERID_CHANGE);
 	SPI_connect();
-	if (SPI_execute_with_args(sql, NARGUMENTS, types, values, nulls, false, 0) != expected)
+	if (SPI_execute_with_args(sql, NPARAMETERS, types, values, nulls, false, 0) != SPI_OK_SELECT)
 		elog(ERROR, "unexpected result of: %s", sql);
-	changed = SPI_processed;
+	rows = SPI_processed;
 	SPI_finish();
 	SetUserIdAndSecContext(user, context);
 	AtEOXact_GUC(false, nestlevel);
-	return changed;
+	return rows;
 }
+
+#define PREPARE "SELECT cdc.bind_grants(), cdc.prune_grants()"
 
 Datum
 cdc_grant_read(PG_FUNCTION_ARGS)
 {
 	Oid			owner = table_owner();
+	Oid			giver;
 
 	require_target(fcinfo);
-	require_right(fcinfo, owner);
+	giver = find_giver(fcinfo, owner);
 	if (!PG_ARGISNULL(COLUMNS))
 		require_columns(PG_GETARG_OID(RELATION), PG_GETARG_ARRAYTYPE_P(COLUMNS));
+	(void) run(fcinfo, giver, owner, PREPARE);
 	/* what is there stays */
-	(void) run(fcinfo, owner,
-			   "INSERT INTO cdc.read_grant (role, relation, column_name, prefix, reason)"
-			   " SELECT $2, $1, c.name, $4, $5"
+	(void) run(fcinfo, giver, owner,
+			   "WITH given AS MATERIALIZED (SELECT ROW(nextval('cdc.read_grant_id_seq'), pg_get_userbyid($2), n.nspname,"
+			   "  t.relname, a.attname, $4, CASE WHEN $6 IS NOT NULL THEN pg_get_userbyid($6) END, $2, $1, a.attnum, $6,"
+			   "  pg_current_wal_insert_lsn(), $5, now(), session_user)::cdc.read_grant AS g"
 			   " FROM unnest(coalesce($3, ARRAY[NULL]::name[])) c(name)"
+			   "  LEFT JOIN pg_class t ON t.oid = $1 LEFT JOIN pg_namespace n ON n.oid = t.relnamespace"
+			   "  LEFT JOIN pg_attribute a ON a.attrelid = $1 AND a.attname = c.name"
 			   " WHERE NOT EXISTS (SELECT FROM cdc.read_grant g"
-			   "  WHERE g.role = $2 AND g.relation IS NOT DISTINCT FROM $1"
-			   "  AND g.column_name IS NOT DISTINCT FROM c.name AND g.prefix IS NOT DISTINCT FROM $4)",
-			   SPI_OK_INSERT);
+			   "  WHERE g.role = $2 AND g.relation IS NOT DISTINCT FROM $1 AND g.attnum IS NOT DISTINCT FROM a.attnum"
+			   "  AND g.prefix IS NOT DISTINCT FROM $4 AND g.giver IS NOT DISTINCT FROM $6"
+			   "  AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id)))"
+			   " SELECT cdc.put_row(g), " AUDIT("INSERT", "$5") " FROM given");
 	PG_RETURN_VOID();
+}
+
+/* ERROR: why there was nothing to take back. */
+static void
+report_nothing(FunctionCallInfo fcinfo, Oid giver, Oid owner)
+{
+	if (OidIsValid(giver) &&
+		(PG_ARGISNULL(RELATION) || !OidIsValid(find_giver(fcinfo, owner)) ||
+		 run(fcinfo, giver, owner, "SELECT FROM cdc.read_grant g WHERE " MATCHES) > 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("role \"%s\" gave nothing of this to role \"%s\"",
+						GetUserNameFromId(giver, false), GetUserNameFromId(PG_GETARG_OID(ROLE), false)),
+				 errdetail("Grants are taken back by who gave them, and by who acts for the owner.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("nothing of this was granted to role \"%s\"",
+					GetUserNameFromId(PG_GETARG_OID(ROLE), false)),
+			 PG_ARGISNULL(COLUMNS) ? 0 :
+			 errdetail("Columns are only revoked where they were granted by name."),
+			 errhint("The view cdc.read_grants has what was granted.")));
 }
 
 Datum
 cdc_revoke_read(PG_FUNCTION_ARGS)
 {
 	Oid			owner = table_owner();
+	Oid			giver;
 
 	require_target(fcinfo);
-	require_right(fcinfo, owner);
+	giver = find_revoker(fcinfo, owner);
+	(void) run(fcinfo, giver, owner, PREPARE);
 	/* the audit has the reason of the removal */
-	(void) run(fcinfo, owner,
-			   "UPDATE cdc.read_grant SET reason = concat_ws('; revoked: ', reason, $5)"
-			   " WHERE $5 IS NOT NULL AND role = $2" MATCHES,
-			   SPI_OK_UPDATE);
-	if (run(fcinfo, owner,
-			"DELETE FROM cdc.read_grant WHERE role = $2" MATCHES,
-			SPI_OK_DELETE) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("nothing of this was granted to role \"%s\"",
-						GetUserNameFromId(PG_GETARG_OID(ROLE), false)),
-				 PG_ARGISNULL(COLUMNS) ? 0 :
-				 errdetail("Columns are only revoked where they were granted by name."),
-				 errhint("The table cdc.read_grant has what was granted.")));
+	if (run(fcinfo, giver, owner,
+			"WITH taken AS MATERIALIZED (SELECT g FROM cdc.read_grant g"
+			" WHERE " MATCHES " AND ($6 IS NULL OR g.giver = $6))"
+			" SELECT cdc.drop_row(g), " AUDIT("DELETE", "nullif(concat_ws('; revoked: ', (g).reason, $5), '')") " FROM taken") == 0)
+		report_nothing(fcinfo, giver, owner);
 	PG_RETURN_VOID();
 }

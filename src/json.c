@@ -312,6 +312,33 @@ member_row(StringInfo out, const char *name, const Cdc__V1__Table *table,
 		out->len = start;
 }
 
+/* Which nulls in `new` are NULL, where a value may be null as well. */
+static void
+member_nulls(StringInfo out, const Cdc__V1__Table *table, const uint32 *nulls, size_t n_nulls)
+{
+	int			start = out->len;
+	const char *separator = "";
+	bool	   *is_null = palloc0(sizeof(bool) * Max(table->n_columns, 1));
+
+	for (size_t i = 0; i < n_nulls; i++)
+		is_null[find_column(table, nulls[i])] = true;
+	member(out, "nulls");
+	appendStringInfoChar(out, '[');
+	for (size_t i = 0; i < table->n_columns; i++)
+	{
+		const Cdc__V1__Column *column = table->columns[i];
+
+		if (!is_null[i] || column->type != CDC__V1__TYPE__TYPE_JSON)
+			continue;
+		appendStringInfoString(out, separator);
+		cdc_json_string(out, column->name, strlen(column->name));
+		separator = ",";
+	}
+	appendStringInfoChar(out, ']');
+	if (*separator == '\0')
+		out->len = start;
+}
+
 /* The last part of an enum value's name, in lower case: REDACTION_MASK gives
  * mask. */
 static void
@@ -526,6 +553,7 @@ render_event(Line *line, CdcSchemas *schemas, const Cdc__V1__Batch *batch,
 		member_row(out, "new_key", table, &rows[1], NULL, 0);
 		member_row(out, "old", table, &rows[2], NULL, 0);
 		member_row(out, "new", table, &rows[3], e->nulls, e->n_nulls);
+		member_nulls(out, table, e->nulls, e->n_nulls);
 		member_redacted(out, table, rows, lengthof(rows));
 		member_unavailable(out, table, e);
 	}

@@ -267,6 +267,12 @@ append_literal_element(StringInfo out, Cdc__V1__Type element, const CdcField *va
 		appendStringInfoChar(out, '"');
 }
 
+static bool
+is_null_element(const ParsedArray *a, int64 at)
+{
+	return a->nulls != NULL && (a->nulls[at / 8] >> (at % 8) & 1) != 0;
+}
+
 /* One dimension, and those below it. `elements` stands before its first element,
  * whose number *at is. `literal` is for the elements of an array literal; NULL: it
  * is JSON. */
@@ -286,7 +292,7 @@ append_dimension(StringInfo out, const ParsedArray *a, int dim, ElementCursor *e
 			CdcField	value;
 
 			(void) next_element(elements, &value);
-			if (a->nulls != NULL && (a->nulls[*at / 8] >> (*at % 8) & 1) != 0)
+			if (is_null_element(a, *at))
 				appendStringInfoString(out, literal ? "NULL" : "null");
 			else if (literal)
 				append_literal_element(out, a->element, &value, literal);
@@ -298,13 +304,37 @@ append_dimension(StringInfo out, const ParsedArray *a, int dim, ElementCursor *e
 	appendStringInfoChar(out, literal ? '}' : ']');
 }
 
+/* Whether an element is a value of JSON that looks as NULL does. */
+static bool
+has_json_null(const ParsedArray *a)
+{
+	ElementCursor elements = first_element(a->element, a->field);
+	CdcField	value;
+
+	if (a->element != CDC__V1__TYPE__TYPE_JSON)
+		return false;
+	for (int64 at = 0; next_element(&elements, &value); at++)
+	{
+		const char *text = value.data;
+		const char *end = text + value.len;
+
+		while (text < end && strchr(" \t\n\r", *text) != NULL)
+			text++;
+		while (text < end && strchr(" \t\n\r", end[-1]) != NULL)
+			end--;
+		if (end - text == 4 && memcmp(text, "null", 4) == 0 && !is_null_element(a, at))
+			return true;
+	}
+	return false;
+}
+
 void
 cdc_json_array(StringInfo out, Cdc__V1__Type element, const CdcField *field)
 {
 	ParsedArray a;
 	ElementCursor elements = first_element(element, field);
 	int64		at = 0;
-	bool		literal = false;
+	bool		bounds = false;
 	StringInfoData text;
 	StringInfoData scratch;
 
@@ -315,18 +345,19 @@ cdc_json_array(StringInfo out, Cdc__V1__Type element, const CdcField *field)
 		return;
 	}
 	for (int i = 0; i < a.ndim; i++)
-		literal |= a.bounds[i] != 1;
-	if (!literal)
+		bounds |= a.bounds[i] != 1;
+	if (!bounds && !has_json_null(&a))
 	{
 		append_dimension(out, &a, 0, &elements, &at, NULL);
 		return;
 	}
 	initStringInfo(&text);
 	initStringInfo(&scratch);
-	for (int i = 0; i < a.ndim; i++)
+	for (int i = 0; bounds && i < a.ndim; i++)
 		appendStringInfo(&text, "[%d:" INT64_FORMAT "]", a.bounds[i],
 						 (int64) a.bounds[i] + a.dims[i] - 1);
-	appendStringInfoChar(&text, '=');
+	if (bounds)
+		appendStringInfoChar(&text, '=');
 	append_dimension(&text, &a, 0, &elements, &at, &scratch);
 	cdc_json_string(out, text.data, text.len);
 	pfree(scratch.data);

@@ -8,8 +8,10 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -23,11 +25,14 @@
 /* Columns, as in the install script. */
 enum
 {
-	VERSION_RELID = 1,
-	VERSION_SHA256,
-	VERSION_MAJOR,
-	VERSION_MINOR,
-	VERSION_ID
+	RELATION_RELID = 1,
+	RELATION_ID
+};
+
+enum
+{
+	REGISTERED_ID = 1,
+	REGISTERED_VERSIONS = 7
 };
 
 enum
@@ -35,12 +40,12 @@ enum
 	DETAIL_ID = 1,
 	DETAIL_SCHEMA,
 	DETAIL_TABLE,
+	DETAIL_SHA256,
 	DETAIL_MAJOR,
 	DETAIL_MINOR,
-	DETAIL_DESCRIPTOR,
-	DETAIL_ENUMS,
 	DETAIL_STATUS,
-	DETAIL_GRACE
+	DETAIL_GRACE,
+	DETAIL_DESCRIPTOR
 };
 
 /* --- the option ------------------------------------------------------------ */
@@ -75,36 +80,27 @@ cdc_older_parse(List **versions, const char *text)
 
 typedef bool (*CdcRowTest) (Relation rel, HeapTuple tup, void *arg);
 
-/* Goes through the rows of a table of the extension, by its primary key where one column of
- * it is given, until the test has had enough. */
+/* Goes through the rows of a table of the extension, of one by its primary key where that
+ * is given, until the test has had enough. */
 static void
-scan_table(const char *name, const ScanKeyData *key, CdcRowTest test, void *arg)
+scan_table(const char *name, const Datum *id, CdcRowTest test, void *arg)
 {
 	Relation	rel = cdc_exttable_open(name, AccessShareLock);
-	ScanKeyData keys[1];
+	CdcExtKey	key;
 	SysScanDesc scan;
 	HeapTuple	tup;
 
 	if (rel == NULL)
 		return;
-	if (key != NULL)
-		keys[0] = *key;
-	(void) RelationGetIndexList(rel);	/* finds the primary key */
-	scan = systable_beginscan(rel, rel->rd_pkindex, true, NULL, key != NULL ? 1 : 0, keys);
+	scan = cdc_exttable_scan(rel, &key, id, id == NULL ? 0 : 1);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		CHECK_FOR_INTERRUPTS();
 		if (test(rel, tup, arg))
 			break;
+	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
-}
-
-static int64
-get_id(Relation rel, HeapTuple tup, int column)
-{
-	bool		isnull;
-	Datum		value = heap_getattr(tup, column, RelationGetDescr(rel), &isnull);
-
-	return isnull ? 0 : DatumGetInt64(value);
 }
 
 static bool
@@ -116,34 +112,62 @@ has_name(Relation rel, HeapTuple tup, int column, const char *name)
 	return !isnull && strcmp(NameStr(*DatumGetName(value)), name) == 0;
 }
 
-/* The newest minor version of a major one. */
-typedef struct Newest
+/* A registered table. */
+typedef struct Registered
 {
-	uint32		major;
-	int			minor;			/* -1: none */
-	int64		id;
-} Newest;
+	Oid			relid;
+	int64		id;				/* 0: none */
+	Datum	   *versions;		/* numbers of schema_detail */
+	int			n_versions;
+	int64		has;			/* to be found by this version */
+} Registered;
 
 static bool
-take_newest(Relation rel, HeapTuple tup, void *arg)
+take_registered_id(Relation rel, HeapTuple tup, void *arg)
 {
-	Newest	   *newest = arg;
-	uint32		major = (uint32) cdc_exttable_int(rel, tup, VERSION_MAJOR, 0);
-	int			minor = cdc_exttable_int(rel, tup, VERSION_MINOR, 0);
+	Registered *registered = arg;
 
-	if (major == newest->major && minor > newest->minor)
-	{
-		newest->minor = minor;
-		newest->id = get_id(rel, tup, VERSION_ID);
-	}
-	return false;
+	registered->id = cdc_exttable_int64(rel, tup, RELATION_ID, 0);
+	return true;
 }
 
+static void
+get_versions(Relation rel, HeapTuple tup, Registered *registered)
+{
+	bool		isnull;
+	Datum		value = heap_getattr(tup, REGISTERED_VERSIONS, RelationGetDescr(rel), &isnull);
+
+	deconstruct_array(DatumGetArrayTypePCopy(value), INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+					  TYPALIGN_DOUBLE, &registered->versions, NULL, &registered->n_versions);
+}
+
+static bool
+take_versions(Relation rel, HeapTuple tup, void *arg)
+{
+	get_versions(rel, tup, arg);
+	return true;
+}
+
+static Registered
+find_registered(Oid relid)
+{
+	Registered	registered = {relid};
+	Datum		key = ObjectIdGetDatum(relid);
+
+	scan_table("registered_relation", &key, take_registered_id, &registered);
+	key = Int64GetDatum(registered.id);
+	if (registered.id != 0)
+		scan_table("registered_table", &key, take_versions, &registered);
+	return registered;
+}
+
+/* What is kept of a version. */
 typedef struct Detail
 {
+	uint32		major;
+	int			minor;
 	const Cdc__V1__Table *table;
-	char	   *status;
-	bool		over;			/* its time of grace */
+	bool		over;			/* retired, or its time of grace is */
 } Detail;
 
 static bool
@@ -155,79 +179,61 @@ take_detail(Relation rel, HeapTuple tup, void *arg)
 	bytea	   *bytes = DatumGetByteaPP(value);
 
 	detail->table = cdc_table_unpack(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	detail->status = cdc_exttable_text(rel, tup, DETAIL_STATUS);
+	detail->major = (uint32) cdc_exttable_int(rel, tup, DETAIL_MAJOR, 0);
+	detail->minor = cdc_exttable_int(rel, tup, DETAIL_MINOR, 0);
 	value = heap_getattr(tup, DETAIL_GRACE, RelationGetDescr(rel), &isnull);
-	detail->over = strcmp(detail->status, "retired") == 0 ||
+	detail->over = strcmp(cdc_exttable_text(rel, tup, DETAIL_STATUS), "retired") == 0 ||
 		(!isnull && DatumGetTimestampTz(value) <= GetCurrentTimestamp());
 	return true;
+}
+
+static Detail
+get_detail(Datum id)
+{
+	Detail		detail = {0};
+
+	scan_table("schema_detail", &id, take_detail, &detail);
+	return detail;
 }
 
 const Cdc__V1__Table *
 cdc_older_table(Oid relid, uint32 major)
 {
-	Newest		newest = {major, -1};
-	Detail		detail = {NULL};
+	Registered	registered = find_registered(relid);
+	Detail		newest = {.minor = -1};
 	const char *name = get_rel_name(relid);
-	ScanKeyData key;
 
-	ScanKeyInit(&key, VERSION_RELID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	scan_table("schema_version", &key, take_newest, &newest);
-	if (newest.minor >= 0)
+	for (int i = 0; i < registered.n_versions; i++)
 	{
-		ScanKeyInit(&key, DETAIL_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(newest.id));
-		scan_table("schema_detail", &key, take_detail, &detail);
+		Detail		detail = get_detail(registered.versions[i]);
+
+		if (detail.table != NULL && detail.major == major && detail.minor > newest.minor)
+			newest = detail;
 	}
-	if (detail.table == NULL)
+	if (newest.table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table \"%s\" has no version %u in the registry", name, major),
 				 errhint("The view cdc.schema_versions lists those that there are. After a restore, run SELECT cdc.refresh_registry();")));
-	if (detail.over)
+	if (newest.over)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("version %u of table \"%s\" is not sent any more: it is retired, or its time of grace is over",
 						major, name),
 				 errhint("Read a newer version, or leave the table out of the option \"versions\".")));
-	return detail.table;
-}
-
-static int
-compare_ids(const ListCell *a, const ListCell *b)
-{
-	int64		left = *(int64 *) lfirst(a);
-	int64		right = *(int64 *) lfirst(b);
-
-	return (left > right) - (left < right);
-}
-
-static bool
-take_id(Relation rel, HeapTuple tup, void *arg)
-{
-	List	  **ids = arg;
-	int64	   *id = palloc(sizeof(int64));
-
-	*id = get_id(rel, tup, VERSION_ID);
-	*ids = lappend(*ids, id);
-	return false;
+	return newest.table;
 }
 
 List *
 cdc_older_all(Oid relid)
 {
-	List	   *ids = NIL;
+	Registered	registered = find_registered(relid);
 	List	   *tables = NIL;
-	ScanKeyData key;
-	ListCell   *lc;
 
-	ScanKeyInit(&key, VERSION_RELID, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relid));
-	scan_table("schema_version", &key, take_id, &ids);
-	list_sort(ids, compare_ids);
-	foreach(lc, ids)
+	for (int i = 0; i < registered.n_versions; i++)
 	{
-		Detail		detail = {NULL};
+		Detail		detail = get_detail(registered.versions[i]);
 
-		ScanKeyInit(&key, DETAIL_ID, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(*(int64 *) lfirst(lc)));
-		scan_table("schema_detail", &key, take_detail, &detail);
 		if (detail.table != NULL)
 			tables = lappend(tables, unconstify(Cdc__V1__Table *, detail.table));
 	}
@@ -250,18 +256,30 @@ take_former(Relation rel, HeapTuple tup, void *arg)
 	if (cdc_exttable_int(rel, tup, DETAIL_MAJOR, 0) == (int) former->older->major &&
 		has_name(rel, tup, DETAIL_TABLE, former->older->name) &&
 		has_name(rel, tup, DETAIL_SCHEMA, former->older->schema))
-		former->id = get_id(rel, tup, DETAIL_ID);
+		former->id = cdc_exttable_int64(rel, tup, DETAIL_ID, 0);
 	return false;
 }
 
 static bool
-take_relation(Relation rel, HeapTuple tup, void *arg)
+take_owner(Relation rel, HeapTuple tup, void *arg)
 {
-	Former	   *former = arg;
+	Registered *registered = arg;
 
-	if (get_id(rel, tup, VERSION_ID) != former->id)
+	get_versions(rel, tup, registered);
+	for (int i = 0; i < registered->n_versions && registered->id == 0; i++)
+		if (DatumGetInt64(registered->versions[i]) == registered->has)
+			registered->id = cdc_exttable_int64(rel, tup, REGISTERED_ID, 0);
+	return registered->id != 0;
+}
+
+static bool
+take_relid(Relation rel, HeapTuple tup, void *arg)
+{
+	Registered *registered = arg;
+
+	if (cdc_exttable_int64(rel, tup, RELATION_ID, 0) != registered->id)
 		return false;
-	former->older->relid = cdc_exttable_oid(rel, tup, VERSION_RELID);
+	registered->relid = cdc_exttable_oid(rel, tup, RELATION_RELID);
 	return true;
 }
 
@@ -270,11 +288,16 @@ static void
 find_relation(CdcOlder *older)
 {
 	Former		former = {older};
+	Registered	registered = {InvalidOid};
 	Oid			schema = get_namespace_oid(older->schema, true);
 
 	scan_table("schema_detail", NULL, take_former, &former);
+	registered.has = former.id;
 	if (former.id != 0)
-		scan_table("schema_version", NULL, take_relation, &former);
+		scan_table("registered_table", NULL, take_owner, &registered);
+	if (registered.id != 0)
+		scan_table("registered_relation", NULL, take_relid, &registered);
+	older->relid = registered.relid;
 	if (!OidIsValid(older->relid) && OidIsValid(schema))
 		older->relid = get_relname_relid(older->name, schema);
 	if (!OidIsValid(older->relid) || get_rel_name(older->relid) == NULL)

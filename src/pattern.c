@@ -99,6 +99,14 @@ cdc_patterns_parse(List **patterns, const char *text)
 }
 
 bool
+cdc_pattern_names(const void *pattern, const char **schema, const char **table)
+{
+	*schema = ((const Pattern *) pattern)->schema;
+	*table = ((const Pattern *) pattern)->table;
+	return *schema != NULL && *table != NULL;
+}
+
+bool
 cdc_patterns_match(const List *patterns, const char *schema, const char *table)
 {
 	ListCell   *lc;

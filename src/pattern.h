@@ -21,6 +21,9 @@ extern bool cdc_patterns_parse(List **patterns, const char *text);
  * for an asterisk. */
 extern bool cdc_qualified_name_parse(const char **text, char **schema, char **table);
 
+/* The names of one of the patterns; false: it has an asterisk. */
+extern bool cdc_pattern_names(const void *pattern, const char **schema, const char **table);
+
 /* Whether one of the patterns matches a table. */
 extern bool cdc_patterns_match(const List *patterns, const char *schema, const char *table);
 

@@ -54,7 +54,7 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	MemoryContextReset(plain->cxt);
 	cdc_metadata_clear(state->metadata);
-	cdc_access_refresh(state->access);
+	cdc_access_begin(state->access, txn->final_lsn, txn);
 	plain->head.xid = txn->xid;
 	plain->head.first_lsn = txn->first_lsn;
 	plain->head.commit_lsn = txn->final_lsn;
@@ -94,9 +94,13 @@ begin_prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 /* Position of the next change; every change of a transaction passes here,
  * whether it is sent or not. */
 static CdcEventHead
-next_event(CdcTxn *txn, Cdc__V1__Op op, XLogRecPtr lsn, TransactionId subxid)
+next_event(CdcState *state, Cdc__V1__Op op, XLogRecPtr lsn, TransactionId subxid)
 {
+	CdcTxn	   *txn = state->txn;
+
 	txn->index = lsn == txn->last_lsn ? txn->index + 1 : 0;
+	if (lsn != txn->last_lsn)
+		txn->record_begins = cdc_batch_mark(state->batch);
 	txn->last_lsn = lsn;
 	return (CdcEventHead) {op, lsn - txn->head.first_lsn, txn->index,
 		txn->streamed ? subxid : InvalidTransactionId};
@@ -181,7 +185,7 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	   ReorderBufferChange *rbchange)
 {
 	CdcState   *state = ctx->output_plugin_private;
-	CdcEventHead head = next_event(state->txn, ops[rbchange->action], rbchange->lsn,
+	CdcEventHead head = next_event(state, ops[rbchange->action], rbchange->lsn,
 								   rbchange->txn->xid);
 	/* A DDL statement writes the new rows of a table into a transient one. */
 	bool		rewrite = OidIsValid(rel->rd_rel->relrewrite);
@@ -257,7 +261,7 @@ cdc_truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelatio
 		 Relation relations[], ReorderBufferChange *rbchange)
 {
 	CdcState   *state = ctx->output_plugin_private;
-	CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_TRUNCATE, rbchange->lsn,
+	CdcEventHead head = next_event(state, CDC__V1__OP__OP_TRUNCATE, rbchange->lsn,
 								   rbchange->txn->xid);
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
 
@@ -332,8 +336,21 @@ may_send(CdcState *state, bool transactional, const char *prefix)
 	return cdc_access_message(state->access, prefix);
 }
 
-/* `lsn` is the end of the message's record, which is where the next one may
- * start: the byte before is the message's alone. */
+/* Of a transactional message, which is alone in its record and no part of another one's
+ * count: where it comes between the changes of one, these have their places all the same. */
+static CdcEventHead
+message_event(const CdcTxn *txn, XLogRecPtr lsn, TransactionId subxid)
+{
+	return (CdcEventHead) {CDC__V1__OP__OP_MESSAGE, lsn - 1 - txn->head.first_lsn, 0,
+		txn->streamed ? subxid : InvalidTransactionId};
+}
+
+/*
+ * `lsn` is the end of the message's record, which is where the next one may
+ * start: the byte before is the message's alone. Where the next one is a change of
+ * another subtransaction core may call for that first; then the message is put
+ * before it, unless it was sent already.
+ */
 void
 cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 		bool transactional, const char *prefix, Size size, const char *content)
@@ -350,13 +367,15 @@ cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 
 	if (transactional)
 	{
-		CdcEventHead head = next_event(state->txn, CDC__V1__OP__OP_MESSAGE, lsn - 1,
-									   cdc_stream_message_xid(txn));
+		CdcEventHead head = message_event(state->txn, lsn, cdc_stream_message_xid(txn));
+		bool		late = lsn == state->txn->last_lsn;
 
 		if (wanted)
 		{
 			cdc_event_message(cdc_batch_events(state->batch), &head, true, prefix_text(prefix),
 							  content, size, cdc_batch_max_event(state->batch));
+			if (late)
+				cdc_batch_move_last(state->batch, &state->txn->record_begins);
 			cdc_batch_added(state->batch, NULL);
 		}
 		else

@@ -11,8 +11,8 @@
 
 #include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "catalog/indexing.h"
+#include "catalog/partition.h"
 #include "catalog/pg_attribute.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
@@ -20,48 +20,25 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/array.h"
-#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "compat.h"
-#include "exttable.h"
+#include "grants.h"
 #include "privileges.h"
 #include "settings.h"
 #include "typcodec.h"
-
-#define TABLE "read_grant"
-
-/* Its columns, as in the install script. */
-enum
-{
-	GRANT_ID = 1,
-	GRANT_ROLE,
-	GRANT_RELATION,
-	GRANT_COLUMN,
-	GRANT_PREFIX
-};
-
-/* What was given to one of the user's roles. */
-typedef struct Grant
-{
-	Oid			relid;			/* or InvalidOid */
-	const char *column;			/* NULL: all */
-	const char *prefix;			/* of messages; or NULL */
-} Grant;
 
 struct CdcPrivileges
 {
 	MemoryContext cxt;			/* of what follows */
 	Oid			user;
 	const char *name;
-	bool		superuser;
 	bool		checked;		/* cdc.check_privileges was on */
 	bool		everything;		/* may be sent */
-	bool		bypasses_rls;
-	List	   *roles;			/* OIDs: those whose privileges it has */
-	List	   *grants;
-	Oid			table;			/* where grants are stored */
+	CdcRole    *role;			/* NULL before it is read */
+	CdcGrants	grants;
+	CdcUnsettled unsettled;
 };
 
 CdcPrivileges *
@@ -77,19 +54,22 @@ cdc_privileges_create(MemoryContext cxt)
 bool
 cdc_privileges_outdated(const CdcPrivileges *p)
 {
-	return p->checked != cdc_check_privileges;
+	return p->checked != cdc_check_privileges || cdc_unsettled_ended(&p->unsettled);
 }
 
 bool
 cdc_privileges_stored_in(const CdcPrivileges *p, Oid relid)
 {
-	return relid == p->table;
+	for (int i = 0; i < lengthof(p->grants.tables); i++)
+		if (relid == p->grants.tables[i])
+			return true;
+	return false;
 }
 
 bool
 cdc_privileges_superuser(const CdcPrivileges *p)
 {
-	return p->superuser;
+	return p->role != NULL && p->role->superuser;
 }
 
 const char *
@@ -98,109 +78,35 @@ cdc_privileges_user(const CdcPrivileges *p)
 	return p->name;
 }
 
-/* --- roles and grants ----------------------------------------------------- */
-
-static void
-read_roles(CdcPrivileges *p)
-{
-	Relation	rel = table_open(AuthIdRelationId, AccessShareLock);
-	SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	HeapTuple	tup;
-
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-	{
-		Oid			role = ((Form_pg_authid) GETSTRUCT(tup))->oid;
-
-		if (has_privs_of_role(p->user, role))
-			p->roles = lappend_oid(p->roles, role);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-}
-
-static void
-read_grants(CdcPrivileges *p)
-{
-	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
-	SysScanDesc scan;
-	HeapTuple	tup;
-
-	p->table = rel == NULL ? InvalidOid : RelationGetRelid(rel);
-	if (rel == NULL)
-		return;
-	scan = systable_beginscan(rel, InvalidOid, false, NULL, 0, NULL);
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-	{
-		Grant	   *grant;
-
-		if (!list_member_oid(p->roles, cdc_exttable_oid(rel, tup, GRANT_ROLE)))
-			continue;
-		grant = palloc(sizeof(Grant));
-		grant->relid = cdc_exttable_oid(rel, tup, GRANT_RELATION);
-		grant->column = cdc_exttable_name(rel, tup, GRANT_COLUMN);
-		grant->prefix = cdc_exttable_text(rel, tup, GRANT_PREFIX);
-		p->grants = lappend(p->grants, grant);
-	}
-	systable_endscan(scan);
-	table_close(rel, AccessShareLock);
-}
-
 void
 cdc_privileges_read(CdcPrivileges *p)
 {
 	MemoryContext oldcxt;
 	char	   *name;
 
+	p->role = NULL;
+	p->everything = false;
+	memset(&p->grants, 0, sizeof(CdcGrants));
+	memset(&p->unsettled, 0, sizeof(CdcUnsettled));
 	MemoryContextReset(p->cxt);
 	oldcxt = MemoryContextSwitchTo(p->cxt);
-	p->roles = p->grants = NIL;
 	name = GetUserNameFromId(p->user, true);
 	p->name = name == NULL ? "" : cdc_utf8(name);
-	p->superuser = superuser_arg(p->user);
 	p->checked = cdc_check_privileges;
+	p->role = cdc_role_read(p->user, &p->unsettled);
 	/* without the check it is as with other plugins: REPLICATION is what lets read */
-	p->everything = p->superuser || (!p->checked && has_rolreplication(p->user));
-	p->bypasses_rls = has_bypassrls_privilege(p->user);
+	p->everything = p->role->superuser || (!p->checked && p->role->replication);
 	if (!p->everything)
-	{
-		read_roles(p);
-		read_grants(p);
-	}
+		cdc_grants_read(&p->grants, p->role->has, &p->unsettled);
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* --- the privileges of a relation, as of now ------------------------------ */
+/* --- access lists ------------------------------------------------------------- */
 
-typedef struct CatalogScan
-{
-	Relation	rel;
-	Snapshot	snapshot;
-	SysScanDesc scan;
-} CatalogScan;
-
-/* The rows of a catalog whose column `attnum` is an OID. */
-static void
-begin_scan(CatalogScan *scan, Oid catalog, Oid index, AttrNumber attnum, Oid key)
-{
-	ScanKeyData scankey;
-
-	scan->rel = table_open(catalog, AccessShareLock);
-	scan->snapshot = RegisterSnapshot(GetNonHistoricCatalogSnapshot(catalog));
-	ScanKeyInit(&scankey, attnum, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(key));
-	scan->scan = systable_beginscan(scan->rel, index, true, scan->snapshot, 1, &scankey);
-}
-
-static void
-end_scan(CatalogScan *scan)
-{
-	systable_endscan(scan->scan);
-	UnregisterSnapshot(scan->snapshot);
-	table_close(scan->rel, AccessShareLock);
-}
-
-/* Whether an access list (NULL: none) lets the user SELECT. */
+/* Whether an access list (NULL: none) lets a role do this; to everyone no grant option
+ * is given. */
 static bool
-lets_select(const CdcPrivileges *p, Relation catalog, HeapTuple tup, AttrNumber attnum)
+lets(const CdcRole *role, Relation catalog, HeapTuple tup, AttrNumber attnum, AclMode mode)
 {
 	bool		isnull;
 	Datum		value = heap_getattr(tup, attnum, RelationGetDescr(catalog), &isnull);
@@ -210,144 +116,387 @@ lets_select(const CdcPrivileges *p, Relation catalog, HeapTuple tup, AttrNumber 
 	{
 		const AclItem *item = &ACL_DAT(acl)[i];
 
-		if ((ACLITEM_GET_PRIVS(*item) & ACL_SELECT) != 0 &&
-			(item->ai_grantee == ACL_ID_PUBLIC || list_member_oid(p->roles, item->ai_grantee)))
+		if ((item->ai_privs & mode) != 0 &&
+			(item->ai_grantee == ACL_ID_PUBLIC || cdc_role_has(role, item->ai_grantee)))
 			return true;
 	}
 	return false;
 }
+
+/* The grants, by their index, on a relation whose givers may still give them: its owner,
+ * or whom an access list lets pass on SELECT. */
+static Bitmapset *
+find_givers(const CdcPrivileges *p, Oid relid, AttrNumber attnum, Oid owner,
+			Relation catalog, HeapTuple tup, AttrNumber acl)
+{
+	Bitmapset  *givers = NULL;
+	ListCell   *lc;
+
+	foreach(lc, p->grants.all)
+	{
+		const CdcGrant *grant = lfirst(lc);
+
+		if (grant->relid == relid && grant->giver != NULL &&
+			(attnum == 0 || grant->attnum == attnum) &&
+			(cdc_role_has(grant->giver, owner) ||
+			 (acl != 0 && lets(grant->giver, catalog, tup, acl, ACL_GRANT_OPTION_FOR(ACL_SELECT)))))
+			givers = bms_add_member(givers, foreach_current_index(lc));
+	}
+	return givers;
+}
+
+/* --- the privileges of a relation, as of now ------------------------------------ */
 
 /* What the user may do with a relation. */
 typedef struct Access
 {
+	const CdcPrivileges *p;
+	Oid			relid;
 	bool		exists;
+	bool		seen;			/* there is one that counts */
 	bool		is_partition;
-	bool		rows;			/* no row security policy stands in the way */
+	bool		secured;		/* by row security */
+	bool		rows;			/* which does not stand in the user's way */
 	bool		select;			/* all columns */
+	Bitmapset  *givers;			/* grants of those who may give all of it */
 } Access;
 
-static Access
-read_class(const CdcPrivileges *p, Oid relid)
+static void
+judge_class(Access *access, Relation catalog, HeapTuple tup)
 {
-	Access		access = {false};
-	CatalogScan		scan;
-	HeapTuple	tup;
+	const CdcRole *role = access->p->role;
+	Form_pg_class form = (Form_pg_class) GETSTRUCT(tup);
+	bool		owner = cdc_role_has(role, form->relowner);
+	bool		default_acl = heap_attisnull(tup, Anum_pg_class_relacl, RelationGetDescr(catalog));
 
-	begin_scan(&scan, RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, relid);
-	if (HeapTupleIsValid(tup = systable_getnext(scan.scan)))
+	access->is_partition = form->relispartition;
+	access->secured = form->relrowsecurity;
+	access->rows = !form->relrowsecurity || role->bypasses_rls ||
+		(owner && !form->relforcerowsecurity);
+	access->select = access->rows &&
+		((owner && default_acl) || cdc_role_has(role, ROLE_PG_READ_ALL_DATA) ||
+		 lets(role, catalog, tup, Anum_pg_class_relacl, ACL_SELECT));
+	/* row security could hide rows from who is not the owner */
+	access->givers = find_givers(access->p, access->relid, 0, form->relowner, catalog, tup,
+								 form->relrowsecurity ? 0 : Anum_pg_class_relacl);
+}
+
+static bool
+read_class_version(Relation catalog, HeapTuple tup, CdcVersion version, void *arg)
+{
+	Access	   *access = arg;
+	Access		other = {access->p, access->relid};
+	bool		differs;
+
+	access->exists = true;
+	if (version == CDC_VERSION_SEEN)
 	{
-		Form_pg_class form = (Form_pg_class) GETSTRUCT(tup);
-		bool		owner = list_member_oid(p->roles, form->relowner);
-		bool		default_acl = heap_attisnull(tup, Anum_pg_class_relacl, RelationGetDescr(scan.rel));
-
-		access.exists = true;
-		access.is_partition = form->relispartition;
-		access.rows = !form->relrowsecurity || p->bypasses_rls ||
-			(owner && !form->relforcerowsecurity);
-		access.select = access.rows &&
-			((owner && default_acl) || list_member_oid(p->roles, ROLE_PG_READ_ALL_DATA) ||
-			 lets_select(p, scan.rel, tup, Anum_pg_class_relacl));
+		access->seen = true;
+		judge_class(access, catalog, tup);
+		return false;
 	}
-	end_scan(&scan);
+	judge_class(&other, catalog, tup);
+	differs = !access->seen || other.is_partition != access->is_partition ||
+		other.secured != access->secured || other.rows != access->rows ||
+		other.select != access->select || !bms_equal(other.givers, access->givers);
+	access->is_partition &= other.is_partition;
+	access->secured |= other.secured;
+	access->rows &= other.rows;
+	access->select &= other.select;
+	access->givers = bms_int_members(access->givers, other.givers);
+	return differs || version == CDC_VERSION_GOING;
+}
+
+static Access
+read_class(CdcPrivileges *p, Oid relid)
+{
+	Access		access = {p, relid};
+
+	cdc_versions_read(RelationRelationId, ClassOidIndexId, Anum_pg_class_oid, relid,
+					  read_class_version, &access, &p->unsettled);
 	return access;
 }
 
-/* Whether cdc.grant_read() gave a column of a relation; NULL: all of them. */
+/* A column as of now. */
+typedef struct Column
+{
+	const char *name;			/* NULL: there is none */
+	bool		select;			/* by itself */
+	Bitmapset  *givers;			/* as of a relation */
+} Column;
+
+typedef struct Columns
+{
+	const CdcPrivileges *p;
+	Oid			relid;
+	int			n;
+	Column		columns[MaxHeapAttributeNumber];	/* by attnum - 1 */
+} Columns;
+
 static bool
-is_given(const CdcPrivileges *p, Oid relid, const char *column)
+read_column_version(Relation catalog, HeapTuple tup, CdcVersion version, void *arg)
 {
-	ListCell   *lc;
+	Columns    *columns = arg;
+	Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tup);
+	Column	   *column;
+	Column		now = {0};
+	bool		differs;
 
-	foreach(lc, p->grants)
+	if (form->attnum < 1)
+		return false;
+	column = &columns->columns[form->attnum - 1];
+	if (!form->attisdropped)
+		now.name = NameStr(form->attname);
+	now.select = now.name != NULL &&
+		lets(columns->p->role, catalog, tup, Anum_pg_attribute_attacl, ACL_SELECT);
+	now.givers = now.name == NULL ? NULL :
+		find_givers(columns->p, columns->relid, form->attnum, InvalidOid, catalog, tup,
+					Anum_pg_attribute_attacl);
+	if (version == CDC_VERSION_SEEN)
 	{
-		const Grant *grant = lfirst(lc);
-
-		if (grant->relid == relid && grant->prefix == NULL &&
-			(grant->column == NULL || (column != NULL && strcmp(grant->column, column) == 0)))
-			return true;
+		*column = now;
+		column->name = now.name == NULL ? NULL : pstrdup(now.name);
+		columns->n = Max(columns->n, form->attnum);
+		return false;
 	}
-	return false;
+	differs = now.select != column->select || !bms_equal(now.givers, column->givers);
+	column->select &= now.select;
+	column->givers = bms_int_members(column->givers, now.givers);
+	return differs;
 }
 
-/* The columns of a relation that the user may be sent, by attnum - 1; others are
- * NULL. */
-static List *
-read_columns(const CdcPrivileges *p, Oid relid, bool rows, bool all)
+static Columns *
+read_columns(CdcPrivileges *p, Oid relid)
 {
-	List	   *names = NIL;
-	CatalogScan		scan;
-	HeapTuple	tup;
+	Columns    *columns = palloc0(sizeof(Columns));
 
-	begin_scan(&scan, AttributeRelationId, AttributeRelidNumIndexId, Anum_pg_attribute_attrelid, relid);
-	while (HeapTupleIsValid(tup = systable_getnext(scan.scan)))
-	{
-		Form_pg_attribute form = (Form_pg_attribute) GETSTRUCT(tup);
-		char	   *name = NameStr(form->attname);
-
-		if (form->attnum < 1)
-			continue;
-		if (form->attisdropped ||
-			!(all || is_given(p, relid, name) ||
-			  (rows && lets_select(p, scan.rel, tup, Anum_pg_attribute_attacl))))
-			name = NULL;
-		names = lappend(names, name == NULL ? NULL : pstrdup(name));
-	}
-	end_scan(&scan);
-	return names;
-}
-
-static Oid
-read_parent(Oid relid)
-{
-	Oid			parent = InvalidOid;
-	CatalogScan		scan;
-	HeapTuple	tup;
-
-	begin_scan(&scan, InheritsRelationId, InheritsRelidSeqnoIndexId, Anum_pg_inherits_inhrelid, relid);
-	if (HeapTupleIsValid(tup = systable_getnext(scan.scan)) &&
-		!((Form_pg_inherits) GETSTRUCT(tup))->inhdetachpending)
-		parent = ((Form_pg_inherits) GETSTRUCT(tup))->inhparent;
-	end_scan(&scan);
-	return parent;
-}
-
-static Bitmapset *
-add_by_name(Bitmapset *columns, const List *names, const List *allowed)
-{
-	ListCell   *lc;
-	ListCell   *lc2;
-
-	foreach(lc, names)
-		foreach(lc2, allowed)
-			if (lfirst(lc) != NULL && lfirst(lc2) != NULL &&
-				strcmp(lfirst(lc), lfirst(lc2)) == 0)
-				columns = bms_add_member(columns, foreach_current_index(lc) + 1);
+	columns->p = p;
+	columns->relid = relid;
+	cdc_versions_read(AttributeRelationId, AttributeRelidNumIndexId, Anum_pg_attribute_attrelid,
+					  relid, read_column_version, columns, &p->unsettled);
 	return columns;
 }
 
-/* What a partition's ancestors let the user see is seen of the partition, too. */
-bool
-cdc_privileges_all(CdcPrivileges *p, Oid relid, Bitmapset **columns)
+/* --- partitions ------------------------------------------------------------------- */
+
+typedef struct Parent
 {
-	List	   *names = NIL;
+	Oid			oid;
+	bool		going;
+} Parent;
 
-	*columns = NULL;
-	if (p->everything)
+static bool
+read_parent_version(Relation catalog, HeapTuple tup, CdcVersion version, void *arg)
+{
+	Parent	   *parent = arg;
+	Form_pg_inherits form = (Form_pg_inherits) GETSTRUCT(tup);
+
+	if (version == CDC_VERSION_SEEN)
+		parent->oid = form->inhparent;
+	if (version == CDC_VERSION_GOING || form->inhdetachpending)
+		parent->going = true;
+	return version == CDC_VERSION_GOING || version == CDC_VERSION_COMING;
+}
+
+static Oid
+read_parent(CdcPrivileges *p, Oid relid)
+{
+	Parent		parent = {InvalidOid, false};
+
+	cdc_versions_read(InheritsRelationId, InheritsRelidSeqnoIndexId, Anum_pg_inherits_inhrelid,
+					  relid, read_parent_version, &parent, &p->unsettled);
+	return parent.going ? InvalidOid : parent.oid;
+}
+
+/* --- what was given ---------------------------------------------------------------- */
+
+/* Whether the giver of a grant may still give it. */
+static bool
+stands(const CdcPrivileges *p, int index, const Access *access, const Columns *columns)
+{
+	const CdcGrant *grant = list_nth(p->grants.all, index);
+
+	if (grant->giver == NULL)
 		return true;
-	for (Oid level = relid; OidIsValid(level);)
-	{
-		Access		access = read_class(p, level);
+	return bms_is_member(index, access->givers) ||
+		(!access->secured && columns != NULL && grant->attnum > 0 && grant->attnum <= columns->n &&
+		 bms_is_member(index, columns->columns[grant->attnum - 1].givers));
+}
 
-		if (!access.exists)
-			break;
-		if (access.select || is_given(p, level, NULL))
+/* Whether all of a relation was given, by `since`; or else which columns, by number. One
+ * that was dropped leaves its grants, which are not those of another one that has got its
+ * number. */
+static bool
+read_given(const CdcPrivileges *p, const Access *access, const Columns *columns,
+		   XLogRecPtr since, Bitmapset **given)
+{
+	ListCell   *lc;
+
+	foreach(lc, p->grants.all)
+	{
+		const CdcGrant *grant = lfirst(lc);
+
+		if (grant->relid != access->relid || (grant->dropped && access->exists) ||
+			grant->given_at > since ||
+			!stands(p, foreach_current_index(lc), access, columns))
+			continue;
+		if (grant->attnum == 0)
 			return true;
-		if (level == relid)
-			names = read_columns(p, relid, false, true);
-		*columns = add_by_name(*columns, names, read_columns(p, level, access.rows, false));
-		level = access.is_partition ? read_parent(level) : InvalidOid;
+		*given = bms_add_member(*given, grant->attnum);
 	}
 	return false;
+}
+
+/* Whether something was given of a relation. */
+static bool
+concerns(const CdcPrivileges *p, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, p->grants.all)
+		if (((CdcGrant *) lfirst(lc))->relid == relid)
+			return true;
+	return false;
+}
+
+/* --- together ------------------------------------------------------------------------ */
+
+/* A relation that is looked at: `columns` of it, by number, are allowed. */
+static bool
+read_level(CdcPrivileges *p, const Access *access, Columns *columns, Bitmapset **allowed)
+{
+	if (access->select || read_given(p, access, columns, PG_UINT64_MAX, allowed))
+		return true;
+	for (int i = 0; i < columns->n; i++)
+		if (access->rows && columns->columns[i].select)
+			*allowed = bms_add_member(*allowed, i + 1);
+	return false;
+}
+
+static Bitmapset *
+add_by_name(Bitmapset *columns, const Columns *own, const Columns *others, const Bitmapset *allowed)
+{
+	int			attnum = -1;
+
+	if (own == others)
+		return bms_add_members(columns, allowed);
+	while ((attnum = bms_next_member(allowed, attnum)) > 0)
+	{
+		const char *name = attnum > others->n ? NULL : others->columns[attnum - 1].name;
+
+		for (int i = 0; name != NULL && i < own->n; i++)
+			if (own->columns[i].name != NULL && strcmp(own->columns[i].name, name) == 0)
+				columns = bms_add_member(columns, i + 1);
+	}
+	return columns;
+}
+
+/* What a partition's ancestors let the user see is seen of the partition, too. *seen are
+ * those that were looked at. */
+static bool
+read_now(CdcPrivileges *p, Oid relid, Bitmapset **columns, List **seen)
+{
+	Columns    *own = NULL;
+
+	for (Oid level = relid; OidIsValid(level) && !list_member_oid(*seen, level);)
+	{
+		Access		access = read_class(p, level);
+		Columns    *now;
+		Bitmapset  *allowed = NULL;
+
+		if (!access.seen)
+			break;
+		*seen = lappend_oid(*seen, level);
+		now = read_columns(p, level);
+		own = own == NULL ? now : own;
+		if (read_level(p, &access, now, &allowed))
+			return true;
+		*columns = add_by_name(*columns, own, now, allowed);
+		level = access.is_partition ? read_parent(p, level) : InvalidOid;
+	}
+	return false;
+}
+
+/* The columns of a relation by their names in another one, both as of the change. */
+static Bitmapset *
+add_as_of_change(Bitmapset *columns, Relation rel, Oid ancestor, const Bitmapset *given)
+{
+	TupleDesc	desc = RelationGetDescr(rel);
+	int			attnum = -1;
+
+	if (ancestor == RelationGetRelid(rel))
+		return bms_add_members(columns, given);
+	while ((attnum = bms_next_member(given, attnum)) > 0)
+	{
+		char	   *name = get_attname(ancestor, attnum, true);
+
+		for (int i = 0; name != NULL && i < desc->natts; i++)
+			if (!TupleDescAttr(desc, i)->attisdropped &&
+				strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+				columns = bms_add_member(columns, i + 1);
+	}
+	return columns;
+}
+
+/*
+ * What was given of a relation that is dropped by now, or of what it was a partition of
+ * when it was changed: nobody loses what waits by DROP or DETACH. Of a former ancestor
+ * that is what had been given by then.
+ */
+static bool
+read_then(CdcPrivileges *p, Relation rel, Oid level, XLogRecPtr lsn, Bitmapset **columns)
+{
+	XLogRecPtr	since = level == RelationGetRelid(rel) ? PG_UINT64_MAX : lsn;
+	Bitmapset  *given = NULL;
+	Access		access;
+
+	if (!concerns(p, level))
+		return false;
+	access = read_class(p, level);
+	if (access.exists && !access.seen)
+		return false;
+	if (read_given(p, &access, access.exists ? read_columns(p, level) : NULL, since, &given))
+		return true;
+	*columns = add_as_of_change(*columns, rel, level, given);
+	return false;
+}
+
+static bool
+read_all(CdcPrivileges *p, Relation rel, XLogRecPtr lsn, Bitmapset **columns)
+{
+	List	   *seen = NIL;
+	ListCell   *lc;
+
+	if (read_now(p, RelationGetRelid(rel), columns, &seen))
+		return true;
+	if (!list_member_oid(seen, RelationGetRelid(rel)) &&
+		read_then(p, rel, RelationGetRelid(rel), lsn, columns))
+		return true;
+	if (!rel->rd_rel->relispartition)
+		return false;
+	foreach(lc, get_partition_ancestors(RelationGetRelid(rel)))
+		if (!list_member_oid(seen, lfirst_oid(lc)) && read_then(p, rel, lfirst_oid(lc), lsn, columns))
+			return true;
+	return false;
+}
+
+bool
+cdc_privileges_all(CdcPrivileges *p, Relation rel, XLogRecPtr lsn, Bitmapset **columns)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	MemoryContext scratch;
+	bool		all;
+
+	*columns = NULL;
+	if (p->everything || p->role == NULL)
+		return p->everything;
+	scratch = AllocSetContextCreate(cxt, "cdc privileges of a relation", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(scratch);
+	all = read_all(p, rel, lsn, columns);
+	MemoryContextSwitchTo(cxt);
+	*columns = all ? NULL : bms_copy(*columns);
+	MemoryContextDelete(scratch);
+	return all;
 }
 
 bool
@@ -357,9 +506,9 @@ cdc_privileges_message(const CdcPrivileges *p, const char *prefix)
 
 	if (p->everything)
 		return true;
-	foreach(lc, p->grants)
+	foreach(lc, p->grants.all)
 	{
-		const Grant *grant = lfirst(lc);
+		const CdcGrant *grant = lfirst(lc);
 
 		if (grant->prefix != NULL && strcmp(grant->prefix, prefix) == 0)
 			return true;

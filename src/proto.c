@@ -7,7 +7,9 @@
 #include <ctype.h>
 
 #include "common/string.h"
+#include "miscadmin.h"
 
+#include "codetext.h"
 #include "fingerprint.h"
 #include "proto.h"
 #include "table.h"
@@ -75,30 +77,6 @@ cdc_proto_field_type(const Cdc__V1__Column *column)
 	return ".cdc.v1.StringArray";
 }
 
-static bool
-is_word(char c)
-{
-	return !IS_HIGHBIT_SET(c) && (isalnum((unsigned char) c) || c == '_');
-}
-
-/* The name with everything that no identifier has replaced by underscores. */
-static char *
-sanitize(const char *name, bool *changed)
-{
-	StringInfoData out;
-
-	initStringInfo(&out);
-	*changed = *name == '\0' || isdigit((unsigned char) *name);
-	if (*changed)
-		appendStringInfoChar(&out, '_');
-	for (; *name != '\0'; name++)
-	{
-		*changed |= !is_word(*name);
-		appendStringInfoChar(&out, is_word(*name) ? *name : '_');
-	}
-	return out.data;
-}
-
 /* How protoc compares names: its JSON names differ only in what this drops. */
 static char *
 folded(const char *name)
@@ -112,6 +90,33 @@ folded(const char *name)
 	return out.data;
 }
 
+static int
+compare_folds(const void *a, const void *b, void *folds)
+{
+	return strcmp(((char **) folds)[*(const int *) a], ((char **) folds)[*(const int *) b]);
+}
+
+/* Marks the names that protoc does not tell from another one; whether there are any. */
+static bool
+mark_collisions(char **names, int n, bool *collides)
+{
+	char	  **folds = palloc(sizeof(char *) * Max(n, 1));
+	int		   *order = palloc(sizeof(int) * Max(n, 1));
+	bool		any = false;
+
+	for (int i = 0; i < n; i++)
+	{
+		folds[i] = folded(names[i]);
+		order[i] = i;
+		collides[i] = false;
+	}
+	qsort_arg(order, n, sizeof(int), compare_folds, folds);
+	for (int i = 1; i < n; i++)
+		if (strcmp(folds[order[i - 1]], folds[order[i]]) == 0)
+			any = collides[order[i - 1]] = collides[order[i]] = true;
+	return any;
+}
+
 /*
  * Names of the fields: the columns' own; what is no identifier, or collides
  * with another one, gets its attnum. That again may collide, so it is repeated.
@@ -121,36 +126,21 @@ cdc_proto_field_names(const Cdc__V1__Table *table)
 {
 	int			n = (int) table->n_columns;
 	char	  **names = palloc(sizeof(char *) * Max(n, 1));
-	char	  **folds = palloc(sizeof(char *) * Max(n, 1));
 	bool	   *suffix = palloc(sizeof(bool) * Max(n, 1));
-	bool		again = false;
 
 	for (int i = 0; i < n; i++)
 	{
-		names[i] = sanitize(table->columns[i]->name, &suffix[i]);
+		names[i] = cdc_code_identifier(table->columns[i]->name, &suffix[i]);
 		if (is_redacted(table->columns[i]))
 			names[i] = psprintf("%s_redacted", names[i]);
-		again |= suffix[i];
 	}
 	do
 	{
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
-		{
 			if (suffix[i])
 				names[i] = psprintf("%s_%u", names[i], table->columns[i]->number);
-			folds[i] = folded(names[i]);
-			suffix[i] = false;
-		}
-		again = false;
-		for (int i = 0; i < n; i++)
-		{
-			for (int j = 0; j < i; j++)
-			{
-				if (strcmp(folds[i], folds[j]) == 0)
-					suffix[i] = suffix[j] = again = true;
-			}
-		}
-	} while (again);
+	} while (mark_collisions(names, n, suffix));
 	return names;
 }
 
@@ -164,7 +154,7 @@ cdc_proto_message_name(const Cdc__V1__Table *table)
 	initStringInfo(&out);
 	for (const char *p = table->name; *p != '\0'; p++)
 	{
-		if (*p == '_' || !is_word(*p))
+		if (*p == '_' || !cdc_code_is_word(*p))
 			upper = true;
 		else
 		{
@@ -183,7 +173,7 @@ static char *
 package_part(const char *name)
 {
 	bool		changed;
-	char	   *part = sanitize(name, &changed);
+	char	   *part = cdc_code_identifier(name, &changed);
 
 	return changed ? psprintf("%s_%08x", part, (uint32) cdc_fingerprint(name, strlen(name))) : part;
 }
@@ -192,14 +182,6 @@ char *
 cdc_proto_package_name(const Cdc__V1__Table *table)
 {
 	return psprintf("cdc.rows.%s.%s", package_part(table->schema), package_part(table->name));
-}
-
-/* Text in a comment: one line. */
-static void
-append_comment_text(StringInfo out, const char *text)
-{
-	for (; *text != '\0'; text++)
-		appendStringInfoChar(out, (unsigned char) *text < 0x20 || *text == 0x7F ? ' ' : *text);
 }
 
 /* A comment of the user's, whose lines stay lines. */
@@ -211,7 +193,7 @@ write_comment(StringInfo out, const char *indent, const char *text)
 		size_t		len = strcspn(text, "\n");
 
 		appendStringInfo(out, "%s//%s", indent, len > 0 ? " " : "");
-		append_comment_text(out, pnstrdup(text, len));
+		cdc_code_comment(out, pnstrdup(text, len));
 		appendStringInfoChar(out, '\n');
 		text += len + (text[len] != '\0');
 	}
@@ -250,10 +232,11 @@ write_reserved_names(StringInfo out, char **names, int n, const List *former)
 	foreach(lc, former)
 	{
 		bool		changed;
-		char	   *name = sanitize(lfirst(lc), &changed);
+		char	   *name = cdc_code_identifier(lfirst(lc), &changed);
 		bool		used = changed;
 		ListCell   *other;
 
+		CHECK_FOR_INTERRUPTS();
 		for (int i = 0; i < n; i++)
 			used |= strcmp(names[i], name) == 0;
 		foreach(other, written)
@@ -299,10 +282,10 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name,
 
 		initStringInfo(&quoted);
 		cdc_append_identifier(&quoted, column->name);
-		append_comment_text(out, quoted.data);
+		cdc_code_comment(out, quoted.data);
 		appendStringInfoString(out, ": ");
 	}
-	append_comment_text(out, column->pg_type);
+	cdc_code_comment(out, column->pg_type);
 	appendStringInfo(out, "%s%s%s", column->not_null ? ", not null" : "",
 					 column->key ? ", key" : "", column->generated ? ", generated" : "");
 	if (is_redacted(column))
@@ -311,7 +294,7 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name,
 	if (notes->labels[column->number - 1] != NULL)
 	{
 		appendStringInfoString(out, "  // one of ");
-		append_comment_text(out, notes->labels[column->number - 1]);
+		cdc_code_comment(out, notes->labels[column->number - 1]);
 		appendStringInfoChar(out, '\n');
 	}
 	if (!cdc_proto_is_held_back(column))
@@ -334,7 +317,7 @@ cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, const CdcProtoNotes
 	cdc_append_identifier(&relation, table->name);
 
 	appendStringInfoString(out, "// Rows of ");
-	append_comment_text(out, relation.data);
+	cdc_code_comment(out, relation.data);
 	appendStringInfo(out, ", schema " CDC_FINGERPRINT_FORMAT ".\n", notes->fingerprint);
 	/* what is not registered will have version 1 when it is */
 	appendStringInfo(out, "syntax = \"proto3\";\n\npackage %s.v%u;\n\n",

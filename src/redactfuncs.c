@@ -1,23 +1,26 @@
 /*
  * redactfuncs.c
- *	  SQL functions and triggers for the rules of redaction.
+ *	  SQL functions and event triggers for the rules of redaction.
  */
 #include "postgres.h"
 
-#include "commands/trigger.h"
+#include "commands/event_trigger.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
-#include "utils/rel.h"
 
 #include "compat.h"
+#include "exttable.h"
+#include "follow.h"
 #include "jsonpath.h"
 #include "secret.h"
 #include "typcodec.h"
 
 PG_FUNCTION_INFO_V1(cdc_check_path);
 PG_FUNCTION_INFO_V1(cdc_rotate_redaction_secret);
-PG_FUNCTION_INFO_V1(cdc_rules_changed);
+PG_FUNCTION_INFO_V1(cdc_follow_rules);
+PG_FUNCTION_INFO_V1(cdc_protect);
+PG_FUNCTION_INFO_V1(cdc_confirm);
+PG_FUNCTION_INFO_V1(cdc_prune_rules);
 
 static int
 characters(const char *p, const char *end)
@@ -59,23 +62,44 @@ cdc_rotate_redaction_secret(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(cdc_secret_create());
 }
 
-/* Tells the sessions that decode, at once and where the change stands in the WAL:
- * a table of this kind has no invalidation messages of its own. */
+/* Event trigger: before DDL, and behind it. */
 Datum
-cdc_rules_changed(PG_FUNCTION_ARGS)
+cdc_follow_rules(PG_FUNCTION_ARGS)
 {
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
+	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
 
-	if (!CALLED_AS_TRIGGER(fcinfo))
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
-				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called as a trigger")));
-	if (TRIGGER_FIRED_BEFORE(trigger->tg_event))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("table \"%s\" can not be truncated", RelationGetRelationName(trigger->tg_relation)),
-				 errdetail("What it had would no longer be known for changes that are not read yet."),
-				 errhint("DELETE its rows instead.")));
-	CacheInvalidateRelcacheByRelid(RelationGetRelid(trigger->tg_relation));
+				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("function must be called as an event trigger")));
+	if (strcmp(trigger->event, "ddl_command_start") == 0)
+		cdc_follow_begin();
+	else
+		cdc_follow();
 	return PointerGetDatum(NULL);
+}
+
+Datum
+cdc_protect(PG_FUNCTION_ARGS)
+{
+	cdc_exttable_require_writer("redaction_column");
+	cdc_follow_protect(PG_GETARG_INT64(0), PG_GETARG_OID(1), NameStr(*PG_GETARG_NAME(2)));
+	PG_RETURN_VOID();
+}
+
+Datum
+cdc_confirm(PG_FUNCTION_ARGS)
+{
+	cdc_exttable_require_writer("redaction_column");
+	cdc_follow_confirm(PG_GETARG_INT64(0));
+	PG_RETURN_VOID();
+}
+
+Datum
+cdc_prune_rules(PG_FUNCTION_ARGS)
+{
+	cdc_exttable_require_writer("redaction_column");
+	cdc_follow_prune();
+	cdc_follow_forget_rules();
+	PG_RETURN_VOID();
 }

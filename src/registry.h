@@ -1,6 +1,6 @@
 /*
  * registry.h
- *	  Versions of registered relations, as of the change that is decoded.
+ *	  Versions of registered relations.
  */
 #ifndef CDC_REGISTRY_H
 #define CDC_REGISTRY_H
@@ -9,18 +9,26 @@
 
 typedef struct CdcRegistry CdcRegistry;
 
-/* Lives in `cxt`. */
-extern CdcRegistry *cdc_registry_create(MemoryContext cxt);
+/* Lives in `cxt`. Who decodes can read the registry only between transactions, and
+ * keeps all of it; others look up what they are asked. */
+extern CdcRegistry *cdc_registry_create(bool decoding, MemoryContext cxt);
 
-/* Finds the table that versions are kept in. Needs a transaction, and no historic
- * snapshot. */
+/*
+ * Reads the registry as it is now, if it may have changed: a version counts from the moment its row is there,
+ * whether its transaction has ended or not. Needs a transaction, and no historic
+ * snapshot.
+ */
 extern void cdc_registry_read(CdcRegistry *registry);
 
-/* Whether a relation is that table. */
-extern bool cdc_registry_stored_in(const CdcRegistry *registry, Oid relid);
+/* A relation has changed, or with InvalidOid anything may have: whether it is the table
+ * that versions are kept in, which is then read again. */
+extern bool cdc_registry_invalidated(CdcRegistry *registry, Oid relid);
 
-/* The major version of a relation's whole schema; 0 where it has none, and where it
- * can not be told. Never raises for what is stored. Needs a transaction. */
+/*
+ * The major version of a relation's whole schema, which is found by the schema's
+ * names and hash; 0 where the registry has none. Never raises for what is stored.
+ * Needs a transaction.
+ */
 extern uint32 cdc_registry_version(CdcRegistry *registry, Relation rel);
 
 /*

@@ -6,20 +6,24 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/table.h"
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
+#include "commands/event_trigger.h"
 #include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 
+#include "changed.h"
 #include "compat.h"
 #include "evolution.h"
 #include "json.h"
@@ -31,24 +35,31 @@
 PG_FUNCTION_INFO_V1(cdc_describe_schema);
 PG_FUNCTION_INFO_V1(cdc_compare_schemas);
 PG_FUNCTION_INFO_V1(cdc_check_mapping);
-PG_FUNCTION_INFO_V1(cdc_version_changed);
+PG_FUNCTION_INFO_V1(cdc_watch_commands);
+PG_FUNCTION_INFO_V1(cdc_changed_relations);
+PG_FUNCTION_INFO_V1(cdc_hold_relation);
 PG_FUNCTION_INFO_V1(cdc_allow_breaking);
 PG_FUNCTION_INFO_V1(cdc_breaking_reason);
 
-/* The whole schema of a relation now; NULL if it is not sent. */
+/*
+ * The whole schema of a relation now; NULL if it is not sent. Without a lock, as when
+ * decoding: reports and event triggers must not wait for who alters the table, nor have
+ * others wait.
+ */
 static bytea *
 describe_now(Oid relid, Bitmapset **defaults)
 {
-	Relation	rel = try_table_open(relid, AccessShareLock);
+	Relation	rel = RelationIdGetRelation(relid);
 	bytea	   *descriptor = NULL;
 	int			nestlevel = NewGUCNestLevel();
 
 	cdc_fix_settings();
-	if (rel != NULL && !IsCatalogRelation(rel) && cdc_table_is_sent(rel))
+	if (RelationIsValid(rel) && !IsCatalogRelation(rel) && cdc_table_is_sent(rel) &&
+		rel->rd_rel->relpersistence != RELPERSISTENCE_TEMP)
 		descriptor = cdc_registry_describe(rel, defaults);
 	AtEOXact_GUC(false, nestlevel);
-	if (rel != NULL)
-		table_close(rel, AccessShareLock);
+	if (RelationIsValid(rel))
+		RelationClose(rel);
 	return descriptor;
 }
 
@@ -75,12 +86,33 @@ cdc_describe_schema(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
 }
 
+/* What the rules look up by must be something that they know. */
+static bool
+is_sound(const Cdc__V1__Table *table)
+{
+	if (protobuf_c_enum_descriptor_get_value(&cdc__v1__replica_identity__descriptor,
+											 table->replica_identity) == NULL)
+		return false;
+	for (size_t i = 0; i < table->n_columns; i++)
+	{
+		const Cdc__V1__Column *column = table->columns[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (column->number < 1 || column->number > MaxHeapAttributeNumber ||
+			column->type == CDC__V1__TYPE__TYPE_UNSPECIFIED ||
+			protobuf_c_enum_descriptor_get_value(&cdc__v1__type__descriptor, column->type) == NULL ||
+			protobuf_c_enum_descriptor_get_value(&cdc__v1__type__descriptor, column->element) == NULL)
+			return false;
+	}
+	return true;
+}
+
 static Cdc__V1__Table *
 unpack_argument(bytea *data)
 {
 	Cdc__V1__Table *table = cdc_table_unpack(VARDATA_ANY(data), VARSIZE_ANY_EXHDR(data));
 
-	if (table == NULL)
+	if (table == NULL || !is_sound(table))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_CORRUPTED),
 				 errmsg("descriptor is no cdc.v1.Table")));
@@ -137,24 +169,35 @@ cdc_check_mapping(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(reason));
 }
 
-/* A relation has another version, or none: those that decode must know, at once and
- * at this place of the WAL. */
-Datum
-cdc_version_changed(PG_FUNCTION_ARGS)
-{
-	TriggerData *trigger = (TriggerData *) fcinfo->context;
-	bool		isnull;
-	Oid			relid;
+/* --- what commands change -------------------------------------------------- */
 
-	if (!CALLED_AS_TRIGGER(fcinfo) || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+Datum
+cdc_watch_commands(PG_FUNCTION_ARGS)
+{
+	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-				 errmsg("function must be called as a trigger for each row")));
-	relid = DatumGetObjectId(heap_getattr(trigger->tg_trigtuple, 1,
-										  RelationGetDescr(trigger->tg_relation), &isnull));
-	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
-		CacheInvalidateRelcacheByRelid(relid);
-	return PointerGetDatum(NULL);
+				 errmsg("function must be called as an event trigger")));
+	cdc_changed_watch();
+	PG_RETURN_NULL();
+}
+
+Datum
+cdc_changed_relations(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_ARRAYTYPE_P(cdc_changed_take());
+}
+
+Datum
+cdc_hold_relation(PG_FUNCTION_ARGS)
+{
+	Oid			relid = PG_GETARG_OID(0);
+
+	/* as for LOCK TABLE */
+	if (pg_class_aclmask(relid, GetUserId(), ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE, ACLMASK_ANY) == 0)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+	LockRelationOid(relid, ShareUpdateExclusiveLock);
+	PG_RETURN_VOID();
 }
 
 /* --- on purpose ------------------------------------------------------------ */

@@ -12,6 +12,7 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_largeobject.h"
+#include "catalog/pg_largeobject_metadata.h"
 #include "libpq/libpq-fs.h"
 #include "miscadmin.h"
 #include "storage/large_object.h"
@@ -34,6 +35,28 @@ enum
 	SECRET_CREATED_BY,
 	NCOLUMNS = SECRET_CREATED_BY
 };
+
+/* Whether it belongs to the extension's owner. Somebody else knows what he has made, also
+ * where a restore has found the number taken. */
+static bool
+is_owned(Oid loid, Oid owner)
+{
+	Relation	rel = table_open(LargeObjectMetadataRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	bool		owned;
+
+	ScanKeyInit(&key, Anum_pg_largeobject_metadata_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(loid));
+	scan = systable_beginscan(rel, LargeObjectMetadataOidIndexId, true, NULL, 1, &key);
+	tup = systable_getnext(scan);
+	owned = HeapTupleIsValid(tup) &&
+		((Form_pg_largeobject_metadata) GETSTRUCT(tup))->lomowner == owner;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return owned;
+}
 
 /* The bytes of a large object, if they are as many as a secret has. */
 static bool
@@ -96,7 +119,7 @@ cdc_secret_read(CdcSecret *secret)
 	if (rel == NULL)
 		return;
 	secret->number = newest(rel, &loid);
-	if (secret->number > 0 && !read_object(loid, bytes))
+	if (secret->number > 0 && (!is_owned(loid, rel->rd_rel->relowner) || !read_object(loid, bytes)))
 		secret->number = 0;
 	if (secret->number > 0)
 		cdc_hmac_prepare(&secret->key, bytes, sizeof(bytes));
@@ -149,7 +172,7 @@ cdc_secret_create(void)
 	values[SECRET_OBJECT - 1] = ObjectIdGetDatum(loid);
 	values[SECRET_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
 	values[SECRET_CREATED_BY - 1] = cdc_exttable_user();
-	CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+	cdc_exttable_insert(rel, values, nulls);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
 	return number;

@@ -21,6 +21,7 @@ typedef struct CdcTxn
 	MemoryContext cxt;
 	XLogRecPtr	last_lsn;		/* of the last change */
 	uint32		index;			/* and its number among those of that LSN */
+	CdcBatchMark record_begins;	/* where the events of that LSN are */
 	List	   *rewrites;		/* those that it has met */
 	bool		streamed;
 	List	   *entries;		/* streamed: metadata, until the outcome is known */

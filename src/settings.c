@@ -13,27 +13,11 @@
 #include "settings.h"
 
 bool		cdc_check_privileges = true;
+bool		cdc_allow_user_catalog_tables = false;
 
 /* in kB, up to where a message to the client and the buffer it is made in end */
 static int	max_event_size = 256 * 1024;
 #define MAX_MAX_EVENT_SIZE (1000 * 1024)
-
-/* Asked for in SQL. */
-typedef enum Enforcement
-{
-	ENFORCE_OFF,
-	ENFORCE_WARN,
-	ENFORCE_REJECT
-} Enforcement;
-
-static int	schema_enforcement = ENFORCE_WARN;
-
-static const struct config_enum_entry enforcements[] = {
-	{"off", ENFORCE_OFF, false},
-	{"warn", ENFORCE_WARN, false},
-	{"reject", ENFORCE_REJECT, false},
-	{NULL, 0, false}
-};
 
 /*
  * A walsender loads the library outside of a transaction, and a value that its
@@ -51,11 +35,10 @@ cdc_define_settings(void)
 							 "Sends a user only what it may SELECT, or was given by cdc.grant_read().",
 							 "Superusers, and when this is off roles with REPLICATION, are sent everything that rules of redaction leave.",
 							 &cdc_check_privileges, true, PGC_SUSET, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("cdc.schema_enforcement",
-							 "What happens to DDL that breaks readers of a registered table.",
-							 "off: it is recorded; warn: and reported; reject: it fails, unless cdc.allow_breaking() was called in the transaction.",
-							 &schema_enforcement, ENFORCE_WARN, enforcements, PGC_SUSET, 0,
-							 NULL, NULL, NULL);
+	DefineCustomBoolVariable("cdc.allow_user_catalog_tables",
+							 "Lets roles that are no superusers set the storage option user_catalog_table.",
+							 "Whoever owns such a table can make every logical slot of the database fail for ever, by dropping it.",
+							 &cdc_allow_user_catalog_tables, false, PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("cdc.max_event_size",
 							"What the event of a row may take; a larger one becomes a failure event.",
 							"Bounds the memory that one row takes on its way.",

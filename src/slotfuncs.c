@@ -7,26 +7,36 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "commands/dbcommands.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "replication/slot.h"
+#include "storage/latch.h"
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/guc.h"
 #include "utils/resowner.h"
-#include "utils/varlena.h"
+#include "utils/timestamp.h"
+#include "utils/wait_event.h"
 
 #include "compat.h"
+#include "filter.h"
 #include "options.h"
 #include "session.h"
 #include "older.h"
+#include "slotneeds.h"
 #include "slotoption.h"
 #include "stats.h"
+
+/* How long drop_slot(force) tries, how often it looks, and tells a process again to end,
+ * in milliseconds. */
+#define FORCE_TIMEOUT 10000
+#define POLL_INTERVAL 10
+#define TELL_AGAIN 500
 
 PG_FUNCTION_INFO_V1(cdc_create_slot);
 PG_FUNCTION_INFO_V1(cdc_alter_slot);
@@ -34,35 +44,6 @@ PG_FUNCTION_INFO_V1(cdc_copy_slot);
 PG_FUNCTION_INFO_V1(cdc_advance_slot);
 PG_FUNCTION_INFO_V1(cdc_drop_slot);
 PG_FUNCTION_INFO_V1(cdc_slot_counters);
-
-/*
- * Servers that have output_plugin_libraries allow no other plugin. Core's own
- * error does not say what to do, and ordinary users can not read the setting.
- */
-static void
-require_plugin_allowed(void)
-{
-	const char *setting = GetConfigOption("output_plugin_libraries", true, false);
-	List	   *names;
-	ListCell   *lc;
-	StringInfoData wanted;
-
-	if (setting == NULL || !SplitGUCList(pstrdup(setting), ',', &names))
-		return;
-	initStringInfo(&wanted);
-	foreach(lc, names)
-	{
-		if (strcmp(lfirst(lc), "cdc") == 0)
-			return;
-		appendStringInfo(&wanted, "%s, ", quote_identifier(lfirst(lc)));
-	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("this server does not allow the output plugin \"cdc\""),
-			 errdetail("It is not named in output_plugin_libraries."),
-			 errhint("As a superuser run: ALTER SYSTEM SET output_plugin_libraries = %scdc; SELECT pg_reload_conf();",
-					 wanted.data)));
-}
 
 /* ERROR unless there is such a slot of ours. Returns the process that uses it,
  * 0 = none. */
@@ -103,6 +84,15 @@ require_slot(Datum name)
 	return pid;
 }
 
+/* The same, but for what this session has itself: a temporary slot. */
+static int
+slot_user(Datum name)
+{
+	int			pid = require_slot(name);
+
+	return pid == MyProcPid ? 0 : pid;
+}
+
 /* ERROR unless a slot could be started with these. */
 static void
 check_options(List *options)
@@ -111,6 +101,7 @@ check_options(List *options)
 
 	cdc_options_parse(&parsed, NIL, options);
 	cdc_older_read(parsed.versions);
+	cdc_filter_warn_of_missing(&parsed);
 }
 
 /* Runs a query that gives one row, and returns it. */
@@ -204,17 +195,19 @@ cdc_create_slot(PG_FUNCTION_ARGS)
 	temporary = PG_GETARG_BOOL(1);
 	options = cdc_options_list(PG_GETARG_ARRAYTYPE_P(4));
 	reader = reader_argument(fcinfo, 5, InvalidOid);
-	require_plugin_allowed();
+	cdc_require_settings();
 	check_options(options);
 	require_storable("cdc.create_slot()", options, reader, temporary);
 	if (PG_GETARG_BOOL(3))
 		require_failover(PG_GETARG_BOOL(2));
+	cdc_announce_wait(NameStr(*PG_GETARG_NAME(0)));
+	cdc_slot_options_expect(NameStr(*PG_GETARG_NAME(0)));
 	/* Not by SPI: while this waits for other transactions it decodes, and then comes
 	 * back with another resource owner than it was called with. */
 	result = cdc_create_logical_slot(PG_GETARG_DATUM(0), DirectFunctionCall1(namein, CStringGetDatum("cdc")),
 									 PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3));
 	CurrentResourceOwner = owner;
-	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(0)), options, reader);
+	store_options(NameStr(*PG_GETARG_NAME(0)), options, reader);
 	PG_RETURN_DATUM(result);
 }
 
@@ -260,6 +253,7 @@ cdc_alter_slot(PG_FUNCTION_ARGS)
 	PreventCommandIfReadOnly("cdc.alter_slot()");
 	PreventCommandDuringRecovery("cdc.alter_slot()");
 	cdc_options_check_names(given);
+	cdc_slot_options_lock(slot_name);
 	merged = merge_options(cdc_slot_options_load(slot_name, &reader), given);
 	check_options(merged);
 	store_options(slot_name, merged, reader_argument(fcinfo, 2, reader));
@@ -281,12 +275,13 @@ cdc_copy_slot(PG_FUNCTION_ARGS)
 	Oid			reader;
 
 	CheckSlotPermissions();
-	require_plugin_allowed();
+	cdc_require_settings();
 	(void) require_slot(args[0]);
+	cdc_slot_options_expect(NameStr(*PG_GETARG_NAME(1)));
 	result = query_row("SELECT slot_name, lsn FROM pg_catalog.pg_copy_logical_replication_slot($1, $2, $3)",
 					   lengthof(args), types, args);
 	options = cdc_slot_options_load(NameStr(*PG_GETARG_NAME(0)), &reader);
-	store_options(temporary ? NULL : NameStr(*PG_GETARG_NAME(1)), options, reader);
+	store_options(NameStr(*PG_GETARG_NAME(1)), temporary ? NIL : options, temporary ? InvalidOid : reader);
 	PG_RETURN_HEAPTUPLEHEADER(result);
 }
 
@@ -302,14 +297,85 @@ cdc_advance_slot(PG_FUNCTION_ARGS)
 										lengthof(args), types, args));
 }
 
+/* Drops a slot that nobody used a moment ago; false: somebody does now. */
+static bool
+try_drop(Datum name)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool dropped = true;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		(void) DirectFunctionCall1(pg_drop_replication_slot, name);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_OBJECT_IN_USE)
+			ReThrowError(error);
+		FreeErrorData(error);
+		dropped = false;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	return dropped;
+}
+
+/*
+ * Ends whoever uses the slot, until it can be dropped: a client that connects again at
+ * once, and a process that is told once and then waits for a client that does not read.
+ * Returns the process that had it last, 0 = the slot is gone.
+ */
+static int
+drop_by_force(Datum name)
+{
+	TimestampTz until = GetCurrentTimestamp() + FORCE_TIMEOUT * INT64CONST(1000);
+	TimestampTz told_at = 0;
+	Oid			types[] = {INT4OID};
+	int			told = 0;
+	int			pid;
+
+	for (;;)
+	{
+		Datum		args[1];
+
+		pid = slot_user(name);
+		if (pid == 0 && try_drop(name))
+			return 0;
+		if (GetCurrentTimestamp() >= until)
+			return pid;
+		if (pid != 0 && (pid != told || GetCurrentTimestamp() - told_at >= TELL_AGAIN * INT64CONST(1000)))
+		{
+			args[0] = Int32GetDatum(pid);
+			(void) query_row("SELECT pg_catalog.pg_terminate_backend($1)", 1, types, args);
+			told = pid;
+			told_at = GetCurrentTimestamp();
+		}
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 POLL_INTERVAL, PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 Datum
 cdc_drop_slot(PG_FUNCTION_ARGS)
 {
 	const char *slot_name = NameStr(*PG_GETARG_NAME(0));
 	bool		force = PG_GETARG_BOOL(1);
-	int			pid = require_slot(PG_GETARG_DATUM(0));
-	Oid			types[] = {INT4OID};
-	Datum		args[] = {Int32GetDatum(pid)};
+	int			pid = slot_user(PG_GETARG_DATUM(0));
 
 	if (pid != 0 && !force)
 		ereport(ERROR,
@@ -317,9 +383,14 @@ cdc_drop_slot(PG_FUNCTION_ARGS)
 				 errmsg("replication slot \"%s\" is in use by process %d", slot_name, pid),
 				 errhint("cdc.drop_slot(%s, force => true) ends its connection first.",
 						 quote_literal_cstr(slot_name))));
-	if (pid != 0)
-		(void) query_row("SELECT pg_catalog.pg_terminate_backend($1, 10000)", 1, types, args);
-	(void) DirectFunctionCall1(pg_drop_replication_slot, PG_GETARG_DATUM(0));
+	if (!force)
+		(void) DirectFunctionCall1(pg_drop_replication_slot, PG_GETARG_DATUM(0));
+	else if ((pid = drop_by_force(PG_GETARG_DATUM(0))) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("replication slot \"%s\" is still in use by process %d", slot_name, pid),
+				 errdetail("Its connections were ended again and again for %d seconds.", FORCE_TIMEOUT / 1000),
+				 errhint("Stop the client, or take its right to connect away.")));
 	store_options(NULL, NIL, InvalidOid);
 	PG_RETURN_VOID();
 }
@@ -334,6 +405,11 @@ cdc_slot_counters(PG_FUNCTION_ARGS)
 	bool		nulls[CDC_COUNTERS] = {false};
 	TupleDesc	tupdesc;
 
+	if (!cdc_stats_preloaded())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("cdc counts nothing, since it is not in shared_preload_libraries"),
+				 errhint("Add it there, and restart the server.")));
 	if (slot == NULL || !cdc_stats_read(ReplicationSlotIndex(slot), slot_name, counters))
 		PG_RETURN_NULL();
 	if (get_call_result_type(fcinfo, NULL, &tupdesc) != TYPEFUNC_COMPOSITE)

@@ -8,13 +8,13 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
-#include "catalog/indexing.h"
 #include "commands/defrem.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "replication/slot.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -39,13 +39,13 @@ enum
 
 /* The options of one slot, or with NULL of all, in the order of the primary key. */
 static SysScanDesc
-begin_scan(Relation rel, const char *slot_name, ScanKeyData *key)
+begin_scan(Relation rel, const char *slot_name, CdcExtKey *key)
 {
-	(void) RelationGetIndexList(rel);	/* finds the primary key */
+	Datum		value = 0;
+
 	if (slot_name != NULL)
-		ScanKeyInit(key, SLOT_NAME, BTEqualStrategyNumber, F_NAMEEQ,
-					DirectFunctionCall1(namein, CStringGetDatum(slot_name)));
-	return systable_beginscan(rel, rel->rd_pkindex, true, NULL, slot_name != NULL ? 1 : 0, key);
+		value = DirectFunctionCall1(namein, CStringGetDatum(slot_name));
+	return cdc_exttable_scan(rel, key, &value, slot_name != NULL ? 1 : 0);
 }
 
 List *
@@ -53,7 +53,7 @@ cdc_slot_options_load(const char *slot_name, Oid *reader)
 {
 	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
 	List	   *options = NIL;
-	ScanKeyData key;
+	CdcExtKey	key;
 	SysScanDesc scan;
 	HeapTuple	tup;
 
@@ -101,6 +101,24 @@ cdc_slots_read_by(Oid role)
 	return slots;
 }
 
+/* --- slots that are made ------------------------------------------------------ */
+
+static char expected_name[NAMEDATALEN];
+static TimestampTz expected_in = 0;	/* a transaction, by its start */
+
+void
+cdc_slot_options_expect(const char *slot_name)
+{
+	strlcpy(expected_name, slot_name, NAMEDATALEN);
+	expected_in = GetCurrentTransactionStartTimestamp();
+}
+
+bool
+cdc_slot_options_expected(const char *slot_name)
+{
+	return expected_in == GetCurrentTransactionStartTimestamp() && strcmp(expected_name, slot_name) == 0;
+}
+
 void
 cdc_slot_require_reader(const char *slot_name, Oid reader)
 {
@@ -117,63 +135,150 @@ cdc_slot_require_reader(const char *slot_name, Oid reader)
 			 errhint("cdc.alter_slot() changes that.")));
 }
 
-static void
+/* --- writing ----------------------------------------------------------------- */
+
+/* Until the end of the transaction, against others who write what is stored under the
+ * same name; not against the rest. False if somebody does, and it is not to be waited. */
+static bool
+lock_name(Oid table, const char *slot_name, bool wait)
+{
+	LOCKTAG		tag;
+
+	SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table,
+					   hash_bytes((const unsigned char *) slot_name, strlen(slot_name)), 0);
+	return LockAcquire(&tag, ExclusiveLock, false, !wait) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void
+cdc_slot_options_lock(const char *slot_name)
+{
+	Oid			table = cdc_exttable_find(TABLE);
+
+	if (OidIsValid(table))
+		(void) lock_name(table, slot_name, true);
+}
+
+/* Whether there were any. */
+static bool
 delete_options(Relation rel, const char *slot_name)
 {
-	ScanKeyData key;
+	CdcExtKey	key;
 	SysScanDesc scan = begin_scan(rel, slot_name, &key);
 	HeapTuple	tup;
+	bool		found = false;
 
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
-		CatalogTupleDelete(rel, &tup->t_self);
+	{
+		cdc_exttable_delete(rel, tup);
+		found = true;
+	}
 	systable_endscan(scan);
+	CommandCounterIncrement();
+	return found;
+}
+
+static void
+insert_option(Relation rel, const char *slot_name, const char *option, const char *value)
+{
+	Datum		values[NCOLUMNS];
+	bool		nulls[NCOLUMNS] = {false};
+
+	values[SLOT_NAME - 1] = DirectFunctionCall1(namein, CStringGetDatum(slot_name));
+	values[OPTION - 1] = CStringGetTextDatum(option);
+	values[VALUE - 1] = CStringGetTextDatum(value);
+	values[SET_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	values[SET_BY - 1] = cdc_exttable_user();
+	cdc_exttable_insert(rel, values, nulls);
+}
+
+bool
+cdc_slot_options_forget(const char *slot_name)
+{
+	Relation	rel = cdc_exttable_open(TABLE, RowExclusiveLock);
+	bool		found;
+
+	if (rel == NULL)
+		return false;
+	(void) lock_name(RelationGetRelid(rel), slot_name, true);
+	found = delete_options(rel, slot_name);
+	table_close(rel, NoLock);
+	return found;
+}
+
+/* A temporary slot goes with its session, and another one may get its name. */
+static void
+require_permanent(const char *slot_name)
+{
+	ReplicationSlot *slot = SearchNamedReplicationSlot(slot_name, true);
+
+	if (slot != NULL && slot->data.persistency == RS_TEMPORARY)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("nothing can be stored for a temporary slot"),
+				 errhint("Give options when reading from it.")));
 }
 
 void
 cdc_slot_options_store(const char *slot_name, List *options, Oid reader)
 {
-	/* excludes others who write */
-	Relation	rel = cdc_exttable_open(TABLE, ShareRowExclusiveLock);
+	Relation	rel = cdc_exttable_open(TABLE, RowExclusiveLock);
 	ListCell   *lc;
 
 	if (rel == NULL)
 		elog(ERROR, "table cdc.slot_option does not exist");
-	delete_options(rel, slot_name);
+	if (options != NIL || OidIsValid(reader))
+		require_permanent(slot_name);
+	(void) lock_name(RelationGetRelid(rel), slot_name, true);
+	(void) delete_options(rel, slot_name);
 	if (OidIsValid(reader))
-		options = lcons(makeDefElem(READER, (Node *) makeString(psprintf("%u", reader)), -1), options);
+		insert_option(rel, slot_name, READER, psprintf("%u", reader));
 	foreach(lc, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);
-		Datum		values[NCOLUMNS];
-		bool		nulls[NCOLUMNS] = {false};
 
-		values[SLOT_NAME - 1] = DirectFunctionCall1(namein, CStringGetDatum(slot_name));
-		values[OPTION - 1] = CStringGetTextDatum(option->defname);
-		values[VALUE - 1] = CStringGetTextDatum(defGetString(option));
-		values[SET_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-		values[SET_BY - 1] = cdc_exttable_user();
-		CatalogTupleInsert(rel, heap_form_tuple(RelationGetDescr(rel), values, nulls));
+		insert_option(rel, slot_name, option->defname, defGetString(option));
 	}
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }
 
+/* The names under which something is stored. */
+static List *
+stored_names(Relation rel)
+{
+	List	   *names = NIL;
+	CdcExtKey	key;
+	SysScanDesc scan = begin_scan(rel, NULL, &key);
+	HeapTuple	tup;
+
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		char	   *name = cdc_exttable_name(rel, tup, SLOT_NAME);
+
+		if (names == NIL || strcmp(llast(names), name) != 0)
+			names = lappend(names, name);
+	}
+	systable_endscan(scan);
+	return names;
+}
+
 void
 cdc_slot_options_prune(void)
 {
-	Relation	rel = cdc_exttable_open(TABLE, ShareRowExclusiveLock);
-	SysScanDesc scan;
-	HeapTuple	tup;
+	Relation	rel = cdc_exttable_open(TABLE, RowExclusiveLock);
+	ListCell   *lc;
 
 	if (rel == NULL)
 		return;
-	scan = begin_scan(rel, NULL, NULL);
-	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	foreach(lc, stored_names(rel))
 	{
-		if (SearchNamedReplicationSlot(cdc_exttable_name(rel, tup, SLOT_NAME), true) == NULL)
-			CatalogTupleDelete(rel, &tup->t_self);
+		const char *name = lfirst(lc);
+
+		/* it could come while the lock is taken */
+		if (SearchNamedReplicationSlot(name, true) == NULL &&
+			lock_name(RelationGetRelid(rel), name, false) &&
+			SearchNamedReplicationSlot(name, true) == NULL)
+			(void) delete_options(rel, name);
 	}
-	systable_endscan(scan);
 	table_close(rel, NoLock);
-	CommandCounterIncrement();
 }

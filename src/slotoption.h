@@ -20,10 +20,22 @@ extern List *cdc_slots_read_by(Oid role);
 /* ERROR 42501 unless the current user is the role that a slot is bound to. */
 extern void cdc_slot_require_reader(const char *slot_name, Oid reader);
 
+/* Keeps others from storing options for a slot until the transaction ends; those of other
+ * slots are not. To be called before what is stored is read and changed. */
+extern void cdc_slot_options_lock(const char *slot_name);
+
 /* Replaces all that is stored for a slot, with the role that it is bound to
  * (InvalidOid: none). Whoever may call it is the caller's to
  * decide: the table's privileges are not asked. */
 extern void cdc_slot_options_store(const char *slot_name, List *options, Oid reader);
+
+/* Removes what is stored under a name; whether there was something. */
+extern bool cdc_slot_options_forget(const char *slot_name);
+
+/* The current transaction makes a slot of this name, and writes what is to be stored for
+ * it when it is made; and whether it does. */
+extern void cdc_slot_options_expect(const char *slot_name);
+extern bool cdc_slot_options_expected(const char *slot_name);
 
 /* Removes what is stored for slots that this database does not have. */
 extern void cdc_slot_options_prune(void);

@@ -282,18 +282,8 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 	SPI_finish();
 }
 
-/* Whether the key's columns of a relation are sent as they are. */
-static bool
-key_is_plain(CdcAccess *access, Relation rel, const CdcKey *key)
-{
-	List	   *ancestors = NIL;
-
-	if (rel->rd_rel->relispartition)
-		ancestors = get_partition_ancestors(RelationGetRelid(rel));
-	return cdc_access_plain(access, rel, ancestors, key->attnums, key->ncolumns);
-}
-
-/* The same, of a partition, whose columns have other numbers. */
+/* Whether the columns of the root's key, which have other numbers in a partition, are sent
+ * of it as they are. */
 static bool
 partition_key_is_plain(CdcAccess *access, Relation part, Relation root, const CdcKey *key)
 {
@@ -307,7 +297,7 @@ partition_key_is_plain(CdcAccess *access, Relation part, Relation root, const Cd
 		if (own.attnums[i] == InvalidAttrNumber)
 			return false;
 	}
-	return key_is_plain(access, part, &own);
+	return cdc_access_plain(access, part, own.attnums, own.ncolumns);
 }
 
 /* Whether keys may be shown: of the relation, and of its partitions, which may have
@@ -315,7 +305,7 @@ partition_key_is_plain(CdcAccess *access, Relation part, Relation root, const Cd
 static bool
 may_show_keys(CdcAccess *access, Relation rel, const CdcKey *key)
 {
-	bool		plain = key->ncolumns > 0 && key_is_plain(access, rel, key);
+	bool		plain = key->ncolumns > 0 && cdc_access_plain(access, rel, key->attnums, key->ncolumns);
 	ListCell   *lc;
 
 	if (!plain || rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
@@ -342,7 +332,6 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 	Relation	rel;
 	Chunks		whole = {rsinfo, FROM_KEY, TO_KEY};
 	CdcAccess  *access;
-	CdcKey		nothing = {0};
 	CdcKey		key;
 	CdcCaller	caller;
 
@@ -354,7 +343,7 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 	rel = cdc_snapread_open(PG_GETARG_OID(0));
 	access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(access);
-	if (!key_is_plain(access, rel, &nothing))
+	if (!cdc_access_plain(access, rel, NULL, 0))
 		cdc_snapread_refuse(rel, GetUserId());
 	caller = cdc_as_owner_begin(rel);
 	cdc_key_describe(rel, &key);

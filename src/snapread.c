@@ -306,7 +306,7 @@ open_cursor(CdcSnapRead *read, Relation rel)
 				 errhint("Read it whole, or by from_block and to_block within one transaction.")));
 	/* or the order of what is hidden could be found out */
 	if ((read->range.from_key != NULL || read->range.to_key != NULL) &&
-		!cdc_access_plain(read->access, rel, read->selection->ancestors, key.attnums, key.ncolumns))
+		!cdc_access_plain(read->access, rel, key.attnums, key.ncolumns))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("the key of table \"%s\" is redacted or withheld", RelationGetRelationName(rel)),

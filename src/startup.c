@@ -9,6 +9,7 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "commands/dbcommands.h"
 #include "commands/extension.h"
 #include "miscadmin.h"
@@ -16,7 +17,9 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
+#include "filter.h"
 #include "guard.h"
 #include "session.h"
 #include "slotoption.h"
@@ -67,6 +70,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
 	stored = cdc_slot_options_load(NameStr(ctx->slot->data.name), &reader);
 	cdc_access_refresh(state->access);
+	cdc_access_warn(state->access);
 	if (OidIsValid(reader) && !cdc_access_superuser(state->access))
 	{
 		cdc_slot_require_reader(NameStr(ctx->slot->data.name), reader);
@@ -74,6 +78,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
 	cdc_older_read(state->options.versions);
+	cdc_filter_warn_of_missing(&state->options);
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);
@@ -82,25 +87,40 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 
 /*
  * A slot is being created. Options that are stored under its name are those of an
- * earlier one, which was not dropped by cdc.drop_slot(). They can not be removed
- * here; cdc.create_slot() does, and it is not called in a walsender.
+ * earlier one, which was not dropped by cdc.drop_slot(): they must not filter what is sent
+ * of this one. What a slot has kept since it was made says nothing about which one they
+ * are for, so they are removed now; but in a transaction of the client's nothing can be
+ * written, as it is for the snapshot that is to be made. A standby leaves that to its
+ * primary.
  */
 static void
-warn_of_stored_options(LogicalDecodingContext *ctx)
+forget_stored_options(LogicalDecodingContext *ctx)
 {
 	MemoryContext oldcxt = CurrentMemoryContext;
 	const char *slot_name = NameStr(ctx->slot->data.name);
 	Oid			reader;
+	bool		own_transaction = !IsTransactionState();
+	bool		found;
 
-	/* a transaction of the client's is for the snapshot that is to be made */
-	if (IsTransactionState())
+	if (RecoveryInProgress() || (!own_transaction && cdc_slot_options_expected(slot_name)))
 		return;
-	StartTransactionCommand();
-	if (cdc_slot_options_load(slot_name, &reader) != NIL || OidIsValid(reader))
+	if (own_transaction)
+		StartTransactionCommand();
+	found = cdc_slot_options_load(slot_name, &reader) != NIL || OidIsValid(reader);
+	if (found && !own_transaction)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("options are stored for an earlier slot \"%s\"", slot_name),
+				 errdetail("They would count for the new one, and cannot be removed while it is made."),
+				 errhint("cdc.create_slot() replaces them.")));
+	if (found && cdc_slot_options_forget(slot_name))
 		ereport(WARNING,
-				(errmsg("options of an earlier slot \"%s\" count for the new one", slot_name),
-				 errhint("The view cdc.slots shows them, cdc.alter_slot() changes them.")));
-	CommitTransactionCommand();
+				(errmsg("options of an earlier slot \"%s\" do not count for the new one, and were removed", slot_name),
+				 errhint("cdc.alter_slot() stores options.")));
+	if (own_transaction)
+		CommitTransactionCommand();
+	else
+		InvalidateCatalogSnapshot();
 	MemoryContextSwitchTo(oldcxt);
 	InvalidateSystemCaches();
 }
@@ -132,7 +152,7 @@ cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_in
 	cdc_stats_attach(&state->stats, is_init);
 	if (is_init)
 	{
-		warn_of_stored_options(ctx);
+		forget_stored_options(ctx);
 		cdc_options_parse(&state->options, NIL, ctx->output_plugin_options);
 	}
 	else

@@ -102,6 +102,12 @@ cdc_stats_flush(CdcStats *stats)
 }
 
 bool
+cdc_stats_preloaded(void)
+{
+	return slots != NULL;
+}
+
+bool
 cdc_stats_read(int number, const char *slot_name, uint64 *counters)
 {
 	bool		found = false;

@@ -41,6 +41,9 @@ extern void cdc_stats_attach(CdcStats *stats, bool created);
 /* Adds what is pending. */
 extern void cdc_stats_flush(CdcStats *stats);
 
+/* Whether anything is counted. */
+extern bool cdc_stats_preloaded(void);
+
 /* The counters of a slot, by its number among all slots; false where it was not
  * read from. */
 extern bool cdc_stats_read(int number, const char *slot_name, uint64 *counters);

@@ -115,7 +115,7 @@ stream_start_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcState   *state = ctx->output_plugin_private;
 
-	cdc_access_refresh(state->access);
+	cdc_access_begin(state->access, txn->first_lsn, txn);
 	state->txn = streamed_txn(ctx, txn);
 	state->settings_fixed = false;
 	state->silent = 0;

@@ -18,6 +18,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "builttext.h"
 #include "compat.h"
@@ -69,6 +70,33 @@ cdc_append_identifier(StringInfo out, const char *name)
 	appendStringInfoChar(out, '"');
 }
 
+/* Modifiers in parentheses, as they may stand behind a qualified name. What is printed for an
+ * interval may not: its fields and precision have to be numbers there. */
+static void
+append_modifiers(StringInfo out, Oid typmodout, int32 typmod)
+{
+	char	   *text;
+	size_t		len;
+
+	if (typmodout == F_INTERVALTYPMODOUT)
+	{
+		appendStringInfo(out, "(%d", INTERVAL_RANGE(typmod));
+		if (INTERVAL_PRECISION(typmod) != INTERVAL_FULL_PRECISION)
+			appendStringInfo(out, ",%d", INTERVAL_PRECISION(typmod));
+		appendStringInfoChar(out, ')');
+		return;
+	}
+	if (!OidIsValid(typmodout))
+	{
+		appendStringInfo(out, "(%d)", typmod);
+		return;
+	}
+	text = DatumGetCString(OidFunctionCall1(typmodout, Int32GetDatum(typmod)));
+	/* "(3) with time zone": the name has the rest already */
+	len = strcspn(text, ")");
+	appendBinaryStringInfo(out, text, len + (text[len] == ')'));
+}
+
 /*
  * The declared type: schema.name, modifiers, [] for arrays. Unlike
  * format_type() it never depends on the search_path and qualifies all types.
@@ -91,19 +119,8 @@ type_name(CdcTable *table, Oid typid, int32 typmod)
 	cdc_append_identifier(&out, get_namespace_name(type->typnamespace));
 	appendStringInfoChar(&out, '.');
 	cdc_append_identifier(&out, NameStr(type->typname));
-	if (typmod >= 0 && OidIsValid(type->typmodout))
-	{
-		char	   *mod = DatumGetCString(OidFunctionCall1(type->typmodout,
-														   Int32GetDatum(typmod)));
-		char	   *close = strchr(mod, ')');
-
-		/* "(3) with time zone": the name has the rest already */
-		if (close != NULL)
-			close[1] = '\0';
-		appendStringInfoString(&out, mod);
-	}
-	else if (typmod >= 0)
-		appendStringInfo(&out, "(%d)", typmod);
+	if (typmod >= 0)
+		append_modifiers(&out, type->typmodout, typmod);
 	ReleaseSysCache(tup);
 	if (OidIsValid(elem))
 		appendStringInfoString(&out, "[]");

@@ -23,6 +23,12 @@ type acks struct {
 	inside   bool
 	last     time.Time // commit of the last of those that end has moved over
 	quiet    bool      // a keepalive has come after everything that was received
+
+	// Whether the slot is known to be the consumer's, who has acknowledged something,
+	// made it, or comes again. Before that nothing moves: what options of the stream's own
+	// leave out may be for others to read.
+	owned    bool
+	readOnly bool // nothing ever moves
 }
 
 // receipt is something that can be acknowledged.
@@ -34,7 +40,7 @@ type receipt struct {
 }
 
 func newAcks(c *Checkpoint) *acks {
-	return &acks{position: c.Position, end: c.EndLSN, received: c.EndLSN}
+	return &acks{position: c.Position, end: c.EndLSN, received: c.EndLSN, owned: true}
 }
 
 // add notes that something with an end has been received, which has committed then.
@@ -65,12 +71,28 @@ func (a *acks) setInside(inside bool) {
 	a.inside = inside
 }
 
+// own notes that the consumer has acknowledged something.
+func (a *acks) own() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.owned = !a.readOnly
+}
+
 // ack acknowledges receipts.
 func (a *acks) ack(receipts ...*receipt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range receipts {
 		r.done = true
+	}
+	if a.readOnly {
+		for len(a.queue) > 0 && a.queue[0].done {
+			a.queue = a.queue[1:]
+		}
+		return
+	}
+	if !a.owned {
+		return
 	}
 	a.position, a.passed = a.pass(nil)
 	n := 0
@@ -103,7 +125,7 @@ func (a *acks) idle(walEnd LSN) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.quiet = walEnd >= a.received
-	if len(a.queue) == 0 && !a.inside {
+	if len(a.queue) == 0 && !a.inside && a.owned {
 		a.end = max(a.end, walEnd)
 		a.received = max(a.received, a.end)
 	}

@@ -117,7 +117,7 @@ func (t *Txn) add(b *Batch) {
 		t.void[xid] = struct{}{}
 	})
 	if b.n > 0 {
-		t.parts = append(t.parts, part{raw: b.raw, skip: b.skip, versions: b.versions})
+		t.parts = append(t.parts, part{raw: b.raw, skip: b.skip, versions: b.versions, source: b.latest})
 		t.bytes += len(b.raw)
 		t.last = b.lastPosition()
 	}

@@ -29,16 +29,19 @@ type Batch struct {
 	// Snapshot of READ batches, nil for others.
 	Snapshot *Snapshot
 
-	schemas  *SchemaCache
-	raw      []byte
-	source   []byte // serialized Source, nil if absent
-	events   []byte // from the first event to the end of the last
-	n        int
-	unknown  int
-	scratch  Snapshot
-	skip     []int               // places of events to leave out
-	void     map[uint32]struct{} // subtransactions whose events to leave out
-	metadata []MetadataEntry
+	schemas *SchemaCache
+	raw     []byte
+	source  []byte // serialized Source, nil if absent
+	latest  []byte // the one that the connection had last, nil if not of one
+	events  []byte // from the first event to the end of the last
+	n       int
+	unknown int
+	scratch Snapshot
+	skip    []int               // places of events to leave out
+	void    map[uint32]struct{} // subtransactions whose events to leave out
+	// Transaction has more than the bytes have: it was not known yet when they came.
+	completed bool
+	metadata  []MetadataEntry
 
 	inflated  []byte      // what was compressed
 	announced []announced // versions of the batch's schemas

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Config of a Stream. Slot and Store must be set.
+// Config of a Stream. Slot and Store must be set (with ReadOnly, Slot).
 type Config struct {
 	// Conn is a connection string or URL as libpq has them; what it leaves out
 	// comes from PG* environment variables, the password also from a passfile.
@@ -49,6 +49,10 @@ type Config struct {
 	RequestVersions bool
 	// Store keeps the checkpoint.
 	Store CheckpointStore
+	// ReadOnly looks at a slot without moving it: nothing is stored, no position beyond
+	// what the slot has confirmed is reported, and Ack does no more than close. Each start
+	// begins where the slot stands.
+	ReadOnly bool
 	// AcceptSystem goes on although the checkpoint is of another system: after
 	// pg_upgrade. The slot's own position is then taken.
 	AcceptSystem bool
@@ -64,12 +68,17 @@ type Config struct {
 	// FeedbackInterval is how often the checkpoint is stored and reported.
 	// Default 10 s; at most half of wal_sender_timeout in any case.
 	FeedbackInterval time.Duration
+	// StoreTimeout is for how long Store may fail before the stream ends with a
+	// StoreError. It is tried again and again meanwhile, at least every 5 s; nothing that
+	// it does not have is reported to the server. Default 30 s.
+	StoreTimeout time.Duration
 	// MaxBackoff between attempts to reconnect. Default 30 s.
 	MaxBackoff time.Duration
 
 	// OnDamage says what to do about batches that are malformed, OnUnknownSchema
 	// about events without a schema, OnFailure about changes that the server could
-	// not encode, OnHandlerError about what Stream.Reject is given. Default Stop.
+	// not encode (with Pass they are handed on, and Event.Failed tells them),
+	// OnHandlerError about what Stream.Reject is given. Default Stop.
 	OnDamage, OnUnknownSchema, OnFailure, OnHandlerError Policy
 	// OnVersion says what to do about rows in another version than Versions has. Default
 	// Stop, with a VersionError. Pass hands them on, to be told by Event.Version and
@@ -84,11 +93,16 @@ type Config struct {
 	Logger *slog.Logger
 	// Connector opens connections; default: to PostgreSQL, by Conn.
 	Connector Connector
+
+	dialer *dialer
 }
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Slot == "" {
 		return c, errors.New("cdc: Config.Slot is empty")
+	}
+	if c.ReadOnly {
+		c.Store = &memoryStore{}
 	}
 	if c.Store == nil {
 		return c, errors.New("cdc: Config.Store is nil")
@@ -98,10 +112,13 @@ func (c Config) withDefaults() (Config, error) {
 			return c, errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
 		}
 	}
-	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError} {
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnHandlerError} {
 		if p == Pass {
-			return c, errors.New("cdc: the policy Pass is for Config.OnVersion alone")
+			return c, errors.New("cdc: the policy Pass is for Config.OnVersion and OnFailure alone")
 		}
+	}
+	if format, ok := c.Options["format"]; ok && format != "protobuf" {
+		return c, fmt.Errorf("cdc: option format is %q: this client reads protobuf alone", format)
 	}
 	if err := c.addOptions(); err != nil {
 		return c, err
@@ -109,6 +126,7 @@ func (c Config) withDefaults() (Config, error) {
 	c.BufferBytes = cmp.Or(c.BufferBytes, 64<<20)
 	c.Limits = c.Limits.withDefaults()
 	c.FeedbackInterval = cmp.Or(c.FeedbackInterval, 10*time.Second)
+	c.StoreTimeout = cmp.Or(c.StoreTimeout, 30*time.Second)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
 	c.FetchWait = min(cmp.Or(c.FetchWait, 10*time.Second), c.FeedbackInterval, maxFetchWait)
 	c.FetchBytes = max(1, min(cmp.Or(c.FetchBytes, 16<<20), c.BufferBytes/2))
@@ -118,6 +136,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Logger == nil {
 		c.Logger = slog.New(discard{})
 	}
+	c.dialer = &dialer{logger: c.Logger}
 	if c.Connector != nil {
 		return c, nil
 	}
@@ -143,6 +162,9 @@ func (c *Config) addOptions() error {
 		return fmt.Errorf("cdc: Config.Compression is %q: it can be lz4 or zstd", c.Compression)
 	}
 	more := map[string]string{"compression": c.Compression}
+	if _, ok := c.Options["format"]; !ok && c.Transport == TransportReplication {
+		more["format"] = "protobuf" // whatever is stored for the slot
+	}
 	if c.RequestVersions {
 		var list []string
 		for relation, major := range c.Versions {
@@ -183,3 +205,27 @@ func (discard) Enabled(context.Context, slog.Level) bool  { return false }
 func (discard) Handle(context.Context, slog.Record) error { return nil }
 func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
 func (d discard) WithGroup(string) slog.Handler           { return d }
+
+// memoryStore is for those who store nothing.
+type memoryStore struct{ c *Checkpoint }
+
+func (m *memoryStore) Load(context.Context) (*Checkpoint, error) { return m.c, nil }
+
+func (m *memoryStore) Save(_ context.Context, c *Checkpoint) error {
+	saved := *c
+	m.c = &saved
+	return nil
+}
+
+// Options that leave nothing out of the stream.
+var selectsNothing = []string{"format", "proto_version", "batch_bytes", "schemas", "streaming", "two_phase", "compression", "versions"}
+
+// selects tells whether options of the stream's own may leave something out of it.
+func (c *Config) selects() bool {
+	for name := range c.Options {
+		if !slices.Contains(selectsNothing, name) {
+			return true
+		}
+	}
+	return false
+}

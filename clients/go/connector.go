@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -13,26 +14,15 @@ import (
 // connector opens replication connections to PostgreSQL.
 type connector struct{ config Config }
 
-// connectReplication opens a connection in replication mode, which also takes
+// replication opens a connection in replication mode, which also takes
 // ordinary queries, as the simple protocol has them.
-func connectReplication(ctx context.Context, conninfo string) (*pgconn.PgConn, error) {
-	config, err := parseConninfo(conninfo)
-	if err != nil {
-		return nil, err
-	}
-	config.RuntimeParams["replication"] = "database"
-	return pgconn.ConnectConfig(ctx, config)
-}
-
-func parseConninfo(conninfo string) (*pgconn.Config, error) {
-	config, err := pgconn.ParseConfig(conninfo)
-	if err != nil {
-		return nil, err
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "cdc"
-	}
-	return config, nil
+func (d *dialer) replication(ctx context.Context, conninfo string) (*pgconn.PgConn, time.Duration, error) {
+	question := time.Duration(0)
+	conn, err := d.connect(ctx, conninfo, func(c *pgconn.Config) {
+		c.RuntimeParams["replication"] = "database"
+		question = questionTimeout(c)
+	})
+	return conn, question, err
 }
 
 // maxBody is the longest message of the server that can hold a batch.
@@ -40,17 +30,19 @@ func maxBody(maxBatch int) int { return min(maxBatch, 1<<30-1) + 64 }
 
 // Connect implements Connector.
 func (c *connector) Connect(ctx context.Context) (Session, error) {
-	conn, err := connectReplication(ctx, c.config.Conn)
+	conn, question, err := c.config.dialer.replication(ctx, c.config.Conn)
 	if err != nil {
 		return nil, err
 	}
-	server, err := inspect(ctx, conn, c.config.Slot)
+	asking, cancel := context.WithTimeout(ctx, question)
+	defer cancel()
+	server, err := inspect(asking, conn, c.config.Slot)
 	if err != nil {
 		_ = conn.Close(ctx)
-		return nil, err
+		return nil, unanswered(err, question)
 	}
 	return &pgSession{conn: conn, server: server, slot: c.config.Slot, options: c.config.Options,
-		maxFrame: c.config.Limits.MaxBatchBytes}, nil
+		maxFrame: c.config.Limits.MaxBatchBytes, question: question, logger: c.config.Logger}, nil
 }
 
 // inspect asks who the server is and where the slot stands. A slot that does not
@@ -84,13 +76,16 @@ func inspect(ctx context.Context, conn *pgconn.PgConn, slot string) (*Server, er
 			return nil, err
 		}
 	}
-	row, err = queryRow(ctx, conn, "SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_lsn, '0/0') "+
-		"FROM pg_catalog.pg_replication_slots WHERE slot_name = "+quoteLiteral(slot))
-	if err != nil || len(row) != 3 {
+	row, err = queryRow(ctx, conn, "SELECT coalesce(plugin, ''), coalesce(database, ''), coalesce(confirmed_flush_lsn, '0/0'), "+
+		"coalesce(restart_lsn, '0/0') FROM pg_catalog.pg_replication_slots WHERE slot_name = "+quoteLiteral(slot))
+	if err != nil || len(row) != 4 {
 		return s, err
 	}
 	s.Plugin, s.SlotDatabase = row[0], row[1]
-	s.ConfirmedFlush, err = ParseLSN(row[2])
+	if s.ConfirmedFlush, err = ParseLSN(row[2]); err != nil {
+		return nil, err
+	}
+	s.Restart, err = ParseLSN(row[3])
 	return s, err
 }
 
@@ -98,7 +93,7 @@ func inspect(ctx context.Context, conn *pgconn.PgConn, slot string) (*Server, er
 func queryRow(ctx context.Context, conn *pgconn.PgConn, sql string) ([]string, error) {
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
-		return nil, err
+		return nil, explained(err)
 	}
 	if len(results) == 0 || len(results[0].Rows) == 0 {
 		return nil, nil

@@ -24,7 +24,9 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	removeTail()
+	os.Exit(code)
 }
 
 // consume copies the table "source" to "copy", and notes every change in "effect",

@@ -21,7 +21,7 @@ const (
 	Skip
 	// DeadLetter gives it to Config.DeadLetters and goes on.
 	DeadLetter
-	// Pass hands it on as it is. For Config.OnVersion alone.
+	// Pass hands it on as it is. For Config.OnVersion and OnFailure alone.
 	Pass
 )
 
@@ -58,20 +58,15 @@ type DeadLetterSink interface {
 
 // DeadLetterDir writes a pair of files for each letter into the directory of
 // this name, which must exist: NAME.pb, which cdc-tail can read, and NAME.json,
-// which says why. They are readable by their owner alone. (A damaged batch of just
-// 10 bytes can not be told from a newline there; no other batch is that short.)
+// which says why. They are readable by their owner alone. Several consumers may share a
+// directory: NAME has the slot, the position, the reason and a hash of the batch. (A
+// damaged batch of just 10 bytes can not be told from a newline there; no other batch is
+// that short.)
 type DeadLetterDir string
 
-// Put implements DeadLetterSink. A letter that is put again replaces itself.
+// Put implements DeadLetterSink. When it returns, both files survive a crash of the
+// machine. A letter that is put again replaces itself.
 func (d DeadLetterDir) Put(_ context.Context, l *Letter) error {
-	name := strings.ReplaceAll(l.Position.String(), "/", "-")
-	if l.Position.IsZero() {
-		name = FingerprintOf(l.Batch).String()
-	}
-	base := filepath.Join(string(d), fmt.Sprintf("%s-%s", name, l.Reason))
-	if err := replaceFile(base+".pb", AppendFrame(nil, l.Batch)); err != nil {
-		return err
-	}
 	why, err := json.Marshal(struct {
 		Reason   Reason    `json:"reason"`
 		Error    string    `json:"error"`
@@ -82,5 +77,26 @@ func (d DeadLetterDir) Put(_ context.Context, l *Letter) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(base+".json", append(why, '\n'))
+	base := filepath.Join(string(d), l.name())
+	if err := renameInto(base+".pb", AppendFrame(nil, l.Batch)); err != nil {
+		return err
+	}
+	if err := renameInto(base+".json", append(why, '\n')); err != nil {
+		return err
+	}
+	return syncDir(string(d))
+}
+
+// name is the same in all clients, and that of no other letter.
+func (l *Letter) name() string {
+	var slot []byte
+	for _, b := range []byte(l.Slot) {
+		if b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '_' {
+			slot = append(slot, b)
+		} else {
+			slot = fmt.Appendf(slot, "%%%02X", b)
+		}
+	}
+	position := strings.ReplaceAll(l.Position.String(), "/", "-")
+	return fmt.Sprintf("%s-%s-%s-%v", slot, position, l.Reason, FingerprintOf(l.Batch))
 }

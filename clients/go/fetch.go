@@ -45,10 +45,25 @@ type fetchConnector struct{ config Config }
 
 // Connect implements Connector.
 func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
-	config, err := parseConninfo(c.config.Conn)
+	question := time.Duration(0)
+	conn, err := c.config.dialer.connect(ctx, c.config.Conn, func(config *pgconn.Config) {
+		question = questionTimeout(config)
+		c.prepare(config)
+	})
 	if err != nil {
 		return nil, err
 	}
+	asking, cancel := context.WithTimeout(ctx, question)
+	defer cancel()
+	server, err := inspectBySQL(asking, conn, c.config.Slot)
+	if err != nil {
+		_ = conn.Close(ctx)
+		return nil, unanswered(err, question)
+	}
+	return newFetchSession(conn, server, &c.config, question), nil
+}
+
+func (c *fetchConnector) prepare(config *pgconn.Config) {
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		f := pgproto3.NewFrontend(r, w)
 		f.SetMaxBodyLen(maxBody(c.config.Limits.MaxBatchBytes))
@@ -58,16 +73,6 @@ func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
 	config.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
 		return &canceller{conn: conn}
 	}
-	conn, err := pgconn.ConnectConfig(ctx, config)
-	if err != nil {
-		return nil, err
-	}
-	server, err := inspectBySQL(ctx, conn, c.config.Slot)
-	if err != nil {
-		_ = conn.Close(ctx)
-		return nil, err
-	}
-	return newFetchSession(conn, server, &c.config), nil
 }
 
 // canceller cancels a statement when a context ends, and sees that through: poolers
@@ -80,10 +85,10 @@ type canceller struct {
 // HandleCancel implements ctxwatch.Handler.
 func (c *canceller) HandleCancel(context.Context) {
 	c.done = make(chan struct{})
-	_ = c.conn.Conn().SetDeadline(time.Now().Add(goodbye))
+	_ = c.conn.Conn().SetDeadline(time.Now().Add(leave))
 	go func() {
 		defer close(c.done)
-		ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+		ctx, cancel := context.WithTimeout(context.Background(), leave)
 		defer cancel()
 		_ = c.conn.CancelRequest(ctx)
 	}()
@@ -104,13 +109,14 @@ func inspectBySQL(ctx context.Context, conn *pgconn.PgConn, slot string) (*Serve
 			CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
 				ELSE pg_catalog.pg_current_wal_flush_lsn() END,
 			pg_catalog.current_database(), coalesce(s.plugin, ''), coalesce(s.database, ''), coalesce(s.confirmed_flush_lsn, '0/0'),
-			pg_catalog.pg_is_in_recovery()
+			pg_catalog.pg_is_in_recovery(),
+			coalesce(s.restart_lsn, '0/0'), (SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout')
 		FROM pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r
 		LEFT JOIN pg_catalog.pg_replication_slots s ON s.slot_name = `+quoteLiteral(slot))
 	if err != nil {
 		return nil, err
 	}
-	if len(row) != 8 {
+	if len(row) != 10 {
 		return nil, fmt.Errorf("cdc: the server said %d things about itself", len(row))
 	}
 	s := &Server{Database: row[3], Plugin: row[4], SlotDatabase: row[5]}
@@ -131,6 +137,12 @@ func inspectBySQL(ctx context.Context, conn *pgconn.PgConn, slot string) (*Serve
 	if s.WALEnd, err = ParseLSN(row[2]); err != nil {
 		return nil, err
 	}
-	s.ConfirmedFlush, err = ParseLSN(row[6])
+	if s.SenderTimeoutMS, err = strconv.ParseInt(row[9], 10, 64); err != nil {
+		return nil, err
+	}
+	if s.ConfirmedFlush, err = ParseLSN(row[6]); err != nil {
+		return nil, err
+	}
+	s.Restart, err = ParseLSN(row[8])
 	return s, err
 }

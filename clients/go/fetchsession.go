@@ -23,8 +23,7 @@ type puller interface {
 	asks() bool
 	// Limit says how many bytes to ask for; the last transaction may exceed it.
 	limit(bytes int)
-	// Silence is how long the server may well take to answer: it decodes all that it
-	// passes over before it sends anything.
+	// Silence is how long the server was asked to be silent.
 	silence() time.Duration
 }
 
@@ -35,9 +34,10 @@ type fetchSession struct {
 	server *Server
 	config *Config
 
-	run    context.Context
-	cancel context.CancelFunc
-	closed sync.Once
+	question time.Duration // how long an answer may take
+	run      context.Context
+	cancel   context.CancelFunc
+	closed   sync.Once
 
 	flushed atomic.Uint64 // what may be confirmed
 
@@ -50,8 +50,8 @@ type fetchSession struct {
 	started   chan error           // of the first call, until Receive has looked at it
 }
 
-func newFetchSession(conn *pgconn.PgConn, server *Server, config *Config) *fetchSession {
-	s := &fetchSession{conn: conn, server: server, config: config, bytes: config.FetchBytes, confirmed: server.ConfirmedFlush}
+func newFetchSession(conn *pgconn.PgConn, server *Server, config *Config, question time.Duration) *fetchSession {
+	s := &fetchSession{conn: conn, server: server, config: config, question: question, bytes: config.FetchBytes, confirmed: server.ConfirmedFlush}
 	s.run, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -59,12 +59,14 @@ func newFetchSession(conn *pgconn.PgConn, server *Server, config *Config) *fetch
 func (s *fetchSession) Server() *Server        { return s.server }
 func (s *fetchSession) asks() bool             { return s.started == nil && s.rows == nil }
 func (s *fetchSession) limit(bytes int)        { s.bytes = bytes }
-func (s *fetchSession) silence() time.Duration { return s.config.FetchWait + 5*time.Minute }
+func (s *fetchSession) silence() time.Duration { return s.config.FetchWait }
 
 // TimelineHistory needs a role that may read the file.
 func (s *fetchSession) TimelineHistory(ctx context.Context) (string, error) {
 	s.using.Lock()
 	defer s.using.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, s.question)
+	defer cancel()
 	name := fmt.Sprintf("pg_wal/%08X.history", s.server.Timeline)
 	row, err := queryRow(ctx, s.conn, "SELECT pg_catalog.pg_read_file("+quoteLiteral(name)+")")
 	var pg *pgconn.PgError
@@ -144,6 +146,7 @@ func fetchQuery(what string, config *Config, confirmed, from LSN, bytes int, wai
 func (s *fetchSession) ended() error {
 	_, err := s.rows.Close()
 	s.rows = nil
+	err = explained(err)
 	if err == nil {
 		err = fmt.Errorf("cdc: the answer of cdc.fetch() is cut: %w", io.ErrUnexpectedEOF)
 	}
@@ -195,6 +198,9 @@ func (s *fetchSession) SendStatus(status Status) error {
 	}
 }
 
+// leave is how long the server is given to end a call, and to confirm what is left.
+const leave = 3 * time.Second
+
 // Close cancels what is at work, and confirms what has not been confirmed.
 func (s *fetchSession) Close() {
 	s.closed.Do(func() {
@@ -204,7 +210,7 @@ func (s *fetchSession) Close() {
 		if s.rows != nil {
 			_, _ = s.rows.Close()
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), goodbye)
+		ctx, cancel := context.WithTimeout(context.Background(), leave)
 		defer cancel()
 		if flushed := LSN(s.flushed.Load()); flushed > s.confirmed && !s.conn.IsClosed() {
 			// Its rows come again. Confirming is done first, should this take too long.

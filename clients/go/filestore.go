@@ -41,7 +41,16 @@ func (f FileStore) Save(_ context.Context, c *Checkpoint) error {
 }
 
 // replaceFile writes a file that after a crash has its old or its new content.
-func replaceFile(name string, data []byte) (err error) {
+func replaceFile(name string, data []byte) error {
+	if err := renameInto(name, data); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(name))
+}
+
+// renameInto is replaceFile, but for syncing the directory. Nobody else uses the file
+// that it writes first.
+func renameInto(name string, data []byte) (err error) {
 	dir := filepath.Dir(name)
 	file, err := os.CreateTemp(dir, "."+filepath.Base(name)+".*") // mode 0600
 	if err != nil {
@@ -62,10 +71,7 @@ func replaceFile(name string, data []byte) (err error) {
 	if err == nil {
 		err = os.Rename(file.Name(), name)
 	}
-	if err != nil {
-		return err
-	}
-	return syncDir(dir)
+	return err
 }
 
 func syncDir(name string) error {

@@ -156,26 +156,3 @@ func FuzzOverlay(f *testing.F) {
 		}
 	})
 }
-
-// FuzzCopy takes apart what COPY gives, however it is cut.
-func FuzzCopy(f *testing.F) {
-	f.Add(append(append([]byte{}, copySignature...), 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 'a', 'b', 0xFF, 0xFF), 3)
-	f.Fuzz(func(t *testing.T, data []byte, cut int) {
-		read := func(step int) (out []byte, c *copyReader) {
-			c = &copyReader{limit: 1000, use: func(v []byte) error { out = append(out, v...); return nil }}
-			for rest := data; len(rest) > 0; {
-				n := min(max(step, 1), len(rest))
-				if _, err := c.Write(rest[:n]); err != nil {
-					break
-				}
-				rest = rest[n:]
-			}
-			return out, c
-		}
-		whole, a := read(len(data))
-		parts, b := read(cut)
-		if !bytes.Equal(whole, parts) || a.done != b.done || (a.err == nil) != (b.err == nil) {
-			t.Fatalf("%q and %q", whole, parts)
-		}
-	})
-}

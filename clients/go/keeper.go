@@ -2,7 +2,6 @@ package cdc
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 )
@@ -20,9 +19,12 @@ type keeper struct {
 	session  Session
 	interval time.Duration
 	walEnd   LSN
+	restart  LSN // from where on the server keeps WAL, 0 if that is not known
 
 	wake chan struct{} // report now
 	poke chan struct{} // store now
+
+	failed func(error) // ends the stream
 }
 
 // saveInterval is how often the checkpoint is stored if it has moved.
@@ -40,8 +42,8 @@ func (k *keeper) run(ctx context.Context) {
 	go func() {
 		defer saver.Done()
 		k.every(ctx, k.poke, saveInterval, func() {
-			if err := k.save(ctx); err != nil && ctx.Err() == nil {
-				k.config.Logger.Error("the checkpoint can not be stored", "slot", k.config.Slot, "error", err)
+			if err := k.keepSaving(ctx); err != nil && ctx.Err() == nil {
+				k.failed(err)
 			}
 		})
 	}()
@@ -81,6 +83,7 @@ func (k *keeper) attach(session Session) {
 	k.session = session
 	k.saved.Timeline = server.Timeline
 	k.walEnd = max(k.walEnd, server.WALEnd)
+	k.restart = max(k.restart, server.Restart)
 	k.interval = k.config.FeedbackInterval
 	if timeout := time.Duration(server.SenderTimeoutMS) * time.Millisecond; timeout > 0 {
 		k.interval = min(k.interval, timeout/3)
@@ -91,6 +94,13 @@ func (k *keeper) detach() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.session = nil
+}
+
+// retains notes from where on the server keeps WAL.
+func (k *keeper) retains(restart LSN) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.restart = max(k.restart, restart)
 }
 
 // heard takes in a message's header.
@@ -120,6 +130,39 @@ func (k *keeper) checkpoint() *Checkpoint {
 	return &c
 }
 
+// maxStorePause is the longest time between attempts to store a checkpoint.
+const maxStorePause = 5 * time.Second
+
+// keepSaving is save, again and again until the store works or has failed for too long.
+// Meanwhile nothing new is reported.
+func (k *keeper) keepSaving(ctx context.Context) error {
+	began := time.Now()
+	for pause := minBackoff; ; pause = min(2*pause, maxStorePause) {
+		err := k.save(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if time.Since(began)+pause > k.config.StoreTimeout {
+			return err
+		}
+		k.config.Logger.Warn("the checkpoint can not be stored; this is tried again", "slot", k.config.Slot, "error", err)
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// StoreError: the checkpoint could not be stored.
+type StoreError struct{ Err error }
+
+// Error implements error.
+func (e *StoreError) Error() string { return "cdc: storing the checkpoint: " + e.Err.Error() }
+
+// Unwrap gives the store's own error.
+func (e *StoreError) Unwrap() error { return e.Err }
+
 // save stores the checkpoint if it has moved, and reports it.
 func (k *keeper) save(ctx context.Context) error {
 	k.saving.Lock()
@@ -131,7 +174,8 @@ func (k *keeper) save(ctx context.Context) error {
 	}
 	c.Position, c.EndLSN = position, end
 	if err := k.config.Store.Save(ctx, c); err != nil {
-		return fmt.Errorf("cdc: storing the checkpoint: %w", err)
+		k.config.Metrics.Add(StoreFailuresTotal, "", 1)
+		return &StoreError{err}
 	}
 	k.mu.Lock()
 	k.saved.Position, k.saved.EndLSN = position, end
@@ -150,8 +194,13 @@ func (k *keeper) report(ping bool) {
 	if k.walEnd > flushed {
 		lag = float64(k.walEnd - flushed)
 	}
+	retained := LSN(0)
+	if k.restart != 0 && k.walEnd > k.restart {
+		retained = k.walEnd - k.restart
+	}
 	k.mu.Unlock()
 	k.config.Metrics.Set(LagBytes, lag)
+	k.config.Metrics.Set(RetainedWALBytes, float64(retained))
 	k.config.Metrics.Set(LagSeconds, k.acks.lag().Seconds())
 	if session == nil || flushed == 0 {
 		return

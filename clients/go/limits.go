@@ -12,6 +12,8 @@ type Limits struct {
 	MaxColumns int
 	// MaxSchemas is how many schemas a SchemaCache keeps. Default 65536.
 	MaxSchemas int
+	// MaxSchemaBytes is the size of all schemas that a SchemaCache keeps. Default 256 MiB.
+	MaxSchemaBytes int
 	// MaxTableBytes is the size of one schema. Default 64 MiB (the server keeps
 	// to 16 MiB of values of older rows, and the names).
 	MaxTableBytes int
@@ -23,6 +25,7 @@ func (l Limits) withDefaults() Limits {
 	l.MaxBatchBytes = cmp.Or(l.MaxBatchBytes, 1<<30)
 	l.MaxColumns = min(cmp.Or(l.MaxColumns, maxColumns), maxColumns)
 	l.MaxSchemas = cmp.Or(l.MaxSchemas, 1<<16)
+	l.MaxSchemaBytes = cmp.Or(l.MaxSchemaBytes, 256<<20)
 	l.MaxTableBytes = cmp.Or(l.MaxTableBytes, 64<<20)
 	return l
 }

@@ -24,7 +24,7 @@ func TestLiveFailure(t *testing.T) {
 	if got := lines(t, receive(t, stream)); len(got) != 2 || !strings.Contains(got[0], `{"id":1}`) || !strings.Contains(got[1], `{"id":2}`) {
 		t.Error(got)
 	}
-	if letters, _ := filepath.Glob(filepath.Join(dir, "*-failure.pb")); len(letters) != 1 {
+	if letters, _ := filepath.Glob(filepath.Join(dir, "*-failure-*.pb")); len(letters) != 1 {
 		t.Error(letters)
 	}
 	if err := stream.Close(); err != nil {

@@ -28,7 +28,7 @@ func live(t testing.TB) *database {
 		t.Skip("PGHOST names no server")
 	}
 	name := strings.ToLower(fmt.Sprintf("go_%d_%s", os.Getpid(), strings.Map(func(r rune) rune {
-		if r == '/' || r == ' ' {
+		if r == '/' || r == ' ' || r == '-' {
 			return '_'
 		}
 		return r

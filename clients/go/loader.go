@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
+	"log/slog"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -39,7 +42,11 @@ type Loader struct {
 	Progress ProgressStore
 	// Limits on what is accepted.
 	Limits Limits
+	// Logger; default: none. Metrics, or nil.
+	Logger  *slog.Logger
+	Metrics Metrics
 
+	dialer   *dialer
 	conn     *pgconn.PgConn
 	progress *LoadProgress
 	schemas  *SchemaCache
@@ -81,7 +88,7 @@ func (l *Loader) Close(ctx context.Context) error {
 
 // begin sees to it that the slot is older than what will be read.
 func (l *Loader) begin(ctx context.Context) error {
-	rows, err := l.query(ctx, "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE plugin = 'cdc' AND slot_name = "+quoteLiteral(l.Slot))
+	rows, err := l.query(ctx, "SELECT 1 FROM pg_catalog.pg_replication_slots WHERE plugin = 'cdc' AND slot_name = $1", l.Slot)
 	if err != nil {
 		return err
 	}
@@ -98,7 +105,7 @@ func (l *Loader) begin(ctx context.Context) error {
 // connect makes the connection, or makes it anew.
 func (l *Loader) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	if l.conn == nil || l.conn.IsClosed() {
-		conn, err := pgconn.Connect(ctx, l.Conn)
+		conn, err := l.dial(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -107,17 +114,29 @@ func (l *Loader) connect(ctx context.Context) (*pgconn.PgConn, error) {
 	return l.conn, nil
 }
 
-// query runs statements and gives the rows of the last one; NULL is nil.
-func (l *Loader) query(ctx context.Context, sql string) ([][][]byte, error) {
+func (l *Loader) dial(ctx context.Context) (*pgconn.PgConn, error) {
+	if l.dialer == nil {
+		l.dialer = &dialer{logger: l.Logger}
+	}
+	return l.dialer.connect(ctx, l.Conn, nil)
+}
+
+// query runs a statement and gives its rows; NULL is nil. Values are parameters, never
+// part of the text.
+func (l *Loader) query(ctx context.Context, sql string, args ...string) ([][][]byte, error) {
 	conn, err := l.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	if err != nil || len(results) == 0 {
-		return nil, err
+	result := conn.ExecParams(ctx, sql, parameters(args), nil, nil, nil).Read()
+	return result.Rows, explained(result.Err)
+}
+
+func parameters(args []string) (values [][]byte) {
+	for _, arg := range args {
+		values = append(values, []byte(arg))
 	}
-	return results[len(results)-1].Rows, nil
+	return values
 }
 
 // table reads what has not been read of one; from its beginning, if it is altered
@@ -188,9 +207,8 @@ func (l *Loader) commit(ctx context.Context, a *Applier) error {
 // divide finds the ranges. A table without a key is read in one, since its rows can
 // not remember what they were read under.
 func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
-	rows, err := l.query(ctx, fmt.Sprintf(
-		"SELECT from_key, to_key, array_to_json(key_columns) FROM cdc.snapshot_chunks(%s::regclass, %d)",
-		quoteLiteral(t.Name), cmp.Or(l.RowsPerChunk, 100_000)))
+	rows, err := l.query(ctx, "SELECT from_key, to_key, array_to_json(key_columns) FROM cdc.snapshot_chunks($1::text::regclass, $2)",
+		t.Name, strconv.Itoa(cmp.Or(l.RowsPerChunk, 100_000)))
 	if err != nil {
 		return err
 	}
@@ -207,7 +225,7 @@ func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
 		t.Chunks = []Chunk{{}}
 	}
 	if rows, err = l.query(ctx, "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "+
-		"WHERE c.oid = "+quoteLiteral(t.Name)+"::regclass"); err != nil {
+		"WHERE c.oid = $1::text::regclass", t.Name); err != nil {
 		return err
 	}
 	for _, row := range rows {
@@ -323,7 +341,7 @@ func (l *Loader) read(ctx context.Context, t *TableProgress, from, to *string, u
 		}
 	}()
 	place := -1
-	copied := &copyReader{limit: l.Limits.withDefaults().MaxBatchBytes, use: func(frame []byte) error {
+	take := func(frame []byte) error {
 		b, err := parseFrame(frame, l.schemas)
 		if err != nil {
 			return err
@@ -340,23 +358,42 @@ func (l *Loader) read(ctx context.Context, t *TableProgress, from, to *string, u
 			}
 		}
 		return use(b, place)
-	}}
-	_, err = conn.CopyTo(ctx, copied, fmt.Sprintf(
-		"COPY (SELECT cdc.snapshot(%s::regclass, from_key => %s, to_key => %s, options => %s, slot_name => %s)) TO STDOUT (FORMAT binary)",
-		quoteLiteral(t.Name), arrayOrNull(from), arrayOrNull(to), l.options(), quoteLiteral(l.Slot)))
-	if copied.err != nil {
-		return copied.err
 	}
-	if err == nil && !copied.done {
-		err = errors.New("cdc: the copy of a table is cut")
+	sql, values := l.snapshot(t.Name, from, to)
+	rows := conn.ExecParams(ctx, sql, values, nil, nil, []int16{1} /* binary */)
+	for rows.NextRow() && err == nil {
+		err = take(rows.Values()[0])
+	}
+	if _, endErr := rows.Close(); err == nil {
+		err = explained(endErr)
 	}
 	return err
+}
+
+// snapshot makes the statement that reads a range of a table.
+func (l *Loader) snapshot(table string, from, to *string) (sql string, values [][]byte) {
+	key := func(s *string) []byte {
+		if s == nil {
+			return nil
+		}
+		return []byte(*s)
+	}
+	values = [][]byte{[]byte(table), key(from), key(to), []byte(l.Slot)}
+	var options []string
+	for _, name := range slices.Sorted(maps.Keys(l.Options)) {
+		if !notForSnapshots[name] {
+			options = append(options, fmt.Sprintf("$%d::text, $%d::text", len(values)+1, len(values)+2))
+			values = append(values, []byte(name), []byte(l.Options[name]))
+		}
+	}
+	return "SELECT cdc.snapshot($1::text::regclass, from_key => $2::text[], to_key => $3::text[], slot_name => $4::name, options => ARRAY[" +
+		strings.Join(options, ", ") + "]::text[])", values
 }
 
 // passed notes where the WAL is, now that a snapshot has been taken: what commits
 // later, it did not see.
 func (l *Loader) passed(ctx context.Context) error {
-	conn, err := pgconn.Connect(ctx, l.Conn) // the other one is copying
+	conn, err := l.dial(ctx) // the other one is copying
 	if err != nil {
 		return err
 	}
@@ -373,23 +410,5 @@ func (l *Loader) passed(ctx context.Context) error {
 	return l.Progress.Save(l.progress)
 }
 
-func arrayOrNull(s *string) string {
-	if s == nil {
-		return "NULL"
-	}
-	return quoteLiteral(*s) + "::text[]"
-}
-
 // notForSnapshots are options that say how a stream is sent.
 var notForSnapshots = map[string]bool{"streaming": true, "two_phase": true, "messages": true, "format": true, "origin": true}
-
-func (l *Loader) options() string {
-	var list []string
-	for name, value := range l.Options {
-		if !notForSnapshots[name] {
-			list = append(list, quoteLiteral(name)+","+quoteLiteral(value))
-		}
-	}
-	sort.Strings(list)
-	return "ARRAY[" + strings.Join(list, ",") + "]::text[]"
-}

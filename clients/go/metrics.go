@@ -19,7 +19,10 @@ const (
 	TransactionsTotal Counter = "cdc_transactions_total"
 	BytesTotal        Counter = "cdc_bytes_total"
 	BatchesTotal      Counter = "cdc_batches_total"
-	ReconnectsTotal   Counter = "cdc_reconnects_total"
+	// ReconnectsTotal counts attempts to connect after the first connection.
+	ReconnectsTotal Counter = "cdc_reconnects_total"
+	// StoreFailuresTotal counts attempts to store a checkpoint that failed.
+	StoreFailuresTotal Counter = "cdc_store_failures_total"
 	// DeadLettersTotal has the label reason.
 	DeadLettersTotal Counter = "cdc_dead_letters_total"
 	// RedactedTotal counts events with columns that are redacted or held back.
@@ -45,7 +48,7 @@ const (
 	// acknowledged one.
 	LagBytes Gauge = "cdc_lag_bytes"
 	// RetainedWALBytes is how much WAL the slot makes the server keep, as of the last
-	// call of Stream.SlotStatus.
+	// connection or call of Stream.SlotStatus, and what was written since.
 	RetainedWALBytes Gauge = "cdc_retained_wal_bytes"
 	// BufferedBytes is how much has been read ahead of the consumer.
 	BufferedBytes Gauge = "cdc_buffered_bytes"

@@ -103,7 +103,7 @@ func (s *PostgresStore) Save(ctx context.Context, c *Checkpoint) error {
 // exec runs a statement; a connection that fails is made anew the next time.
 func (s *PostgresStore) exec(ctx context.Context, sql string, args ...string) ([][][]byte, error) {
 	if s.conn == nil || s.conn.IsClosed() {
-		conn, err := pgconn.Connect(ctx, s.Conn)
+		conn, err := new(dialer).connect(ctx, s.Conn, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +114,7 @@ func (s *PostgresStore) exec(ctx context.Context, sql string, args ...string) ([
 		values[i] = []byte(arg)
 	}
 	result := s.conn.ExecParams(ctx, sql, values, nil, nil, nil).Read()
-	return result.Rows, result.Err
+	return result.Rows, explained(result.Err)
 }
 
 // Close closes the connection.

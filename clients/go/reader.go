@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -22,6 +23,7 @@ type reader struct {
 	waiting atomic.Int64
 	// How often in a row a connection was given up since nothing came on it.
 	silent atomic.Int32
+	gaveUp atomic.Int64 // after how many nanoseconds this connection was
 }
 
 func (r *reader) run(ctx context.Context, session Session) {
@@ -51,16 +53,11 @@ func (r *reader) run(ctx context.Context, session Session) {
 	}
 }
 
-// connectTimeout bounds one attempt to connect and start.
-const connectTimeout = 30 * time.Second
-
 // connect goes on behind what has been received: what of it is not acknowledged
 // is still in the buffer or with the consumer.
 func (r *reader) connect(ctx context.Context) (Session, error) {
 	s := r.stream
-	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
-	defer cancel()
-	session, err := connectTo(ctx, &s.config)
+	session, _, err := connectTo(ctx, &s.config)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +82,12 @@ func (r *reader) session(ctx context.Context, session Session) error {
 	defer session.Close()
 	stop := context.AfterFunc(ctx, session.Close)
 	defer stop()
-	r.retry.connected()
+	began := time.Now()
+	defer func() {
+		if time.Since(began) > healthy {
+			r.retry.progress()
+		}
+	}()
 	r.connection++
 	r.versions = nil
 	r.lost = false
@@ -109,6 +111,9 @@ func (r *reader) session(ctx context.Context, session Session) error {
 		m, err := session.Receive()
 		r.waiting.Store(0)
 		if err != nil {
+			if limit := r.gaveUp.Load(); limit != 0 {
+				err = fmt.Errorf("cdc: nothing was heard of the server for %v", time.Duration(limit))
+			}
 			return err
 		}
 		r.silent.Store(0)
@@ -119,22 +124,31 @@ func (r *reader) session(ctx context.Context, session Session) error {
 		}
 		s.keeper.heard(m)
 		s.acks.more()
+		r.retry.progress()
 		if err := r.frame(ctx, m.Frame); err != nil {
 			return err
 		}
 	}
 }
 
+// silence is after how long a connection is given up on which nothing is heard, where the
+// server itself has no wal_sender_timeout. It is asked to say something more often.
+const silence = time.Minute
+
 // watch closes a connection on which nothing comes although the server was asked,
 // until the function that it returns is called. It is more patient every time, should
 // the server just be slow.
 func (r *reader) watch(session Session) (stop func()) {
-	limit := max(6*r.stream.keeper.due(), time.Minute)
-	if p, ok := session.(puller); ok {
-		limit = p.silence()
+	limit := silence
+	if timeout := session.Server().SenderTimeoutMS; timeout > 0 {
+		limit = time.Duration(timeout) * time.Millisecond
 	}
-	limit <<= min(r.silent.Load(), 8)
-	ticker := time.NewTicker(limit / 6)
+	if p, ok := session.(puller); ok {
+		limit += p.silence()
+	}
+	limit <<= min(r.silent.Load(), 6)
+	r.gaveUp.Store(0)
+	ticker := time.NewTicker(max(limit/6, time.Millisecond))
 	done := make(chan struct{})
 	go func() {
 		defer ticker.Stop()
@@ -146,6 +160,7 @@ func (r *reader) watch(session Session) (stop func()) {
 				since := r.waiting.Load()
 				if since != 0 && time.Since(time.Unix(0, since)) > limit {
 					r.silent.Add(1)
+					r.gaveUp.Store(int64(limit))
 					session.Close()
 					return
 				}
@@ -176,8 +191,9 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		return nil
 	}
 	if b.source != nil {
-		r.source = b.source
+		r.source = bytes.Clone(b.source)
 	}
+	b.latest = r.source
 	r.versions = r.versions.with(b.announced)
 	b.versions = r.versions
 	last, err := r.check(ctx, b)
@@ -228,7 +244,7 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 		e := c.Event()
 		reason, policy, wrong := s.judge(e, c.err)
 		if wrong != nil {
-			piece, err := e.AppendCut(nil, r.source)
+			piece, err := e.AppendCut(nil, nil)
 			if err != nil {
 				return last, err
 			}
@@ -272,7 +288,7 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 			return ReasonVersion, s.config.OnVersion, err
 		}
 	}
-	if e.Failed() {
+	if e.Failed() && s.config.OnFailure != Pass {
 		failure, err := e.Failure()
 		if err != nil {
 			return ReasonDamage, s.config.OnDamage, err

@@ -13,22 +13,21 @@ import (
 type backoff struct {
 	max     time.Duration
 	attempt int
-	since   time.Time // of the connection that was lost
 }
 
 const (
 	minBackoff = 100 * time.Millisecond
-	healthy    = time.Minute
 )
 
-// connected notes that an attempt succeeded.
-func (b *backoff) connected() { b.since = time.Now() }
+// A connection that has lived so long counts as progress, as a batch does.
+var healthy = time.Minute
+
+// progress notes that a connection was good for something: the next pause is short
+// again. A connection that only comes into being is no progress.
+func (b *backoff) progress() { b.attempt = 0 }
 
 // wait waits before the next attempt; false if ctx has ended.
 func (b *backoff) wait(ctx context.Context) bool {
-	if !b.since.IsZero() && time.Since(b.since) > healthy {
-		b.attempt = 0
-	}
 	limit := b.max
 	if b.attempt < 20 {
 		limit = min(limit, minBackoff<<b.attempt)
@@ -52,6 +51,10 @@ func isPermanent(err error) bool {
 	}
 	var stopped *stoppedError
 	if errors.As(err, &stopped) {
+		return true
+	}
+	var word *configError
+	if errors.As(err, &word) {
 		return true
 	}
 	var config *pgconn.ParseConfigError

@@ -12,6 +12,7 @@ type SchemaCache struct {
 	limits Limits
 	mu     sync.RWMutex
 	tables map[Fingerprint]*Table
+	bytes  int // of the tables
 }
 
 // NewSchemaCache makes an empty cache.
@@ -44,9 +45,13 @@ func (s *SchemaCache) Add(f Fingerprint, table []byte) (*Table, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.tables) >= s.limits.MaxSchemas {
+	if known := s.tables[f]; known != nil { // added meanwhile
+		return known, nil
+	}
+	if len(s.tables) >= s.limits.MaxSchemas || s.bytes+len(table) > s.limits.MaxSchemaBytes {
 		return nil, damaged("more schemas than the limit")
 	}
+	s.bytes += len(table)
 	s.tables[f] = t
 	return t, nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"sync"
 	"time"
@@ -22,6 +23,8 @@ type pgSession struct {
 	slot     string
 	options  map[string]string
 	maxFrame int
+	question time.Duration // how long an answer may take
+	logger   *slog.Logger
 
 	socket   net.Conn
 	frontend *pgproto3.Frontend
@@ -34,9 +37,11 @@ type pgSession struct {
 func (s *pgSession) Server() *Server { return s.server }
 
 func (s *pgSession) TimelineHistory(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.question)
+	defer cancel()
 	row, err := queryRow(ctx, s.conn, fmt.Sprintf("TIMELINE_HISTORY %d", s.server.Timeline))
 	if err != nil {
-		return "", err
+		return "", unanswered(err, s.question)
 	}
 	if len(row) < 2 {
 		return "", errors.New("cdc: TIMELINE_HISTORY gave no history")
@@ -58,6 +63,8 @@ func (s *pgSession) Start(ctx context.Context, from LSN) error {
 	}
 	s.socket, s.frontend = hijacked.Conn, hijacked.Frontend
 	s.frontend.SetMaxBodyLen(maxBody(s.maxFrame))
+	ctx, cancel := context.WithTimeout(ctx, s.question)
+	defer cancel()
 	stop := context.AfterFunc(ctx, s.Close)
 	defer stop()
 	s.frontend.SendQuery(&pgproto3.Query{String: startCommand(s.slot, from, s.options)})
@@ -67,13 +74,18 @@ func (s *pgSession) Start(ctx context.Context, from LSN) error {
 	for {
 		message, err := s.frontend.Receive()
 		if err != nil {
-			return err
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
+			return unanswered(err, s.question)
 		}
 		switch m := message.(type) {
 		case *pgproto3.CopyBothResponse:
 			return nil
 		case *pgproto3.ErrorResponse:
-			return pgconn.ErrorResponseToPgError(m)
+			return explained(pgconn.ErrorResponseToPgError(m))
+		case *pgproto3.NoticeResponse:
+			s.notice(m)
 		}
 	}
 }
@@ -88,11 +100,20 @@ func (s *pgSession) Receive() (ServerMessage, error) {
 		case *pgproto3.CopyData:
 			return parseCopyData(m.Data)
 		case *pgproto3.ErrorResponse:
-			return ServerMessage{}, pgconn.ErrorResponseToPgError(m)
+			return ServerMessage{}, explained(pgconn.ErrorResponseToPgError(m))
+		case *pgproto3.NoticeResponse:
+			s.notice(m)
 		case *pgproto3.CommandComplete: // after CopyDone, when the slot is free again
 			_ = s.socket.Close()
 			return ServerMessage{}, fmt.Errorf("cdc: the server ended the stream: %w", io.EOF)
 		}
+	}
+}
+
+// notice logs what the server says while it streams.
+func (s *pgSession) notice(m *pgproto3.NoticeResponse) {
+	if s.logger != nil {
+		logNotice(s.logger, (*pgconn.Notice)(pgconn.ErrorResponseToPgError((*pgproto3.ErrorResponse)(m))))
 	}
 }
 

@@ -41,7 +41,7 @@ func (s *NewSlot) Close() {
 // the transactions that are open now have ended. cdc.create_slot() does the same
 // in SQL, and can store options beside the slot.
 func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*NewSlot, error) {
-	conn, err := connectReplication(ctx, conninfo)
+	conn, _, err := new(dialer).replication(ctx, conninfo)
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +70,17 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 	return s, nil
 }
 
-// DropSlot drops a slot that nobody reads.
+// DropSlot drops a slot that nobody reads. There need not be one.
 func DropSlot(ctx context.Context, conninfo, slot string) error {
-	conn, err := connectReplication(ctx, conninfo)
+	conn, _, err := new(dialer).replication(ctx, conninfo)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
 	_, err = conn.Exec(ctx, "DROP_REPLICATION_SLOT "+quoteName(slot)).ReadAll()
-	return err
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == "42704" {
+		return nil
+	}
+	return explained(err)
 }

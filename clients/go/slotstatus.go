@@ -3,8 +3,6 @@ package cdc
 import (
 	"context"
 	"strconv"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // SlotStatus is how a slot stands on the server.
@@ -13,34 +11,54 @@ type SlotStatus struct {
 	ConfirmedFlush LSN
 	// RetainedBytes of WAL are kept because of the slot.
 	RetainedBytes int64
+	// SafeWALSize is how many bytes of WAL may be written before the slot is in danger of
+	// being lost; -1 where max_slot_wal_keep_size sets no limit.
+	SafeWALSize int64
 	// WALStatus is reserved, extended, unreserved or lost.
 	WALStatus string
+	// Invalidation is why the slot is lost, as the server says it (17 and newer).
+	Invalidation string
+	// Active tells whether somebody reads it, and ActivePID who.
+	Active    bool
+	ActivePID int
 }
 
 // SlotStatus asks the server, on a connection of its own, and sets the gauge
 // RetainedWALBytes. It is meant to be called about once a minute.
 func (s *Stream) SlotStatus(ctx context.Context) (*SlotStatus, error) {
-	conn, err := pgconn.Connect(ctx, s.config.Conn)
+	conn, err := s.config.dialer.connect(ctx, s.config.Conn, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	row, err := queryRow(ctx, conn, "SELECT confirmed_flush_lsn, "+
-		"(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::int8, wal_status "+
-		"FROM pg_catalog.pg_replication_slots WHERE slot_name = "+quoteLiteral(s.config.Slot))
+	row, err := queryRow(ctx, conn, "SELECT coalesce(confirmed_flush_lsn, '0/0'), "+
+		"coalesce((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::int8, 0), wal_status, "+
+		"coalesce(safe_wal_size, -1), coalesce(pg_catalog.to_jsonb(s)->>'invalidation_reason', ''), active, coalesce(active_pid, 0), "+
+		"coalesce(restart_lsn, '0/0') FROM pg_catalog.pg_replication_slots s WHERE slot_name = "+quoteLiteral(s.config.Slot))
 	if err != nil {
 		return nil, err
 	}
-	if len(row) != 3 {
+	if len(row) != 8 {
 		return nil, refused("there is no slot %q", s.config.Slot)
 	}
-	status := &SlotStatus{WALStatus: row[2]}
+	status := &SlotStatus{WALStatus: row[2], Invalidation: row[4], Active: row[5] == "t"}
 	if status.ConfirmedFlush, err = ParseLSN(row[0]); err != nil {
 		return nil, err
 	}
 	if status.RetainedBytes, err = strconv.ParseInt(row[1], 10, 64); err != nil {
 		return nil, err
 	}
+	if status.SafeWALSize, err = strconv.ParseInt(row[3], 10, 64); err != nil {
+		return nil, err
+	}
+	if status.ActivePID, err = strconv.Atoi(row[6]); err != nil {
+		return nil, err
+	}
+	restart, err := ParseLSN(row[7])
+	if err != nil {
+		return nil, err
+	}
+	s.keeper.retains(restart)
 	s.config.Metrics.Set(RetainedWALBytes, float64(status.RetainedBytes))
 	return status, nil
 }

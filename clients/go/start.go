@@ -25,7 +25,7 @@ func checkSlot(s *Server, slot string) error {
 		return refused("slot %q has the plugin %q, not cdc", slot, s.Plugin)
 	}
 	if s.SlotDatabase != s.Database {
-		return refused("slot %q is of the database %q, and the connection to %q", slot, s.SlotDatabase, s.Database)
+		return refused("slot %q is of the database %q, and the connection to %q: connect to the slot's", slot, s.SlotDatabase, s.Database)
 	}
 	return nil
 }
@@ -38,7 +38,7 @@ func checkStart(ctx context.Context, session Session, c *Checkpoint) error {
 		return refused("the checkpoint is of system %d, the server is %d; after pg_upgrade, set AcceptSystem",
 			c.SystemIdentifier, s.SystemIdentifier)
 	case c.Database != s.Database:
-		return refused("the checkpoint is of the database %q, the connection to %q", c.Database, s.Database)
+		return refused("the checkpoint is of the database %q, the connection to %q; if that is the same one, renamed, set the checkpoint's database to %[2]q", c.Database, s.Database)
 	case c.Timeline > s.Timeline:
 		return refused("the checkpoint is of timeline %d, the server is on %d", c.Timeline, s.Timeline)
 	case c.EndLSN > s.WALEnd:

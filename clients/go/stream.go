@@ -46,13 +46,19 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
-	session, checkpoint, err := start(ctx, &config)
+	session, checkpoint, known, err := start(ctx, &config)
 	if err != nil {
 		return nil, err
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
 		acks: newAcks(checkpoint), buffer: newBuffer(config.BufferBytes, config.Metrics)}
 	s.keeper = newKeeper(&config, s.acks, checkpoint)
+	s.keeper.failed = func(err error) {
+		config.Logger.Error("the stream has ended", "slot", config.Slot, "error", err)
+		s.stop(err)
+	}
+	s.acks.readOnly = config.ReadOnly
+	s.acks.owned = !config.ReadOnly && (known || !config.selects())
 	run, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	s.running.Add(2)
@@ -66,22 +72,28 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 
 // start connects, checks and starts, and gives the checkpoint to go on from. The
 // checkpoint is read when the slot's position is known, which is never ahead of it,
-// and again when the slot is ours: until then another consumer may move both.
-func start(ctx context.Context, config *Config) (Session, *Checkpoint, error) {
+// and again when the slot is ours: until then another consumer may move both. known: the
+// slot was made here, or there was a checkpoint.
+func start(ctx context.Context, config *Config) (session Session, checkpoint *Checkpoint, known bool, err error) {
+	looked := false
 	for began := time.Now(); ; {
-		session, err := connectTo(ctx, config)
+		var made, found bool
+		session, made, err = connectTo(ctx, config)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, false, err
 		}
-		var checkpoint, now *Checkpoint
-		if checkpoint, err = begin(ctx, config, session); err == nil {
+		var now *Checkpoint
+		checkpoint, found, err = begin(ctx, config, session)
+		known = known || made || found && !looked // later it may be what was stored here
+		looked = true
+		if err == nil {
 			err = session.Start(ctx, checkpoint.EndLSN)
 		}
 		if err == nil {
 			now, err = load(ctx, config)
 		}
 		if err == nil && now != nil && *now == *checkpoint {
-			return session, checkpoint, nil
+			return session, checkpoint, known, nil
 		}
 		session.Close()
 		moved := err == nil
@@ -89,7 +101,7 @@ func start(ctx context.Context, config *Config) (Session, *Checkpoint, error) {
 			if moved {
 				err = refused("the checkpoint moves: another consumer has the same store")
 			}
-			return nil, nil, err
+			return nil, nil, false, err
 		}
 		time.Sleep(minBackoff)
 	}
@@ -103,26 +115,32 @@ func load(ctx context.Context, config *Config) (*Checkpoint, error) {
 	return c, nil
 }
 
-// connectTo opens a session with a slot of ours.
-func connectTo(ctx context.Context, config *Config) (Session, error) {
-	session, err := config.Connector.Connect(ctx)
-	if err != nil {
-		return nil, err
+// connectTo opens a session with a slot of ours, which it may have made.
+func connectTo(ctx context.Context, config *Config) (session Session, made bool, err error) {
+	if session, err = config.Connector.Connect(ctx); err != nil {
+		return nil, false, err
 	}
 	if session.Server().Plugin == "" && config.CreateSlot {
 		session.Close()
 		if err := createMissing(ctx, config); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		if session, err = config.Connector.Connect(ctx); err != nil {
-			return nil, err
+			return nil, false, err
+		}
+		made = true
+	}
+	err = checkSlot(session.Server(), config.Slot)
+	if err != nil && session.Server().Plugin == "" {
+		if c, loadErr := load(ctx, config); loadErr == nil && c != nil {
+			err = gone(config.Slot, c)
 		}
 	}
-	if err = checkSlot(session.Server(), config.Slot); err != nil {
+	if err != nil {
 		session.Close()
-		return nil, err
+		return nil, false, err
 	}
-	return session, nil
+	return session, made, nil
 }
 
 // createMissing makes the slot, but not where a checkpoint says that there was one.
@@ -132,7 +150,7 @@ func createMissing(ctx context.Context, config *Config) error {
 		return err
 	}
 	if c != nil {
-		return refused("there is a checkpoint, but the slot %q is gone", config.Slot)
+		return gone(config.Slot, c)
 	}
 	slot, err := CreateSlot(ctx, config.Conn, config.Slot, SlotOptions{TwoPhase: config.Options["two_phase"] == "on"})
 	if err != nil {
@@ -142,30 +160,37 @@ func createMissing(ctx context.Context, config *Config) error {
 	return nil
 }
 
+// gone is about a slot of which there is a checkpoint.
+func gone(slot string, c *Checkpoint) error {
+	return refused("there is a checkpoint, but there is no slot %q any more: changes after %v are lost. "+
+		"Make the slot, load the tables anew, and remove the checkpoint", slot, c.EndLSN)
+}
+
 // begin checks the checkpoint against the server, or stores the first one.
-func begin(ctx context.Context, config *Config, session Session) (*Checkpoint, error) {
+func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint, found bool, err error) {
 	server := session.Server()
 	c, err := load(ctx, config)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
+	found = c != nil
 	if c != nil && c.Slot != config.Slot {
-		return nil, refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
+		return nil, false, refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
 	}
 	if c == nil || (config.AcceptSystem && c.SystemIdentifier != server.SystemIdentifier) {
 		c = &Checkpoint{EndLSN: server.ConfirmedFlush}
 	} else if err := checkStart(ctx, session, c); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	now := *c
 	now.SystemIdentifier, now.Timeline = server.SystemIdentifier, server.Timeline
 	now.Database, now.Slot = server.Database, config.Slot
 	if now != *c {
 		if err := config.Store.Save(ctx, &now); err != nil {
-			return nil, fmt.Errorf("cdc: storing the checkpoint: %w", err)
+			return nil, false, &StoreError{err}
 		}
 	}
-	return &now, nil
+	return &now, found, nil
 }
 
 // Next gives the next transaction, in the order of the commits. It waits until
@@ -207,7 +232,7 @@ func (s *Stream) wanted(t *Txn) bool {
 	switch {
 	case t.Outcome == OutcomeRolledBack && (t.GID == "" || !s.config.Assembler.DeliverPrepared),
 		t.Outcome == OutcomeCommitted && t.CommitLSN <= s.delivered.CommitLSN:
-		s.Ack(t)
+		s.pass(t)
 		return false
 	case t.Outcome == OutcomeCommitted:
 		s.delivered = t.Position()
@@ -221,6 +246,12 @@ func (s *Stream) wanted(t *Txn) bool {
 // acknowledged in any order; the checkpoint moves over those without a gap
 // before them. It is stored soon after, and then the server is told; see Flush.
 func (s *Stream) Ack(t *Txn) {
+	s.acks.own()
+	s.pass(t)
+}
+
+// pass is Ack for what is not the consumer's doing.
+func (s *Stream) pass(t *Txn) {
 	s.acks.ack(t.receipts...)
 	t.Close()
 }
@@ -240,37 +271,61 @@ func (s *Stream) Flush(ctx context.Context) error { return s.keeper.save(ctx) }
 
 // Reject says that the consumer can not deal with a transaction. As
 // Config.OnHandlerError says, the cause is returned and ends the stream, or the
-// transaction is skipped or set aside, its batches as dead letters, and
+// transaction is skipped or set aside, each event as a dead letter, and then
 // acknowledged.
 func (s *Stream) Reject(ctx context.Context, t *Txn, cause error) error {
-	for b, err := range t.Batches() {
+	for e, err := range t.Events() {
 		if err == nil {
-			err = s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: b.raw, Position: t.last})
+			err = s.setAside(ctx, e, cause)
 		}
 		if err != nil {
 			s.stop(err)
 			return err
 		}
 	}
+	if t.events == 0 { // nothing to set aside, but the policy counts
+		if s.config.OnHandlerError == Stop {
+			s.stop(cause)
+			return cause
+		}
+	}
 	s.Ack(t)
 	return nil
+}
+
+// RejectEvent is Reject for one event of a transaction, which the consumer goes on with
+// and acknowledges itself.
+func (s *Stream) RejectEvent(ctx context.Context, e *Event, cause error) error {
+	err := s.setAside(ctx, e, cause)
+	if err != nil {
+		s.stop(err)
+	}
+	return err
+}
+
+func (s *Stream) setAside(ctx context.Context, e *Event, cause error) error {
+	piece, err := e.AppendCut(nil, nil)
+	if err != nil {
+		return err
+	}
+	return s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()})
 }
 
 // handle does with a letter as the policy says.
 func (s *Stream) handle(ctx context.Context, p Policy, l *Letter) error {
 	l.Slot = s.config.Slot
-	s.config.Metrics.Add(DeadLettersTotal, string(l.Reason), 1)
 	s.config.Logger.LogAttrs(ctx, levelOf(p), "can not hand on", attrs(l)...)
 	switch p {
 	case Skip:
-		return nil
 	case DeadLetter:
 		if err := s.config.DeadLetters.Put(ctx, l); err != nil {
 			return &stoppedError{fmt.Errorf("cdc: putting a dead letter: %w", err)}
 		}
-		return nil
+	default:
+		return &stoppedError{l.Err}
 	}
-	return &stoppedError{l.Err}
+	s.config.Metrics.Add(DeadLettersTotal, string(l.Reason), 1)
+	return nil
 }
 
 // stoppedError is one that a policy ends the stream with.
@@ -291,7 +346,8 @@ func (s *Stream) stop(err error) {
 const closeTimeout = 10 * time.Second
 
 // Close stores what is acknowledged, tells the server, and ends the connection. It
-// may be called at any time, and makes Next return ErrClosed.
+// may be called at any time, and makes Next return ErrClosed. Its error is a StoreError
+// where the checkpoint could not be stored: what was acknowledged since comes again.
 func (s *Stream) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()

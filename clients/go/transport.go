@@ -36,9 +36,9 @@ type Server struct {
 	SenderTimeoutMS int64
 
 	// Of the slot. ConfirmedFlush is up to where the server takes everything for
-	// dealt with.
-	Plugin, SlotDatabase string
-	ConfirmedFlush       LSN
+	// dealt with, and Restart from where on it keeps WAL.
+	Plugin, SlotDatabase    string
+	ConfirmedFlush, Restart LSN
 }
 
 // ServerMessage is a frame, or with a nil Frame a keepalive.

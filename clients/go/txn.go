@@ -34,6 +34,7 @@ type part struct {
 	file     spilled
 	skip     []int
 	versions versions
+	source   []byte
 }
 
 // Len is the number of events that were received, including those that Events
@@ -67,10 +68,11 @@ func (t *Txn) load(b *Batch, p *part) (err error) {
 	if err := b.Parse(raw, t.schemas); err != nil {
 		return err
 	}
-	b.skip, b.versions = p.skip, p.versions
+	b.skip, b.versions, b.latest = p.skip, p.versions, p.source
 	b.void = t.void
 	if b.HasTransaction {
 		first := b.Transaction.FirstLSN
+		b.completed = b.Transaction.CommitLSN != t.CommitLSN
 		b.Transaction = t.Transaction
 		b.Transaction.FirstLSN = first
 	}

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // SchemaVersion is what the server's registry says of the schema that a row has.
@@ -114,7 +112,7 @@ func (c *Config) mismatch(e *Event) *VersionError {
 // relation, so that cdc.readers and the gate for DDL name it; and returns the version.
 // It needs EXECUTE on cdc.register_reader.
 func RegisterReader(ctx context.Context, conninfo, consumer, relation string, major uint32) (uint32, error) {
-	conn, err := pgconn.Connect(ctx, conninfo)
+	conn, err := new(dialer).connect(ctx, conninfo, nil)
 	if err != nil {
 		return 0, err
 	}

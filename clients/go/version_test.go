@@ -70,7 +70,7 @@ func TestVersions(t *testing.T) {
 		if n := meter.count(cdc.VersionMismatchesTotal, "public.t"); n != 2 {
 			t.Errorf("policy %d: %d mismatches", policy, n)
 		}
-		if letters, _ := filepath.Glob(filepath.Join(dir, "*-version.pb")); (len(letters) == 2) != (policy == cdc.DeadLetter) {
+		if letters, _ := filepath.Glob(filepath.Join(dir, "*-version-*.pb")); (len(letters) == 2) != (policy == cdc.DeadLetter) {
 			t.Errorf("policy %d: %d letters", policy, len(letters))
 		}
 	}

@@ -5,6 +5,9 @@ SELECT no_plan();
 
 CREATE TEMP TABLE expected (name text, args text, result text, lang text, volatility "char", strict bool, parallel "char", returns_set bool);
 INSERT INTO expected VALUES
+  ('put_row', '"row" record', 'void', 'c', 'v', true, 'u', false),
+  ('drop_row', '"row" record', 'boolean', 'c', 'v', true, 'u', false),
+  ('table_written', '', 'trigger', 'c', 'v', false, 'u', false),
   ('create_slot', 'INOUT slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false, failover boolean DEFAULT false, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'record', 'c', 'v', false, 'u', false),
   ('alter_slot', 'slot_name name, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'void', 'c', 'v', false, 'u', false),
   ('copy_slot', 'INOUT slot_name name, new_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
@@ -20,24 +23,43 @@ INSERT INTO expected VALUES
   ('fetch', 'slot_name name, confirmed_lsn pg_lsn DEFAULT NULL::pg_lsn, start_lsn pg_lsn DEFAULT NULL::pg_lsn, max_bytes bigint DEFAULT 16777216, timeout interval DEFAULT ''00:00:00''::interval, options text[] DEFAULT ''{}''::text[]', 'record', 'c', 'v', false, 'u', true),
   ('grant_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
   ('revoke_read', 'relation regclass DEFAULT NULL::regclass, role regrole DEFAULT NULL::regrole, columns name[] DEFAULT NULL::name[], prefix text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'void', 'c', 'v', false, 'u', false),
+  ('bind_grants', '', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('prune_grants', '', 'void', 'plpgsql', 'v', false, 'u', false),
   ('forget_grants', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
+  ('bind_grants_before', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
   ('redact', 'relation regclass, column_name name, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, path text DEFAULT NULL::text, reason text DEFAULT NULL::text, force boolean DEFAULT false', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('rotate_redaction_secret', '', 'integer', 'c', 'v', false, 'u', false),
   ('check_method', 'method text, value text, length integer, prefix integer, suffix integer, filler text', 'void', 'plpgsql', 'i', false, 's', false),
   ('check_path', 'path text, type regtype', 'void', 'c', 'i', true, 's', false),
-  ('rules_changed', '', 'trigger', 'c', 'v', false, 'u', false),
-  ('audit_rules', '', 'trigger', 'plpgsql', 'v', false, 'u', false),
-  ('follow_rules', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
-  ('security_report', '', 'record', 'plpgsql', 's', false, 'u', true),
+  ('audit_rule', 'about name, action text, rule jsonb, former jsonb DEFAULT NULL::jsonb', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('add_rule', 'rule cdc.redaction_rule, relation oid', 'bigint', 'plpgsql', 'v', false, 'u', false),
+  ('protect', 'rule_id bigint, relation oid, column_name name', 'void', 'c', 'v', true, 'u', false),
+  ('rule_columns', '', 'record', 'c', 's', false, 'u', true),
+  ('confirm', 'rule_id bigint', 'void', 'c', 'v', true, 'u', false),
+  ('confirm_rule', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('prune_rules', '', 'void', 'c', 'v', true, 'u', false),
+  ('lock_table', 'relation regclass', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('follow_rules', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('security_report', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_edges', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_reach', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_consumers', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_memberships', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_redacted', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_data_grants', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_server_grants', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_owned', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_configured', '', 'record', 'plpgsql', 's', false, 'u', true),
+  ('report_settings', '', 'record', 'sql', 's', false, 'u', true),
+  ('report_role_ways', '', 'record', 'sql', 's', false, 'u', true),
   ('redaction_report', '', 'record', 'sql', 's', false, 'u', true),
   ('fingerprint', 'relation regclass', 'text', 'c', 's', true, 'u', false),
   ('table_schema', 'relation regclass', 'jsonb', 'c', 's', true, 'u', false),
   ('proto', 'relation regclass, version integer DEFAULT NULL::integer', 'text', 'c', 's', false, 'u', false),
   ('proto_files', 'schema regnamespace DEFAULT NULL::regnamespace', 'record', 'plpgsql', 's', false, 'u', true),
   ('converter', 'relation regclass, from_version integer, to_version integer, language text', 'text', 'c', 's', true, 'u', false),
-  ('version_changed', '', 'trigger', 'c', 'v', false, 'u', false),
   ('describe_schema', 'relation regclass', 'record', 'c', 's', true, 'u', false),
   ('compare_schemas', 'before bytea, after bytea, defaults smallint[] DEFAULT ''{}''::smallint[]', 'record', 'c', 'i', true, 's', true),
   ('allow_breaking', 'reason text', 'void', 'c', 'v', true, 'u', false),
@@ -46,18 +68,36 @@ INSERT INTO expected VALUES
   ('breaking_changes', 'before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults smallint[], mode text, level text', 'record', 'sql', 's', false, 's', true),
   ('check_compatibility', 'relation regclass, mode text DEFAULT NULL::text', 'record', 'plpgsql', 's', false, 'u', true),
   ('assert_compatible', 'relation regclass, mode text DEFAULT NULL::text', 'void', 'plpgsql', 's', false, 'u', false),
-  ('record_schema', 'relation regclass, statement text, gate boolean, INOUT reason text', 'record', 'plpgsql', 'v', false, 'u', false),
+  ('audit_schema', 'action text, relation text, version text DEFAULT NULL::text, command text DEFAULT NULL::text, reason text DEFAULT NULL::text, findings jsonb DEFAULT NULL::jsonb', 'void', 'sql', 'v', false, 'u', false),
+  ('set_enforcement', 'level text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('enforcement', '', 'text', 'sql', 's', false, 's', false),
+  ('schema_now', 'relation regclass', 'record', 'sql', 's', false, 'u', false),
+  ('versions_of', 'registered cdc.registered_table, counting boolean DEFAULT false', 'cdc.schema_detail', 'sql', 's', false, 's', true),
+  ('registration', 'relation regclass', 'cdc.registered_table', 'plpgsql', 'v', false, 'u', false),
+  ('check_registered', 'relation regclass', 'cdc.registered_table', 'plpgsql', 's', false, 'u', false),
+  ('judge_change', 'relation text, registered cdc.registered_table, findings jsonb', 'text', 'plpgsql', 'v', false, 'u', false),
+  ('put_version', 'now record, registered cdc.registered_table, breaking boolean, command text, reason text', 'cdc.schema_detail', 'plpgsql', 'v', false, 'u', false),
+  ('record_schema', 'relation regclass, command text, gate boolean, reason text', 'text', 'plpgsql', 'v', false, 'u', false),
+  ('end_registration', 'registered cdc.registered_table, status text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('begin_registration', 'relation regclass, mode text, level text, reason text', 'text', 'plpgsql', 'v', false, 'u', false),
+  ('check_registrable', 'relation regclass', 'void', 'plpgsql', 's', false, 'u', false),
+  ('record_drop', 'registered cdc.registered_table, command text, reason text', 'void', 'plpgsql', 'v', false, 'u', false),
+  ('watch_commands', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('changed_relations', '', 'oid[]', 'c', 'v', false, 'u', false),
+  ('hold_relation', 'relation regclass', 'void', 'c', 'v', true, 'u', false),
+  ('dependent_relations', 'classids oid[], objids oid[]', 'oid[]', 'sql', 's', false, 's', false),
   ('register', 'relation regclass, mode text DEFAULT ''full''::text, level text DEFAULT ''file''::text, reason text DEFAULT NULL::text', 'text', 'plpgsql', 'v', false, 'u', false),
   ('unregister', 'relation regclass, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('register_reader', 'consumer text, relation regclass, version integer DEFAULT NULL::integer, fingerprint text DEFAULT NULL::text', 'integer', 'plpgsql', 'v', false, 'u', false),
   ('retire_version', 'relation regclass, version integer, grace interval DEFAULT NULL::interval, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
-  ('refresh_registry', '', 'record', 'plpgsql', 'v', false, 'u', true),
+  ('refresh_registry', 'forget boolean DEFAULT false', 'record', 'plpgsql', 'v', false, 'u', true),
   ('record_schemas', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
-  ('record_drops', '', 'event_trigger', 'plpgsql', 'v', false, 'u', false),
   ('export_schemas', '', 'text', 'sql', 's', false, 's', true),
   ('check_export', 'line text', 'record', 'plpgsql', 's', true, 'u', true),
   ('check_mapping', 'relation regclass, version integer', 'text', 'c', 's', true, 'u', false),
   ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
+  ('refuse_catalog_tables', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('dropping_extension', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
 
 -- everything of the extension, by its dependencies
@@ -79,7 +119,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'schema_version', 'schema_detail', 'schema_reader', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -89,8 +129,8 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           to_jsonb(ROW(args, result, lang, volatility, strict, parallel, returns_set))::text,
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
-SELECT is(prosecdef, proname IN ('redact', 'redact_matching', 'unredact', 'audit_rules', 'follow_rules', 'forget_grants', 'security_report', 'redaction_report',
-  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'record_drops'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
+SELECT is(prosecdef, proname IN ('redact', 'prune_grants', 'bind_grants_before', 'bind_grants', 'redact_matching', 'unredact', 'confirm_rule', 'forget_grants', 'security_report', 'redaction_report',
+  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'set_enforcement'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
@@ -104,7 +144,7 @@ FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
 SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean,boolean,text[],name}'::name[], 'record');
 
 SELECT columns_are('cdc', 'slots', ARRAY['slot_name', 'active', 'active_pid', 'temporary', 'wal_status', 'invalidation', 'restart_lsn',
-  'confirmed_flush_lsn', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'reader', 'total_txns', 'total_bytes', 'spill_txns',
+  'confirmed_flush_lsn', 'catalog_xmin', 'catalog_xmin_age', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'reader', 'total_txns', 'total_bytes', 'spill_txns',
   'spill_count', 'spill_bytes', 'stream_txns', 'stream_count', 'stream_bytes']);
 SELECT col_type_is('cdc', 'slots', c::name, t, 'type of slots.' || c)
 FROM (VALUES ('slot_name', 'name'), ('active', 'boolean'), ('active_pid', 'integer'), ('wal_status', 'text'), ('invalidation', 'text'),
@@ -116,24 +156,21 @@ SELECT is_empty($$
   SELECT oid::regclass FROM relation c WHERE relkind = 'r' AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary) $$,
   'tables have a primary key');
 
--- who may: nobody but the owner
-SELECT is_empty($$
-  SELECT f.oid::regprocedure, a.grantee::regrole, a.privilege_type
-  FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner $$,
-  'no function is granted to anyone, PUBLIC included');
-SELECT is_empty($$
-  SELECT c.oid::regclass, a.grantee::regrole, a.privilege_type
-  FROM relation c, aclexplode(coalesce(relacl, acldefault('r', relowner))) a WHERE a.grantee <> relowner $$,
-  'no relation');
+-- who may: nobody but the owner, and for what monitoring reads pg_monitor
+SELECT is(ARRAY(SELECT format('%s %s %s', f.proname, a.grantee::regrole, a.privilege_type)
+  FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner),
+  '{slot_counters pg_monitor EXECUTE}', 'no function is granted to anyone else, PUBLIC included');
+SELECT is(ARRAY(SELECT format('%s %s %s', c.relname, a.grantee::regrole, a.privilege_type)
+  FROM relation c, aclexplode(coalesce(relacl, acldefault('r', relowner))) a WHERE a.grantee <> relowner ORDER BY c.relname),
+  '{slots pg_monitor SELECT,stats pg_monitor SELECT}', 'no relation');
 SELECT is_empty($$
   SELECT t.oid::regtype, a.privilege_type
   FROM object JOIN pg_type t ON classid = 'pg_type'::regclass AND objid = t.oid
        LEFT JOIN relation r ON r.oid = t.typrelid, aclexplode(coalesce(typacl, acldefault('T', typowner))) a
   WHERE a.grantee <> typowner AND r.oid IS NULL AND t.typelem = 0 $$, 'no type');
-SELECT is_empty($$
-  SELECT n.nspname, a.grantee::regrole, a.privilege_type
-  FROM pg_namespace n, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a WHERE nspname = 'cdc' AND a.grantee <> nspowner $$,
-  'nor the schema');
+SELECT is(ARRAY(SELECT format('%s %s', a.grantee::regrole, a.privilege_type)
+  FROM pg_namespace n, aclexplode(coalesce(nspacl, acldefault('n', nspowner))) a WHERE nspname = 'cdc' AND a.grantee <> nspowner),
+  '{pg_monitor USAGE}', 'nor the schema');
 
 -- what it is, is said
 SELECT is_empty($$

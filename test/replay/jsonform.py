@@ -162,10 +162,14 @@ def array(element, raw):
     elements, dims, bounds = values.parse_array(element, raw)
     if not elements:
         return "[]"
-    if any(b != 1 for b in bounds):
+    shifted = any(b != 1 for b in bounds)
+    # an element that is null is not NULL
+    ambiguous = element == pb.TYPE_JSON and any(
+        v is not None and v.strip(b" \t\n\r") == b"null" for v in elements)
+    if shifted or ambiguous:
         texts = ["NULL" if v is None else literal_element(element, v) for v in elements]
-        return string("".join("[%d:%d]" % (b, b + d - 1) for b, d in zip(bounds, dims)) + "=" +
-                      values.nested(dims, texts, "{", "}"))
+        ranges = "".join("[%d:%d]" % (b, b + d - 1) for b, d in zip(bounds, dims)) + "="
+        return string((ranges if shifted else "") + values.nested(dims, texts, "{", "}"))
     in_row = element in values.ELEMENTS or element in (pb.TYPE_NUMERIC, pb.TYPE_JSON)
     render = VALUES[element if in_row else pb.TYPE_TEXT]
     return values.nested(dims, ["null" if v is None else render(v) for v in elements], "[", "]")
@@ -223,6 +227,10 @@ def event_line(batch, event):
             members = row(schema, data, nulls)
             if members:
                 line.append((member, obj(members)))
+        nulls = [c.name for c in schema.table.columns
+                 if c.type == pb.TYPE_JSON and c.number in e.nulls]
+        if nulls:
+            line.append(("nulls", "[%s]" % ",".join(map(string, nulls))))
     line += metadata(batch)
     line += [(flag, "true") for flag in ("cascade", "restart_identity")
              if getattr(e.truncate, flag)]

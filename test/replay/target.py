@@ -105,7 +105,7 @@ class Target:
         relation = Relation(schema)
         self.run("CREATE SCHEMA IF NOT EXISTS " + ident(schema.table.schema))
         self.run("CREATE TABLE %s (%s)" % (relation.name, ", ".join(
-            "%s %s" % (ident(c.name), values.sql_type(c)) for c in schema.table.columns)))
+            "%s %s" % (ident(c.name), c.pg_type) for c in schema.table.columns)))
         self.relations[schema.table.schema, schema.table.name] = relation
         relation.highest = max(schema.columns, default=0)
         return relation
@@ -127,7 +127,7 @@ class Target:
         relation.schema = new
         for n, column in new.columns.items():
             name = relation.column(n)
-            kind = values.sql_type(column)
+            kind = column.pg_type
             if n not in old.columns:
                 missing = values.row(new, column.missing).get(n)
                 do("ADD COLUMN %s %s DEFAULT %s", name, kind, values.literal(column, missing))

@@ -243,15 +243,6 @@ def quote(text):
     return "'" + text.replace("'", "''") + "'"
 
 
-def sql_type(column):
-    """The declared type, as SQL takes it: interval's fields go with its name
-    alone, not with a qualified one."""
-    prefix = "pg_catalog.interval "
-    if column.pg_type.startswith(prefix):
-        return "interval " + column.pg_type[len(prefix):]
-    return column.pg_type
-
-
 def literal(column, text):
     """A value as an SQL expression of the column's type."""
     if text is None:
@@ -260,4 +251,4 @@ def literal(column, text):
         # \ooo, which servers before 16 print otherwise and do not read
         byte = int(text[1:], 8)
         return '(%d)::pg_catalog."char"' % (byte - 256)
-    return quote(text) + "::" + sql_type(column)
+    return quote(text) + "::" + column.pg_type

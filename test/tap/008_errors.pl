@@ -11,21 +11,49 @@ use Test::More;
 
 my $node = new_node('main', plugins => "'pgoutput, test_decoding'");
 
-# A server that does not know the plugin: the hint is the way out.
+# A server that is not set up: all that is missing is named at once, and the hint is the way out.
+sub hint { return $_[0] =~ /HINT:  As a superuser run: (.*)$/m }
+my ($rc, $out, $err);
 SKIP:
 {
-	skip 'this server has no output_plugin_libraries', 5 if !knows_plugin_list();
+	skip 'this server has no output_plugin_libraries', 8 if !knows_plugin_list();
 
-	my ($rc, $out, $err) = $node->psql('postgres', q{SELECT cdc.create_slot('s')});
-	isnt($rc, 0, 'no slot where the plugin is not allowed');
-	like($err, qr/this server does not allow the output plugin "cdc"/, 'which the error says');
-	my ($statements) = $err =~ /HINT:  As a superuser run: (.*)$/m;
+	($rc, $out, $err) = $node->psql('postgres', q{\set VERBOSITY verbose
+SELECT cdc.create_slot('s')});
+	like($err, qr/ERROR:  42501: this server is not set up for slots of the output plugin "cdc"/, 'no slot where the plugin is not allowed');
+	like($err, qr/DETAIL:  output_plugin_libraries does not name "cdc"/, 'which the error says');
+	my ($statements) = hint($err);
 	is($statements,
 		'ALTER SYSTEM SET output_plugin_libraries = pgoutput, test_decoding, cdc; SELECT pg_reload_conf();',
 		'with the statements to run');
-	is($node->psql('postgres', join("\n", split /(?<=;) /, $statements)), 0, 'they run');
-	ok($node->poll_query_until('postgres', q{SELECT current_setting('output_plugin_libraries') LIKE '%cdc%'}),
-		'and have an effect');
+	like($err, qr/Or in postgresql\.conf: output_plugin_libraries = 'pgoutput, test_decoding, cdc'\./, 'and the form of the file');
+
+	# a list that was quoted as one string, which the server takes
+	sub reload_with
+	{
+		my ($sql, $setting) = @_;
+		$node->safe_psql('postgres', $_) foreach split /(?<=;) /, $sql;
+		return $node->poll_query_until('postgres', "SELECT current_setting('output_plugin_libraries') = '$setting'");
+	}
+	ok(reload_with(q{ALTER SYSTEM SET output_plugin_libraries = 'pgoutput, test_decoding, cdc'; SELECT pg_reload_conf();},
+			q{"pgoutput, test_decoding, cdc"}), 'one name');
+	(undef, undef, $err) = $node->psql('postgres', q{SELECT cdc.create_slot('s')});
+	like($err, qr/DETAIL:  output_plugin_libraries has all its names in quotes, which makes them one name: "pgoutput, test_decoding, cdc"/, 'is recognised');
+	is((hint($err))[0], $statements, 'with the same statements');
+
+	ok(reload_with($statements, 'pgoutput, test_decoding, cdc'), 'they run, and have an effect');
+}
+{
+	my $level = $node->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int < 190000}) eq 't' ? 'replica' : 'minimal';
+	my @conf = ("wal_level = $level\n", "max_wal_senders = 0\nmax_replication_slots = 0\n");
+	$node->append_conf('postgresql.conf', $_) foreach @conf;
+	$node->restart;
+	($rc, $out, $err) = $node->psql('postgres', q{SELECT cdc.create_slot('s')});
+	like($err, qr/DETAIL:  wal_level is "$level"\. max_replication_slots is 0\./, 'all that needs a restart');
+	is((hint($err))[0], 'ALTER SYSTEM SET wal_level = logical; ALTER SYSTEM SET max_replication_slots = 10; and restart the server.', 'with the statements');
+	like($err, qr/Or in postgresql\.conf: wal_level = logical, max_replication_slots = 10\./, 'and the lines');
+	$node->append_conf('postgresql.conf', "wal_level = logical\nmax_wal_senders = 20\nmax_replication_slots = 30\n");
+	$node->restart;
 }
 slot($node, 's');
 is($node->safe_psql('postgres', 'SELECT slot_name FROM cdc.slots'), 's', 'the slot is made');
@@ -43,7 +71,7 @@ INSERT INTO t VALUES (2, '4711');
 INSERT INTO t VALUES (3, NULL);
 });
 my $peek = q{SELECT count(*) FROM pg_logical_slot_peek_changes('s', NULL, NULL, 'format', 'json', 'on_error', '%s');};
-my ($rc, $out, $err) = $node->psql('postgres',
+($rc, $out, $err) = $node->psql('postgres',
 	join("\n", (map { sprintf $peek, $_ } qw(stop dead_letter stop dead_letter)), "SELECT count(*) FROM cdc.peek('s');",
 	q{SELECT 'next', id FROM t ORDER BY id;}), on_error_stop => 0);
 is($out, "6\n6\n3\nnext|1\nnext|2\nnext|3", 'the calls after an error work, in the same session');

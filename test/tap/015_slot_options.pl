@@ -60,7 +60,7 @@ like(receive($node, 'streaming'), qr/^\{"position".*10000/, 'changed');
 
 # a value that is not allowed (by a later version, say) is refused at the start,
 # and nothing is lost
-sql("UPDATE cdc.slot_option SET value = 'xml' WHERE option = 'format' AND slot_name = 'stored'; INSERT INTO t VALUES (10001)");
+sql("SELECT cdc.put_row(ROW(slot_name, option, 'xml', set_at, set_by)::cdc.slot_option) FROM cdc.slot_option WHERE option = 'format' AND slot_name = 'stored'; INSERT INTO t VALUES (10001)");
 $node->command_fails_like([ 'pg_recvlogical', '-S', 'stored', '-d', 'postgres', '--start', '--no-loop', '-f', '-', '--endpos', end_of_wal($node) ],
 	qr/invalid value for cdc option "format": "xml".*cdc\.alter_slot/s, 'a wrong value that is stored');
 sql("SELECT cdc.alter_slot('stored', '{format,json}')");
@@ -71,14 +71,43 @@ is(scalar(grep { /10001/ } split /\n/, receive($node, 'stored')), 1, 'and after 
 sql("SELECT pg_drop_replication_slot('stored')");
 my ($out, $err);
 $node->psql('postgres', 'CREATE_REPLICATION_SLOT stored LOGICAL cdc', replication => 'database', stdout => \$out, stderr => \$err);
-like($err, qr/options of an earlier slot "stored" count for the new one/, 'a warning');
-sql("SELECT cdc.alter_slot('stored', ARRAY['old', NULL, 'tables', NULL])");
+like($err, qr/options of an earlier slot "stored" do not count for the new one, and were removed/, 'a warning');
+is(sql("SELECT options IS NULL FROM cdc.slots WHERE slot_name = 'stored'"), 't', 'they are not stored any more');
+sql("SELECT cdc.alter_slot('stored', '{format,json}')");
 is(sql("SELECT options FROM cdc.slots WHERE slot_name = 'stored'"), '{"format": "json"}', 'alter_slot serves such slots');
 $node->psql('postgres', 'DROP_REPLICATION_SLOT stored', replication => 'database', stdout => \$out, stderr => \$err);
-$node->psql('postgres', 'BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; CREATE_REPLICATION_SLOT stored LOGICAL cdc USE_SNAPSHOT; SELECT count(*) FROM u; COMMIT',
-	replication => 'database', stdout => \$out, stderr => \$err);
-is($err, '', 'with USE_SNAPSHOT nothing is read, since that would be in the way');
+my $use_snapshot = 'BEGIN READ ONLY ISOLATION LEVEL REPEATABLE READ; CREATE_REPLICATION_SLOT stored LOGICAL cdc USE_SNAPSHOT; SELECT count(*) FROM u; COMMIT';
+$node->psql('postgres', $use_snapshot, replication => 'database', stdout => \$out, stderr => \$err);
+like($err, qr/options are stored for an earlier slot "stored"/, 'with USE_SNAPSHOT nothing can be removed');
+sql("SELECT cdc.create_slot('stored'); SELECT cdc.drop_slot('stored')");
+$node->psql('postgres', $use_snapshot, replication => 'database', stdout => \$out, stderr => \$err);
+is($err, '', 'nor is what is read in the way');
 like($out, qr/^stored\|.*^2$/ms, 'and the snapshot serves');
+sql("SELECT pg_drop_replication_slot('stored')");
+
+# two at once: the second one waits, and adds to what the first one has stored
+sql("SELECT cdc.create_slot('two', options => '{old,full}'); SELECT cdc.create_slot('other'); SELECT cdc.create_slot('third', options => '{old,full}')");
+my $first = $node->background_psql('postgres');
+$first->query_safe(q{BEGIN; SELECT cdc.alter_slot('two', '{batch_bytes,1000}')});
+my $second = $node->background_psql('postgres');
+$second->query_until(qr/started/, "\\echo started\nSELECT cdc.alter_slot('two', '{schemas,batch}');\n");
+ok($node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_locks WHERE NOT granted AND locktype = 'object'}), 'the second alter_slot() waits for the first');
+# others do not (a new slot would, for every transaction that has written)
+sql(q{SET lock_timeout = '10s'; SELECT cdc.alter_slot('other', '{old,full}'); SELECT cdc.drop_slot('third')});
+is(sql("SELECT options FROM cdc.slots WHERE slot_name = 'other'"), '{"old": "full"}', 'others do not');
+$first->query_safe('COMMIT');
+$second->query_safe('SELECT 1');
+is(sql("SELECT options FROM cdc.slots WHERE slot_name = 'two'"), '{"old": "full", "schemas": "batch", "batch_bytes": "1000"}', 'both have stored theirs');
+$_->quit for $first, $second;
+# what is stored for a name is not removed while another one of that name comes
+sql("SELECT pg_drop_replication_slot('two')");
+my $maker = $node->background_psql('postgres');
+$maker->query_safe(q{BEGIN; SELECT cdc.create_slot('two', options => '{old,changed}')});
+sql(q{SET lock_timeout = '10s'; SELECT cdc.alter_slot('other', '{old,changed}')});
+$maker->query_safe('COMMIT');
+$maker->quit;
+is(sql("SELECT options FROM cdc.slots WHERE slot_name = 'two'"), '{"old": "changed"}', 'the options of the new slot');
+sql("SELECT cdc.drop_slot(s) FROM unnest('{two,other}'::name[]) s");
 
 # in a database without the extension a slot can be made, but not started
 $node->safe_psql('postgres', 'CREATE DATABASE bare');

@@ -60,10 +60,20 @@ INSERT INTO d VALUES (1, '{"a": 1}', '{}'), (2, '"x"', '1'), (3, NULL, NULL); UP
 receive($node, 'one');
 is(stats('one', 'withheld_values'), '2', 'values withheld by rules with a path');
 
-# without the library there are none, and no error
+# who watches servers needs no other grant
+{
+	sql('CREATE ROLE watcher LOGIN; GRANT pg_monitor TO watcher');
+	local $ENV{PGUSER} = 'watcher';
+	is(stats('one', 'withheld_values'), '2', 'pg_monitor sees the counters');
+	is(sql(q{SELECT slot_name FROM cdc.slots WHERE reader IS NULL ORDER BY 1 LIMIT 1}), 'one', 'and the slots');
+	isnt(($node->psql('postgres', q{SELECT * FROM cdc.peek('one')}))[0], 0, 'and nothing else');
+}
+
+# without the library there are none, which is said
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''\n");
 $node->restart;
-is(sql('SELECT count(*) FROM cdc.stats'), '0', 'not preloaded: no rows');
+my (undef, undef, $err) = $node->psql('postgres', 'SELECT count(*) FROM cdc.stats');
+like($err, qr/cdc counts nothing, since it is not in shared_preload_libraries/, 'not preloaded: an error that says so');
 sql(q{INSERT INTO t VALUES (30000, 'x')});
 isnt(receive($node, 'one'), '', 'the stream goes on');
 $node->stop;

@@ -1,4 +1,4 @@
-# The registry and walsenders: versions as of the change, after a restore, with its
+# The registry and walsenders: versions of rows' schemas, after a restore, with its
 # tables gone; and the comparison of databases by scripts/schema-check.
 use strict;
 use warnings;
@@ -35,9 +35,9 @@ sql(q{INSERT INTO t VALUES (1); SELECT cdc.register('t'); INSERT INTO t VALUES (
 INSERT INTO other VALUES (1); SET client_min_messages = error; ALTER TABLE t DROP v; INSERT INTO t VALUES (4);
 BEGIN; INSERT INTO t VALUES (5); ALTER TABLE t ADD v text NOT NULL DEFAULT 'x'; INSERT INTO t VALUES (6); ALTER TABLE t RENAME v TO u; INSERT INTO t VALUES (7); COMMIT;
 ALTER TABLE t RENAME u TO v; INSERT INTO t VALUES (8)});
-# (other is not registered)
-is(versions(receive($node, 'one')), '0 1 1 0 2 2 3 2', 'versions as of the change');
-is(versions(receive($node, 'two', options => { schemas => 'batch' })), '0 1 1 0 2 2 2 3 2', 'and with every batch');
+# (other is not registered; the first row has the schema that was registered after it)
+is(versions(receive($node, 'one')), '1 1 0 2 2 3 2', 'versions of the schemas of then');
+is(versions(receive($node, 'two', options => { schemas => 'batch' })), '1 1 1 0 2 2 2 3 2', 'and with every batch');
 is(sql(q{SELECT string_agg(major || '.' || minor, ' ' ORDER BY major, minor) FROM cdc.schema_versions}), '1.0 1.1 2.0 2.1 3.0', 'as the registry has them');
 
 # registered while a consumer is connected: the schema is told again, with its version
@@ -46,19 +46,40 @@ my $live = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'),
 wait_active($node, 'one', 'true');
 sql('INSERT INTO other VALUES (2)');
 ok(eventually(sub { -s "$dir/live" }), 'a consumer is there');
-sql(q{SELECT cdc.register('other'); INSERT INTO other VALUES (3); SELECT cdc.unregister('other'); INSERT INTO other VALUES (4); SELECT cdc.register('t', 'none'); INSERT INTO other VALUES (5)});
-ok(eventually(sub { versions(slurp_file("$dir/live") =~ s/\n?$/\n/r) eq '0 1 0' }), 'the version alone is news');
+my $told = sub { versions(slurp_file("$dir/live") =~ s/\n?$/\n/r) };
+sql(q{SELECT cdc.register('other'); INSERT INTO other VALUES (3)});
+ok(eventually(sub { $told->() eq '0 1' }), 'the version alone is news') or diag $told->();
+sql(q{SELECT cdc.unregister('other'); INSERT INTO other VALUES (4)});
+ok(eventually(sub { $told->() eq '0 1 0' }), 'and that there is none') or diag $told->();
+sql(q{SELECT cdc.register('t', 'none'); INSERT INTO other VALUES (5); INSERT INTO t VALUES (9)});
+ok(eventually(sub { $told->() eq '0 1 0 2' }), 'what is told of one is not told of others') or diag $told->();
 $live->signal('INT');
 $live->finish;
 
 # DDL of a role that may do nothing with the registry is looked at as well
-sql(q{CREATE ROLE owner LOGIN; ALTER TABLE other OWNER TO owner; SELECT cdc.register('other'); ALTER SYSTEM SET cdc.schema_enforcement = reject; SELECT pg_reload_conf()});
-ok(eventually(sub { sql('SHOW cdc.schema_enforcement') eq 'reject' }), 'rejected from now on');
+sql(q{CREATE ROLE owner LOGIN; ALTER TABLE other OWNER TO owner; SELECT cdc.register('other'); SELECT cdc.set_enforcement('reject')});
 my ($out, $err);
-$node->psql('postgres', 'ALTER TABLE other RENAME id TO number', stderr => \$err, extra_params => [ '-U', 'owner' ]);
-like($err, qr/would break readers of table public.other/, 'an owner is refused');
-$node->psql('postgres', q{SET cdc.schema_enforcement = off; ALTER TABLE other RENAME id TO number}, stderr => \$err, extra_params => [ '-U', 'owner' ]);
-like($err, qr/permission denied to set parameter|would break readers/, 'and can not switch it off');
+# Whatever a client sets, before the library is loaded, when it is, and afterwards: all of them are refused.
+my $rename = 'ALTER TABLE other RENAME id TO number';
+my %ways = ('plainly' => [$rename], 'by SET' => [ 'SET cdc.schema_enforcement = off', $rename ], 'by set_config' => [ q{SELECT set_config('cdc.schema_enforcement', 'off', false)}, $rename ],
+	'in a transaction' => [ 'BEGIN', 'SET LOCAL cdc.schema_enforcement = off', $rename, 'COMMIT' ],
+	'by the function' => [ q{SELECT cdc.set_enforcement('off')}, $rename ], 'by the table' => [ q{UPDATE cdc.schema_enforcement SET level = 'off'}, $rename ],
+	'by allowing it' => [ q{SELECT cdc.allow_breaking('mine')}, $rename ], 'by dropping it' => ['DROP TABLE other']);
+foreach my $preload ('', 'cdc')
+{
+	sql(($preload eq '' ? 'ALTER SYSTEM RESET session_preload_libraries' : "ALTER SYSTEM SET session_preload_libraries = $preload") . '; SELECT pg_reload_conf()');
+	ok(eventually(sub { sql('SHOW session_preload_libraries') eq $preload }), "preloaded: '$preload'");
+	foreach my $options ('', '-c cdc.schema_enforcement=off', '-c cdc.enforcement=off')
+	{
+		local $ENV{PGOPTIONS} = $options;
+		foreach my $way (sort keys %ways)
+		{
+			IPC::Run::run([ 'psql', '-Xq', '-U', 'owner', '-d', $node->connstr('postgres'), map { (-c => $_) } @{ $ways{$way} } ], '>', \$out, '2>', \$err);
+			like($err, qr/would (break readers of|drop the registered) table public.other|transaction is aborted/, "an owner is refused: $way, with \"$options\"");
+		}
+	}
+}
+is(sql(q{SELECT string_agg(attname, ',') FROM pg_attribute WHERE attrelid = 'other'::regclass AND attnum > 0}), 'id', 'nothing has happened to the table');
 is($node->psql('postgres', 'ALTER TABLE other ADD more int', extra_params => [ '-U', 'owner' ]), 0, 'what breaks nobody flows on');
 is(sql(q{SELECT by FROM cdc.schema_audit ORDER BY at DESC LIMIT 1}), 'owner', 'recorded as who did it');
 
@@ -70,9 +91,11 @@ sql('CREATE DATABASE restored');
 $node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-d', 'restored', '-f', "$dir/dump.sql" ], 'restored under the gate');
 my $restored = sub { return $node->safe_psql('restored', @_) };
 $restored->(q{SELECT cdc.create_slot('restored'); INSERT INTO same VALUES (1); INSERT INTO renumbered VALUES (1)});
-is(versions(receive($node, 'restored', db => 'restored')), '0 0', 'no version is told before they are found again');
+# a version is a schema: that of one is the same, that of the other has other numbers
+is(versions(receive($node, 'restored', db => 'restored')), '1 0', 'what is known is told before they are found again');
+is($restored->('SELECT count(*) FROM cdc.schema_versions'), '0', 'which they are not yet');
 $node->psql('restored', q{SELECT cdc.check_compatibility('same')}, stderr => \$err);
-like($err, qr/was restored.*\n.*\n?.*refresh_registry/, 'which is asked for');
+like($err, qr/was restored.*\n.*\n?.*refresh_registry/, 'who asks for them is told so');
 is($restored->(q{SELECT string_agg(relation || ' ' || version, ', ' ORDER BY relation::text) FROM cdc.refresh_registry()}), 'other 1.1, renumbered 2.0, same 1.0, t 4.0',
 	'those with other numbers have another version');
 $restored->(q{INSERT INTO same VALUES (2); INSERT INTO renumbered VALUES (2)});
@@ -96,8 +119,8 @@ $node->command_checks_all([ $script, "$dir/none", $node->connstr('migrated') ], 
 
 # the extension is made anew, with a backlog: nobody can tell the versions of then
 receive($node, 'gone');
-sql(q{ALTER SYSTEM RESET cdc.schema_enforcement; SELECT pg_reload_conf(); INSERT INTO same VALUES (10); DROP EXTENSION cdc CASCADE; INSERT INTO same VALUES (11); CREATE EXTENSION cdc; SELECT cdc.register('same'); INSERT INTO same VALUES (12)});
-is(versions(receive($node, 'gone')), '0 1', 'without an error, and later ones again');
+sql(q{INSERT INTO same VALUES (10); DROP EXTENSION cdc CASCADE; INSERT INTO same VALUES (11); CREATE EXTENSION cdc; SELECT cdc.register('same'); INSERT INTO same VALUES (12)});
+is(versions(receive($node, 'gone')), '1', 'without an error: the schema is known again');
 
 is_up($node, 'the server lives');
 $node->stop;

@@ -63,11 +63,11 @@ my @modes = qw(none backward forward full backward_transitive forward_transitive
 my $columns = 'id int PRIMARY KEY, big bigint NOT NULL, n int, name varchar(10), note text, price numeric(5,2), m mood, day date, ts timestamp, raw bytea, u uuid, tags text[], nums int[], f real';
 my $row = q{1, 5, 3, 'name', 'note', 12.50, 'ok', '2026-01-02', '2026-01-02 03:04:05', '\x00ff', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{a,b}', '{1,NULL,3}', 0.5};
 
-my $node = new_node('main', conf => "cdc.schema_enforcement = reject\n");
+my $node = new_node('main');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 sub sql { return $node->safe_psql('postgres', @_) }
 
-sql(qq{CREATE SCHEMA elsewhere; CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE parent ($columns) PARTITION BY RANGE (id);
+sql(qq{SELECT cdc.set_enforcement('reject'); CREATE SCHEMA elsewhere; CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE parent ($columns) PARTITION BY RANGE (id);
 CREATE FUNCTION refused(mode text, level text, ddl text[]) RETURNS text LANGUAGE plpgsql AS \$\$
 DECLARE
   command text;

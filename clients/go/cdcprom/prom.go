@@ -22,12 +22,13 @@ var counters = []struct {
 	label string
 	help  string
 }{
-	{cdc.EventsTotal, "op", "Changes that were received."},
+	{cdc.EventsTotal, "op", "Changes that were received and can be handed on."},
 	{cdc.TransactionsTotal, "", "Transactions that were given to the consumer."},
 	{cdc.BytesTotal, "", "Bytes of the batches that were received."},
 	{cdc.BatchesTotal, "", "Batches that were received."},
 	{cdc.ReconnectsTotal, "", "Attempts to connect again."},
-	{cdc.DeadLettersTotal, "reason", "What could not be handed on."},
+	{cdc.StoreFailuresTotal, "", "Attempts to store a checkpoint that failed."},
+	{cdc.DeadLettersTotal, "reason", "What was skipped or set aside."},
 	{cdc.RedactedTotal, "", "Changes of tables with redacted columns."},
 	{cdc.VersionMismatchesTotal, "relation", "Changes in another version than expected."},
 	{cdc.UnknownFieldsTotal, "", "Fields of a newer server."},

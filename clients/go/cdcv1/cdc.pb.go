@@ -1041,9 +1041,9 @@ type SchemaVersion struct {
 	Fingerprint uint64 `protobuf:"fixed64,1,opt,name=fingerprint,proto3" json:"fingerprint,omitempty"`
 	// A serialized Table. Bytes, so that a reader can check the hash.
 	Table []byte `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
-	// Major version of the relation's whole schema in the registry, as of the
-	// change; or the older one in which the option `versions` has its rows sent.
-	// 0 = the relation is not registered.
+	// Major version of the relation's whole schema as of the change, in the
+	// registry of now; or the older one in which the option `versions` has its
+	// rows sent. 0 = the registry does not know this schema.
 	Version uint32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// Why rows are not in the version that the option `versions` asks for; empty
 	// where they are, or where none was asked for.

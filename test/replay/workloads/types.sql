@@ -136,3 +136,10 @@ INSERT INTO bag SELECT * FROM bag WHERE id < 6;
 ALTER TABLE bag REPLICA IDENTITY FULL;
 UPDATE bag SET i4 = i4 - 1 WHERE id IN (1, 3, 5);
 DELETE FROM bag WHERE ctid IN (SELECT min(ctid) FROM bag GROUP BY id HAVING id < 10);
+
+-- NULL and the null of JSON are not the same
+CREATE TABLE json_nulls (id int PRIMARY KEY, j json, b jsonb, a json[], ba jsonb[]);
+ALTER TABLE json_nulls REPLICA IDENTITY FULL;
+INSERT INTO json_nulls VALUES (1, 'null', NULL, '{"null",NULL}', '{NULL}'), (2, NULL, 'null', '{1}', '[0:1]={"null",NULL}');
+UPDATE json_nulls SET j = NULL, b = 'null', a = '{NULL,NULL}', ba = '{"null"}' WHERE id = 1;
+UPDATE json_nulls SET j = ' null ', b = NULL WHERE id = 2;

@@ -6,27 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/pgcdc/cdc/clients/go"
 )
-
-type options struct {
-	file, slot, conn  string
-	follow, ack, json bool
-	fetch             bool
-	limit             int
-	tables            list
-	plugin            list
-}
-
-// list is a flag that may be repeated.
-type list []string
-
-func (l *list) String() string     { return strings.Join(*l, ",") }
-func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 var errEnough = errors.New("enough")
 
@@ -37,18 +23,19 @@ type printer struct {
 	colour bool
 	json   cdc.JSONWriter
 	line   []byte
-	seen   int
+	seen   uint64 // events
+	log    *slog.Logger
 }
 
-func newPrinter(out *bufio.Writer, o options) *printer {
-	info, err := os.Stdout.Stat()
+func newPrinter(out *bufio.Writer, stdout *os.File, o options) *printer {
+	info, err := stdout.Stat()
 	colour := err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == ""
 	return &printer{out: out, o: o, colour: colour && !o.json}
 }
 
-func (p *printer) run(ctx context.Context, o options) error {
+func (p *printer) run(ctx context.Context) error {
 	var err error
-	if o.slot != "" {
+	if p.o.slot != "" {
 		err = p.slot(ctx)
 	} else {
 		err = p.file(ctx)
@@ -58,6 +45,9 @@ func (p *printer) run(ctx context.Context, o options) error {
 	}
 	return err
 }
+
+// enough tells whether all that was asked for is printed.
+func (p *printer) enough() bool { return p.o.limit > 0 && p.seen >= p.o.limit }
 
 func (p *printer) file(ctx context.Context) error {
 	in := os.Stdin
@@ -88,6 +78,9 @@ func (p *printer) file(ctx context.Context) error {
 			err = p.batch(&batch)
 		}
 		if err != nil {
+			if ctx.Err() != nil { // it may have ended inside of a batch
+				return nil
+			}
 			return err
 		}
 	}
@@ -128,6 +121,9 @@ func (p *printer) batch(b *cdc.Batch) error {
 	if c.Err() != nil {
 		return c.Err()
 	}
+	if p.enough() {
+		return errEnough
+	}
 	return p.outcome(b)
 }
 
@@ -135,6 +131,10 @@ func (p *printer) event(e *cdc.Event) (err error) {
 	if !p.wanted(e) {
 		return nil
 	}
+	if p.enough() {
+		return errEnough
+	}
+	p.seen++
 	if !p.o.json {
 		return p.plain(e)
 	}
@@ -152,12 +152,7 @@ func (p *printer) outcome(b *cdc.Batch) (err error) {
 		if p.line, err = p.json.AppendOutcome(p.line[:0], b); err != nil {
 			return err
 		}
-		if err := p.print(); err != nil {
-			return err
-		}
-	}
-	if p.seen++; p.seen == p.o.limit {
-		return errEnough
+		return p.print()
 	}
 	return nil
 }
@@ -198,11 +193,14 @@ func (p *printer) plain(e *cdc.Event) (err error) {
 	if t := e.Table(); t != nil {
 		name = t.String()
 	}
-	transaction := e.Batch().Transaction
+	when := "-" // not known, or outside of transactions
+	if t := e.Batch().Transaction.CommitTime(); !t.IsZero() {
+		when = t.Format(time.RFC3339Nano)
+	}
 	if p.line, err = p.json.AppendEvent(p.line[:0], e); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(p.out, "%s %s %s %s\n", transaction.CommitTime().Format(time.RFC3339Nano), op, name, rows(p.line))
+	_, err = fmt.Fprintf(p.out, "%s %s %s %s\n", when, op, name, rows(p.line))
 	return err
 }
 

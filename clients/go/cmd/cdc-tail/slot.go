@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 
 	"github.com/pgcdc/cdc/clients/go"
 )
 
-// memory is a store for those that acknowledge nothing, or leave it to the slot.
+// memory is a store for those that leave the position to the slot.
 type memory struct{ c *cdc.Checkpoint }
 
 func (m *memory) Load(context.Context) (*cdc.Checkpoint, error) { return m.c, nil }
@@ -19,51 +19,46 @@ func (m *memory) Save(_ context.Context, c *cdc.Checkpoint) error {
 	return nil
 }
 
-func (p *printer) slot(ctx context.Context) error {
-	plugin := map[string]string{}
+// slot prints a slot's transactions. What was printed when a signal or an error comes is
+// acknowledged, if that was asked for.
+func (p *printer) slot(ctx context.Context) (err error) {
+	config := cdc.Config{
+		Conn: p.o.conn, Slot: p.o.slot, CreateSlot: p.o.create, Options: map[string]string{}, Compression: p.o.compression,
+		Store: &memory{}, ReadOnly: !p.o.ack, OnFailure: cdc.Pass, Logger: p.log,
+	}
 	for _, option := range p.o.plugin {
-		name, value, ok := strings.Cut(option, "=")
-		if !ok {
-			return fmt.Errorf("option %q is not name=value", option)
-		}
-		plugin[name] = value
+		name, value, _ := strings.Cut(option, "=")
+		config.Options[name] = value
 	}
-	transport := cdc.TransportReplication
 	if p.o.fetch {
-		transport = cdc.TransportFetch
+		config.Transport = cdc.TransportFetch
 	}
-	stream, err := cdc.Open(ctx, cdc.Config{
-		Conn: p.o.conn, Transport: transport, Slot: p.o.slot, Options: plugin, Store: &memory{}, OnFailure: cdc.Skip,
-	})
+	stream, err := cdc.Open(ctx, config)
 	if err != nil {
 		return err
 	}
-	defer stream.Close()
+	defer func() {
+		if closeErr := stream.Close(); closeErr != nil && (err == nil || errors.Is(err, errEnough) || ctx.Err() != nil) {
+			err = closeErr
+		}
+	}()
 	for {
 		txn, err := stream.Next(ctx)
 		if err != nil {
 			return err
 		}
 		err = p.txn(txn)
-		if flushErr := p.out.Flush(); err == nil || err == errEnough && flushErr != nil {
-			err = firstOf(flushErr, err)
-		}
-		if p.o.ack && (err == nil || err == errEnough) {
-			stream.Ack(txn)
+		if flushErr := p.out.Flush(); err == nil || errors.Is(err, errEnough) && flushErr != nil {
+			err = flushErr
 		}
 		if err != nil {
 			return err
 		}
-	}
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
+		stream.Ack(txn)
+		if p.enough() {
+			return nil
 		}
 	}
-	return nil
 }
 
 // txn prints a transaction as its parts would be printed.
@@ -80,7 +75,7 @@ func (p *printer) txn(txn *cdc.Txn) error {
 		}
 		last = *b
 	}
-	if txn.IsMessage {
+	if txn.IsMessage || p.enough() {
 		return nil
 	}
 	last.HasTransaction, last.Transaction, last.Outcome = true, txn.Transaction, txn.Outcome

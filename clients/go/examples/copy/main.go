@@ -1,49 +1,72 @@
 // Command copy keeps a copy of tables in another PostgreSQL. The source is where
 // the PG* environment points to, the copy at $TARGET, where the tables must exist
-// with the same columns. Each transaction is applied together with its position:
-// whatever is killed when, every change happens once.
+// with the same columns. At the first start it reads the rows that there are, as of the
+// moment where the slot begins; from then on each transaction is applied together with its
+// position: whatever is killed when, every change happens once.
 //
 //	TARGET='host=replica dbname=copy' copy public.orders public.customers
 //
-// Tables need a primary key, and no columns of type interval (which the JSON form
-// has as an object).
+// Tables need a primary key. Columns of any type will do: values travel as the text that
+// PostgreSQL reads. Generated columns are left to the copy, and what is redacted out.
+// Triggers and foreign keys of the copy do not act.
 package main
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"log/slog"
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pgcdc/cdc/clients/go"
 )
 
-const slot = "copy"
-
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil && ctx.Err() == nil {
+	c := &copier{slot: os.Getenv("SLOT"), target: os.Getenv("TARGET"), tables: os.Args[1:]}
+	if c.slot == "" {
+		c.slot = "copy"
+	}
+	if err := c.run(ctx); err != nil && ctx.Err() == nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, tables []string) error {
-	target, err := pgx.Connect(ctx, os.Getenv("TARGET"))
+type copier struct {
+	slot, target string
+	tables       []string
+}
+
+func (c *copier) run(ctx context.Context) error {
+	target, err := pgx.Connect(ctx, c.target)
 	if err != nil {
 		return err
 	}
 	defer target.Close(context.Background())
+	if err := execAll(ctx, target, "SET session_replication_role = replica",
+		"CREATE TABLE IF NOT EXISTS copy_loaded (slot text PRIMARY KEY)"); err != nil {
+		return err
+	}
+	var loaded bool
+	if err := target.QueryRow(ctx, "SELECT EXISTS (SELECT FROM copy_loaded WHERE slot = $1)", c.slot).Scan(&loaded); err != nil {
+		return err
+	}
+	store := &cdc.PostgresStore{Conn: c.target, Slot: c.slot, CreateTable: true}
+	if !loaded {
+		if err := c.load(ctx, target, store); err != nil {
+			return fmt.Errorf("loading: %w", err)
+		}
+	}
 	stream, err := cdc.Open(ctx, cdc.Config{
-		Slot: slot, CreateSlot: true,
-		Options: map[string]string{"tables": strings.Join(tables, ",")},
-		Store:   &cdc.PostgresStore{Conn: os.Getenv("TARGET"), Slot: slot, CreateTable: true},
-		Logger:  slog.Default(),
+		Slot: c.slot, Options: map[string]string{"tables": strings.Join(c.tables, ",")},
+		Store: store, Logger: slog.Default(),
 	})
 	if err != nil {
 		return err
@@ -75,75 +98,221 @@ func run(ctx context.Context, tables []string) error {
 	}
 }
 
-// apply writes one change. The rows travel as JSON, which PostgreSQL takes apart.
+// load reads the tables as they are where a new slot begins. What an attempt before has
+// left is thrown away, the slot too.
+func (c *copier) load(ctx context.Context, target *pgx.Conn, store *cdc.PostgresStore) error {
+	if _, err := store.Load(ctx); err != nil { // makes the table
+		return err
+	}
+	if _, err := target.Exec(ctx, "DELETE FROM cdc_checkpoint WHERE slot = $1", c.slot); err != nil {
+		return err
+	}
+	if err := cdc.DropSlot(ctx, "", c.slot); err != nil {
+		return err
+	}
+	slot, err := cdc.CreateSlot(ctx, "", c.slot, cdc.SlotOptions{ExportSnapshot: true})
+	if err != nil {
+		return err
+	}
+	defer slot.Close()
+	source, err := pgx.Connect(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer source.Close(context.Background())
+	if err := execAll(ctx, source, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SET TRANSACTION SNAPSHOT '"+slot.Snapshot+"'"); err != nil {
+		return err
+	}
+	return pgx.BeginFunc(ctx, target, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "TRUNCATE "+strings.Join(c.tables, ", ")); err != nil {
+			return err
+		}
+		for _, table := range c.tables {
+			n, err := rows(ctx, source, tx, table)
+			if err != nil {
+				return fmt.Errorf("%s: %w", table, err)
+			}
+			slog.Info("loaded", "table", table, "rows", n)
+		}
+		_, err := tx.Exec(ctx, "INSERT INTO copy_loaded VALUES ($1)", c.slot)
+		return err
+	})
+}
+
+func execAll(ctx context.Context, conn *pgx.Conn, statements ...string) error {
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rows copies those of a table.
+func rows(ctx context.Context, source *pgx.Conn, tx pgx.Tx, table string) (n int, err error) {
+	result, err := source.Query(ctx, "SELECT cdc.snapshot($1::text::regclass)", table)
+	if err != nil {
+		return 0, err
+	}
+	defer result.Close()
+	schemas := cdc.NewSchemaCache(cdc.Limits{})
+	for result.Next() {
+		var frame []byte
+		if err := result.Scan(&frame); err != nil {
+			return n, err
+		}
+		raw, err := cdc.Unframe(frame)
+		if err != nil {
+			return n, err
+		}
+		batch, err := cdc.ParseBatch(raw, schemas)
+		if err != nil {
+			return n, err
+		}
+		events := batch.Events()
+		for ; events.Next(); n++ {
+			if err := apply(ctx, tx, events.Event()); err != nil {
+				return n, err
+			}
+		}
+		if events.Err() != nil {
+			return n, events.Err()
+		}
+	}
+	return n, result.Err()
+}
+
+// statement is one with parameters, whose types are those of the columns that they are
+// assigned to or compared with.
+type statement struct {
+	text   strings.Builder
+	values [][]byte
+}
+
+func (s *statement) value(v []byte) string {
+	s.values = append(s.values, v)
+	return fmt.Sprintf("$%d", len(s.values))
+}
+
+func (s *statement) exec(ctx context.Context, tx pgx.Tx) error {
+	return tx.Conn().PgConn().ExecParams(ctx, s.text.String(), s.values, nil, nil, nil).Read().Err
+}
+
+func name(c *cdc.Column) string { return pgx.Identifier{c.Name}.Sanitize() }
+
+// find gives a column's text in the first of the rows that has it.
+func find(c *cdc.Column, rows ...cdc.Row) ([]byte, bool, error) {
+	for _, row := range rows {
+		if v, ok, err := row.Find(c.Number); ok || err != nil {
+			if err != nil {
+				return nil, false, err
+			}
+			text, err := c.AppendText([]byte{}, v)
+			return text, true, err
+		}
+	}
+	return nil, false, nil
+}
+
+// apply writes one change.
 func apply(ctx context.Context, tx pgx.Tx, e *cdc.Event) error {
 	table := e.Table()
 	if table == nil {
 		return nil // a logical message
 	}
-	name := pgx.Identifier{table.Schema, table.Name}.Sanitize()
-	record := func(parameter string) string { return "json_populate_record(NULL::" + name + ", " + parameter + ")" }
-	key, err := table.AppendJSON(nil, e.Key)
-	if err != nil {
-		return err
-	}
-	var keys, set []string
-	for _, c := range table.Columns {
-		column := pgx.Identifier{c.Name}.Sanitize()
-		if c.Key {
-			keys = append(keys, column)
-		}
-		if changed, err := changes(e, &c); err != nil {
+	target := pgx.Identifier{table.Schema, table.Name}.Sanitize()
+	if e.RewriteStart || e.Op == cdc.OpTruncate {
+		if _, err := tx.Exec(ctx, "TRUNCATE "+target); err != nil {
 			return err
-		} else if changed {
-			set = append(set, column)
 		}
 	}
-	if e.Op != cdc.OpTruncate && len(keys) == 0 {
-		return errors.New(name + " has no key")
-	}
-	same := "(" + strings.Join(keys, ", ") + ") = (SELECT " + strings.Join(keys, ", ") + " FROM " + record("$1::json") + ")"
+	var s statement
+	var err error
 	switch e.Op {
-	case cdc.OpInsert, cdc.OpRewrite:
-		if e.RewriteStart {
-			if _, err := tx.Exec(ctx, "TRUNCATE "+name); err != nil {
-				return err
-			}
-		}
-		row, err := table.AppendJSON(nil, append(append(cdc.Row{}, e.Key...), e.New...))
-		if err != nil {
-			return err
-		}
-		_, err = tx.Exec(ctx, "INSERT INTO "+name+" SELECT * FROM "+record("$1::json"), string(row))
-		return err
+	case cdc.OpInsert, cdc.OpRewrite, cdc.OpRead:
+		err = insert(&s, target, table, e)
 	case cdc.OpUpdate:
-		if len(set) == 0 {
-			return nil
+		var changed bool
+		if changed, err = update(&s, target, table, e); err == nil && changed {
+			err = where(&s, table, e)
 		}
-		row, err := table.AppendJSON(nil, append(append(cdc.Row{}, e.NewKey...), e.New...))
-		if err != nil {
-			return err
-		}
-		list := strings.Join(set, ", ")
-		_, err = tx.Exec(ctx, "UPDATE "+name+" SET ("+list+") = (SELECT "+list+" FROM "+record("$2::json")+") WHERE "+same,
-			string(key), string(row))
-		return err
 	case cdc.OpDelete:
-		_, err = tx.Exec(ctx, "DELETE FROM "+name+" WHERE "+same, string(key))
-		return err
-	case cdc.OpTruncate:
-		_, err = tx.Exec(ctx, "TRUNCATE "+name)
+		s.text.WriteString("DELETE FROM " + target)
+		err = where(&s, table, e)
+	}
+	if err != nil || s.text.Len() == 0 {
 		return err
 	}
+	return s.exec(ctx, tx)
+}
+
+// left tells whether a column is left to the copy.
+func left(c *cdc.Column) bool { return c.Generated || c.Redaction != 0 }
+
+func insert(s *statement, target string, table *cdc.Table, e *cdc.Event) error {
+	var names, values []string
+	for i := range table.Columns {
+		c := &table.Columns[i]
+		if left(c) {
+			continue
+		}
+		text, _, err := find(c, e.Key, e.New) // what is not there is NULL
+		if err != nil {
+			return err
+		}
+		names, values = append(names, name(c)), append(values, s.value(text))
+	}
+	if len(names) == 0 {
+		s.text.WriteString("INSERT INTO " + target + " DEFAULT VALUES")
+		return nil
+	}
+	s.text.WriteString("INSERT INTO " + target + " (" + strings.Join(names, ", ") + ") OVERRIDING SYSTEM VALUE VALUES (" + strings.Join(values, ", ") + ")")
 	return nil
 }
 
-// changes tells whether an UPDATE says something about a column: every other one
-// kept its value.
-func changes(e *cdc.Event, c *cdc.Column) (bool, error) {
-	_, ok, err := e.New.Find(c.Number)
-	if err == nil && !ok {
-		_, ok, err = e.NewKey.Find(c.Number)
+// update sets what the event says something about: every other column kept its value.
+func update(s *statement, target string, table *cdc.Table, e *cdc.Event) (changed bool, err error) {
+	var set []string
+	for i := range table.Columns {
+		c := &table.Columns[i]
+		if left(c) {
+			continue
+		}
+		text, ok, err := find(c, e.NewKey, e.New)
+		if err != nil {
+			return false, err
+		}
+		if ok || e.Nulls.Contains(c.Number) {
+			set = append(set, name(c)+" = "+s.value(text))
+		}
 	}
-	return ok || e.Nulls.Contains(c.Number), err
+	if len(set) == 0 {
+		return false, nil
+	}
+	s.text.WriteString("UPDATE " + target + " SET " + strings.Join(set, ", "))
+	return true, nil
+}
+
+// where finds the row by its key.
+func where(s *statement, table *cdc.Table, e *cdc.Event) error {
+	word := " WHERE "
+	for i := range table.Columns {
+		c := &table.Columns[i]
+		if !c.Key {
+			continue
+		}
+		text, ok, err := find(c, e.Key)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return errors.New(table.String() + ": the key of a row is not known")
+		}
+		s.text.WriteString(word + name(c) + " = " + s.value(text))
+		word = " AND "
+	}
+	if word == " WHERE " {
+		return errors.New(table.String() + " has no key")
+	}
+	return nil
 }

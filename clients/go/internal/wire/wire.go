@@ -4,6 +4,7 @@ package wire
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
 )
 
 // Type is a wire type.
@@ -157,10 +158,24 @@ func AppendVarint(dst []byte, v uint64) []byte { return binary.AppendUvarint(dst
 
 // AppendLen appends a Len field.
 func AppendLen(dst []byte, number uint32, value []byte) []byte {
-	dst = AppendVarint(dst, uint64(number)<<3|uint64(Len))
-	dst = AppendVarint(dst, uint64(len(value)))
-	return append(dst, value...)
+	return append(AppendLenHeader(dst, number, len(value)), value...)
 }
+
+// AppendLenHeader appends what stands before the bytes of a Len field.
+func AppendLenHeader(dst []byte, number uint32, size int) []byte {
+	dst = AppendVarint(dst, uint64(number)<<3|uint64(Len))
+	return AppendVarint(dst, uint64(size))
+}
+
+// LenSize is how long a Len field of a size is, and UintSize a Varint field.
+func LenSize(number uint32, size int) int { return UintSize(number, uint64(size)) + size }
+
+// UintSize is how long a Varint field is.
+func UintSize(number uint32, value uint64) int {
+	return varintSize(uint64(number)<<3) + varintSize(value)
+}
+
+func varintSize(v uint64) int { return (bits.Len64(v|1) + 6) / 7 }
 
 // AppendUint appends a Varint field.
 func AppendUint(dst []byte, number uint32, value uint64) []byte {

@@ -159,9 +159,9 @@ pub struct SchemaVersion {
     /// A serialized Table. Bytes, so that a reader can check the hash.
     #[prost(bytes = "vec", tag = "2")]
     pub table: ::prost::alloc::vec::Vec<u8>,
-    /// Major version of the relation's whole schema in the registry, as of the
-    /// change; or the older one in which the option `versions` has its rows sent.
-    /// 0 = the relation is not registered.
+    /// Major version of the relation's whole schema as of the change, in the
+    /// registry of now; or the older one in which the option `versions` has its
+    /// rows sent. 0 = the registry does not know this schema.
     #[prost(uint32, tag = "3")]
     pub version: u32,
     /// Why rows are not in the version that the option `versions` asks for; empty

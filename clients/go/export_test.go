@@ -1,0 +1,46 @@
+package cdc
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// What tests outside of the package look at.
+
+// DialForTest makes the socket that a connection string asks for.
+func DialForTest(conninfo string) (net.Conn, error) {
+	config, err := new(dialer).parse(conninfo)
+	if err != nil {
+		return nil, err
+	}
+	return config.DialFunc(context.Background(), "tcp", net.JoinHostPort(config.Host, strconv.Itoa(int(config.Port))))
+}
+
+// ParseForTest gives what pgconn is given.
+func ParseForTest(conninfo string, logger *slog.Logger) (*pgconn.Config, error) {
+	return (&dialer{logger: logger}).parse(conninfo)
+}
+
+// WordsForTest gives the table of words: keyword, variable, treatment.
+func WordsForTest() (list [][3]string) {
+	for _, w := range words {
+		list = append(list, [3]string{w.name, w.env, string(w.does)})
+	}
+	return list
+}
+
+// HealthyForTest sets after how long a connection counts as progress, and gives what undoes
+// that.
+func HealthyForTest(d time.Duration) (undo func()) {
+	before := healthy
+	healthy = d
+	return func() { healthy = before }
+}
+
+// WithDefaultsForTest fills in a configuration.
+func WithDefaultsForTest(c Config) (Config, error) { return c.withDefaults() }

@@ -1,0 +1,49 @@
+/*
+ * catversion.h
+ *	  The names that a relation has, and has had in this transaction.
+ *
+ * A statement replaces rows of catalogs, and what it has replaced stays there until its
+ * transaction has ended: so it is known what was renamed, whatever statement did it.
+ */
+#ifndef CDC_CATVERSION_H
+#define CDC_CATVERSION_H
+
+#include "access/attnum.h"
+#include "nodes/pg_list.h"
+
+typedef struct CdcTableName
+{
+	const char *schema;
+	const char *table;
+} CdcTableName;
+
+typedef struct CdcColumnName
+{
+	AttrNumber	attnum;
+	const char *column;
+	bool		now;			/* not a former one, nor dropped */
+} CdcColumnName;
+
+typedef struct CdcRelationNames
+{
+	bool		table;			/* a table that may be sent; otherwise the rest is empty */
+	bool		changed;		/* by this transaction: what it is, or a column of it */
+	bool		dropped;
+	CdcTableName now;
+	List	   *tables;			/* CdcTableName: now and former ones */
+	List	   *columns;		/* CdcColumnName: now and former ones */
+} CdcRelationNames;
+
+/* Allocated in the current memory context. */
+extern void cdc_relation_names(Oid relid, CdcRelationNames *names);
+
+/* Names of schemas that this transaction has renamed: the former name and its OID. */
+typedef struct CdcSchemaName
+{
+	Oid			schema;
+	const char *former;
+} CdcSchemaName;
+
+extern List *cdc_renamed_schemas(void);
+
+#endif							/* CDC_CATVERSION_H */

@@ -1,0 +1,292 @@
+"""What must not be seen by whom, by the definition in docs/security.md.
+
+A column is (relid, attnum) here, its place (schema, table, column). Time is counted in
+steps: one statement is one step, and the WAL says in which step a change was made. What
+an open transaction has done is tentative, and forgotten when it is rolled back.
+
+The answer is MUST (it may not be seen), MAY (the definition leaves it open, or timing
+does) or NO (nothing protects it, so that it has to arrive)."""
+
+import collections
+import re
+
+NO, MAY, MUST = 0, 1, 2
+ALWAYS = -1                             # before all steps
+JSON = ("json", "jsonb")
+
+# homes: where it stands, {(relid, attnum)}; a default can stand in several columns.
+# path: the member of a json value, or None. lsn, commit: of the step in which it was
+# written, and committed. arrives: a change of its own carries it.
+class Marker:
+    def __init__(self, number, homes, path, step, session, arrives):
+        self.number, self.homes, self.path = number, set(homes), path
+        self.step, self.session, self.arrives = step, session, arrives
+        self.commit = None
+
+
+def like(pattern):
+    """The regular expression of a pattern of redact_matching()."""
+    text = "".join({"%": ".*", "_": "."}.get(c, re.escape(c)) for c in pattern)
+    return re.compile(text + r"\Z", re.I | re.S)
+
+
+class Rule:
+    def __init__(self, number, step, what, target=None, pattern=None, path=None):
+        self.number = number            # the id that the extension gave
+        self.what = what                # for messages
+        self.target = target
+        self.pattern = pattern and like(pattern)
+        self.path = path
+        self.step = step
+        self.committed = None           # the step of its commit
+        self.removed = None             # the step of unredact()
+        self.removal = None             # the step in which that was committed
+        self.joined = {}                # column: the step since when it is protected
+        self.names = {}                 # place: step
+        self.tags = {}                  # ("column" or "name", which): sessions, None = committed
+        self.dead = False               # rolled back
+
+    def there(self, step, commit, session):
+        """Whether it counts for a change of a step, which was committed in another (None:
+        not yet), and is read now. session: whose change it is."""
+        level = NO
+        if self.committed is None:
+            if self.removed is None:
+                level = MUST if self.session == session and commit is None else MAY
+        elif self.removal is None:
+            level = MUST
+        if commit is not None and self.committed is not None:
+            if self.committed <= commit and (self.removed is None or commit < self.removed):
+                level = MUST
+            elif self.removal is None or step <= self.removal:
+                # one that was removed may count for all that was committed before
+                level = max(level, MAY)
+        return level
+
+    def __str__(self):
+        return "rule %s (%s), made in step %s, committed in %s, removed in %s, gone in %s" % (
+            self.number, self.what, self.step, self.committed, self.removed, self.removal)
+
+
+class Oracle:
+    def __init__(self):
+        self.rules = []
+        self.markers = {}
+        self.tentative = collections.defaultdict(list)  # session: [frame: [undo, ...]]
+        self.places = collections.defaultdict(set)      # column: all places that it had
+        self.parents = collections.defaultdict(set)     # column: those of tables that it came from
+        self.types = {}                 # column: its type when it was seen last
+        self.made_json = {}             # column: the step in which it became json
+        self.withheld = set()           # (schema, table), relid: perhaps, since a restore
+
+    # --- transactions
+
+    def begin(self, session):
+        self.tentative[session] = [[]]
+
+    def savepoint(self, session):
+        self.tentative[session].append([])
+
+    def depth(self, session):
+        return len(self.tentative[session])
+
+    def rollback_to(self, session, depth):
+        """What was done since there were depth frames."""
+        frames = self.tentative.get(session, [])
+        while len(frames) > depth:
+            for undo in reversed(frames.pop()):
+                undo()
+
+    def savepoint_again(self, session):
+        """After ROLLBACK TO the savepoint itself is still there."""
+        self.tentative[session].append([])
+
+    def release(self, session, depth):
+        frames = self.tentative[session]
+        while len(frames) > depth:
+            last = frames.pop()
+            frames[-1].extend(last)
+
+    def rollback(self, session):
+        self.rollback_to(session, 0)
+        self.tentative.pop(session, None)
+
+    def commit(self, session, step):
+        self.tentative.pop(session, None)
+        for rule in self.rules:
+            if rule.dead:
+                continue
+            if rule.committed is None and rule.session == session:
+                rule.committed = step
+            if rule.removed is not None and rule.removal is None and rule.remover == session:
+                rule.removal = step
+            for tags in rule.tags.values():
+                if session in tags:
+                    tags.clear()
+                    tags.add(None)
+
+    def undo(self, session, function):
+        if session in self.tentative:
+            self.tentative[session][-1].append(function)
+
+    # --- rules
+
+    def redact(self, rule, session, view):
+        rule.session = session
+        self.rules.append(rule)
+
+        def forget():
+            rule.dead = True
+        if session in self.tentative:
+            self.undo(session, forget)
+        else:
+            rule.committed = rule.step
+        if rule.target is not None:
+            self.join(rule, rule.target, ALWAYS, session)
+            self.follow_rule(rule, view, ALWAYS, session)
+
+    def unredact(self, rule, session, step):
+        rule.removed, rule.remover = step, session
+
+        def back():
+            rule.removed = rule.removal = None
+        if session in self.tentative:
+            self.undo(session, back)
+        else:
+            rule.removal = step
+
+    def live(self):
+        return [r for r in self.rules if not r.dead and r.removed is None]
+
+    def tag(self, rule, key, entries, step, session):
+        """Takes a column or a place into a rule; whether it is new."""
+        kind, which = key
+        tags = rule.tags.setdefault(key, set())
+        owner = session if session in self.tentative else None
+        if None in tags or owner in tags:
+            return False
+        new = which not in entries
+        if new:
+            entries[which] = step
+        tags.add(owner)
+        if owner is None:
+            tags.intersection_update({None})
+        else:
+            def forget():
+                tags.discard(owner)
+                if not tags:
+                    entries.pop(which, None)
+                    rule.tags.pop(key, None)
+            self.undo(session, forget)
+        return True
+
+    def join(self, rule, column, step, session):
+        return self.tag(rule, ("column", column), rule.joined, step, session)
+
+    def name(self, rule, place, step, session):
+        return self.tag(rule, ("name", place), rule.names, step, session)
+
+    def follow_rule(self, rule, view, step, session):
+        """The closure of the definition over what a session sees."""
+        def known(kind, which):
+            """What others have not committed is nothing yet."""
+            return not rule.tags[kind, which].isdisjoint((None, session))
+
+        again = True
+        while again:
+            again = False
+            for column in sorted(rule.joined):
+                place = view.place(column)
+                if place is None or not known("column", column):
+                    continue
+                again |= self.name(rule, place, step, session)
+                for child in view.children.get(column[0], ()):
+                    other = view.tables[child].by_name.get(place[2]) if child in view.tables else None
+                    if other is not None:
+                        again |= self.join(rule, (child, other.number), step, session)
+            for place in sorted(rule.names):
+                column = view.places.get(place)
+                if column is not None and known("name", place):
+                    again |= self.join(rule, column, step, session)
+
+    def follow(self, view, step, session):
+        for place, column in view.places.items():
+            self.places[column].add(place)
+            for parent in view.tables[column[0]].parents:
+                above = view.tables.get(parent)
+                if above is not None and place[2] in above.by_name:
+                    self.parents[column].add((parent, above.by_name[place[2]].number))
+            kind = view.column(column).type
+            if kind in JSON and self.types.get(column, kind) not in JSON:
+                self.made_json[column] = step
+            self.types[column] = kind
+        for rule in self.rules:
+            if not rule.dead and rule.removal is None and rule.pattern is None:
+                self.follow_rule(rule, view, step, session)
+
+    # --- verdicts
+
+    def covers(self, rule, home, marker, step, view, session, path):
+        """Whether a rule covers what stands in a column, as of a step with that view."""
+        column = view and view.column(home)
+        if rule.pattern is not None:
+            if column is not None and rule.pattern.match(column.name):
+                return MUST
+            if any(rule.pattern.match(place[2]) for place in self.places[home]):
+                return MAY
+            return NO
+        if home in rule.joined:
+            tags = rule.tags["column", home]
+            known = None in tags or session in tags
+            level = MUST if known and rule.joined[home] <= step else MAY
+        elif any(above in rule.joined or any(place in rule.names for place in self.places[above])
+                 for above in self.lineage(home)):
+            level = MAY
+        else:
+            return NO
+        if rule.path is None:
+            return level
+        if column is None or marker.step < self.made_json.get(home, ALWAYS):
+            return min(level, MAY)
+        return level if column.type not in JSON or path == rule.path else NO
+
+    def lineage(self, home):
+        """A column, and those of all tables that its table has ever been a partition of."""
+        found, todo = {home}, [home]
+        while todo:
+            for above in self.parents[todo.pop()] - found:
+                found.add(above)
+                todo.append(above)
+        return found
+
+    def of_home(self, home, marker, step, commit, view, session):
+        """(level, the rule that says so) for one column."""
+        best, why, several = NO, None, 0
+        for rule in self.rules:
+            if rule.dead:
+                continue
+            there = rule.there(step, commit, session)
+            if not there:
+                continue
+            level = min(there, self.covers(rule, home, marker, step, view, session, marker.path))
+            # a rule with a path may withhold all of the value beside another one
+            several += bool(level or self.covers(rule, home, marker, step, view, session, rule.path))
+            if level > best:
+                best, why = level, rule
+        if best == NO and several > 1:
+            best = MAY
+        if best == NO and self.withheld and any(
+                place[:2] in self.withheld or above[0] in self.withheld
+                for above in self.lineage(home) for place in self.places[above]):
+            best = MAY
+        return best, why
+
+    def verdict(self, number, step, commit, view, session):
+        """For a marker that is met in a change. The least of its columns: it may
+        be seen where one of them may."""
+        marker = self.markers.get(number)
+        if marker is None:
+            return NO, None
+        return min((self.of_home(home, marker, max(step, marker.step), commit, view, session)
+                    for home in sorted(marker.homes)),
+                   key=lambda verdict: verdict[0], default=(MAY, None))

@@ -1,0 +1,124 @@
+"""Dumps the database, restores it elsewhere, and plays on there: of a rule's columns
+only the names count then, those of all its life."""
+
+import copy
+import random
+import re
+import subprocess
+
+import psycopg2
+
+from actions import Play
+from oracle import ALWAYS, Marker, Rule
+from readers import Readers
+from world import Violation, World
+
+STEPS = 40
+NOT_IN_PLAY = ("grant", "revoke", "grant_select", "helper")
+
+
+def programs(source, target, options):
+    """What psql says of a restored dump."""
+    dump = subprocess.Popen(["pg_dump", "-d", source, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    restored = subprocess.run(["psql", "-XAtq", "-d", target], stdin=dump.stdout, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True)
+    said = dump.stderr.read().decode()
+    dump.stdout.close()
+    if dump.wait() != 0:
+        raise Violation("pg_dump failed: " + said)
+    return restored.stderr
+
+
+def rules_of(oracle, restored, view):
+    """The rules in the restored database."""
+    for rule in oracle.rules:
+        if rule.dead or rule.removed is not None or rule.committed is None:
+            continue
+        new = copy.copy(rule)
+        new.joined, new.names, new.tags = {}, {}, {}
+        new.step = new.committed = 0
+        for place in rule.names:
+            restored.name(new, place, 0, None)
+        restored.rules.append(new)
+        if new.pattern is None:
+            restored.follow_rule(new, view, ALWAYS, None)
+        # one that finds its table, but none of its columns there
+        for schema, name in {place[:2] for place in new.names}:
+            table = view.table(schema, name)
+            if table is not None and not any(table.oid == column[0] for column in new.joined):
+                restored.withheld.update(((schema, name), table.oid))
+
+
+def markers_of(world, restored):
+    for number, marker in world.oracle.markers.items():
+        homes = [restored.committed.places.get(world.committed.place(home)) for home in marker.homes]
+        restored.oracle.markers[number] = Marker(number, [h for h in homes if h], marker.path, 0, None, False)
+
+
+def settle(world):
+    for name in "ABS":
+        world.do(("commit", name))
+    for gid in sorted(world.prepared):
+        world.do(("finish", "S", gid, "COMMIT"))
+
+
+def restore(world, options):
+    """(the world that a dump of this one makes, with its rules and markers; the first
+    operation there)"""
+    settle(world)
+    world.look(None)
+    restored = World(world.database + "_r", world.seed, world.bound, parent=world)
+    restored.create()
+    said = programs(world.database, restored.database, options)
+    errors = [line for line in said.splitlines() if "ERROR" in line]
+    if errors and (not options or re.search(r"cdc\.|cdc_", "\n".join(errors))):
+        raise Violation("the restore of a dump%s failed:\n%s" % (" with " + " ".join(options) if options else "", said))
+    with psycopg2.connect(dbname=restored.database) as c:
+        c.cursor().execute("ALTER DATABASE %s SET log_min_error_statement = panic; GRANT CREATE ON DATABASE %s TO %s" %
+                           (restored.database, restored.database, world.roles["owner"]))
+    c.close()
+    world.log.append((world.step, ("restored by", "pg_dump", *options), ""))
+    restored.log = world.log
+    restored.open()
+    rules_of(world.oracle, restored.oracle, restored.committed)
+    markers_of(world, restored)
+    for key, rule in world.rules.items():
+        restored.rules.update({key: r for r in restored.oracle.rules if r.number == rule.number and not rule.dead})
+    return restored, len(world.log)
+
+
+def run(game, partly):
+    """partly: without one of the schemas"""
+    world = game.world
+    settle(world)
+    schemas = world.look(None).schemas
+    restored, start = restore(world, ["-N", schemas[-1]] if partly and len(schemas) > 2 else [])
+    try:
+        play_on(game, restored)
+    except Violation as e:
+        raise Violation("(in the database that was restored, since operation %d): %s" % (start, e)) from e
+    world.last_marker, world.last_id = restored.last_marker, restored.last_id
+    world.worst = max(world.worst, restored.worst)
+    # what was done there has no part in what follows
+    del world.log[start - 1:]
+
+
+def play_on(game, restored):
+    readers = Readers(restored, random.Random(game.done), game.log, consumers=False)
+    play = Play(restored, game.rng, (*game.without, *NOT_IN_PLAY))
+    play.serial = 10000 * game.done
+    for table in list(restored.committed.tables.values()):
+        play.session, play.view = "A", restored.look(None)
+        if table.columns:
+            rows = play.row(table, table.bound)
+            if rows[0]:
+                restored.do(("dml", "W", "INSERT INTO %s (%s) VALUES (%s) RETURNING tableoid::bigint" % (
+                    table.sql(), ", ".join(rows[0]), ", ".join(rows[1])), [rows[2]]))
+    readers.round()
+    for _ in range(STEPS):
+        for op in play.ops():
+            restored.do(op)
+    settle(restored)
+    readers.round()
+    readers.close()
+    restored.drop()
