@@ -6,12 +6,16 @@
 
 #include "attempt.h"
 #include "guard.h"
+#include "wire.h"
 
 /* What may be said of an error: where something is held back, not what was raised,
  * since that may quote a value. */
 static const char *
 error_text(const CdcAttempt *attempt, const ErrorData *error)
 {
+	/* ours, which quotes nothing */
+	if (error->message_id != NULL && strcmp(error->message_id, CDC_TOO_LARGE) == 0)
+		return CDC_TOO_LARGE;
 	if (attempt->change->table->restricted)
 		return "value can not be written";
 	return error->message_id != NULL ? error->message_id : "unknown error";
@@ -35,6 +39,18 @@ write_change(void *arg)
 	cdc_event_change(attempt->out, attempt->change);
 }
 
+/* Writes something with care: an ERROR is caught, and `out` does not grow without bounds. */
+static ErrorData *
+guard(CdcAttempt *attempt, void (*write) (void *arg))
+{
+	ErrorData  *error;
+
+	attempt->out->cursor = attempt->out->len + attempt->max_len;
+	error = cdc_guarded(write, attempt);
+	attempt->out->cursor = 0;
+	return error;
+}
+
 static void
 write_failed_key(void *arg)
 {
@@ -50,7 +66,7 @@ write_failure(CdcAttempt *attempt, int start, bool with_key,
 			  int sqlerrcode, const char *message, AttrNumber column)
 {
 	attempt->out->len = start;
-	with_key = with_key && cdc_guarded(write_failed_key, attempt) == NULL &&
+	with_key = with_key && guard(attempt, write_failed_key) == NULL &&
 		attempt->out->len - start < attempt->max_len / 2;
 	attempt->out->len = start;
 	cdc_event_failure(attempt->out, attempt->change, with_key,
@@ -64,7 +80,7 @@ cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
 	ErrorData  *error = undecided;
 
 	if (error == NULL && careful)
-		error = cdc_guarded(write_change, attempt);
+		error = guard(attempt, write_change);
 	else if (error == NULL)
 		write_change(attempt);
 	if (error != NULL)
@@ -80,9 +96,9 @@ cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
 		if (attempt->stop_on_error)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("row is too large for one event")));
+					 errmsg(CDC_TOO_LARGE)));
 		write_failure(attempt, start, true, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-					  "row is too large for one event", 0);
+					  CDC_TOO_LARGE, 0);
 		return false;
 	}
 	return true;

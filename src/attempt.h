@@ -11,18 +11,18 @@
 #include "event.h"
 
 /*
- * A row of more bytes is written with care, since its event may exceed the
- * limits of memory. A value can be much longer as text than it is stored:
- * 1e131071 takes 10 bytes, which are 131072 digits. So 32 kB may become 430 MB,
- * and no smaller row comes near 1 GB.
+ * A row of more bytes is written with care, since its event may be longer than it may
+ * become. A value can be much longer as text than it is stored: 1e131071 takes 10
+ * bytes, which are 131072 digits.
  */
-#define CDC_LARGE_ROW (32 * 1024)
+#define CDC_LARGE_ROW(max_len) Min(16 * 1024, (max_len) / (16 * 1024))
 
 typedef struct CdcAttempt
 {
 	StringInfo	out;
 	CdcChange  *change;
-	int			max_len;		/* of an event, in bytes */
+	int			max_len;		/* of an event, in bytes; while it is made with care, nothing
+								 * is put into `out` beyond that */
 	bool		stop_on_error;	/* raise, instead of writing a failure */
 } CdcAttempt;
 

@@ -12,10 +12,15 @@
 #include "compress.h"
 #include "event.h"
 #include "json.h"
+#include "settings.h"
 #include "wire.h"
 
 /* A buffer that a large event has blown up is given back to the system. */
 #define KEEP_BUFFER (1024 * 1024)
+
+/* What the schemas in a batch may take before it is cut. Its events decide, or a table with a
+ * long schema would have a batch for every row; but many tables may come with few events. */
+#define MAX_SCHEMAS (4 * 1024 * 1024)
 
 /* In JSON a byte may take sixteen: false in six dimensions, [[[[[false]]]]],. */
 #define MAX_EVENT_JSON (60 * 1024 * 1024)
@@ -77,7 +82,7 @@ cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
 int
 cdc_batch_max_event(const CdcBatch *batch)
 {
-	return batch->options->json ? MAX_EVENT_JSON : CDC_MAX_EVENT;
+	return Min(batch->options->json ? MAX_EVENT_JSON : CDC_MAX_EVENT, cdc_max_event_bytes());
 }
 
 /* Empties a buffer. */
@@ -103,12 +108,6 @@ cdc_batch_begin(CdcBatch *batch, CdcTransaction *transaction)
 	batch->whole = 0;
 	clear(&batch->schemas);
 	clear(&batch->events);
-}
-
-StringInfo
-cdc_batch_events(CdcBatch *batch)
-{
-	return &batch->events;
 }
 
 CdcBatchMark
@@ -265,6 +264,8 @@ write_protobuf(CdcBatch *batch)
 		appendBinaryStringInfo(out, packed->data, len);
 	else
 		put_fields(batch, out, with_source);
+	/* before others copy it: an event may be large */
+	clear(&batch->events);
 	write_message(batch, len + cdc_varint_size(len), true);
 	batch->source_sent = true;
 }
@@ -303,6 +304,21 @@ write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 	cdc_stats_flush(batch->stats);
 }
 
+static bool
+is_full(const CdcBatch *batch)
+{
+	return batch->transaction != NULL &&
+		(batch->events.len >= batch->options->batch_bytes || batch->schemas.len >= MAX_SCHEMAS);
+}
+
+StringInfo
+cdc_batch_events(CdcBatch *batch)
+{
+	if (unlikely(batch->whole > KEEP_BUFFER) && is_full(batch))
+		write_batch(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
+	return &batch->events;
+}
+
 static void
 add_schema(CdcBatch *batch, CdcTableEntry *entry)
 {
@@ -330,8 +346,8 @@ cdc_batch_added(CdcBatch *batch, CdcTableEntry *entry)
 		batch->transaction->event_count++;
 	if (entry != NULL)
 		add_schema(batch, entry);
-	if (batch->events.len + batch->schemas.len >= batch->options->batch_bytes &&
-		batch->transaction != NULL)
+	/* a large event waits until the server has given back what its row took */
+	if (batch->events.len <= KEEP_BUFFER && is_full(batch))
 		write_batch(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
 }
 

@@ -63,7 +63,7 @@ extern void cdc_batch_move_last(CdcBatch *batch, CdcBatchMark *mark);
 extern void cdc_batch_begin(CdcBatch *batch, CdcTransaction *transaction);
 
 /* Where events are to be appended. After an ERROR cut it back to its former
- * length. */
+ * length. May write a part, before. */
 extern StringInfo cdc_batch_events(CdcBatch *batch);
 
 /* An event was appended; the schema that it refers to is sent if need be

@@ -9,6 +9,7 @@
 #define CDC_COMPAT_H
 
 #include "fmgr.h"
+#include "nodes/parsenodes.h"
 #include "replication/logical.h"
 #include "replication/message.h"
 #include "replication/origin.h"
@@ -163,6 +164,29 @@ typedef int CdcSysCacheId;
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL
 #define ATTRIBUTE_GENERATED_VIRTUAL	'v'
 #endif
+
+/* The argument of post_parse_analyze_hook, which is not for others to change from 19 on. */
+#if PG_VERSION_NUM >= 190000
+#define CDC_JUMBLE_STATE		const JumbleState
+#else
+#define CDC_JUMBLE_STATE		JumbleState
+#endif
+
+/* Has the rights to the tables of a query, not of those within it, asked for a role. They
+ * stand apart from the tables from 16 on. */
+static inline void
+cdc_query_check_as(Query *query, Oid role)
+{
+	ListCell   *lc;
+
+#if PG_VERSION_NUM >= 160000
+	foreach(lc, query->rteperminfos)
+		lfirst_node(RTEPermissionInfo, lc)->checkAsUser = role;
+#else
+	foreach(lc, query->rtable)
+		lfirst_node(RangeTblEntry, lc)->checkAsUser = role;
+#endif
+}
 
 /* PG_DETOAST_DATUM_PACKED(), without a call for what is neither compressed nor out of
  * line. */

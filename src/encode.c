@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/detoast.h"
 #include "access/tupmacs.h"
 #include "catalog/namespace.h"
 #include "common/string.h"
@@ -16,6 +17,7 @@
 #include "utils/timestamp.h"
 #include "utils/uuid.h"
 
+#include "builttext.h"
 #include "compat.h"
 #include "encode.h"
 #include "jsonbtext.h"
@@ -181,6 +183,36 @@ put_text(StringInfo out, const CdcCodec *codec, const char *text, int len)
 		put_text_slowly(out, codec, text, len);
 }
 
+/*
+ * Where an event may not become larger than memory allows, see attempt.c: a value that
+ * would alone is not unpacked.
+ */
+static void
+require_room(StringInfo out, Datum value)
+{
+	if (out->cursor > 0 && toast_raw_datum_size(value) > (Size) (out->cursor - out->len))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg(CDC_TOO_LARGE)));
+}
+
+/* Of types with a varlena header. */
+static inline void
+check_room(StringInfo out, Datum value)
+{
+	Pointer		v = DatumGetPointer(value);
+
+	if (unlikely(VARATT_IS_COMPRESSED(v) || VARATT_IS_EXTERNAL(v)))
+		require_room(out, value);
+}
+
+static inline struct varlena *
+unpack(StringInfo out, Datum value)
+{
+	check_room(out, value);
+	return cdc_packed(value);
+}
+
 void
 cdc_encode_bool(StringInfo out, const CdcCodec *codec, Datum value)
 {
@@ -270,7 +302,7 @@ cdc_encode_uuid(StringInfo out, const CdcCodec *codec, Datum value)
 void
 cdc_encode_varlena_bytes(StringInfo out, const CdcCodec *codec, Datum value)
 {
-	struct varlena *v = cdc_packed(value);
+	struct varlena *v = unpack(out, value);
 
 	put_bytes(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
 }
@@ -279,7 +311,7 @@ cdc_encode_varlena_bytes(StringInfo out, const CdcCodec *codec, Datum value)
 void
 cdc_encode_varlena_text(StringInfo out, const CdcCodec *codec, Datum value)
 {
-	struct varlena *v = cdc_packed(value);
+	struct varlena *v = unpack(out, value);
 
 	put_text(out, codec, VARDATA_ANY(v), (int) VARSIZE_ANY_EXHDR(v));
 }
@@ -313,6 +345,7 @@ cdc_encode_jsonb(StringInfo out, const CdcCodec *codec, Datum value)
 		cdc_encode_output(out, codec, value);
 		return;
 	}
+	check_room(out, value);
 	jsonb = DatumGetJsonbP(value);
 	body = begin_message(out, codec);
 	cdc_jsonb_text(out, jsonb);
@@ -347,11 +380,19 @@ cdc_encode_char(StringInfo out, const CdcCodec *codec, Datum value)
 		put_bytes(out, codec, (const char *) &c, c == '\0' ? 0 : 1);
 }
 
+static inline char *
+output_text(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	if (codec->varlena)
+		check_room(out, value);
+	return OutputFunctionCall(unconstify(FmgrInfo *, &codec->output), value);
+}
+
 /* Everything else: the type's text output. */
 void
 cdc_encode_output(StringInfo out, const CdcCodec *codec, Datum value)
 {
-	char	   *text = OutputFunctionCall(unconstify(FmgrInfo *, &codec->output), value);
+	char	   *text = output_text(out, codec, value);
 
 	put_text(out, codec, text, strlen(text));
 }
@@ -421,14 +462,20 @@ void
 cdc_encode_array(StringInfo out, const CdcCodec *codec, Datum value)
 {
 	const CdcArrayCodec *ac = codec->array;
-	ArrayType  *array = DatumGetArrayTypeP(value);
-	int			ndim = ARR_NDIM(array);
-	int			n = ArrayGetNItems(ndim, ARR_DIMS(array));
-	const uint8 *bitmap = ARR_NULLBITMAP(array);
-	char	   *p = ARR_DATA_PTR(array);
+	ArrayType  *array;
+	int			ndim;
+	int			n;
+	const uint8 *bitmap;
+	char	   *p;
 	int			body;
 	int			values = 0;
 
+	check_room(out, value);
+	array = DatumGetArrayTypeP(value);
+	ndim = ARR_NDIM(array);
+	n = ArrayGetNItems(ndim, ARR_DIMS(array));
+	bitmap = ARR_NULLBITMAP(array);
+	p = ARR_DATA_PTR(array);
 	body = begin_message(out, codec);
 	if (ac->kind == CDC_ARRAY_PACKED && n > 0)
 		values = cdc_msg_begin(out, CDC_ARRAY_VALUES);
@@ -462,9 +509,39 @@ cdc_encode_array(StringInfo out, const CdcCodec *codec, Datum value)
 void
 cdc_encode_output_bytes(StringInfo out, const CdcCodec *codec, Datum value)
 {
-	char	   *text = OutputFunctionCall(unconstify(FmgrInfo *, &codec->output), value);
+	char	   *text = output_text(out, codec, value);
 
 	put_bytes(out, codec, text, strlen(text));
+}
+
+/* The text of what is written without an output function of its own. */
+static StringInfoData
+built_text(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	StringInfoData text;
+
+	check_room(out, value);
+	initStringInfo(&text);
+	text.cursor = out->cursor;
+	cdc_built_text(&text, codec->built, value);
+	return text;
+}
+
+void
+cdc_encode_built(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	StringInfoData text = built_text(out, codec, value);
+
+	*cdc_reserve(&text, 1) = '\0';
+	put_text(out, codec, text.data, text.len);
+}
+
+void
+cdc_encode_built_bytes(StringInfo out, const CdcCodec *codec, Datum value)
+{
+	StringInfoData text = built_text(out, codec, value);
+
+	put_bytes(out, codec, text.data, text.len);
 }
 
 /* `conversion` is InvalidOid where there is none. */

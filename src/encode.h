@@ -43,5 +43,7 @@ CDC_DECLARE_ENCODER(cdc_encode_timetz);
 CDC_DECLARE_ENCODER(cdc_encode_interval);
 CDC_DECLARE_ENCODER(cdc_encode_array);
 CDC_DECLARE_ENCODER(cdc_encode_output_bytes);
+CDC_DECLARE_ENCODER(cdc_encode_built);
+CDC_DECLARE_ENCODER(cdc_encode_built_bytes);
 
 #endif							/* CDC_ENCODE_H */

@@ -10,13 +10,25 @@
 
 #include "guard.h"
 
-/* Errors that are not the value's fault. */
+/*
+ * Errors that are not the value's fault. Lack of memory is the server's: what one event
+ * takes is bounded (cdc.max_event_size), and a value that asks for more than there can be is
+ * refused with 54000 or XX000.
+ */
 static bool
 must_pass(int sqlstate)
 {
-	return sqlstate == ERRCODE_OUT_OF_MEMORY ||
-		ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_TRANSACTION_ROLLBACK ||
-		ERRCODE_TO_CATEGORY(sqlstate) == ERRCODE_OPERATOR_INTERVENTION;
+	static const int categories[] = {
+		ERRCODE_TRANSACTION_ROLLBACK,
+		ERRCODE_INSUFFICIENT_RESOURCES,
+		ERRCODE_OPERATOR_INTERVENTION,
+		ERRCODE_SYSTEM_ERROR
+	};
+
+	for (int i = 0; i < lengthof(categories); i++)
+		if (ERRCODE_TO_CATEGORY(sqlstate) == categories[i])
+			return true;
+	return sqlstate == ERRCODE_LOCK_NOT_AVAILABLE;
 }
 
 ErrorData *

@@ -10,8 +10,9 @@
 
 /*
  * Calls fn(arg) inside a subtransaction. Returns NULL when all went well,
- * otherwise the error, in the current memory context. Cancellation, shutdown,
- * concurrent aborts and lack of memory are raised all the same. Needs a
+ * otherwise the error, in the current memory context. What is not the value's fault
+ * is raised all the same, and comes again: cancellation, shutdown, concurrent aborts,
+ * lack of memory or disk space, files that cannot be read, locks. Needs a
  * transaction; costs about a microsecond.
  */
 extern ErrorData *cdc_guarded(void (*fn) (void *arg), void *arg);

@@ -138,7 +138,7 @@ cdc_key_read(const CdcKey *key, ArrayType *texts, const char *argument, Datum *v
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s must not contain NULL", argument)));
-		getTypeInputInfo(key->types[i], &input, &ioparam);
+		getTypeInputInfo(getBaseType(key->types[i]), &input, &ioparam);
 		values[i] = OidInputFunctionCall(input, TextDatumGetCString(elems[i]), ioparam, -1);
 	}
 }

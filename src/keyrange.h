@@ -48,7 +48,8 @@ extern void cdc_key_equals(StringInfo sql, const CdcKey *key, int first);
 /* Appends the key's order, as for ORDER BY. */
 extern void cdc_key_order(StringInfo sql, const CdcKey *key);
 
-/* Reads values of the key columns from their text forms. ERROR 22023, naming
+/* Reads values of the key columns from their text forms, without the checks of
+ * domains. May run the owner's code all the same, see asowner.h. ERROR 22023, naming
  * `argument`, where there are not as many as columns, or one is NULL. */
 extern void cdc_key_read(const CdcKey *key, ArrayType *texts, const char *argument,
 						 Datum *values);

@@ -235,7 +235,7 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 		}
 		if (!cdc_attempt(&attempt, undecided, entry->table->may_raise ||
 						 cdc_row_size(old, entry->table, event.before) +
-						 cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW))
+						 cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW(attempt.max_len)))
 			cdc_stats_count(&state->stats, CDC_COUNT_FAILURES, 1);
 		cdc_stats_count(&state->stats, CDC_COUNT_WITHHELD_VALUES, *entry->table->withheld);
 		*entry->table->withheld = false;

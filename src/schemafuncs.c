@@ -7,6 +7,7 @@
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -59,7 +60,7 @@ open_table(Oid relid, Relation *rel)
 	table = cdc_selection_table(selection, access, *rel, CurrentMemoryContext);
 	AtEOXact_GUC(false, nestlevel);
 	if (table == NULL)
-		cdc_snapread_refuse(*rel);
+		cdc_snapread_refuse(*rel, GetUserId());
 	return table;
 }
 

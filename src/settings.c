@@ -15,6 +15,10 @@
 bool		cdc_check_privileges = true;
 bool		cdc_allow_user_catalog_tables = false;
 
+/* in kB, up to where a message to the client and the buffer it is made in end */
+static int	max_event_size = 256 * 1024;
+#define MAX_MAX_EVENT_SIZE (1000 * 1024)
+
 /*
  * A walsender loads the library outside of a transaction, and a value that its
  * client has given is checked then, which reads catalogs.
@@ -35,10 +39,21 @@ cdc_define_settings(void)
 							 "Lets roles that are no superusers set the storage option user_catalog_table.",
 							 "Whoever owns such a table can make every logical slot of the database fail for ever, by dropping it.",
 							 &cdc_allow_user_catalog_tables, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("cdc.max_event_size",
+							"What the event of a row may take; a larger one becomes a failure event.",
+							"Bounds the memory that one row takes on its way.",
+							&max_event_size, 256 * 1024, 1024, MAX_MAX_EVENT_SIZE, PGC_SUSET,
+							GUC_UNIT_KB, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cdc");
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);
+}
+
+int
+cdc_max_event_bytes(void)
+{
+	return max_event_size * 1024;
 }
 
 static const struct

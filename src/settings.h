@@ -14,6 +14,9 @@ extern void cdc_fix_settings(void);
  * may SELECT or were given by cdc.grant_read(). */
 extern bool cdc_check_privileges;
 
+/* cdc.max_event_size: what one event may take, in bytes. */
+extern int	cdc_max_event_bytes(void);
+
 /* cdc.allow_user_catalog_tables: whether roles that are no superusers may set the
  * storage option user_catalog_table. */
 extern bool cdc_allow_user_catalog_tables;

@@ -76,6 +76,31 @@ cdc_slot_options_load(const char *slot_name, Oid *reader)
 	return options;
 }
 
+List *
+cdc_slots_read_by(Oid role)
+{
+	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
+	List	   *slots = NIL;
+	SysScanDesc scan;
+	HeapTuple	tup;
+
+	if (rel == NULL)
+		return NIL;
+	scan = begin_scan(rel, NULL, NULL);
+	while (HeapTupleIsValid(tup = systable_getnext(scan)))
+	{
+		const char *name = cdc_exttable_name(rel, tup, SLOT_NAME);
+
+		if (strcmp(cdc_exttable_text(rel, tup, OPTION), READER) == 0 &&
+			(Oid) strtoul(cdc_exttable_text(rel, tup, VALUE), NULL, 10) == role &&
+			SearchNamedReplicationSlot(name, true) != NULL)
+			slots = lappend(slots, pstrdup(name));
+	}
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return slots;
+}
+
 /* --- slots that are made ------------------------------------------------------ */
 
 static char expected_name[NAMEDATALEN];

@@ -14,6 +14,9 @@
  * snapshot. */
 extern List *cdc_slot_options_load(const char *slot_name, Oid *reader);
 
+/* The names of the slots, of those that there are, which are bound to a role. */
+extern List *cdc_slots_read_by(Oid role);
+
 /* ERROR 42501 unless the current user is the role that a slot is bound to. */
 extern void cdc_slot_require_reader(const char *slot_name, Oid reader);
 

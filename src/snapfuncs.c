@@ -8,19 +8,20 @@
 #include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/bufmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/tuplestore.h"
 
 #include "access.h"
+#include "asowner.h"
 #include "keyrange.h"
 #include "older.h"
-#include "settings.h"
 #include "slotoption.h"
 #include "snapread.h"
 
@@ -54,6 +55,55 @@ key_argument(FunctionCallInfo fcinfo, int n)
 	return PG_ARGISNULL(n) ? NULL : PG_GETARG_ARRAYTYPE_P_COPY(n);
 }
 
+/*
+ * Whoever reads a slot is sent what was stored for it, here as in the stream: its
+ * slot, where it names none, and no other's.
+ */
+static const char *
+require_own_slot(const char *slot)
+{
+	List	   *own = cdc_slots_read_by(GetUserId());
+	ListCell   *lc;
+
+	if (own == NIL)
+		return slot;
+	if (slot == NULL && list_length(own) == 1)
+		return linitial(own);
+	foreach(lc, own)
+		if (slot != NULL && strcmp(slot, lfirst(lc)) == 0)
+			return slot;
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" reads slots, and must name one of them",
+					GetUserNameFromId(GetUserId(), false)),
+			 errhint("Give slot_name: what is stored for that slot counts.")));
+	return NULL;				/* keep compiler quiet */
+}
+
+/* The options that count for the caller; *slot is set where the caller has to use one. */
+static void
+read_options(CdcOptions *options, List *given, const char **slot)
+{
+	Oid			reader = InvalidOid;
+	List	   *stored;
+
+	if (!superuser())
+		*slot = require_own_slot(*slot);
+	stored = *slot == NULL ? NIL : cdc_slot_options_load(*slot, &reader);
+	if (OidIsValid(reader) && !superuser())
+	{
+		cdc_slot_require_reader(*slot, reader);
+		cdc_options_check_bound(given);
+	}
+	cdc_options_parse(options, stored, given);
+	cdc_older_read(options->versions);
+	if (options->json)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cdc.snapshot() does not have format = 'json'"),
+				 errhint("cdc.decode_json() shows its batches.")));
+}
+
 /* Everything that is known before the first row, in the current memory context. */
 static CdcSnapRead *
 begin_read(FunctionCallInfo fcinfo)
@@ -62,40 +112,14 @@ begin_read(FunctionCallInfo fcinfo)
 	List	   *given = PG_ARGISNULL(5) ? NIL : cdc_options_list(PG_GETARG_ARRAYTYPE_P_COPY(5));
 	CdcSnapRange range;
 	CdcOptions	options;
-	Oid			reader = InvalidOid;
-	List	   *stored = slot == NULL ? NIL : cdc_slot_options_load(slot, &reader);
 
 	PreventCommandDuringRecovery("cdc.snapshot()");
-	if (OidIsValid(reader) && !superuser())
-	{
-		cdc_slot_require_reader(slot, reader);
-		cdc_options_check_bound(given);
-	}
-	cdc_options_parse(&options, stored, given);
-	cdc_older_read(options.versions);
-	if (options.json)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cdc.snapshot() does not have format = 'json'"),
-				 errhint("cdc.decode_json() shows its batches.")));
+	read_options(&options, given, &slot);
 	range.from_key = key_argument(fcinfo, 1);
 	range.to_key = key_argument(fcinfo, 2);
 	range.from_block = block_argument(fcinfo, 3);
 	range.to_block = block_argument(fcinfo, 4);
 	return cdc_snapread_begin(PG_GETARG_OID(0), &range, &options, slot == NULL ? "" : slot);
-}
-
-/* What rows are read under, whatever the session's settings. */
-static int
-enter_settings(void)
-{
-	int			nestlevel = NewGUCNestLevel();
-
-	cdc_fix_settings();
-	/* an ERROR where a policy would hide rows */
-	(void) set_config_option("row_security", "off", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
-	return nestlevel;
 }
 
 /* The caller wants no more. */
@@ -113,7 +137,6 @@ cdc_snapshot(PG_FUNCTION_ARGS)
 	FuncCallContext *funcctx;
 	CdcSnapRead *read;
 	bytea	   *batch = NULL;
-	int			nestlevel;
 
 	if (SRF_IS_FIRSTCALL())
 	{
@@ -132,11 +155,9 @@ cdc_snapshot(PG_FUNCTION_ARGS)
 	if (read == NULL)
 		SRF_RETURN_DONE(funcctx);
 
-	nestlevel = enter_settings();
 	SPI_connect();
 	batch = cdc_snapread_next(read, result_cxt);
 	SPI_finish();
-	AtEOXact_GUC(false, nestlevel);
 	if (batch != NULL)
 		SRF_RETURN_NEXT(funcctx, PointerGetDatum(batch));
 	UnregisterExprContextCallback(rsinfo->econtext, abandon, PointerGetDatum(read));
@@ -225,7 +246,6 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 	Chunks		chunks = {rsinfo, FROM_KEY, TO_KEY};
 	StringInfoData sql;
 	StringInfoData columns;
-	CdcSnapReader reader;
 	Portal		portal;
 
 	initStringInfo(&sql);
@@ -246,8 +266,7 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 						   " AND (\"row number\" OPERATOR(pg_catalog.-) 1) OPERATOR(pg_catalog.%) $1"
 						   " OPERATOR(pg_catalog.=) 0 ORDER BY \"row number\"");
 	SPI_connect();
-	reader = cdc_snapread_enter(rel);
-	portal = SPI_cursor_open_with_args(NULL, sql.data, 1, types, args, NULL, true, 0);
+	portal = cdc_as_owner_cursor(NULL, sql.data, 1, types, args);
 	for (;;)
 	{
 		SPI_cursor_fetch(portal, true, 1);
@@ -260,19 +279,61 @@ chunks_by_key(ReturnSetInfo *rsinfo, Relation rel, const CdcKey *key, int64 max_
 		SPI_freetuptable(SPI_tuptable);
 	}
 	put_chunk(&chunks, from, first, (Datum) 0, true);
-	cdc_snapread_leave(reader);
 	SPI_finish();
+}
+
+/* Whether the columns of the root's key, which have other numbers in a partition, are sent
+ * of it as they are. */
+static bool
+partition_key_is_plain(CdcAccess *access, Relation part, Relation root, const CdcKey *key)
+{
+	CdcKey		own = *key;
+
+	for (int i = 0; i < key->ncolumns; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(root), key->attnums[i] - 1);
+
+		own.attnums[i] = get_attnum(RelationGetRelid(part), NameStr(att->attname));
+		if (own.attnums[i] == InvalidAttrNumber)
+			return false;
+	}
+	return cdc_access_plain(access, part, own.attnums, own.ncolumns);
+}
+
+/* Whether keys may be shown: of the relation, and of its partitions, which may have
+ * rules of their own. */
+static bool
+may_show_keys(CdcAccess *access, Relation rel, const CdcKey *key)
+{
+	bool		plain = key->ncolumns > 0 && cdc_access_plain(access, rel, key->attnums, key->ncolumns);
+	ListCell   *lc;
+
+	if (!plain || rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+		return plain;
+	foreach(lc, find_all_inheritors(RelationGetRelid(rel), AccessShareLock, NULL))
+	{
+		Relation	part;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!plain)
+			break;
+		part = table_open(lfirst_oid(lc), NoLock);
+		plain = partition_key_is_plain(access, part, rel, key);
+		table_close(part, NoLock);
+	}
+	return plain;
 }
 
 Datum
 cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	int64		max_rows = PG_GETARG_INT64(1);
 	Relation	rel;
-	Chunks		whole = {(ReturnSetInfo *) fcinfo->resultinfo, FROM_KEY, TO_KEY};
+	Chunks		whole = {rsinfo, FROM_KEY, TO_KEY};
 	CdcAccess  *access;
 	CdcKey		key;
-	int			nestlevel;
+	CdcCaller	caller;
 
 	if (max_rows < 1)
 		ereport(ERROR,
@@ -283,17 +344,17 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 	access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(access);
 	if (!cdc_access_plain(access, rel, NULL, 0))
-		cdc_snapread_refuse(rel);
+		cdc_snapread_refuse(rel, GetUserId());
+	caller = cdc_as_owner_begin(rel);
 	cdc_key_describe(rel, &key);
-	nestlevel = enter_settings();
 	/* the ends of ranges are values of the key */
-	if (key.ncolumns > 0 && cdc_access_plain(access, rel, key.attnums, key.ncolumns))
-		chunks_by_key((ReturnSetInfo *) fcinfo->resultinfo, rel, &key, max_rows);
+	if (may_show_keys(access, rel, &key))
+		chunks_by_key(rsinfo, rel, &key, max_rows);
 	else if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		put_chunk(&whole, (Datum) 0, true, (Datum) 0, true);
 	else
-		chunks_by_block((ReturnSetInfo *) fcinfo->resultinfo, rel, max_rows);
-	AtEOXact_GUC(false, nestlevel);
+		chunks_by_block(rsinfo, rel, max_rows);
+	cdc_as_owner_end(caller);
 	table_close(rel, NoLock);
 	return (Datum) 0;
 }

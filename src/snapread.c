@@ -21,18 +21,21 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/acl.h"
 #include "utils/portal.h"
-#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
+#include "asowner.h"
 #include "attempt.h"
 #include "compress.h"
 #include "filter.h"
 #include "keyrange.h"
+#include "settings.h"
 #include "snapread.h"
 #include "source.h"
 #include "wire.h"
+
+/* A buffer that a large row has blown up is given back. */
+#define KEEP_BUFFER (1024 * 1024)
 
 /* Rows to fetch at a time. What is large in them stays where it is. */
 #define FETCH_ROWS 100
@@ -41,7 +44,8 @@
 struct CdcSnapRead
 {
 	CdcOptions	options;
-	CdcAccess  *access;
+	CdcAccess  *access;			/* of the user who reads */
+	Oid			user;
 	CdcCompressor *compressor;	/* NULL: batches are given as they are */
 	Oid			relid;			/* the relation under whose name rows are sent */
 	List	   *relids;			/* those to read, the current one first */
@@ -127,6 +131,18 @@ require_same_storage(Relation rel)
 				 errhint("Read it in a new transaction.")));
 }
 
+void
+cdc_snapread_refuse(Relation rel, Oid user)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not read table \"%s\"",
+					GetUserNameFromId(user, false), RelationGetRelationName(rel)),
+			 errdetail("The role may not SELECT from it, or row security applies to the role."),
+			 errhint("cdc.grant_read() gives a role what it may be sent.")));
+	pg_unreachable();
+}
+
 static CdcSelection *
 resolve_selection(const CdcOptions *options, Relation rel, MemoryContext cxt)
 {
@@ -173,40 +189,6 @@ find_relations(const CdcOptions *options, Relation rel)
 		table_close(part, NoLock);
 	}
 	return relids;
-}
-
-/* --- who reads ---------------------------------------------------------- */
-
-void
-cdc_snapread_refuse(Relation rel)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not read table \"%s\"",
-					GetUserNameFromId(GetUserId(), false), RelationGetRelationName(rel)),
-			 errdetail("The role may not SELECT from it, or row security applies to the role."),
-			 errhint("cdc.grant_read() gives a role what it may be sent.")));
-	pg_unreachable();
-}
-
-CdcSnapReader
-cdc_snapread_enter(Relation rel)
-{
-	Oid			relid = RelationGetRelid(rel);
-	CdcSnapReader reader;
-
-	GetUserIdAndSecContext(&reader.user, &reader.context);
-	if (pg_class_aclcheck(relid, reader.user, ACL_SELECT) != ACLCHECK_OK ||
-		check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED)
-		SetUserIdAndSecContext(rel->rd_rel->relowner,
-							   reader.context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_RESTRICTED_OPERATION);
-	return reader;
-}
-
-void
-cdc_snapread_leave(CdcSnapReader reader)
-{
-	SetUserIdAndSecContext(reader.user, reader.context);
 }
 
 /* --- the cursor --------------------------------------------------------- */
@@ -296,7 +278,6 @@ open_cursor(CdcSnapRead *read, Relation rel)
 	Datum		values[2 * CDC_KEY_MAX_COLUMNS];
 	int			nparams = 0;
 	CdcKey		key;
-	CdcSnapReader reader;
 	StringInfoData sql;
 	Portal		portal;
 
@@ -334,11 +315,9 @@ open_cursor(CdcSnapRead *read, Relation rel)
 	append_block_bound(&sql, read->range.from_block, ">=");
 	append_block_bound(&sql, read->range.to_block, "<");
 
-	reader = cdc_snapread_enter(rel);
-	portal = SPI_cursor_open_with_args(secret_name(), sql.data, nparams, types, values, NULL, true, 0);
+	portal = cdc_as_owner_cursor(secret_name(), sql.data, nparams, types, values);
 	portal->visible = false;
 	MemoryContextSetIdentifier(portal->portalContext, "cdc.snapshot()");
-	cdc_snapread_leave(reader);
 	read->portal = MemoryContextStrdup(read->table_cxt, portal->name);
 }
 
@@ -393,7 +372,7 @@ begin_table(CdcSnapRead *read, Relation rel)
 	read->selection = resolve_selection(&read->options, rel, read->table_cxt);
 	read->table = cdc_selection_table(read->selection, read->access, rel, read->table_cxt);
 	if (read->table == NULL)
-		cdc_snapread_refuse(rel);
+		cdc_snapread_refuse(rel, read->user);
 	open_cursor(read, rel);
 	read->nfetched = read->next = 0;
 	MemoryContextSwitchTo(oldcxt);
@@ -422,7 +401,7 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 	CdcChange	change = {{CDC__V1__OP__OP_INSERT}};
 	CdcErrorPlace place = {rel, &change};
 	ErrorContextCallback callback = {error_context_stack, cdc_error_place, &place};
-	CdcAttempt	attempt = {&read->events, &change, CDC_MAX_EVENT, read->options.stop_on_error};
+	CdcAttempt	attempt = {&read->events, &change, Min(CDC_MAX_EVENT, cdc_max_event_bytes()), read->options.stop_on_error};
 	ErrorData  *undecided = NULL;
 
 	error_context_stack = &callback;
@@ -440,7 +419,7 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 		change.head.op = CDC__V1__OP__OP_READ;
 		cdc_attempt(&attempt, undecided, read->table->may_raise ||
 					has_external(read->table, change.after) ||
-					cdc_row_size(tuple, read->table, change.after) > CDC_LARGE_ROW);
+					cdc_row_size(tuple, read->table, change.after) > CDC_LARGE_ROW(attempt.max_len));
 	}
 	error_context_stack = callback.previous;
 }
@@ -448,17 +427,14 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 /* Fetches some rows; false when there are no more. They are kept when SPI is
  * left. */
 static bool
-fetch_rows(CdcSnapRead *read, Relation rel)
+fetch_rows(CdcSnapRead *read)
 {
 	Portal		portal = SPI_cursor_find(read->portal);
-	CdcSnapReader reader;
 	MemoryContext oldcxt;
 
 	if (portal == NULL)
 		elog(ERROR, "cursor \"%s\" is gone", read->portal);
-	reader = cdc_snapread_enter(rel);
 	SPI_cursor_fetch(portal, true, FETCH_ROWS);
-	cdc_snapread_leave(reader);
 	MemoryContextReset(read->fetch_cxt);
 	oldcxt = MemoryContextSwitchTo(read->fetch_cxt);
 	read->tupdesc = CreateTupleDescCopy(SPI_tuptable->tupdesc);
@@ -474,8 +450,7 @@ fetch_rows(CdcSnapRead *read, Relation rel)
 static bool
 is_full(const CdcSnapRead *read)
 {
-	return read->events.len > 0 &&
-		read->events.len + read->schemas.len >= read->options.batch_bytes;
+	return read->events.len > 0 && read->events.len >= read->options.batch_bytes;
 }
 
 /* Adds rows until the batch is full; false when there are no more. */
@@ -486,7 +461,7 @@ read_rows(CdcSnapRead *read, Relation rel)
 
 	while (!is_full(read))
 	{
-		if (read->next == read->nfetched && !fetch_rows(read, rel))
+		if (read->next == read->nfetched && !fetch_rows(read))
 			return false;
 		oldcxt = MemoryContextSwitchTo(read->row_cxt);
 		add_row(read, rel, read->fetched[read->next++]);
@@ -496,32 +471,63 @@ read_rows(CdcSnapRead *read, Relation rel)
 	return true;
 }
 
+/* The fields of a batch. */
+static void
+put_fields(const CdcSnapRead *read, StringInfo out, bool with_source)
+{
+	appendBinaryStringInfo(out, read->schemas.data, read->schemas.len);
+	appendBinaryStringInfo(out, read->events.data, read->events.len);
+	if (with_source)
+		appendBinaryStringInfo(out, read->source.data, read->source.len);
+	appendBinaryStringInfo(out, read->snapshot.data, read->snapshot.len);
+}
+
+/* A large row's memory is given back at once: others will copy the batch. */
+static void
+clear_events(CdcSnapRead *read)
+{
+	MemoryContext oldcxt;
+
+	resetStringInfo(&read->events);
+	if (read->events.maxlen <= KEEP_BUFFER)
+		return;
+	oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(read->events.data));
+	pfree(read->events.data);
+	initStringInfo(&read->events);
+	MemoryContextSwitchTo(oldcxt);
+}
+
 /* One delimited batch of what is collected. */
 static bytea *
 finish_batch(CdcSnapRead *read)
 {
-	StringInfoData fields;
-	StringInfoData packed;
+	bool		with_source = read->batches == 0 || read->options.schemas_batch;
+	int			len = read->schemas.len + read->events.len + read->snapshot.len +
+		(with_source ? read->source.len : 0);
+	StringInfoData raw;
+	StringInfoData packed = {0};
 	StringInfoData out;
 
-	initStringInfo(&fields);
-	appendBinaryStringInfo(&fields, read->schemas.data, read->schemas.len);
-	appendBinaryStringInfo(&fields, read->events.data, read->events.len);
-	if (read->batches == 0 || read->options.schemas_batch)
-		appendBinaryStringInfo(&fields, read->source.data, read->source.len);
-	appendBinaryStringInfo(&fields, read->snapshot.data, read->snapshot.len);
-	initStringInfo(&packed);
-	if (read->compressor != NULL && cdc_compress_batch(read->compressor, &packed, fields.data, fields.len))
-		fields = packed;
-
+	if (read->compressor != NULL)
+	{
+		initStringInfo(&raw);
+		put_fields(read, &raw, with_source);
+		initStringInfo(&packed);
+		if (cdc_compress_batch(read->compressor, &packed, raw.data, raw.len))
+			len = packed.len;
+		pfree(raw.data);
+	}
 	initStringInfo(&out);
-	enlargeStringInfo(&out, fields.len + VARHDRSZ + CDC_MAX_VARINT);
+	enlargeStringInfo(&out, len + VARHDRSZ + CDC_MAX_VARINT);
 	appendStringInfoSpaces(&out, VARHDRSZ);
-	cdc_put_varint(&out, (uint64) fields.len);
-	appendBinaryStringInfo(&out, fields.data, fields.len);
+	cdc_put_varint(&out, (uint64) len);
+	if (packed.len > 0)
+		appendBinaryStringInfo(&out, packed.data, packed.len);
+	else
+		put_fields(read, &out, with_source);
 	SET_VARSIZE(out.data, out.len);
 	resetStringInfo(&read->schemas);
-	resetStringInfo(&read->events);
+	clear_events(read);
 	if (read->options.schemas_batch && read->table != NULL)
 		cdc_event_schema(&read->schemas, read->table);
 	read->batches++;
@@ -533,15 +539,19 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 {
 	CdcSnapRead *read = palloc0(sizeof(CdcSnapRead));
 	Relation	rel = cdc_snapread_open(relid);
+	CdcCaller	caller;
 	char	   *source;
 
 	read->options = *options;
+	read->user = GetUserId();
 	read->access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(read->access);
 	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)
 		read->compressor = cdc_compressor_create(options->compression, CurrentMemoryContext);
 	read->range = *range;
+	caller = cdc_as_owner_begin(rel);
 	read->relids = find_relations(&read->options, rel);
+	cdc_as_owner_end(caller);
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE &&
 		(range->from_block >= 0 || range->to_block >= 0))
 		ereport(ERROR,
@@ -574,11 +584,13 @@ cdc_snapread_next(CdcSnapRead *read, MemoryContext result_cxt)
 	while (read->relids != NIL && !is_full(read))
 	{
 		Relation	rel = table_open(linitial_oid(read->relids), NoLock);
+		CdcCaller	caller = cdc_as_owner_begin(rel);
 		bool		more;
 
 		if (read->portal == NULL)
 			begin_table(read, rel);
 		more = read_rows(read, rel);
+		cdc_as_owner_end(caller);
 		table_close(rel, NoLock);
 		if (!more)
 		{

@@ -26,23 +26,8 @@ typedef struct CdcSnapRead CdcSnapRead;
  * changes are sent. */
 extern Relation cdc_snapread_open(Oid relid);
 
-/* Who reads a relation's rows. */
-typedef struct CdcSnapReader
-{
-	Oid			user;
-	int			context;
-} CdcSnapReader;
-
-/*
- * Takes the rights that it needs to read a relation of which the current user may
- * be sent something, be it by cdc.grant_read() alone: its owner's, where its own
- * do not suffice. Gives them back. An ERROR in between gives them back, too.
- */
-extern CdcSnapReader cdc_snapread_enter(Relation rel);
-extern void cdc_snapread_leave(CdcSnapReader reader);
-
-/* ERROR 42501: nothing of a relation may be sent to the user. */
-pg_noreturn extern void cdc_snapread_refuse(Relation rel);
+/* ERROR 42501: nothing of a relation may be sent to a user. */
+pg_noreturn extern void cdc_snapread_refuse(Relation rel, Oid user);
 
 /* Appends a relation as FROM needs it: without those that inherit from it, but
  * with its partitions. */
@@ -50,7 +35,8 @@ extern void cdc_snapread_from(StringInfo sql, Relation rel);
 
 /*
  * Begins to read a relation, or the partitions that are sent under its name,
- * under the active snapshot. `slot` is for Source, in UTF-8. ERROR where the
+ * under the active snapshot, each as its owner. What the current user may be sent
+ * is all that is given. `slot` is for Source, in UTF-8. ERROR where the
  * options do not select the relation. The result lives in the current memory
  * context, with all that it needs later.
  */
@@ -58,8 +44,8 @@ extern CdcSnapRead *cdc_snapread_begin(Oid relid, const CdcSnapRange *range,
 									   const CdcOptions *options, const char *slot);
 
 /* The next delimited batch, in `result_cxt`; NULL when there are no more. There
- * is at least one, which may have no rows. Needs SPI, cdc_fix_settings() and the
- * same active snapshot. ERROR 55000 where rows that the snapshot should see are
+ * is at least one, which may have no rows. Needs SPI and the same
+ * active snapshot. ERROR 55000 where rows that the snapshot should see are
  * gone. */
 extern bytea *cdc_snapread_next(CdcSnapRead *read, MemoryContext result_cxt);
 

@@ -13,24 +13,23 @@
 #include "catalog/pg_index.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
+#include "builttext.h"
 #include "compat.h"
 #include "guard.h"
 #include "older.h"
 #include "table.h"
 #include "wire.h"
 
-/* Values of older rows: what a value, and all of a table, may take; and from
- * where on the server's memory might not suffice. A schema is sent often, and
- * kept in memory. */
-#define MAX_MISSING (1024 * 1024)
-#define MAX_TABLE_MISSING (16 * 1024 * 1024)
-#define CAREFUL_MISSING (32 * 1024)
+/* What the values of older rows may take, of all columns of a table. A schema is sent
+ * often, with some options in every batch, and kept in memory. */
+#define MAX_MISSING (64 * 1024)
 
 bool
 cdc_table_is_sent(Relation rel)
@@ -211,7 +210,8 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 {
 	AttrMissing *stored;
 	MissingValue missing = {column};
-	bool		careful = column->codec.may_raise;
+	/* one that may be long is not made longer than there is room for */
+	bool		careful = column->codec.may_raise || column->attlen == -1;
 
 	if (attnum == 0 || tupdesc->constr == NULL || tupdesc->constr->missing == NULL)
 		return;
@@ -219,14 +219,13 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 	if (!stored->am_present)
 		return;
 	missing.value = stored->am_value;
-	careful |= column->attlen == -1 &&
-		VARSIZE_ANY(DatumGetPointer(missing.value)) > CAREFUL_MISSING;
 	initStringInfo(&missing.row);
+	missing.row.cursor = careful ? MAX_MISSING : 0;
 	if (!careful)
 		encode_missing(&missing);
 	else if (cdc_guarded(encode_missing, &missing) != NULL)
 		missing.row.len = MAX_MISSING + 1;
-	if (missing.row.len > MAX_MISSING || *total + missing.row.len > MAX_TABLE_MISSING)
+	if (*total + missing.row.len > MAX_MISSING)
 	{
 		desc->missing_unavailable = true;
 		pfree(missing.row.data);
@@ -315,6 +314,17 @@ hide_key(CdcTable *table, Bitmapset *key, int natts)
 	return NULL;
 }
 
+bool
+cdc_table_uses(const CdcTable *table, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, table->built)
+		if (cdc_built_uses(lfirst(lc), relid))
+			return true;
+	return false;
+}
+
 CdcTable *
 cdc_table_resolve(Relation rel, const CdcTableView *view)
 {
@@ -372,6 +382,7 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		CdcColumn	unsent = {0};
 		CdcColumn  *column;
 
+		CHECK_FOR_INTERRUPTS();
 		if (view->older != NULL && older == NULL)
 			continue;
 		if (view->columns != NULL && !bms_is_member(att->attnum, view->columns))
@@ -396,6 +407,8 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 		if (redaction != NULL && column != &unsent)
 			cdc_redaction_codec(&column->codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, redaction,
 								table->withheld);
+		if (column != &unsent && cdc_codec_built(&column->codec) != NULL)
+			table->built = lappend(table->built, cdc_codec_built(&column->codec));
 		MemoryContextSwitchTo(scratch);
 		table->may_raise |= column->codec.may_raise;
 		table->needs_settings |= column->codec.needs_settings;

@@ -48,6 +48,7 @@ typedef struct CdcTable
 	int			ntypes;
 	uint32	   *types;			/* whose names are in the descriptor: their hash values
 								 * in the system cache TYPEOID */
+	List	   *built;			/* of CdcBuilt: what reads types when it meets values */
 	uint64		fingerprint;
 	uint32		version;		/* of the whole schema in the registry; 0: none */
 	char	   *unmapped;		/* why it is not the version that is asked for; or NULL */
@@ -74,6 +75,9 @@ typedef struct CdcTableView
  * before.
  */
 extern CdcTable *cdc_table_resolve(Relation rel, const CdcTableView *view);
+
+/* Whether it was resolved by what a composite type's relation says. */
+extern bool cdc_table_uses(const CdcTable *table, Oid relid);
 
 /* The index that the key is of; invalid where there is none. */
 extern Oid	cdc_key_index(Relation rel);

@@ -24,6 +24,7 @@ struct CdcTableCache
 	CdcTableEntry *last;		/* the entry that the last call returned */
 	CdcFilter  *filter;
 	CdcAccess  *access;
+	bool		built;			/* some entry's table reads composite types */
 	List	   *ancestors;		/* OIDs of partitioned tables that entries depend on */
 };
 
@@ -45,6 +46,19 @@ mark(CdcTableEntry *entry)
 	entry->outdated = true;
 }
 
+/* Tables with a composite type, when that changes. */
+static void
+mark_users(Oid relid)
+{
+	HASH_SEQ_STATUS status;
+	CdcTableEntry *entry;
+
+	hash_seq_init(&status, current_cache->entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		if (entry->table != NULL && cdc_table_uses(entry->table, relid))
+			mark(entry);
+}
+
 static void
 invalidate_relation(Datum arg, Oid relid)
 {
@@ -59,6 +73,8 @@ invalidate_relation(Datum arg, Oid relid)
 		entry = hash_search(current_cache->entries, &relid, HASH_FIND, NULL);
 		if (entry != NULL)
 			mark(entry);
+		if (current_cache->built)
+			mark_users(relid);
 		return;
 	}
 	hash_seq_init(&status, current_cache->entries);
@@ -214,6 +230,7 @@ resolve(CdcTableCache *cache, CdcTableEntry *entry, Oid relid, Relation rel)
 	if (target != rel)
 		RelationClose(target);
 	entry->table = table;
+	cache->built |= table != NULL && table->built != NIL;
 	entry->valid = !entry->outdated;
 }
 

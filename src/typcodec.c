@@ -11,6 +11,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
+#include "builttext.h"
 #include "compat.h"
 #include "encode.h"
 #include "typcodec.h"
@@ -88,11 +89,6 @@ static const struct
 static bool
 output_may_raise(Oid typid)
 {
-	Oid			elem;
-
-	typid = getBaseType(typid);
-	if (OidIsValid(elem = cdc_array_element(typid)))
-		return output_may_raise(elem);
 	switch (get_typtype(typid))
 	{
 		case TYPTYPE_ENUM:
@@ -113,11 +109,6 @@ output_may_raise(Oid typid)
 static bool
 output_needs_settings(Oid typid)
 {
-	Oid			elem;
-
-	typid = getBaseType(typid);
-	if (OidIsValid(elem = cdc_array_element(typid)))
-		return output_needs_settings(elem);
 	switch (typid)
 	{
 		case BOOLOID:
@@ -172,7 +163,7 @@ set_tag(CdcCodec *codec, uint32 field, CdcWireType wire)
 bool
 cdc_type_is_json(Oid typid)
 {
-	Oid			base = getBaseType(typid);
+	Oid			base = cdc_base_type(typid);
 
 	return base == JSONOID || base == JSONBOID;
 }
@@ -185,14 +176,22 @@ cdc_array_element(Oid typid)
 	return OidIsValid(element) && get_array_type(element) == typid ? element : InvalidOid;
 }
 
-/* Goes through the type's output function. */
+/* Goes through the type's output function, or what stands for it. */
 static void
 use_output(CdcCodec *codec, Oid typid)
 {
+	Oid			element = cdc_array_element(typid);
 	Oid			output;
-	bool		isvarlena;
 
-	getTypeOutputInfo(typid, &output, &isvarlena);
+	if (cdc_is_built(typid))
+	{
+		codec->built = cdc_built_create(typid);
+		codec->encode = cdc_encode_built;
+		codec->varlena = true;
+		codec->may_raise = codec->needs_settings = true;
+		return;
+	}
+	getTypeOutputInfo(typid, &output, &codec->varlena);
 	fmgr_info(output, &codec->output);
 	if (codec->type == CDC__V1__TYPE__TYPE_OTHER && codec->output.fn_addr == textout)
 	{
@@ -203,6 +202,8 @@ use_output(CdcCodec *codec, Oid typid)
 	}
 	if (codec->encode != cdc_encode_jsonb)
 		codec->encode = cdc_encode_output;
+	if (OidIsValid(element))
+		typid = cdc_base_type(element);
 	codec->may_raise = output_may_raise(typid);
 	codec->needs_settings = output_needs_settings(typid);
 }
@@ -219,17 +220,42 @@ use_text_rules(CdcCodec *codec)
 		codec->encode = cdc_encode_varlena_bytes;
 	else if (codec->encode == cdc_encode_output || codec->encode == cdc_encode_jsonb)
 		codec->encode = cdc_encode_output_bytes;
+	else if (codec->encode == cdc_encode_built)
+		codec->encode = cdc_encode_built_bytes;
+}
+
+/* Elements that have no kind of their own: times, and what is an array itself (by way of
+ * a domain). */
+static void
+init_text_element(CdcCodec *codec, Oid typid)
+{
+	Cdc__V1__Type type = codec->type;
+
+	use_output(codec, typid);
+	codec->type = type;
+	if (OidIsValid(cdc_array_element(typid)))
+	{
+		codec->type = CDC__V1__TYPE__TYPE_OTHER;
+		use_text_rules(codec);
+	}
+	set_tag(codec, CDC_ARRAY_VALUES, CDC_WIRE_LEN);
 }
 
 static void
 init_array(CdcCodec *codec, Oid element)
 {
-	CdcArrayCodec *array = palloc(sizeof(CdcArrayCodec));
-	int			i = 0;
+	CdcArrayCodec *array = palloc0(sizeof(CdcArrayCodec));
+	Oid			base = cdc_base_type(element);
+	int			i = lengthof(element_kinds);
 
-	cdc_codec_init(&array->element, CDC_ARRAY_VALUES, element);
-	while (i < lengthof(element_kinds) && element_kinds[i].type != array->element.type)
-		i++;
+	/* types may be nested without end: what an array within an array is made of is no matter */
+	if (!OidIsValid(cdc_array_element(base)))
+	{
+		cdc_codec_init(&array->element, CDC_ARRAY_VALUES, base);
+		for (i = 0; i < lengthof(element_kinds); i++)
+			if (element_kinds[i].type == array->element.type)
+				break;
+	}
 	if (i < lengthof(element_kinds))
 	{
 		array->kind = element_kinds[i].kind;
@@ -237,18 +263,8 @@ init_array(CdcCodec *codec, Oid element)
 	}
 	else
 	{
-		/* times, and what is an array itself (by way of a domain) */
-		Cdc__V1__Type type = array->element.type;
-
 		array->kind = CDC_ARRAY_LEN;
-		use_output(&array->element, getBaseType(element));
-		array->element.type = type;
-		if (type == CDC__V1__TYPE__TYPE_ARRAY)
-		{
-			array->element.type = CDC__V1__TYPE__TYPE_OTHER;
-			use_text_rules(&array->element);
-		}
-		set_tag(&array->element, CDC_ARRAY_VALUES, CDC_WIRE_LEN);
+		init_text_element(&array->element, base);
 	}
 	if (array->kind == CDC_ARRAY_PACKED)
 		array->element.taglen = 0;
@@ -265,7 +281,7 @@ init_array(CdcCodec *codec, Oid element)
 void
 cdc_codec_init(CdcCodec *codec, uint32 field, Oid typid)
 {
-	Oid			base = getBaseType(typid);
+	Oid			base = cdc_base_type(typid);
 	Oid			element = cdc_array_element(base);
 	CdcWireType wire = CDC_WIRE_LEN;
 
@@ -305,7 +321,7 @@ cdc_codec_narrow(CdcCodec *codec)
 void
 cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid)
 {
-	Oid			base = getBaseType(typid);
+	Oid			base = cdc_base_type(typid);
 
 	memset(codec, 0, sizeof(*codec));
 	codec->type = CDC__V1__TYPE__TYPE_TEXT;
@@ -319,6 +335,14 @@ cdc_codec_init_text(CdcCodec *codec, uint32 field, Oid typid)
 	/* a string it is in a SQL_ASCII database, too */
 	codec->may_raise |= conversion_may_raise() || GetDatabaseEncoding() == PG_SQL_ASCII;
 	cdc_codec_set_tag(codec, field);
+}
+
+struct CdcBuilt *
+cdc_codec_built(const CdcCodec *codec)
+{
+	if (codec->plain != NULL)
+		codec = codec->plain;
+	return codec->array != NULL ? codec->array->element.built : codec->built;
 }
 
 void

@@ -26,6 +26,8 @@ struct CdcCodec
 	bool		may_raise;		/* a value can make `encode` raise an ERROR */
 	bool		needs_settings; /* the output depends on settings */
 	FmgrInfo	output;			/* for encoders that go through text */
+	bool		varlena;		/* which may be packed or out of line */
+	struct CdcBuilt *built;		/* where the text is not that of `output`; or NULL */
 	struct CdcArrayCodec *array;	/* for arrays; NULL otherwise */
 
 	/* for values that are redacted, see redact.h; NULL otherwise */
@@ -52,6 +54,9 @@ typedef struct CdcArrayCodec
 	bool		typbyval;
 	char		typalign;
 } CdcArrayCodec;
+
+/* What of a codec reads types when it meets values, see builttext.h; or NULL. */
+extern struct CdcBuilt *cdc_codec_built(const CdcCodec *codec);
 
 /* Resolves a type for a field number of 1 to 3600. What the codec points to
  * lives in the current memory context. Reads catalogs. */

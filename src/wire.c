@@ -11,6 +11,18 @@
 
 #include "wire.h"
 
+void
+cdc_grow(StringInfo out, int n)
+{
+#ifndef FRONTEND
+	if (out->cursor > 0 && n > out->cursor - out->len)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg(CDC_TOO_LARGE)));
+#endif
+	enlargeStringInfo(out, n);
+}
+
 /* The length of the message whose body starts at `body` takes more than the
  * one byte that cdc_msg_begin() reserved: move the body. */
 void

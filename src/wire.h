@@ -30,6 +30,9 @@ typedef enum CdcWireType
 
 #define CDC_TAG(field, wiretype) (((uint32) (field) << 3) | (uint32) (wiretype))
 
+/* What is said of an event that takes more than it may. */
+#define CDC_TOO_LARGE	"row is too large for one event"
+
 /* Protobuf's zigzag: small negative numbers become small unsigned ones. */
 static inline uint64
 cdc_zigzag(int64 v)
@@ -88,6 +91,12 @@ cdc_fixed32(char *p, uint32 v)
 }
 
 /*
+ * Makes a buffer larger. Where its `cursor`, which nobody reads from here, is not 0, it is
+ * the length that the buffer may have, and what is longer raises an ERROR.
+ */
+extern void cdc_grow(StringInfo out, int n);
+
+/*
  * Makes room for n more bytes and returns where they go. The caller writes
  * them and ends with cdc_advance(). The StringInfo's terminating zero byte is
  * not kept: nobody reads these buffers as C strings.
@@ -96,7 +105,7 @@ static inline char *
 cdc_reserve(StringInfo out, int n)
 {
 	if (unlikely(out->maxlen - out->len <= n))
-		enlargeStringInfo(out, n);
+		cdc_grow(out, n);
 	return out->data + out->len;
 }
 

@@ -1213,7 +1213,7 @@ type Column struct {
 	// have NULL. A table rewrite removes it.
 	Missing []byte `protobuf:"bytes,10,opt,name=missing,proto3" json:"missing,omitempty"`
 	// Rows that are older than the column have a value that can not be sent: it
-	// is too large for a schema (1 MiB, 16 MiB for a table) or can not be
+	// would take more of a schema than there is (64 kB a table) or can not be
 	// written.
 	MissingUnavailable bool `protobuf:"varint,11,opt,name=missing_unavailable,json=missingUnavailable,proto3" json:"missing_unavailable,omitempty"`
 	unknownFields      protoimpl.UnknownFields

@@ -225,7 +225,7 @@ pub struct Column {
     #[prost(bytes = "vec", tag = "10")]
     pub missing: ::prost::alloc::vec::Vec<u8>,
     /// Rows that are older than the column have a value that can not be sent: it
-    /// is too large for a schema (1 MiB, 16 MiB for a table) or can not be
+    /// would take more of a schema than there is (64 kB a table) or can not be
     /// written.
     #[prost(bool, tag = "11")]
     pub missing_unavailable: bool,
