@@ -60,6 +60,9 @@ impl Statement {
 
 type Values = Vec<(String, Option<String>)>;
 
+/// The same with what the target has.
+type Known<'a> = Vec<(&'a Column, String, Option<String>)>;
+
 /// Names and values of a row's columns.
 fn values(row: Row<'_>, table: &Table) -> Result<Values, Damage> {
     row.values(table)
@@ -96,7 +99,7 @@ impl Target {
     }
 
     /// What the target has and is to be told.
-    fn known(&self, values: Values) -> Result<Vec<(&Column, String, Option<String>)>, Error> {
+    fn known(&self, values: Values) -> Result<Known<'_>, Error> {
         let mut known = Vec::new();
         for (name, value) in values {
             let column = self.columns.get(&name).ok_or_else(|| {
