@@ -77,6 +77,8 @@ class Oracle:
         self.tentative = collections.defaultdict(list)  # session: [frame: [undo, ...]]
         self.places = collections.defaultdict(set)      # column: all places that it had
         self.parents = collections.defaultdict(set)     # column: those of tables that it came from
+        self.tables = collections.defaultdict(set)      # relid: (schema, table), all that it had
+        self.above = collections.defaultdict(set)       # relid: tables that it was a part of
         self.types = {}                 # column: its type when it was seen last
         self.made_json = {}             # column: the step in which it became json
 
@@ -211,6 +213,9 @@ class Oracle:
                     again |= self.join(rule, column, step, session)
 
     def follow(self, view, step, session):
+        for table in view.tables.values():
+            self.tables[table.oid].add((table.schema, table.name))
+            self.above[table.oid].update(table.parents)
         for place, column in view.places.items():
             self.places[column].add(place)
             for parent in view.tables[column[0]].parents:
@@ -265,8 +270,14 @@ class Oracle:
         that it is a part of, and none of its columns there: then all may be withheld."""
         tables = {place[:2] for place in rule.names}
         columns = {column[0] for column in rule.joined}
-        return any(above[0] not in columns and any(place[:2] in tables for place in self.places[above])
-                   for above in self.lineage(home))
+        found, todo = {home[0]}, [home[0]]
+        while todo:
+            relid = todo.pop()
+            if relid not in columns and self.tables[relid] & tables:
+                return True
+            todo += self.above[relid] - found
+            found |= self.above[relid]
+        return False
 
     def of_home(self, home, marker, step, commit, view, session, begun):
         """(level, the rule that says so) for one column."""
