@@ -66,6 +66,17 @@ REVOKE ALL ON FUNCTION table_written() FROM PUBLIC;
 COMMENT ON FUNCTION table_written() IS
   'Trigger function: tells sessions that decode of rows that a restore brings; refuses UPDATE, DELETE and TRUNCATE by SQL.';
 
+-- What DDL changes, see src/changed.c
+
+CREATE FUNCTION watch_commands()
+RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_watch_commands';
+REVOKE ALL ON FUNCTION watch_commands() FROM PUBLIC;
+COMMENT ON FUNCTION watch_commands() IS 'Event trigger function: has the session note which relations commands change.';
+CREATE EVENT TRIGGER cdc_watch_commands ON ddl_command_start EXECUTE FUNCTION watch_commands();
+ALTER EVENT TRIGGER cdc_watch_commands ENABLE ALWAYS;
+COMMENT ON EVENT TRIGGER cdc_watch_commands IS 'Notes which relations commands change, for cdc_follow_rules and cdc_record_schemas.';
+
 -- Slots
 
 CREATE TABLE slot_option (
@@ -461,11 +472,8 @@ AS 'MODULE_PATHNAME', 'cdc_follow_rules';
 REVOKE ALL ON FUNCTION follow_rules() FROM PUBLIC;
 COMMENT ON FUNCTION follow_rules() IS
   'Event trigger function: records the names that protected columns get, and the columns that come to such names.';
-CREATE EVENT TRIGGER cdc_follow_start ON ddl_command_start EXECUTE FUNCTION follow_rules();
 CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end EXECUTE FUNCTION follow_rules();
-ALTER EVENT TRIGGER cdc_follow_start ENABLE ALWAYS;
 ALTER EVENT TRIGGER cdc_follow_rules ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_follow_start IS 'Notes from here on what DDL changes, for cdc_follow_rules.';
 COMMENT ON EVENT TRIGGER cdc_follow_rules IS 'Lets rules of redaction follow what they protect through DDL.';
 
 CREATE FUNCTION protect(rule_id bigint, relation oid, column_name name)
@@ -2245,15 +2253,6 @@ END $$;
 REVOKE ALL ON FUNCTION refresh_registry(boolean) FROM PUBLIC;
 COMMENT ON FUNCTION refresh_registry(boolean) IS
   'To be called after a dump was restored: finds the registered tables again by their names, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Those that are not there are a WARNING each; forget: they are registered no more. Until then DDL on restored tables is not looked at.';
-
-CREATE FUNCTION watch_commands()
-RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'cdc_watch_commands';
-REVOKE ALL ON FUNCTION watch_commands() FROM PUBLIC;
-COMMENT ON FUNCTION watch_commands() IS 'Event trigger function: has the session note which relations commands change.';
-CREATE EVENT TRIGGER cdc_watch_commands ON ddl_command_start EXECUTE FUNCTION watch_commands();
-ALTER EVENT TRIGGER cdc_watch_commands ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER cdc_watch_commands IS 'Notes which relations commands change, for cdc_record_schemas.';
 
 CREATE FUNCTION changed_relations()
 RETURNS oid[] LANGUAGE c VOLATILE PARALLEL UNSAFE

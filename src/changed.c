@@ -1,44 +1,71 @@
 /*
  * changed.c
- *	  Notes which relations the current transaction changes.
+ *	  Notes what the current transaction changes in the catalogs.
  */
 #include "postgres.h"
 
 #include "access/xact.h"
-#include "catalog/pg_type.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "changed.h"
 #include "compat.h"
 
-/* OIDs, in TopTransactionContext. */
-static HTAB *changed = NULL;
+/* Relations that are noted; beyond that all of them may have changed. */
+#define MAX_NOTED 10000
+
+typedef struct Noted
+{
+	HTAB	   *relids;			/* in TopTransactionContext; NULL: none */
+	bool		everything;
+	bool		schemas;
+} Noted;
+
+static Noted noted[CDC_FOLLOWERS];
+
+static HTAB *
+create_relids(void)
+{
+	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid), .hcxt = TopTransactionContext};
+
+	return hash_create("cdc changed relations", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
 
 static void
-note(Datum arg, Oid relid)
+note_relation(Datum arg, Oid relid)
 {
-	/* Without an OID it is about all of them, after what others did. Nothing may fail
-	 * in a transaction that ends. */
-	if (!OidIsValid(relid) || !IsTransactionState())
+	/* nothing may fail in a transaction that ends */
+	if (!IsTransactionState())
 		return;
-	if (changed == NULL)
+	for (int i = 0; i < CDC_FOLLOWERS; i++)
 	{
-		HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid),
-		.hcxt = TopTransactionContext};
+		Noted	   *n = &noted[i];
 
-		changed = hash_create("cdc changed relations", 16, &ctl,
-							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+		if (!OidIsValid(relid) || (n->relids != NULL && hash_get_num_entries(n->relids) >= MAX_NOTED))
+			n->everything = true;
+		else
+		{
+			if (n->relids == NULL)
+				n->relids = create_relids();
+			(void) hash_search(n->relids, &relid, HASH_ENTER, NULL);
+		}
 	}
-	(void) hash_search(changed, &relid, HASH_ENTER, NULL);
+}
+
+static void
+note_schema(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
+{
+	for (int i = 0; i < CDC_FOLLOWERS; i++)
+		noted[i].schemas = true;
 }
 
 static void
 forget(XactEvent event, void *arg)
 {
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		changed = NULL;
+		memset(noted, 0, sizeof(noted));
 }
 
 void
@@ -48,27 +75,26 @@ cdc_changed_watch(void)
 
 	if (watching)
 		return;
-	CacheRegisterRelcacheCallback(note, (Datum) 0);
+	CacheRegisterRelcacheCallback(note_relation, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, note_schema, (Datum) 0);
 	RegisterXactCallback(forget, NULL);
 	watching = true;
 }
 
-ArrayType *
-cdc_changed_take(void)
+CdcChanged
+cdc_changed_take(CdcFollower follower)
 {
-	HTAB	   *taken = changed;
+	Noted		taken = noted[follower];
+	CdcChanged	changed = {NIL, taken.everything, taken.schemas};
 	HASH_SEQ_STATUS status;
-	Datum	   *oids;
-	Oid		   *oid;
-	int			n = 0;
+	Oid		   *relid;
 
-	changed = NULL;
-	if (taken == NULL)
-		return construct_empty_array(OIDOID);
-	oids = palloc(sizeof(Datum) * hash_get_num_entries(taken));
-	hash_seq_init(&status, taken);
-	while ((oid = hash_seq_search(&status)) != NULL)
-		oids[n++] = ObjectIdGetDatum(*oid);
-	hash_destroy(taken);
-	return construct_array(oids, n, OIDOID, sizeof(Oid), true, TYPALIGN_INT);
+	memset(&noted[follower], 0, sizeof(Noted));
+	if (taken.relids == NULL)
+		return changed;
+	hash_seq_init(&status, taken.relids);
+	while ((relid = hash_seq_search(&status)) != NULL)
+		changed.relids = lappend_oid(changed.relids, *relid);
+	hash_destroy(taken.relids);
+	return changed;
 }

@@ -13,7 +13,6 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/indexing.h"
 #include "catalog/namespace.h"
@@ -23,81 +22,14 @@
 #include "utils/fmgroids.h"
 #include "utils/builtins.h"
 #include "utils/hsearch.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/syscache.h"
 
 #include "catversion.h"
-#include "compat.h"
+#include "changed.h"
 #include "exttable.h"
 #include "follow.h"
 #include "protection.h"
-
-/* Relations that are noted; of more than these all are looked at. */
-#define MAX_TOUCHED 10000
-
-/* What this transaction, or another one meanwhile, has changed. */
-static struct
-{
-	bool		noting;
-	bool		everything;
-	bool		schemas;
-	HTAB	   *relids;			/* in TopTransactionContext */
-}			touched;
-
-/* --- noting --------------------------------------------------------------------- */
-
-static void
-note_relation(Datum arg, Oid relid)
-{
-	if (!touched.noting || touched.everything)
-		return;
-	if (!OidIsValid(relid) || hash_get_num_entries(touched.relids) >= MAX_TOUCHED)
-		touched.everything = true;
-	else
-		(void) hash_search(touched.relids, &relid, HASH_ENTER, NULL);
-}
-
-static void
-note_schema(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
-{
-	touched.schemas = true;
-}
-
-static void
-end_noting(XactEvent event, void *arg)
-{
-	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
-		memset(&touched, 0, sizeof(touched));
-}
-
-static HTAB *
-create_relids(void)
-{
-	HASHCTL		ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(Oid), .hcxt = TopTransactionContext};
-
-	return hash_create("cdc changed relations", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-}
-
-void
-cdc_follow_begin(void)
-{
-	static bool registered = false;
-
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(note_relation, (Datum) 0);
-		CacheRegisterSyscacheCallback(NAMESPACEOID, note_schema, (Datum) 0);
-		RegisterXactCallback(end_noting, NULL);
-		registered = true;
-	}
-	if (touched.noting)
-		return;
-	memset(&touched, 0, sizeof(touched));
-	touched.relids = create_relids();
-	touched.noting = true;
-}
 
 /* --- what is protected of a relation -------------------------------------------- */
 
@@ -419,41 +351,24 @@ follow_everything(void)
 	follow_tables(0);
 }
 
-/* What is noted; it is forgotten, also since recording notes more. */
-static List *
-take_touched(void)
-{
-	List	   *relids = NIL;
-	HASH_SEQ_STATUS status;
-	Oid		   *relid;
-
-	hash_seq_init(&status, touched.relids);
-	while ((relid = hash_seq_search(&status)) != NULL)
-		relids = lappend_oid(relids, *relid);
-	hash_destroy(touched.relids);
-	touched.relids = create_relids();
-	touched.everything = touched.schemas = false;
-	return relids;
-}
-
 void
 cdc_follow(void)
 {
-	bool		everything = touched.everything;
-	bool		schemas = touched.schemas;
 	MemoryContext cxt;
 	MemoryContext oldcxt;
+	CdcChanged	changed;
 	ListCell   *lc;
 
-	if (!touched.noting || !OidIsValid(cdc_exttable_find("redaction_column")))
+	if (!OidIsValid(cdc_exttable_find("redaction_column")))
 		return;
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "cdc follow", ALLOCSET_DEFAULT_SIZES);
 	oldcxt = MemoryContextSwitchTo(cxt);
-	foreach(lc, take_touched())
+	changed = cdc_changed_take(CDC_FOLLOWER_RULES);
+	foreach(lc, changed.relids)
 		follow_relation(lfirst_oid(lc), true);
-	if (schemas)
+	if (changed.schemas)
 		follow_schemas();
-	if (everything)
+	if (changed.everything)
 		follow_everything();
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextDelete(cxt);

@@ -8,10 +8,7 @@
 
 #include "access/xlogdefs.h"
 
-/* From here to the end of the transaction, notes which relations it changes. */
-extern void cdc_follow_begin(void);
-
-/* Records what has become of them. */
+/* Records what has become of what the transaction has changed. */
 extern void cdc_follow(void);
 
 /* Lets a rule protect a column of a table, and of what is part of it, from here on.

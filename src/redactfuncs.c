@@ -62,21 +62,16 @@ cdc_rotate_redaction_secret(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(cdc_secret_create());
 }
 
-/* Event trigger: before DDL, and behind it. */
+/* Event trigger, behind DDL. */
 Datum
 cdc_follow_rules(PG_FUNCTION_ARGS)
 {
-	EventTriggerData *trigger = (EventTriggerData *) fcinfo->context;
-
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
 		ereport(ERROR,
 				(errcode(ERRCODE_E_R_I_E_EVENT_TRIGGER_PROTOCOL_VIOLATED),
 				 errmsg("function must be called as an event trigger")));
-	if (strcmp(trigger->event, "ddl_command_start") == 0)
-		cdc_follow_begin();
-	else
-		cdc_follow();
-	return PointerGetDatum(NULL);
+	cdc_follow();
+	PG_RETURN_NULL();
 }
 
 Datum

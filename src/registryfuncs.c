@@ -26,6 +26,7 @@
 #include "changed.h"
 #include "compat.h"
 #include "evolution.h"
+#include "exttable.h"
 #include "json.h"
 #include "older.h"
 #include "registry.h"
@@ -182,10 +183,28 @@ cdc_watch_commands(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
+/* A row of cdc.registered_relation: its first column is the OID. */
+static void
+add_registered(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
+{
+	List	  **relids = arg;
+
+	*relids = lappend_oid(*relids, cdc_exttable_oid(rel, tup, 1));
+}
+
 Datum
 cdc_changed_relations(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_ARRAYTYPE_P(cdc_changed_take());
+	CdcChanged	changed = cdc_changed_take(CDC_FOLLOWER_REGISTRY);
+	List	   *relids = changed.relids;
+	Datum	   *oids;
+
+	if (changed.everything)
+		(void) cdc_exttable_read("registered_relation", add_registered, &relids);
+	oids = palloc(sizeof(Datum) * Max(list_length(relids), 1));
+	for (int i = 0; i < list_length(relids); i++)
+		oids[i] = ObjectIdGetDatum(list_nth_oid(relids, i));
+	PG_RETURN_ARRAYTYPE_P(construct_array(oids, list_length(relids), OIDOID, sizeof(Oid), true, TYPALIGN_INT));
 }
 
 Datum
