@@ -174,7 +174,7 @@ FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.sl
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
 REVOKE ALL ON cdc.stats FROM PUBLIC;
 COMMENT ON VIEW cdc.stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries (ERROR 55000 where it is not), and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change can not be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries (ERROR 55000 where it is not), and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change cannot be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
 
 -- Whoever watches servers may watch this one.
 GRANT USAGE ON SCHEMA cdc TO pg_monitor;
@@ -225,7 +225,7 @@ RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_decode';
 REVOKE ALL ON FUNCTION cdc.decode(bytea) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.decode(bytea) IS
-  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. In a json column of new null is a value, unless event -> nulls names the column. event: all of it. What jsonb can not hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. In a json column of new null is a value, unless event -> nulls names the column. event: all of it. What jsonb cannot hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
 
 CREATE FUNCTION cdc.peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
@@ -239,7 +239,7 @@ DECLARE
 BEGIN
   IF EXISTS (SELECT FROM unnest(options) WITH ORDINALITY o(word, n) WHERE n % 2 = 1 AND word IN ('format', 'schemas', 'two_phase')) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-      MESSAGE = 'options "format", "schemas" and "two_phase" can not be given here',
+      MESSAGE = 'options "format", "schemas" and "two_phase" cannot be given here',
       DETAIL = 'The first two are always the same here; two_phase would change the slot for ever.',
       HINT = 'pg_logical_slot_peek_changes(slot, NULL, NULL, ''format'', ''json'') gives JSON lines.';
   END IF;
@@ -290,7 +290,7 @@ RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_fetch';
 REVOKE ALL ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) IS
-  'The stream by ordinary SQL, for a role without REPLICATION to which a slot is bound (cdc.create_slot(), reader). Confirms the slot up to confirmed_lsn (NULL = as it is), and returns the transactions that commit at start_lsn or later (NULL = confirmed_lsn, or where the slot stands): data is one batch of the stream, delimited, lsn where it comes from. The last row has no data: everything that committed before its lsn was returned or is not sent, so that it is to be confirmed once all is handled, and the start_lsn of the next call. Ends after the transaction with which max_bytes are reached. With nothing to send it waits for timeout (at most 60 seconds, during which the snapshot holds up VACUUM). options: names and values in turn, as a client of the slot may give them; format and streaming can not be given. Every call is a connection of its own as to schemas and parts. Other NULL arguments give no rows. ERROR 42501 for other roles (but superusers), 55000 where a position lies before the slot''s or beyond the WAL, 55006 while the slot is in use, 22023 for a wrong argument.';
+  'The stream by ordinary SQL, for a role without REPLICATION to which a slot is bound (cdc.create_slot(), reader). Confirms the slot up to confirmed_lsn (NULL = as it is), and returns the transactions that commit at start_lsn or later (NULL = confirmed_lsn, or where the slot stands): data is one batch of the stream, delimited, lsn where it comes from. The last row has no data: everything that committed before its lsn was returned or is not sent, so that it is to be confirmed once all is handled, and the start_lsn of the next call. Ends after the transaction with which max_bytes are reached. With nothing to send it waits for timeout (at most 60 seconds, during which the snapshot holds up VACUUM). options: names and values in turn, as a client of the slot may give them; format and streaming cannot be given. Every call is a connection of its own as to schemas and parts. Other NULL arguments give no rows. ERROR 42501 for other roles (but superusers), 55000 where a position lies before the slot''s or beyond the WAL, 55006 while the slot is in use, 22023 for a wrong argument.';
 
 -- Reading tables as they are
 

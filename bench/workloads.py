@@ -23,7 +23,7 @@ class Workload:
     run: Callable  # (sql, size)
     events: float = 1  # row changes for each unit
     options: dict[str, dict[str, str]] = field(default_factory=dict)  # more of them, by library
-    without: tuple[str, ...] = ()  # libraries that can not do this
+    without: tuple[str, ...] = ()  # libraries that cannot do this
     rounds: int = 99  # at most
 
 

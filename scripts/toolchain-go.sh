@@ -42,11 +42,11 @@ cache=${CDC_TOOLCHAINS:-${XDG_CACHE_HOME:-$HOME/.cache}/cdc}
 home=$cache/golang.org/toolchain@$VERSION.$platform
 if [ ! -x "$home/bin/go" ]; then
 	command -v python3 >/dev/null || skip "python3 is needed to unpack an archive"
-	mkdir -p "$cache" || skip "$cache can not be made"
+	mkdir -p "$cache" || skip "$cache cannot be made"
 	work=$(mktemp -d "$cache/fetch-XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	url=${CDC_GO_URL:-https://proxy.golang.org/golang.org/toolchain/@v}/$VERSION.$platform.zip
-	python3 - "$url" "$work/go.zip" <<-'END' || skip "$url can not be fetched"
+	python3 - "$url" "$work/go.zip" <<-'END' || skip "$url cannot be fetched"
 		import shutil, sys, urllib.request
 		try:
 		    with urllib.request.urlopen(sys.argv[1], timeout=60) as source, open(sys.argv[2], "wb") as target:

@@ -91,7 +91,7 @@ SELECT length(j::text) > 200000 AS whole FROM cdc.decode_json(pg_temp.batch(pg_t
   pg_temp.field(1, convert_to(repeat('[', 100000) || repeat(']', 100000), 'UTF8')))) j;
 SELECT op, relation, jsonb_typeof(new), jsonb_typeof(event) FROM cdc.decode(pg_temp.batch(pg_temp.tab(9),
   pg_temp.field(1, convert_to(repeat('[', 100000) || repeat(']', 100000), 'UTF8'))));
--- what jsonb can not hold: escapes without a character, next to those that only look like them
+-- what jsonb cannot hold: escapes without a character, next to those that only look like them
 SELECT what, coalesce(new->'c', new) AS shown FROM (VALUES
   ('zero', '"a\u0000b"'), ('no zero', '"a\\\\u0000b"'), ('after a backslash', '"\\\\\u0000"'), ('high half', '"\ud83dx"'), ('low half', '"\ude00x"'), ('both', '"\ud83d\ude00"'),
   ('wrong order', '"\ude00\ud83d"'), ('high twice', '"\ud83d\uD83D\uDE00"'), ('high at the end', '"\ud83d"'), ('upper case', '"\uDBFF\u0041"'),

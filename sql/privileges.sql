@@ -207,7 +207,7 @@ ALTER TABLE p.t ENABLE ROW LEVEL SECURITY;
 SET ROLE cdc_regress_other;
 SELECT cdc.grant_read('p.t', 'cdc_regress_consumer', columns => '{id}');
 RESET ROLE;
--- whoever gives can not have functions of his own run with the extension's rights
+-- whoever gives cannot have functions of his own run with the extension's rights
 CREATE FUNCTION p.trap(regclass, regclass) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE 'the trap was called'; END $$;
 CREATE OPERATOR p.= (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = p.trap);
 CREATE FUNCTION p.concat_ws(text, text, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE 'the trap was called'; END $$;

@@ -101,7 +101,7 @@ SELECT current_user, current_setting('search_path'), current_setting('row_securi
 RESET ROLE;
 RESET search_path;
 
--- between two batches the caller is itself, and can not find the cursor
+-- between two batches the caller is itself, and cannot find the cursor
 SET ROLE cdc_regress_taker;
 SELECT current_user, (SELECT count(*) FROM pg_cursors WHERE statement ~ 'giver') AS cursors, length(b) > 0 AS batch
 FROM (SELECT cdc.snapshot('giver.t', options => '{batch_bytes,1}') AS b OFFSET 0) x;

@@ -88,7 +88,7 @@ SHOW search_path;
 SHOW timezone;
 RESET datestyle; RESET intervalstyle; RESET timezone; RESET extra_float_digits; RESET bytea_output; RESET quote_all_identifiers; RESET search_path;
 
--- A value that can not be written becomes an event that says so, and the
+-- A value that cannot be written becomes an event that says so, and the
 -- stream goes on. (The output function of enums fails on other numbers.)
 SET client_min_messages = warning;
 CREATE TYPE broken;

@@ -17,7 +17,7 @@ error_text(const CdcAttempt *attempt, const ErrorData *error)
 	if (error->message_id != NULL && strcmp(error->message_id, CDC_TOO_LARGE) == 0)
 		return CDC_TOO_LARGE;
 	if (attempt->change->table->restricted)
-		return "value can not be written";
+		return "value cannot be written";
 	return error->message_id != NULL ? error->message_id : "unknown error";
 }
 
@@ -27,7 +27,7 @@ raise_error(const CdcAttempt *attempt, ErrorData *error)
 	if (attempt->change->table->restricted)
 		ereport(ERROR,
 				(errcode(error->sqlerrcode),
-				 errmsg("value can not be written")));
+				 errmsg("value cannot be written")));
 	ReThrowError(error);
 }
 

@@ -7,7 +7,7 @@
  * catalogs as of the change, without one. The text is the same.
  *
  * Arrays of arrays (by way of a domain) are written here, too: their text doubles
- * with every level, and can not be interrupted there.
+ * with every level, and cannot be interrupted there.
  */
 #ifndef CDC_BUILTTEXT_H
 #define CDC_BUILTTEXT_H

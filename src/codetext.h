@@ -7,7 +7,7 @@
 
 #include "lib/stringinfo.h"
 
-/* Appends text to a comment, which it can not end in any language: what ends lines or
+/* Appends text to a comment, which it cannot end in any language: what ends lines or
  * comments, or changes how they look, is replaced. */
 extern void cdc_code_comment(StringInfo out, const char *text);
 

@@ -120,7 +120,7 @@ typedef int CdcSysCacheId;
 #endif
 #define CDC_SYNCS_TWO_PHASE		(PG_VERSION_NUM >= 180000)
 
-/* Has an argument for slots that can not be read from 18 on: whether that is an ERROR. */
+/* Has an argument for slots that cannot be read from 18 on: whether that is an ERROR. */
 #if PG_VERSION_NUM >= 180000
 #define cdc_acquire_slot(name)	ReplicationSlotAcquire((name), true, false)
 #else

@@ -126,7 +126,7 @@ drops_extension(Node *node)
 	return false;
 }
 
-/* The names of the slots of this database that have the plugin, which can not be read
+/* The names of the slots of this database that have the plugin, which cannot be read
  * without the extension, and keep WAL. */
 static List *
 own_slots(void)

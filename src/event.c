@@ -111,7 +111,7 @@ complete_key(const CdcTable *table, const CdcRow *before, const CdcRow *after)
 	}
 }
 
-/* What identifies the row before the change where it can not be a key. */
+/* What identifies the row before the change where it cannot be a key. */
 static void
 write_identity(StringInfo out, CdcChange *c)
 {

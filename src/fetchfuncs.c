@@ -119,7 +119,7 @@ fetch_options(ArrayType *array)
 			if (strcmp(lfirst_node(DefElem, lc)->defname, replaced[i][0]) == 0)
 				ereport(ERROR,
 						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						 errmsg("cdc option \"%s\" can not be given to cdc.fetch()", replaced[i][0]),
+						 errmsg("cdc option \"%s\" cannot be given to cdc.fetch()", replaced[i][0]),
 						 errdetail("It is always \"%s\" there.", replaced[i][1])));
 		options = lappend(options, makeDefElem(unconstify(char *, replaced[i][0]),
 											   (Node *) makeString(unconstify(char *, replaced[i][1])), -1));
@@ -154,7 +154,7 @@ require_position(const char *name, XLogRecPtr lsn, XLogRecPtr end)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("%s %X/%X lies before %X/%X, up to where slot \"%s\" is confirmed", name,
 						LSN_FORMAT_ARGS(lsn), LSN_FORMAT_ARGS(confirmed), NameStr(MyReplicationSlot->data.name)),
-				 errdetail("Changes between the two can not be sent any more."),
+				 errdetail("Changes between the two cannot be sent any more."),
 				 errhint("Load the tables anew, and go on from where the slot stands.")));
 	if (lsn > end)
 		ereport(ERROR,

@@ -449,7 +449,7 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 
 	if (selection->relid != RelationGetRelid(rel))
 	{
-		/* A part of it can not be truncated in its name. */
+		/* A part of it cannot be truncated in its name. */
 		selection->ops &= ~OP_BIT(TRUNCATE);
 		sent_as = RelationIdGetRelation(selection->relid);
 		if (!RelationIsValid(sent_as))
@@ -471,7 +471,7 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 
 /*
  * The older version that is asked for of a relation, if its rows can be sent in it;
- * NULL where they can not, or have that version. *version is what they have.
+ * NULL where they cannot, or have that version. *version is what they have.
  */
 static const Cdc__V1__Table *
 find_older(CdcOlder *older, Relation rel, uint32 *version, char **hindrance)
@@ -496,7 +496,7 @@ find_older(CdcOlder *older, Relation rel, uint32 *version, char **hindrance)
 	MemoryContextDelete(scratch);
 	if (reason != NULL && !older->warned)
 		ereport(WARNING,
-				(errmsg("rows of table \"%s\" can not be sent in version %u: %s",
+				(errmsg("rows of table \"%s\" cannot be sent in version %u: %s",
 						RelationGetRelationName(rel), older->major, *hindrance),
 				 errdetail("They are sent as they are, and their schema says so.")));
 	older->warned |= reason != NULL;

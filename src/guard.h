@@ -1,6 +1,6 @@
 /*
  * guard.h
- *	  Runs code that may raise an ERROR, and survives it: a value that can not
+ *	  Runs code that may raise an ERROR, and survives it: a value that cannot
  *	  be written must not stop the slot.
  */
 #ifndef CDC_GUARD_H

@@ -2,7 +2,7 @@
  * hmac.h
  *	  HMAC-SHA-256 under a key that is prepared once.
  *
- * Where the server is built with OpenSSL, whose SHA-256 can not fail and whose state
+ * Where the server is built with OpenSSL, whose SHA-256 cannot fail and whose state
  * can be copied, a hash is two blocks of it. Elsewhere it is the server's own HMAC.
  */
 #ifndef CDC_HMAC_H

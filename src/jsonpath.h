@@ -31,7 +31,7 @@ typedef struct CdcJsonPath
 
 /*
  * Parses a path in UTF-8, into the current memory context. NULL where it is none:
- * then *where is the byte from which on it can not be understood, and *expected
+ * then *where is the byte from which on it cannot be understood, and *expected
  * says what might stand there.
  */
 extern CdcJsonPath *cdc_json_path_parse(const char *path, const char **where,

@@ -95,7 +95,7 @@ leads_to(const Walk *walk, const CdcJsonStep *step)
 }
 
 /* Adds the places of the value that comes: a member, an element, or all. False if
- * a name can not be told. */
+ * a name cannot be told. */
 static bool
 enter(Walk *walk, int nrules)
 {

@@ -26,7 +26,7 @@ typedef enum CdcJsonColumn
 
 /*
  * Fills the columns from the line of an event; false when it is none. JSON that
- * jsonb can not hold is a string of its text. Needs a transaction. Allocates in
+ * jsonb cannot hold is a string of its text. Needs a transaction. Allocates in
  * the current memory context.
  */
 extern bool cdc_json_row(const char *line, int len, Datum *values, bool *isnull);

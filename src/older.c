@@ -376,7 +376,7 @@ is_missing(const Cdc__V1__Column *older, const Cdc__V1__Column *now)
 {
 	if (now != NULL || !(older->not_null || older->key))
 		return NULL;
-	return psprintf("column %s, which can not be NULL, is not there", older->name);
+	return psprintf("column %s, which cannot be NULL, is not there", older->name);
 }
 
 static char *

@@ -51,7 +51,7 @@ extern const Cdc__V1__Column *cdc_older_column(const Cdc__V1__Table *table, uint
 extern bool cdc_older_narrows(const Cdc__V1__Column *older, Cdc__V1__Type now);
 
 /*
- * Why rows of a schema can not be sent in an older one, in words, or NULL where they can:
+ * Why rows of a schema cannot be sent in an older one, in words, or NULL where they can:
  * columns that were renamed, added, widened, or dropped and could be NULL are no
  * hindrance. Both are whole schemas.
  */

@@ -318,7 +318,7 @@ cdc_options_check_bound(List *given)
 		if (i >= 0 && !option_defs[i].bound)
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("cdc option \"%s\" can not be given for a slot that is bound to a role", name),
+					 errmsg("cdc option \"%s\" cannot be given for a slot that is bound to a role", name),
 					 errdetail("What such a slot sends is for its administrator to say."),
 					 errhint("Its reader may give: %s. cdc.alter_slot() stores the others.", option_names(true))));
 	}

@@ -130,7 +130,7 @@ require_failover(bool two_phase)
 	if (two_phase && !CDC_SYNCS_TWO_PHASE)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("a failover slot can not have two_phase on this server"),
+				 errmsg("a failover slot cannot have two_phase on this server"),
 				 errdetail("Where prepared transactions begin is not synchronized to standbys before PostgreSQL 18."),
 				 errhint("Leave out one of failover and two_phase.")));
 }

@@ -202,7 +202,7 @@ encode_missing(void *arg)
 
 /*
  * The value of rows that are older than the column, as a row of its own; or
- * that it can not be told. *total is what the table's values take so far.
+ * that it cannot be told. *total is what the table's values take so far.
  */
 static void
 describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupdesc,

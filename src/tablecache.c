@@ -28,7 +28,7 @@ struct CdcTableCache
 	List	   *ancestors;		/* OIDs of partitioned tables that entries depend on */
 };
 
-/* Callbacks can not be unregistered: they are registered once for the process
+/* Callbacks cannot be unregistered: they are registered once for the process
  * and find the cache of the running decoding context here. */
 static CdcTableCache *current_cache = NULL;
 

@@ -21,7 +21,7 @@ type Config struct {
 	Transport Transport
 	// FetchWait is, for TransportFetch, how long the server waits for changes before
 	// it says that there are none. Default 10 s, at most a minute and
-	// FeedbackInterval. While it waits, VACUUM can not remove rows that are deleted
+	// FeedbackInterval. While it waits, VACUUM cannot remove rows that are deleted
 	// meanwhile; and the slot of a client that was killed is in use for so long.
 	FetchWait time.Duration
 	// FetchBytes is, for TransportFetch, after how many bytes the server ends an

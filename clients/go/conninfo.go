@@ -317,7 +317,7 @@ func (s settings) scan(text string) error {
 	return nil
 }
 
-// check refuses what can not be honoured, and words that are none.
+// check refuses what cannot be honoured, and words that are none.
 func (s settings) check() error {
 	for name, value := range s {
 		found := false

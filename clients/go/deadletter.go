@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Policy says what to do about something that can not be handed on.
+// Policy says what to do about something that cannot be handed on.
 type Policy int
 
 // The policies.
@@ -60,7 +60,7 @@ type DeadLetterSink interface {
 // this name, which must exist: NAME.pb, which cdc-tail can read, and NAME.json,
 // which says why. They are readable by their owner alone. Several consumers may share a
 // directory: NAME has the slot, the position, the reason and a hash of the batch. (A
-// damaged batch of just 10 bytes can not be told from a newline there; no other batch is
+// damaged batch of just 10 bytes cannot be told from a newline there; no other batch is
 // that short.)
 type DeadLetterDir string
 

@@ -9,7 +9,7 @@ import (
 	"github.com/pgcdc/cdc/clients/go/internal/wire"
 )
 
-// ErrLoadAgain: an initial load can not be joined with the stream, since a table
+// ErrLoadAgain: an initial load cannot be joined with the stream, since a table
 // was altered again and again while it was loaded. Empty the state and the
 // progress, and load again when that is over.
 var ErrLoadAgain = errors.New("begin the load anew")

@@ -145,7 +145,7 @@ func (k *keeper) keepSaving(ctx context.Context) error {
 		if time.Since(began)+pause > k.config.StoreTimeout {
 			return err
 		}
-		k.config.Logger.Warn("the checkpoint can not be stored; this is tried again", "slot", k.config.Slot, "error", err)
+		k.config.Logger.Warn("the checkpoint cannot be stored; this is tried again", "slot", k.config.Slot, "error", err)
 		select {
 		case <-ctx.Done():
 			return err
@@ -206,7 +206,7 @@ func (k *keeper) report(ping bool) {
 		return
 	}
 	if err := session.SendStatus(Status{Written: max(received, flushed), Flushed: flushed, RequestReply: ping}); err != nil {
-		k.config.Logger.Warn("progress can not be reported", "slot", k.config.Slot, "position", position, "error", err)
+		k.config.Logger.Warn("progress cannot be reported", "slot", k.config.Slot, "position", position, "error", err)
 		session.Close() // the reader connects again
 	}
 }

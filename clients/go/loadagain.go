@@ -82,7 +82,7 @@ func (l *Loader) again(ctx context.Context, table *Table, key Row, xid uint32) (
 		for c.Next() {
 			e := c.Event()
 			if e.Failed() {
-				return damaged("the row can not be encoded")
+				return damaged("the row cannot be encoded")
 			}
 			if table := e.Table(); table == nil || table.Fingerprint != known {
 				return l.alteredSince(t)
@@ -150,7 +150,7 @@ func keyLiteral(table *Table, columns []string, key Row) (string, error) {
 func (c *Column) text(v RawValue) (string, error) {
 	switch c.Type {
 	case TypeArray, TypeInterval:
-		return "", fmt.Errorf("column %q: a key of type %s can not be read again", c.Name, c.PgType)
+		return "", fmt.Errorf("column %q: a key of type %s cannot be read again", c.Name, c.PgType)
 	case TypeText, TypeJSON, TypeOther, TypeNumeric:
 		return string(v.Bytes), nil
 	case TypeBytes:

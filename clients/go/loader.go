@@ -323,7 +323,7 @@ func (l *Loader) rows(ctx context.Context, a *Applier, t *TableProgress, b *Batc
 func (l *Loader) note(t *TableProgress, table *Table, relation string, place int) error {
 	whole := len(t.KeyColumns) == 0 || !table.HasKey()
 	if whole && len(t.Chunks) > 1 {
-		return fmt.Errorf("cdc: %v has no key in the stream, and can not be read in parts", table)
+		return fmt.Errorf("cdc: %v has no key in the stream, and cannot be read in parts", table)
 	}
 	if t.Relation == relation && (!whole || t.Whole == place) {
 		return nil

@@ -10,7 +10,7 @@ import (
 )
 
 // Rows without a key are kept under their own bytes and a number, from 0 without
-// gaps: equal rows can not be told apart, so that any of them is as good.
+// gaps: equal rows cannot be told apart, so that any of them is as good.
 
 // numbered gives the state's key of a row's copy number n.
 func (a *Applier) numbered(row Row, n uint32) []byte {

@@ -228,7 +228,7 @@ func parseFrame(frame []byte, schemas *SchemaCache) (*Batch, error) {
 	return ParseBatch(bytes.Clone(raw), schemas)
 }
 
-// check walks over the events, and lets those that can not be handed on be left
+// check walks over the events, and lets those that cannot be handed on be left
 // out, if the policies say so. It gives the position of the last one.
 func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error) {
 	s := r.stream

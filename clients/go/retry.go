@@ -43,7 +43,7 @@ func (b *backoff) wait(ctx context.Context) bool {
 	}
 }
 
-// isPermanent tells whether trying again can not help.
+// isPermanent tells whether trying again cannot help.
 func isPermanent(err error) bool {
 	var refused *RefusedError
 	if errors.As(err, &refused) || errors.Is(err, ErrDamaged) {

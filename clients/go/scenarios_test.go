@@ -10,7 +10,7 @@ import (
 // its own.
 var scenarios = map[string]func(*testing.T){}
 
-// later has what this client can not do yet, and why.
+// later has what this client cannot do yet, and why.
 var later = map[string]string{}
 
 func addScenarios(list map[string]func(*testing.T)) bool {

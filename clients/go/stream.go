@@ -269,7 +269,7 @@ func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
 // time.
 func (s *Stream) Flush(ctx context.Context) error { return s.keeper.save(ctx) }
 
-// Reject says that the consumer can not deal with a transaction. As
+// Reject says that the consumer cannot deal with a transaction. As
 // Config.OnHandlerError says, the cause is returned and ends the stream, or the
 // transaction is skipped or set aside, each event as a dead letter, and then
 // acknowledged.
@@ -314,7 +314,7 @@ func (s *Stream) setAside(ctx context.Context, e *Event, cause error) error {
 // handle does with a letter as the policy says.
 func (s *Stream) handle(ctx context.Context, p Policy, l *Letter) error {
 	l.Slot = s.config.Slot
-	s.config.Logger.LogAttrs(ctx, levelOf(p), "can not hand on", attrs(l)...)
+	s.config.Logger.LogAttrs(ctx, levelOf(p), "cannot hand on", attrs(l)...)
 	switch p {
 	case Skip:
 	case DeadLetter:

@@ -67,7 +67,7 @@ type Column struct {
 	// Missing is a row with this column alone: its value in rows that are older
 	// than the column. Empty: they have NULL.
 	Missing Row
-	// MissingUnavailable: such rows have a value that can not be sent.
+	// MissingUnavailable: such rows have a value that cannot be sent.
 	MissingUnavailable bool
 }
 

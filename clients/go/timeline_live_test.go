@@ -24,7 +24,7 @@ func (c *cluster) promote() {
 }
 
 // After a failover a checkpoint from before is gone on from, where the timeline's
-// history can be read; where it can not, that is said.
+// history can be read; where it cannot, that is said.
 func TestPromotion(t *testing.T) {
 	for _, c := range []struct {
 		name, user string

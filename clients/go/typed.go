@@ -70,7 +70,7 @@ func (d *Decoder[M]) join(e *Event, key, rest Row) (m M, err error) {
 	return d.Decode(table, append(key[:len(key):len(key)], rest...))
 }
 
-// FitError says which column of a table a message's type can not take.
+// FitError says which column of a table a message's type cannot take.
 type FitError struct {
 	Table  string
 	Column string

@@ -84,7 +84,7 @@ func (e *VersionError) Error() string {
 		text = fmt.Sprintf("cdc: rows of %s have no version, not %d: the relation is not registered", e.Relation, e.Want)
 	}
 	if e.Unmapped != "" {
-		text += ", and can not be sent so: " + e.Unmapped
+		text += ", and cannot be sent so: " + e.Unmapped
 	}
 	return text
 }

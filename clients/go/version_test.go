@@ -41,7 +41,7 @@ func TestVersions(t *testing.T) {
 	_, err := stream.Next(timeout(t, 10*time.Second))
 	var wrong *cdc.VersionError
 	if !errors.As(err, &wrong) || *wrong != (cdc.VersionError{Relation: "public.t", Want: 1, Got: 2, Unmapped: "column name can be NULL"}) ||
-		!strings.Contains(err.Error(), "rows of public.t have version 2, not 1, and can not be sent so: column name can be NULL") {
+		!strings.Contains(err.Error(), "rows of public.t have version 2, not 1, and cannot be sent so: column name can be NULL") {
 		t.Error(err)
 	}
 

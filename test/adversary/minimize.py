@@ -15,9 +15,9 @@ from world import Violation, World
 def kind(text):
     """What two failures must have in common to be the same."""
     first = text.splitlines()[0].split("): ")[-1]
-    for sign in ("which was not granted", "did not come", "can not be read", "stands still"):
+    for sign in ("which was not granted", "did not come", "cannot be read", "stands still"):
         if sign in first:
-            return sign + re.sub(r"[\d\W]|adversary\w*", "", first.split(sign)[1])[:40] * (sign == "can not be read")
+            return sign + re.sub(r"[\d\W]|adversary\w*", "", first.split(sign)[1])[:40] * (sign == "cannot be read")
     return "leak" if re.search(r"mk\d+x is in", text) else re.sub(r"[\d\W]", "", first)[:40]
 
 
@@ -72,7 +72,7 @@ def fails(seed, log, ops):
 
 
 def minimize(seed, log, entries, text, seconds):
-    """(operations, the failure) or (None, None) where it can not be repeated"""
+    """(operations, the failure) or (None, None) where it cannot be repeated"""
     end, want = time.time() + seconds, kind(text)
     ops = [op for _, op, error in entries]
     last = fails(seed, log, ops)

@@ -283,7 +283,7 @@ class Readers:
                     cursor.send_feedback(reply=True)
             cursor.send_feedback(write_lsn=target, flush_lsn=target, apply_lsn=target, reply=True, force=True)
         except psycopg2.Error as e:
-            raise Violation("slot %s can not be read: %s" % (slot, e)) from e
+            raise Violation("slot %s cannot be read: %s" % (slot, e)) from e
         finally:
             connection.close()
         return out

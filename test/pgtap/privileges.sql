@@ -171,7 +171,7 @@ SELECT is_empty($$
 SELECT is(attempt('cdc_pgtap_nobody', statement), nobody, 'without any grant: ' || statement) FROM cases;
 SELECT is(attempt('cdc_pgtap_replication', statement), replication, 'REPLICATION and no grant: ' || statement) FROM cases;
 SELECT is(attempt('cdc_pgtap_granted', statement), granted, 'granted, without REPLICATION: ' || statement) FROM cases;
--- (slots first: they can not be made where something was written)
+-- (slots first: they cannot be made where something was written)
 SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement ~ 'create_slot';
 SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement ~ 'copy_slot';
 SELECT is(attempt('cdc_pgtap_consumer', statement), consumer, 'granted, with REPLICATION: ' || statement) FROM cases WHERE statement !~ 'create_slot|copy_slot';

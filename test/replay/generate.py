@@ -46,7 +46,7 @@ TYPES = {
     "bytea": (lambda r: "decode(repeat('%02x', %d), 'hex')" %
               (r.randint(0, 255), r.choice([0, 1, 4000])), {}),
     "jsonb": (lambda r: "jsonb_build_object('k', %d)" % r.randint(0, 9), {"text": ""}),
-    # labels are added on the way; one that is not committed can not be used
+    # labels are added on the way; one that is not committed cannot be used
     "grows": (lambda r: r.choice(["'g0'", "enum_last(NULL::grows)"]), {"text": ""}),
     "int[]": (lambda r: "ARRAY[%d, NULL]" % r.randint(0, 9), {"text": ""}),
     "mood": (lambda r: r.choice(["'low'", "'mid'", "'high'"]), {"text": ""}),

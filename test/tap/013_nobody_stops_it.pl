@@ -1,4 +1,4 @@
-# Rows, defaults and messages that an ordinary user can make and that can not
+# Rows, defaults and messages that an ordinary user can make and that cannot
 # be sent as they are: each becomes an event that says so, or is sent in a form
 # that fits; what comes after them arrives.
 use strict;
@@ -74,11 +74,11 @@ sql(q{BEGIN; SELECT count(cdc.set_metadata('k', repeat('x', 4000) || g)) FROM ge
 	INSERT INTO large VALUES (3); COMMIT});
 like((receive_json($node, 'metadata'))[0], qr/"k":"x+20000"/, 'the last value counts');
 
-# what jsonb can not hold is shown as text, and read() loses nothing
+# what jsonb cannot hold is shown as text, and read() loses nothing
 slot($node, 'odd');
 sql(q{CREATE TABLE odd (id int PRIMARY KEY, j json); INSERT INTO odd VALUES (1, '"\u0000"'), (2, '"\ud800"'), (3, '1e1000000'), (4, '{"a":"\\\\u0000 \\ud83d\\udc18\\u0000\\u0000\\udc18"}')});
 my ($ret, $out, $err) = $node->psql('postgres', q{SELECT * FROM cdc.read('odd', options => ARRAY['format', 'json'])});
-like($err, qr/can not be given here/, 'format is refused');
+like($err, qr/cannot be given here/, 'format is refused');
 is(sql(q{SELECT string_agg(jsonb_typeof(new), ' ') FROM cdc.peek('odd')}), 'object object string object', 'peek');
 is(sql(q{SELECT new->'j'->>'a' FROM cdc.peek('odd') WHERE key->>'id' = '4'}), "\\u0000 \xf0\x9f\x90\x98\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 'escapes');
 is(sql(q{SELECT string_agg(jsonb_typeof(new), ' ') FROM cdc.read('odd')}), 'object object string object', 'read');

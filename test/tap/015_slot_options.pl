@@ -134,7 +134,7 @@ else
 	sql("SELECT cdc.create_slot('failover', failover => true)");
 	is(sql("SELECT failover, synced FROM cdc.slots WHERE slot_name = 'failover'"), 't|f', 'a failover slot');
 	my ($rc, undef, $error) = $node->psql('postgres', "SELECT cdc.create_slot('both', two_phase => true, failover => true)");
-	$major < 18 ? like($error, qr/a failover slot can not have two_phase on this server/, 'not with two_phase before 18')
+	$major < 18 ? like($error, qr/a failover slot cannot have two_phase on this server/, 'not with two_phase before 18')
 	  : is($rc, 0, 'with two_phase from 18 on');
 }
 is_up($node, 'the server lives');

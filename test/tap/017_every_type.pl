@@ -343,7 +343,7 @@ my @missing = grep {
 is(join(' ', map { $names{$_} } @missing), '', 'all values of all types came, inserted, updated and deleted');
 is(join(' ', map { $names{$_} } grep { grep { $_ != 0 } values %{ $keys{$_} } } keys %keys), '', 'a key is the same in INSERT and DELETE');
 
-# Who is not covered. A table can not have a column of a type with a
+# Who is not covered. A table cannot have a column of a type with a
 # pseudo-type within; and some types take no value from anybody: their input
 # functions raise the same for everything (feature_not_supported, or elog).
 is(sql(q{

@@ -140,7 +140,7 @@ foreach my $table ('r_mask_full', 'r_partial_p13_full', 'plain')
 	sql("BEGIN; ALTER TABLE $table RENAME TO ${table}_old; ALTER TABLE swap RENAME TO $table; COMMIT");
 	sql("INSERT INTO $table (id, vc, b) VALUES (40, 'canary-swapped', '\\xc0ffee0011c0ffee'); UPDATE ${table}_old SET vc = 'canary-old' WHERE id = 31");
 }
-# a value that can not be written, with its text in the error
+# a value that cannot be written, with its text in the error
 sql(q{CREATE TABLE failing (id int PRIMARY KEY, v text, w text); ALTER TABLE failing REPLICA IDENTITY FULL;
 SELECT cdc.redact('failing', 'v', 'hash');
 CREATE PUBLICATION failing FOR TABLE failing WHERE (date_part(v, interval '1 day') > 0);
@@ -238,7 +238,7 @@ foreach my $name (sort keys %outputs)
 }
 my $log = slurp_file($node->logfile);
 is(join(' ', grep { /canary-/ && !/STATEMENT|QUERY|LOG:  (statement|execute)|DETAIL:  Failing row/ } split /\n/, $log), '', 'the log has none');
-like($outputs{"stream with 'publication_names=failing'"}, qr/value can not be written/, 'a failure says no more than that');
+like($outputs{"stream with 'publication_names=failing'"}, qr/value cannot be written/, 'a failure says no more than that');
 
 # --- the test can fail -------------------------------------------------------
 

@@ -70,7 +70,7 @@ foreach my $block (@blocks)
 like($report, qr/^warehouse\|REPLICATION\|/m, 'REPLICATION is a way around');
 is(join("\n", grep { !/^warehouse\|REPLICATION\|/ && !(/^warehouse\|other output plugins/ && !knows_plugin_list()) } split /\n/, $report), '', 'and the only one');
 
-# beside what is documented: a key that is hashed, a value that can not be written
+# beside what is documented: a key that is hashed, a value that cannot be written
 sql(q{
 SELECT cdc.redact('shop.customers', c, 'mask', length => 3) FROM unnest('{photo,profile}'::name[]) c;
 SELECT cdc.redact('shop.accounts', 'email', 'hash'), cdc.redact('shop.failing', 'v', 'hash');
@@ -118,7 +118,7 @@ like($stream, qr/"email":\{"method":"hash","new":"1:[0-9a-f]{64}"/, 'what is has
 like($stream, qr/"card":\{"method":"partial","new":"\*0017"/, 'and a part of a card\'s number');
 unlike($stream, qr/"relation":"shop.hidden"/, 'and no table that was not granted');
 like(bytes($got{snapshot}), qr/Ogdenville/, 'so does the snapshot');
-like(join("\n", decode($node, bytes($got{'JSON lines of what failed'}))), qr/"failure":\{[^}]*value can not be written/, 'what failed says no more than that');
+like(join("\n", decode($node, bytes($got{'JSON lines of what failed'}))), qr/"failure":\{[^}]*value cannot be written/, 'what failed says no more than that');
 like($got{'ranges of a hashed key'}, qr/^\|\|/m, 'a hashed key gives no ranges');
 
 # Everything else that it can try: statement, and what it ends with.

@@ -46,7 +46,7 @@ is(sql(q{CREATE DATABASE other; SELECT count(*) FROM cdc.stats}), '2', 'those of
 $node->safe_psql('other', 'CREATE EXTENSION cdc');
 is($node->safe_psql('other', 'SELECT count(*) FROM cdc.stats'), '0', 'not of others');
 
-# a change that can not be encoded, metadata beyond the limit
+# a change that cannot be encoded, metadata beyond the limit
 sql(q{INSERT INTO t SELECT 20000, NULL});
 sql(q{BEGIN; SELECT cdc.set_metadata('k' || g, repeat('x', 4000)) FROM generate_series(1, 3) g; INSERT INTO t VALUES (20001, 'x'); COMMIT});
 receive($node, 'one');

@@ -95,8 +95,8 @@ is_deeply(\@older, [
 # The third one is without the default of a column, which a rewrite has put into the rows.
 is_deeply([ announced($bytes) ], [ ('orders of 1') x 3, 'other of 1',
 	'purchases of 7 column name can be NULL', 'orders of 1', 'purchases of 9 column late, which is not in that version, is part of the key',
-	'purchases of 10 column name, which can not be NULL, is not there' ], 'versions and reasons') or diag explain [ announced($bytes) ];
-is(scalar(() = slurp_file($node->logfile) =~ /rows of table "\w+" can not be sent in version 1/g), 1, 'with one warning');
+	'purchases of 10 column name, which cannot be NULL, is not there' ], 'versions and reasons') or diag explain [ announced($bytes) ];
+is(scalar(() = slurp_file($node->logfile) =~ /rows of table "\w+" cannot be sent in version 1/g), 1, 'with one warning');
 
 # without the option nothing of this happens, with it nothing else does
 my %plain = map { $_ => 1 } rows(receive_json($node, 'plain', options => { rewrites => 'off' }));
@@ -137,7 +137,7 @@ is(sql(q{SELECT count(*) FROM cdc.fetch('again') WHERE position('more' in encode
 
 # what there is to know before
 is(sql(q{SELECT coalesce(cdc.check_mapping('s', 1), 'yes')}), 'yes', 'rows of now fit');
-like(sql(q{SELECT cdc.check_mapping('shop.purchases', 1)}), qr/^column name, which can not be NULL, is not there$/, 'or why they do not');
+like(sql(q{SELECT cdc.check_mapping('shop.purchases', 1)}), qr/^column name, which cannot be NULL, is not there$/, 'or why they do not');
 refused('again', 'public.s=9', qr/table "s" has no version 9 in the registry/, 'a version that there is not');
 refused('again', 'public.none=1', qr/there is no table "public.none"/, 'a table that there is not');
 refused('again', 'public.s', qr/invalid value for cdc option "versions"/, 'no version');

@@ -50,7 +50,7 @@ func (s *Source) Transaction() *cdcv1.Batch {
 func (s *Source) Add(b *cdcv1.Batch) {
 	raw, err := proto.Marshal(b)
 	if err != nil {
-		panic(fmt.Sprintf("cdctest: a batch that can not be encoded: %v", err))
+		panic(fmt.Sprintf("cdctest: a batch that cannot be encoded: %v", err))
 	}
 	s.AddBatch(raw, cdc.LSN(b.EndLsn))
 }
