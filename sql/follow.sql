@@ -142,6 +142,26 @@ COMMIT;
 INSERT INTO own2 VALUES (1, 'open');
 SELECT relation, new FROM sent();
 
+-- nor is a name what was left, in the same transaction, before a protected column came to it
+CREATE TABLE guarded (id int, email text, other text);
+SELECT cdc.redact('guarded', 'email', 'drop') > 0 AS made;
+CREATE TABLE place (id int, email text);
+BEGIN;
+ALTER TABLE place RENAME TO place_old;
+ALTER TABLE guarded RENAME TO place;
+ALTER TABLE place_old RENAME TO place_older;
+ALTER TABLE place_older ADD x text;
+COMMIT;
+INSERT INTO place_older VALUES (1, 'open', 'open');
+INSERT INTO place VALUES (2, 'SECRET', 'open');
+BEGIN;
+ALTER TABLE place RENAME other TO gone;
+ALTER TABLE place RENAME email TO other;
+ALTER TABLE place RENAME gone TO kept;
+COMMIT;
+INSERT INTO place VALUES (3, 'SECRET', 'open');
+SELECT relation, new FROM sent();
+
 -- in one transaction: with the rule, before it, and with the rename
 CREATE TABLE tx (id int, v text);
 BEGIN;

@@ -50,6 +50,23 @@ age_of(HeapTupleHeader header)
 	return ours ? ROW_NEW : ROW_OLD;
 }
 
+/* The command by which this transaction has replaced a row. */
+static CommandId
+until(HeapTuple tup, RowAge age)
+{
+	return age == ROW_FORMER ? HeapTupleHeaderGetCmax(tup->t_data) : CDC_STILL;
+}
+
+/* And that by which it has made it. */
+static CommandId
+made_by(HeapTuple tup)
+{
+	TransactionId xmin = HeapTupleHeaderGetXmin(tup->t_data);
+
+	return TransactionIdIsNormal(xmin) && TransactionIdIsCurrentTransactionId(xmin) ?
+		HeapTupleHeaderGetCmin(tup->t_data) : 0;
+}
+
 typedef void (*VersionFn) (HeapTuple tup, RowAge age, void *arg);
 
 /* All versions of the rows of a catalog whose column is an OID; with InvalidOid those of
@@ -83,8 +100,11 @@ add_schema_name(HeapTuple tup, RowAge age, void *arg)
 {
 	Form_pg_namespace form = (Form_pg_namespace) GETSTRUCT(tup);
 	List	  **names = arg;
+	CdcTableName *name = palloc0(sizeof(CdcTableName));
 
-	*names = lappend(*names, pstrdup(NameStr(form->nspname)));
+	name->schema = pstrdup(NameStr(form->nspname));
+	name->until = until(tup, age);
+	*names = lappend(*names, name);
 }
 
 static List *
@@ -124,19 +144,7 @@ cdc_renamed_schemas(void)
 
 /* --- relations ---------------------------------------------------------------- */
 
-static void
-add_table_name(CdcRelationNames *names, const char *schema, Form_pg_class form, bool now)
-{
-	CdcTableName *name = palloc(sizeof(CdcTableName));
-
-	name->schema = schema;
-	name->table = pstrdup(NameStr(form->relname));
-	names->tables = lappend(names->tables, name);
-	if (now)
-		names->now = *name;
-}
-
-/* With the names that its schema has had; the last one is the one of now. */
+/* With the names that its schema has had. */
 static void
 add_class(HeapTuple tup, RowAge age, void *arg)
 {
@@ -152,7 +160,15 @@ add_class(HeapTuple tup, RowAge age, void *arg)
 	names->changed |= age != ROW_OLD;
 	names->dropped &= !now;
 	foreach(lc, schema_names(form->relnamespace))
-		add_table_name(names, lfirst(lc), form, now);
+	{
+		CdcTableName *name = lfirst(lc);
+
+		name->table = pstrdup(NameStr(form->relname));
+		name->until = Min(name->until, until(tup, age));
+		names->tables = lappend(names->tables, name);
+		if (name->until == CDC_STILL)
+			names->now = *name;
+	}
 }
 
 static void
@@ -168,7 +184,8 @@ add_attribute(HeapTuple tup, RowAge age, void *arg)
 	name = palloc(sizeof(CdcColumnName));
 	name->attnum = form->attnum;
 	name->column = pstrdup(NameStr(form->attname));
-	name->now = age != ROW_FORMER;
+	name->from = made_by(tup);
+	name->until = until(tup, age);
 	names->columns = lappend(names->columns, name);
 }
 

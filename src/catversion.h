@@ -11,17 +11,22 @@
 #include "access/attnum.h"
 #include "nodes/pg_list.h"
 
+/* Until a command of this transaction; the last one there can be: now. */
+#define CDC_STILL	InvalidCommandId
+
 typedef struct CdcTableName
 {
 	const char *schema;
 	const char *table;
+	CommandId	until;
 } CdcTableName;
 
 typedef struct CdcColumnName
 {
 	AttrNumber	attnum;
 	const char *column;
-	bool		now;			/* not a former one, nor dropped */
+	CommandId	from;			/* 0: since before this transaction */
+	CommandId	until;
 } CdcColumnName;
 
 typedef struct CdcRelationNames

@@ -74,7 +74,7 @@ why_not_sent(const char *schema, const char *table)
 		return "no such schema";
 	if (!OidIsValid(relid))
 		return "no such table";
-	if (strchr((char[]) {RELKIND_RELATION, RELKIND_PARTITIONED_TABLE, '\0'}, get_rel_relkind(relid)) == NULL)
+	if (get_rel_relkind(relid) != RELKIND_RELATION && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE)
 		return "no table";
 	if (get_rel_persistence(relid) != RELPERSISTENCE_PERMANENT)
 		return "not in the WAL";

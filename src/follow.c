@@ -35,12 +35,13 @@
 
 /* A rule protects the column of a name. */
 static List *
-add_protected(List *list, int64 rule, const char *column)
+add_protected(List *list, int64 rule, const char *column, CommandId since)
 {
 	CdcProtection *p = palloc0(sizeof(CdcProtection));
 
 	p->rule = rule;
 	p->column = column;
+	p->since = since;
 	return lappend(list, p);
 }
 
@@ -69,7 +70,8 @@ add_by_number(List *list, Oid relid, const CdcRelationNames *names)
 
 			if (name->attnum != p->attnum)
 				break;
-			list = add_protected(list, p->rule, name->column);
+			if (name->until >= p->since)
+				list = add_protected(list, p->rule, name->column, Max(p->since, name->from));
 		}
 	}
 	return list;
@@ -83,8 +85,12 @@ add_by_name(List *list, const CdcRelationNames *names)
 	foreach(lc, names->tables)
 	{
 		const CdcTableName *name = lfirst(lc);
+		ListCell   *lc2;
 
-		list = list_concat(list, cdc_protection_by_name(name->schema, name->table));
+		foreach(lc2, cdc_protection_by_name(name->schema, name->table))
+			/* what has left the name before was never at a protected one */
+			if (name->until >= ((CdcProtection *) lfirst(lc2))->since)
+				list = lappend(list, lfirst(lc2));
 	}
 	return list;
 }
@@ -240,13 +246,14 @@ begin_recording(Recording *r, Oid relid, const CdcRelationNames *names)
 		namestrcpy(&key, column->column);
 		entry = hash_search(r->columns, &key, HASH_ENTER, &found);
 		entry->columns = lappend(found ? entry->columns : NIL, column);
-		if (column->now)
+		if (column->until == CDC_STILL)
 			r->now[column->attnum] = column->column;
 	}
 	read_recorded(r);
 }
 
-/* Every column that has, or had, the name is protected, under the name that it has now. */
+/* Every column that has the name, or had it since, is protected, under the name that it has
+ * now. */
 static void
 record(Recording *r, const CdcProtection *p)
 {
@@ -258,9 +265,12 @@ record(Recording *r, const CdcProtection *p)
 	entry = hash_search(r->columns, &key, HASH_FIND, NULL);
 	foreach(lc, entry == NULL ? NIL : entry->columns)
 	{
-		AttrNumber	attnum = ((CdcColumnName *) lfirst(lc))->attnum;
+		const CdcColumnName *column = lfirst(lc);
+		AttrNumber	attnum = column->attnum;
 		const char *now = r->now[attnum];
 
+		if (column->until < p->since)
+			continue;
 		if (is_number_new(r, p->rule, attnum))
 			r->added |= cdc_protection_add_number(r->relid, attnum, p->rule);
 		if (now != NULL && r->names->now.schema != NULL && is_name_new(r, p->rule, now))

@@ -132,6 +132,14 @@ cdc_protection_lock(Oid relid)
 
 /* --- what is protected -------------------------------------------------------- */
 
+/* The command of this transaction that has written a row; 0: another one has. */
+static CommandId
+written_by(HeapTuple tup)
+{
+	return TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tup->t_data)) ?
+		HeapTupleHeaderGetCmin(tup->t_data) : 0;
+}
+
 static void
 collect_number(Relation rel, HeapTuple tup, void *arg)
 {
@@ -140,6 +148,7 @@ collect_number(Relation rel, HeapTuple tup, void *arg)
 
 	p->rule = cdc_exttable_int64(rel, tup, NUMBER_RULE, 0);
 	p->attnum = cdc_exttable_int16(rel, tup, NUMBER_ATTNUM);
+	p->since = written_by(tup);
 	*list = lappend(*list, p);
 }
 
@@ -151,6 +160,7 @@ collect_name(Relation rel, HeapTuple tup, void *arg)
 
 	p->rule = cdc_exttable_int64(rel, tup, NAME_RULE, 0);
 	p->column = cdc_exttable_name(rel, tup, NAME_COLUMN);
+	p->since = written_by(tup);
 	*list = lappend(*list, p);
 }
 

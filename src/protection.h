@@ -17,6 +17,7 @@ typedef struct CdcProtection
 	int64		rule;
 	AttrNumber	attnum;			/* by number */
 	const char *column;			/* by name */
+	CommandId	since;			/* a command of this transaction; 0: since before it */
 } CdcProtection;
 
 /* What is protected of a relation, of a name of a table: lists of CdcProtection in the
