@@ -179,7 +179,7 @@ class Readers:
                 if level == MUST:
                     self.violation(number, rule, where, step, commit, " (%s%s)" % (
                         what, " at " + text(lsn) if lsn else ""))
-                if consumer is not None and self.shown(consumer, number) == NO:
+                if consumer is not None and self.shown(consumer, number, world.views[step]) == NO:
                     self.violation(number, None, where, step, commit, " (%s), which was not granted to %s%s" % (
                         what, consumer, self.grants_of(number)))
         return numbers
@@ -205,7 +205,8 @@ class Readers:
                             "'SELECT WITH GRANT OPTION')", (self.world.roles["helper"],))
         self.helped = {oid for oid, in self.cursor.fetchall()}
 
-    def shown_column(self, consumer, home):
+    def shown_column(self, consumer, home, then):
+        """then: what the catalogs were as of the change."""
         view = self.world.committed
         if home[0] not in view.tables:
             # what waits of a dropped table is sent to whom it was granted
@@ -215,7 +216,10 @@ class Readers:
         if home in self.selects[consumer]:
             return MUST
         ancestors = view.roots(home[0])
-        best = NO
+        # what was given of what it was a partition of counts for what was written then
+        former = then.roots(home[0]) if then is not None and home[0] in then.tables else ()
+        best = MAY if any(g.role == consumer and g.oid in former and g.gone != "surely"
+                          for g in self.world.grants) else NO
         if any(oid in ancestors for oid, _ in self.selects[consumer]):
             best = MAY
         for grant in self.world.grants:
@@ -229,8 +233,8 @@ class Readers:
             best = max(best, MUST if sure else MAY)
         return best
 
-    def shown(self, consumer, number):
-        return max((self.shown_column(consumer, h) for h in self.world.oracle.markers[number].homes), default=MAY)
+    def shown(self, consumer, number, then=None):
+        return max((self.shown_column(consumer, h, then) for h in self.world.oracle.markers[number].homes), default=MAY)
 
     def calm(self):
         return not self.world.prepared and all(s.label is None for s in self.world.sessions.values())
