@@ -300,13 +300,14 @@ class Oracle:
             best = MAY
         return best, why
 
-    def verdict(self, number, step, commit, view, session, begun=None):
+    def verdict(self, number, step, commit, view, session, begun=None, of=min):
         """For a marker that is met in a change. The least of its columns: it may
-        be seen where one of them may. begun: the step in which the transaction began."""
+        be seen where one of them may; of=max where it must be seen. begun: the step in which
+        the transaction began."""
         marker = self.markers.get(number)
         if marker is None:
             return NO, None
-        return min((self.of_home(home, marker, max(step, marker.step), commit, view, session,
+        return of((self.of_home(home, marker, max(step, marker.step), commit, view, session,
                                  step if begun is None else begun)
                     for home in sorted(marker.homes)),
                    key=lambda verdict: verdict[0], default=(MAY, None))

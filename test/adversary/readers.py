@@ -249,7 +249,7 @@ class Readers:
                 rest.append(marker)
                 continue
             level, _ = world.oracle.verdict(marker.number, marker.step, marker.commit,
-                                            world.views[marker.step], marker.session, marker.begun)
+                                            world.views[marker.step], marker.session, marker.begun, of=max)
             self.counts[{NO: "no", MAY: "may", MUST: "must"}[level]] += 1
             if level != NO:
                 continue
@@ -408,7 +408,7 @@ class Readers:
         for number in sorted(search.find(str(rows).encode()) - came):
             if number in self.world.oracle.markers:
                 level, _ = self.world.oracle.verdict(number, self.world.step, self.world.step,
-                                                     self.world.committed, None)
+                                                     self.world.committed, None, of=max)
                 if level == NO:
                     self.violation(number, None, "", self.world.step, self.world.step,
                                    "a table and nothing protects it, but it did not come by snapshot")
