@@ -243,12 +243,12 @@ like($outputs{"stream with 'publication_names=failing'"}, qr/value cannot be wri
 # --- the test can fail -------------------------------------------------------
 
 sql("SELECT cdc.create_slot('leak')");
-sql("SELECT cdc.unredact(id) FROM cdc.redaction_rule WHERE relation = 'r_hash_full'::regclass AND column_name = 'b'");
+sql("SELECT cdc.unredact(id) FROM cdc.redaction_rules WHERE relation = 'r_hash_full'::regclass AND column_name = 'b'");
 sql('INSERT INTO r_hash_full VALUES (' . row(1, 77) . ')');
 like(found(receive($node, 'leak')), qr/c0ffee0011c0ffee/, 'without one rule it is found');
 
 sql("SELECT cdc.create_slot('leak_path')");
-sql('SELECT cdc.unredact(id) FROM cdc.redaction_rule WHERE relation = \'paths_full\'::regclass AND column_name = \'j\' AND path = \'$.phones[*].number\'');
+sql('SELECT cdc.unredact(id) FROM cdc.redaction_rules WHERE relation = \'paths_full\'::regclass AND column_name = \'j\' AND path = \'$.phones[*].number\'');
 sql("INSERT INTO paths_full (id, j) VALUES (900, \$\$$documents[1]\$\$)");
 my $leak = found(receive($node, 'leak_path'));
 like($leak, qr/@{[unpack 'H*', 'canary-path']}/, 'without one rule for a path it is found');

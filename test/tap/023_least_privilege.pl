@@ -102,9 +102,9 @@ my %got = (
 	stream => as('billing', q{SELECT encode(data, 'hex') FROM cdc.fetch('billing') WHERE data IS NOT NULL}),
 	'stream with messages for debugging' => as('billing', q{SELECT encode(data, 'hex') FROM cdc.fetch('billing') WHERE data IS NOT NULL}, pgoptions => $debug),
 	'JSON lines of what failed' => as('billing', q{SELECT encode(data, 'hex') FROM cdc.fetch('failing') WHERE data IS NOT NULL}, pgoptions => $debug),
-	snapshot => as('billing', q{SELECT encode(b, 'hex') FROM cdc.snapshot('shop.customers') b}, pgoptions => $debug),
-	'snapshot of a range' => as('billing', q{SELECT encode(b, 'hex') FROM cdc.snapshot('shop.customers', from_key => '{1}', to_key => '{5}') b}),
-	'snapshot of a hashed key' => as('billing', q{SELECT encode(b, 'hex') FROM cdc.snapshot('shop.accounts') b}),
+	snapshot => as('billing', q{SELECT encode(b, 'hex') FROM cdc.snapshot('shop.customers', slot_name => 'billing') b}, pgoptions => $debug),
+	'snapshot of a range' => as('billing', q{SELECT encode(b, 'hex') FROM cdc.snapshot('shop.customers', from_key => '{1}', to_key => '{5}', slot_name => 'billing') b}),
+	'snapshot of a hashed key' => as('billing', q{SELECT encode(b, 'hex') FROM cdc.snapshot('shop.accounts', slot_name => 'billing') b}),
 	'ranges of a hashed key' => as('billing', q{SELECT * FROM cdc.snapshot_chunks('shop.accounts', 1)}),
 	schema => as('billing', q{SELECT cdc.table_schema('shop.customers'), cdc.proto('shop.customers'), cdc.fingerprint('shop.customers')}));
 foreach my $name (sort keys %got)
@@ -184,21 +184,21 @@ my @attempts = (
 		q{* FROM cdc.read_grant}, q{* FROM cdc.read_grants}, q{* FROM cdc.slots}, q{cdc.snapshot('shop.hidden')}, q{cdc.snapshot_chunks('shop.hidden')}, q{cdc.table_schema('shop.hidden')},
 		q{cdc.proto('shop.hidden')}, q{cdc.snapshot('shop.accounts', from_key => '{canary}')}, q{cdc.snapshot('shop.accounts', to_key => '{canary}')},
 		q{cdc.snapshot('shop.accounts', from_key => '{canary}', to_key => '{canary}')}),
-	(map { [ qq{SELECT cdc.snapshot('$_')}, qr/not a table whose changes are sent/ ] } 'pg_catalog.pg_authid', 'pg_catalog.pg_largeobject', 'cdc.redaction_secret'),
+	(map { [ qq{SELECT cdc.snapshot('$_', slot_name => 'billing')}, qr/not a table whose changes are sent/ ] } 'pg_catalog.pg_authid', 'pg_catalog.pg_largeobject', 'cdc.redaction_secret'),
 	[ 'INSERT INTO cdc.read_grant (role_name, schema_name, table_name, granted_at, granted_by) VALUES ($$billing$$, $$shop$$, $$hidden$$, now(), $$x$$)', $denied ],
 	[ 'DELETE FROM cdc.redaction_rule', $denied ],
 	[ 'UPDATE cdc.slot_option SET value = $$0$$', $denied ],
 	[ 'CREATE FUNCTION cdc.check_method(text, text, int, int, int, name) RETURNS void LANGUAGE sql AS $$$$', $denied ],
 	# the cursor of a snapshot that is being read: it has the rights of the table's owner
-	[ q{BEGIN; DECLARE c CURSOR FOR SELECT length(cdc.snapshot('shop.customers')) > 0; FETCH c; SELECT name, statement FROM pg_cursors WHERE name <> 'c'; FETCH ALL FROM "<unnamed portal 1>"; ROLLBACK}, qr/cursor "<unnamed portal 1>" does not exist/ ],
+	[ q{BEGIN; DECLARE c CURSOR FOR SELECT length(cdc.snapshot('shop.customers', slot_name => 'billing')) > 0; FETCH c; SELECT name, statement FROM pg_cursors WHERE name <> 'c'; FETCH ALL FROM "<unnamed portal 1>"; ROLLBACK}, qr/cursor "<unnamed portal 1>" does not exist/ ],
 	# errors, with all that is said of them
-	[ q{SELECT cdc.snapshot('shop.failing', options => '{publication_names,failing}')}, qr/^\\x/m ],
-	[ q{SELECT cdc.snapshot('shop.failing', options => '{publication_names,failing,on_error,stop}')}, qr/22023: value can ?not be written/ ],
-	[ q{SET client_encoding = 'SQL_ASCII'; SET bytea_output = escape; SELECT cdc.snapshot('shop.failing', options => '{on_error,stop}')}, qr/open/ ],
+	[ q{SELECT cdc.snapshot('shop.failing', slot_name => 'failing')}, qr/^\\x/m ],
+	[ q{SELECT cdc.snapshot('shop.failing', slot_name => 'failing', options => '{on_error,stop}')}, qr/cdc option "on_error" cannot be given/ ],
+	[ q{SET client_encoding = 'SQL_ASCII'; SET bytea_output = escape; SELECT cdc.snapshot('shop.failing', slot_name => 'billing')}, qr/open/ ],
 	[ q{SET statement_timeout = '1ms'; SELECT cdc.snapshot('shop.customers') FROM generate_series(1, 50)}, qr/57014: canceling statement due to statement timeout/ ],
 	# objects of its own with the names of others
 	[ q{CREATE TEMP TABLE read_grant AS SELECT 1 AS id, 'billing'::regrole AS role, 'shop.hidden'::regclass AS relation; CREATE TEMP TABLE redaction_rule (id int); SET search_path = pg_temp, cdc; SELECT cdc.snapshot('shop.hidden')}, $denied ],
-	[ q{CREATE FUNCTION pg_temp.steal(bigint, bigint) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', (SELECT email FROM shop.customers LIMIT 1); RETURN true; END'; CREATE OPERATOR pg_temp.>= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = pg_temp.steal); SET search_path = pg_temp, pg_catalog; SELECT count(*) || ' batches' FROM cdc.snapshot('shop.customers', from_key => '{1}')}, qr/^\d+ batches$/m ],
+	[ q{CREATE FUNCTION pg_temp.steal(bigint, bigint) RETURNS bool LANGUAGE plpgsql AS 'BEGIN RAISE NOTICE ''%'', (SELECT email FROM shop.customers LIMIT 1); RETURN true; END'; CREATE OPERATOR pg_temp.>= (LEFTARG = bigint, RIGHTARG = bigint, FUNCTION = pg_temp.steal); SET search_path = pg_temp, pg_catalog; SELECT count(*) || ' batches' FROM cdc.snapshot('shop.customers', from_key => '{1}', slot_name => 'billing')}, qr/^\d+ batches$/m ],
 	# the server
 	(map { [ $_, $denied ] }
 		q{SELECT pg_read_file('PG_VERSION')}, q{SELECT pg_read_binary_file('global/pg_control')}, q{SELECT pg_ls_waldir()}, q{SELECT pg_ls_dir('.')},
@@ -330,7 +330,7 @@ sql(q{SELECT cdc.redact('shop.customers', 'email', 'hash')});
 
 # What the documentation says of REPLICATION is so.
 like(as('warehouse', 'SELECT * FROM shop.customers'), $denied, 'warehouse may not SELECT');
-is(found(as('warehouse', q{SELECT cdc.table_schema('shop.customers'), cdc.proto('shop.customers'); SELECT encode(b, 'escape') FROM cdc.snapshot('shop.customers') b})), '', 'its schemas and snapshots have nothing');
+is(found(as('warehouse', q{SELECT cdc.table_schema('shop.customers'), cdc.proto('shop.customers'); SELECT encode(b, 'escape') FROM cdc.snapshot('shop.customers', slot_name => 'billing') b})), '', 'its schemas and snapshots have nothing');
 foreach (q{SET cdc.check_privileges = off; SELECT cdc.snapshot('shop.hidden')}, q{SELECT cdc.fingerprint('shop.customers'); SET cdc.check_privileges = off; SELECT cdc.snapshot('shop.hidden')})
 {
 	my $result = as('warehouse', $_);
