@@ -15,7 +15,7 @@ finish()
 {
 	[ -z "$reader" ] || kill "$reader" 2>/dev/null || :
 	[ -z "$reader" ] || wait "$reader" 2>/dev/null || :
-	rm -rf "$work"
+	cd / && rm -rf "$work"
 	psql -qAtXc 'SELECT cdc.drop_slot('\''orders'\'')' -c 'DROP TABLE orders' >/dev/null || :
 }
 trap finish EXIT
