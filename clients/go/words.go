@@ -84,6 +84,7 @@ var words = []word{
 	{"geqo", "PGGEQO", honoured, ""},
 	{"", "PGSYSCONFDIR", refusedW, "name the file by PGSERVICEFILE"},
 	{"", "PGLOCALEDIR", accepted, "messages of the client are not translated"},
+	{"", "PGOAUTHDEBUG", accepted, "there is no authentication by OAuth"},
 }
 
 // settings are those given by name, whatever by.

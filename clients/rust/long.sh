@@ -1,10 +1,10 @@
 #!/bin/bash
 # What takes long: hundreds of crashes of client, walsender and server, a million
-# random events that decode to the server's JSON, many random workloads, and
-# minutes of damaged bytes. Needs PGHOST and so on as check.sh does; the server must
+# random events that decode to the server's JSON, many random workloads,
+# minutes of damaged bytes, and the first steps of the README in a crate of their own. Needs PGHOST and so on as check.sh does; the server must
 # be one that may be killed, run by the same user. Usage:
 #
-#   clients/rust/long.sh [crash|equal|replay|fuzz|bench...]
+#   clients/rust/long.sh [crash|equal|replay|fuzz|bench|steps...]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
@@ -42,7 +42,9 @@ fuzz()
 
 bench() { cargo bench --locked; }
 
-[ $# -gt 0 ] || set -- crash equal replay fuzz bench
+steps() { ./steps.sh; }
+
+[ $# -gt 0 ] || set -- crash equal replay fuzz bench steps
 for what; do
 	echo "# $what"
 	"$what"

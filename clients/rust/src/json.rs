@@ -12,7 +12,7 @@ use crate::damage::{malformed, Damage};
 use crate::datetime::Timestamp;
 use crate::event::{Event, Op};
 use crate::row::Row;
-use crate::schema::{Schema, SchemaCache, Table, REDACTED_BASE};
+use crate::schema::{Schema, SchemaCache, Table, Type, REDACTED_BASE};
 use crate::wire::{Fields, Wire};
 
 pub(crate) use self::value::write_text;
@@ -124,11 +124,16 @@ pub fn write_event(
     event: &Event<'_>,
     schemas: &SchemaCache,
 ) -> Result<(), Damage> {
-    put(out, format_args!("{{\"position\":\"{}\"", event.position));
+    out.push('{');
+    // what is read has no place in the WAL
+    if event.op != Op::Read {
+        put(out, format_args!("\"position\":\"{}\"", event.position));
+    }
     of_transaction(out, batch.transaction.as_ref())?;
+    member(out, "op");
     match event.op {
-        Op::Unknown(number) if number != 0 => put(out, format_args!(",\"op\":\"{number}\"")),
-        op => put(out, format_args!(",\"op\":\"{}\"", op.name())),
+        Op::Unknown(number) if number != 0 => put(out, format_args!("\"{number}\"")),
+        op => put(out, format_args!("\"{}\"", op.name())),
     }
     if event.schema != 0 {
         rows(out, event, schemas.get(event.schema)?)?;
@@ -153,6 +158,9 @@ fn rows(out: &mut String, event: &Event<'_>, schema: &Schema) -> Result<(), Dama
         if nulls || !row.is_empty() {
             columns(out, name, table, row, nulls.then_some(event))?;
         }
+    }
+    if event.has_nulls() {
+        nulls(out, table, event)?;
     }
     if table.columns.iter().any(|column| column.is_redacted()) {
         redacted(out, table, &named)?;
@@ -233,6 +241,32 @@ fn columns(
 fn in_order(row: Row<'_>) -> bool {
     let mut last = 0;
     row.fields().flatten().all(|field| std::mem::replace(&mut last, field.number) < field.number)
+}
+
+/// Which columns of type JSON are NULL: in `new` they look as the null of JSON does.
+fn nulls(out: &mut String, table: &Table, event: &Event<'_>) -> Result<(), Damage> {
+    let mut null = vec![false; table.columns.len()];
+    for number in event.nulls() {
+        if let Some(at) = table.index_of(number?) {
+            null[at] = true;
+        }
+    }
+    let named = table.columns.iter().zip(null).filter(|(c, null)| *null && c.r#type == Type::Json);
+    let mut any = false;
+    for (column, _) in named {
+        if any {
+            out.push(',');
+        } else {
+            member(out, "nulls");
+            out.push('[');
+        }
+        any = true;
+        string(out, &column.name);
+    }
+    if any {
+        out.push(']');
+    }
+    Ok(())
 }
 
 fn redacted(out: &mut String, table: &Table, rows: &[(&str, Row<'_>); 4]) -> Result<(), Damage> {
@@ -331,12 +365,83 @@ pub fn write_outcome(out: &mut String, batch: &Batch<'_>) -> Result<(), Damage> 
 
 #[cfg(test)]
 mod tests {
+    use prost::Message;
+
     use super::*;
+    use crate::limits::Limits;
+    use crate::pb;
+    use crate::schema::{fingerprint, Redaction};
 
     #[test]
     fn strings() {
         let mut out = String::new();
         string(&mut out, "a\"\\\u{8}\u{c}\n\r\t\u{1}\u{1f}\u{7f}é😀/");
         assert_eq!(out, "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0001\\u001f\u{7f}é😀/\"");
+    }
+
+    /// Columns of type JSON are named where they are NULL, of a row that was read as well;
+    /// which has no place in the WAL.
+    #[test]
+    fn nulls_of_json() {
+        let (json, text) = (Type::Json as i32, Type::Text as i32);
+        let column = |number, name: &str, r#type, redaction| pb::Column {
+            number,
+            name: name.into(),
+            r#type,
+            redaction: redaction as i32,
+            ..Default::default()
+        };
+        let table = pb::Table {
+            schema: "s".into(),
+            name: "t".into(),
+            columns: vec![
+                column(1, "j", json, Redaction::Unspecified),
+                column(2, "t", text, Redaction::Unspecified),
+                column(3, "r", json, Redaction::Mask),
+                column(4, "v", json, Redaction::Unspecified),
+            ],
+            ..Default::default()
+        }
+        .encode_to_vec();
+        let fingerprint = fingerprint(&table);
+        let new = [&[0x22, 4][..], b"null"].concat();
+        let lines = |op, nulls: &[u32], new: &[u8]| {
+            let event = pb::ChangeEvent {
+                op,
+                schema: fingerprint,
+                nulls: nulls.to_vec(),
+                new: new.to_vec(),
+                ..Default::default()
+            };
+            let batch = pb::Batch {
+                schemas: vec![pb::SchemaVersion {
+                    fingerprint,
+                    table: table.clone(),
+                    ..Default::default()
+                }],
+                events: vec![event],
+                ..Default::default()
+            }
+            .encode_to_vec();
+            let mut schemas = SchemaCache::new(Limits::DEFAULT);
+            let batch = Batch::parse(&batch).unwrap();
+            schemas.add_all(&batch).unwrap();
+            let mut out = String::new();
+            write_batch(&mut out, &batch, &schemas).map(|()| out)
+        };
+        let head = format!("\"relation\":\"s.t\",\"fingerprint\":\"{fingerprint:016x}\"");
+        let tail = "\"redacted\":{\"r\":{\"method\":\"mask\"}}}\n";
+        assert_eq!(
+            lines(2, &[3, 1, 2, 1], &new).unwrap(),
+            format!(
+                "{{\"position\":\"0/0/0/0/0\",\"op\":\"UPDATE\",{head},\
+                 \"new\":{{\"j\":null,\"t\":null,\"r\":null,\"v\":null}},\"nulls\":[\"j\",\"r\"],{tail}"
+            )
+        );
+        assert_eq!(
+            lines(6, &[2], &[]).unwrap(),
+            format!("{{\"op\":\"READ\",{head},\"new\":{{\"t\":null}},{tail}")
+        );
+        assert!(lines(2, &[5], &[]).is_err());
     }
 }

@@ -26,7 +26,7 @@ fn read(bytes: &[u8]) -> bool {
     }
     let _ = Table::parse(bytes, &Limits::DEFAULT);
     let _ = OwnedSnapshot::new(bytes).map(|snapshot| snapshot.sees(7));
-    for element in [Type::Int32, Type::Double, Type::Text, Type::Bytes] {
+    for element in [Type::Int32, Type::Double, Type::Text, Type::Json, Type::Bytes] {
         if let Ok(array) = Array::parse(element, bytes) {
             let _ = array.iter().count();
         }

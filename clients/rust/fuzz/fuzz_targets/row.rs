@@ -8,7 +8,7 @@ use pgcdc::{json, Array, Column, Row, Type, Value};
 fuzz_target!(|data: &[u8]| {
     for field in Row::new(data).fields().flatten() {
         for number in 1..=19 {
-            let column = Column {
+            let mut column = Column {
                 number: field.number,
                 r#type: Type::try_from(number).unwrap_or_default(),
                 element: Type::Int32,
@@ -17,6 +17,8 @@ fuzz_target!(|data: &[u8]| {
             if let Ok(value) = Value::decode(&column, field.value) {
                 let _ = value.to_string();
             }
+            let _ = json::write_value(&mut String::new(), &column, field.value);
+            column.element = Type::Json;
             let _ = json::write_value(&mut String::new(), &column, field.value);
         }
     }

@@ -4,7 +4,7 @@ use super::{compact, number, put, string};
 use crate::array::{Array, ArrayIter};
 use crate::damage::{malformed, Damage};
 use crate::datetime::{self, Date, Interval, Timestamp};
-use crate::schema::Column;
+use crate::schema::{Column, Type};
 use crate::value::Value;
 use crate::wire::Wire;
 
@@ -154,7 +154,7 @@ fn array(out: &mut String, array: &Array<'_>) -> Result<(), Damage> {
         out.push_str("[]");
         return Ok(());
     }
-    if array.lower_bounds().iter().all(|&bound| bound == 1) {
+    if array.lower_bounds().iter().all(|&bound| bound == 1) && !has_json_null(array)? {
         return nested(out, array.dimensions(), &mut array.iter(), "[]", &mut |out, value| {
             match value {
                 Some(value) => write(out, value),
@@ -169,6 +169,21 @@ fn array(out: &mut String, array: &Array<'_>) -> Result<(), Damage> {
     array_literal(&mut text, array)?;
     string(out, &text);
     Ok(())
+}
+
+/// Whether an element is the null of JSON, which would look as NULL does.
+fn has_json_null(array: &Array<'_>) -> Result<bool, Damage> {
+    if array.element() != Type::Json {
+        return Ok(false);
+    }
+    for value in array.iter() {
+        if let Some(Value::Json(text)) = value? {
+            if text.trim_matches([' ', '\t', '\n', '\r']) == "null" {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// PostgreSQL's array literal, with the bounds where they are not 1.
@@ -277,4 +292,35 @@ fn literal(out: &mut String, value: Option<Value<'_>>) -> Result<(), Damage> {
     }
     out.push('"');
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_json(elements: &[&str], end: &[u8]) -> String {
+        let mut bytes = Vec::new();
+        for element in elements {
+            bytes.extend([0x0a, element.len() as u8]);
+            bytes.extend(element.as_bytes());
+        }
+        bytes.extend(end);
+        let mut out = String::new();
+        array(&mut out, &Array::parse(Type::Json, &bytes).unwrap()).unwrap();
+        out
+    }
+
+    /// The null of JSON and NULL are told apart in an array, too.
+    #[test]
+    fn arrays_of_json() {
+        assert_eq!(of_json(&["1", ""], &[0x12, 1, 1]), "[1,null]");
+        assert_eq!(of_json(&["null", ""], &[0x12, 1, 1]), r#""{\"null\",NULL}""#);
+        assert_eq!(of_json(&[" \t\n\rnull ", "7"], &[]), r#""{\" \t\n\rnull \",7}""#);
+        assert_eq!(of_json(&["nulls"], &[0x12, 1, 0]), "[null]");
+        assert_eq!(of_json(&["[null]", "\"null\""], &[]), r#"[[null],"null"]"#);
+        let bounds = [0x1a, 1, 1, 0x22, 1, 0];
+        assert_eq!(of_json(&["null"], &bounds), r#""[0:0]={\"null\"}""#);
+        let square = [0x12, 1, 1, 0x1a, 2, 2, 1, 0x22, 2, 2, 2];
+        assert_eq!(of_json(&["null", ""], &square), r#""{{\"null\"},{NULL}}""#);
+    }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::binding::ChannelBinding;
 use super::demands::{tls_version, Allowed};
 use super::hosts::{Host, Lists, TargetSession};
-use super::words::{check, WORDS};
+use super::words::{check, check_variable, WORDS};
 use crate::error::Error;
 
 /// How far the server must prove who it is.
@@ -172,10 +172,10 @@ impl ConnectConfig {
         let home = |path: &str| given("HOME").map(|home| Path::new(&home).join(path));
         let there = |path: &str| home(path).filter(|path| path.exists());
         let mut settings = BTreeMap::new();
-        for (name, variable, _) in WORDS.iter().filter(|(_, variable, _)| !variable.is_empty()) {
-            if let Some(value) = given(variable) {
-                if check(name, true, &value)? {
-                    settings.insert((*name).to_owned(), value);
+        for word in WORDS.iter().filter(|(_, variable, _)| !variable.is_empty()) {
+            if let Some(value) = given(word.1) {
+                if check_variable(word, &value)? {
+                    settings.insert(word.0.to_owned(), value);
                 }
             }
         }
@@ -184,8 +184,7 @@ impl ConnectConfig {
             Some(rest) => of_url(rest)?,
             None => of_conninfo(text)?,
         } {
-            // an empty value stands for the default, whatever the environment says
-            if value.is_empty() || check(&name, false, &value)? {
+            if check(&name, &value)? {
                 settings.insert(name, value);
             }
         }

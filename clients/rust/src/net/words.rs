@@ -18,13 +18,14 @@ pub(super) enum Treatment {
 
 use Treatment::{Harmless, Honoured, Only, Refused};
 
-/// The word, its environment variable, if it has one, and what becomes of it.
+/// The word and its environment variable, one of which may be empty, and what becomes of
+/// it. docs/clients.md has the same table; a test compares them.
 type Word = (&'static str, &'static str, Treatment);
 
 const GSS: &str = "GSSAPI is not spoken";
 const OAUTH: &str = "OAuth is not spoken";
 
-pub(super) const WORDS: [Word; 54] = [
+pub(super) const WORDS: [Word; 58] = [
     ("service", "PGSERVICE", Refused("service files are not read")),
     ("servicefile", "PGSERVICEFILE", Harmless("of no use without service")),
     ("user", "PGUSER", Honoured),
@@ -88,21 +89,44 @@ pub(super) const WORDS: [Word; 54] = [
     // what libpq sends at the start, as settings of the session
     ("timezone", "PGTZ", Harmless("times are UTC here in any case")),
     ("datestyle", "PGDATESTYLE", Harmless("dates are ISO here in any case")),
+    ("geqo", "PGGEQO", Harmless("no query here joins tables enough for it")),
+    // variables alone
+    ("", "PGSYSCONFDIR", Harmless("of no use without service")),
+    ("", "PGLOCALEDIR", Harmless("messages are not translated")),
+    ("", "PGOAUTHDEBUG", Harmless(OAUTH)),
 ];
 
-/// Checks a word and its value; whether it is to be looked at further. The value is not
-/// shown: it may be a secret.
-pub(super) fn check(name: &str, variable: bool, value: &str) -> Result<bool, Error> {
-    let of_session = matches!(name, "timezone" | "datestyle");
-    let word = WORDS.iter().find(|(word, ..)| *word == name && (variable || !of_session));
-    let Some((_, environment, treatment)) = word else {
-        return Err(Error::Config(format!("unknown connection setting \"{name}\"")));
-    };
-    let said = if variable { environment } else { name };
+/// Can be set by a variable, and not in a connection string.
+fn variable_alone(name: &str) -> bool {
+    matches!(name, "" | "timezone" | "datestyle" | "geqo")
+}
+
+fn word(name: &str) -> Result<&'static Word, Error> {
+    WORDS
+        .iter()
+        .find(|(word, ..)| *word == name && !variable_alone(name))
+        .ok_or_else(|| Error::Config(format!("unknown connection setting \"{name}\"")))
+}
+
+/// Checks what a connection string has; whether it is to be looked at further.
+pub(super) fn check(name: &str, value: &str) -> Result<bool, Error> {
+    let word = word(name)?;
+    // an empty value stands for the default, whatever the environment says
+    Ok(value.is_empty() || treat(word, name, value)?)
+}
+
+/// Checks what the word's variable has; whether it is to be looked at further.
+pub(super) fn check_variable(word: &Word, value: &str) -> Result<bool, Error> {
+    treat(word, word.1, value)
+}
+
+/// The value is not shown where it may be a secret.
+fn treat(word: &Word, said: &str, value: &str) -> Result<bool, Error> {
+    let (name, _, treatment) = word;
     match treatment {
         Honoured => Ok(true),
         Harmless(_) => Ok(false),
-        Only(values, _) if values.contains(&value) => Ok(name == "sslcertmode"),
+        Only(values, _) if values.contains(&value) => Ok(*name == "sslcertmode"),
         Only(values, why) => {
             let values = values.join(", ");
             Err(Error::Config(format!("{said} \"{value}\" is not supported, only {values}: {why}")))
@@ -153,8 +177,8 @@ mod tests {
             };
             let by_name = ConnectConfig::parse_with(&format!("{base} {name}={value}"), |_| None);
             let by_variable = given(variable, value);
-            let of_session = matches!(name, "timezone" | "datestyle");
-            assert_eq!(by_name.is_err(), matches!(treatment, Refused(_)) || of_session, "{name}");
+            let refused = matches!(treatment, Refused(_)) || variable_alone(name);
+            assert_eq!(by_name.is_err(), refused, "{name}");
             if !variable.is_empty() {
                 assert_eq!(by_variable.is_err(), matches!(treatment, Refused(_)), "{variable}");
             }
@@ -186,6 +210,38 @@ mod tests {
                 assert!(variable.is_empty() || given != plain, "{variable}");
             }
         }
-        assert!(ConnectConfig::parse_with("user=u nonsense=1", |_| None).is_err());
+        for unknown in ["nonsense=1", "nonsense=", "=1", "timezone="] {
+            let text = format!("user=u {unknown}");
+            assert!(ConnectConfig::parse_with(&text, |_| None).is_err(), "{unknown}");
+        }
+        assert!(ConnectConfig::parse_with("postgres://u@h/d?=1", |_| None).is_err());
+    }
+
+    /// docs/clients.md says the same.
+    #[test]
+    fn words_as_documented() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/clients.md");
+        // a package has only what is below it
+        let Ok(text) = std::fs::read_to_string(path) else { return };
+        let quoted = |name: &str| if name.is_empty() { name.into() } else { format!("`{name}`") };
+        let rows: Vec<Vec<_>> = text
+            .lines()
+            .skip_while(|line| !line.starts_with("| keyword"))
+            .skip(2)
+            .take_while(|line| line.starts_with('|'))
+            .map(|line| line.split('|').map(str::trim).collect())
+            .collect();
+        let ours = rows.iter().filter(|row| !row[4].is_empty()).count();
+        assert_eq!(ours, WORDS.len());
+        for (name, variable, treatment) in WORDS {
+            let becomes = match treatment {
+                Honoured | Only(..) => "honoured",
+                Harmless(_) => "accepted",
+                Refused(_) => "refused",
+            };
+            let (name, variable) = (quoted(name), quoted(variable));
+            let row = rows.iter().find(|row| row[1] == name && row[2] == variable);
+            assert_eq!(row.map(|row| row[4]), Some(becomes), "{name} {variable}");
+        }
     }
 }

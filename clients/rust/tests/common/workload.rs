@@ -18,7 +18,9 @@ ALTER TABLE keyless REPLICA IDENTITY FULL;
 CREATE TABLE by_index (id int NOT NULL, a text, b int, c jsonb, big text);
 CREATE UNIQUE INDEX by_index_key ON by_index (id);
 ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_key;
-CREATE TABLE arrays (id int, a text, b int, c int[], big text, PRIMARY KEY (id));
+CREATE TABLE arrays (id int, a text, b int, c int[], big text,
+    d jsonb[] DEFAULT ARRAY[CASE (random() * 4)::int WHEN 0 THEN 'null' WHEN 1 THEN '\"n u\"'::jsonb END, NULL],
+    PRIMARY KEY (id));
 CREATE TABLE nokey (id int, a text, b int, c uuid, big text)";
 
 /// A value for column c of each table.
@@ -26,7 +28,8 @@ const C: [&str; 6] = [
     "round((random() * 1000)::numeric, 2)",
     "random()",
     "now() + random() * interval '1 year'",
-    "jsonb_build_object('k', random(), 'l', NULL)",
+    "CASE (random() * 5)::int WHEN 0 THEN NULL WHEN 1 THEN 'null' \
+     ELSE jsonb_build_object('k', random(), 'l', NULL) END",
     "ARRAY[1, NULL, (random() * 100)::int]",
     "gen_random_uuid()",
 ];
