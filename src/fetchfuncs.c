@@ -60,23 +60,18 @@ static void
 prepare_write(LogicalDecodingContext *ctx, XLogRecPtr lsn, TransactionId xid, bool last_write)
 {
 	resetStringInfo(ctx->out);
+	/* the bytea's header: a large batch is not copied into another buffer for it */
+	appendStringInfoSpaces(ctx->out, VARHDRSZ);
 }
 
 static void
 write_batch(LogicalDecodingContext *ctx, XLogRecPtr lsn, TransactionId xid, bool last_write)
 {
 	Fetched    *fetched = ctx->output_writer_private;
-	bytea	   *data;
 
-	/* a bytea is an allocation of at most 1 GB */
-	if (ctx->out->len > MaxAllocSize - VARHDRSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("batch of %d bytes is too large for cdc.fetch()", ctx->out->len)));
-	data = cstring_to_text_with_len(ctx->out->data, ctx->out->len);
-	put_row(fetched->rsinfo, lsn, data);
-	fetched->bytes += ctx->out->len;
-	pfree(data);
+	SET_VARSIZE(ctx->out->data, ctx->out->len);
+	put_row(fetched->rsinfo, lsn, (bytea *) ctx->out->data);
+	fetched->bytes += ctx->out->len - VARHDRSZ;
 }
 
 static XLogRecPtr
