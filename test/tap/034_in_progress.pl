@@ -47,16 +47,16 @@ sub hanging
 
 sql(q{CREATE TABLE t (id int PRIMARY KEY, v int); CREATE TABLE late (id int PRIMARY KEY); INSERT INTO t VALUES (1, 1); SELECT cdc.register('t')});
 slot($node, $_) for qw(live before peeked);
-my $live = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'live', '--start', '--no-loop', '-f', "$dir/live", '-F', '0', '-s', '1' ]);
+my $live = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'live', '--start', '--no-loop', '-f', "$dir/in_progress_live", '-F', '0', '-s', '1' ]);
 wait_active($node, 'live', 'true');
 sql('INSERT INTO t VALUES (2, 2); INSERT INTO late VALUES (1)');
-ok(eventually(sub { -s "$dir/live" && versions(so_far("$dir/live")) eq 't 1, late 0' }), 'a consumer is there') or diag versions(so_far("$dir/live"));
+ok(eventually(sub { -s "$dir/in_progress_live" && versions(so_far("$dir/in_progress_live")) eq 't 1, late 0' }), 'a consumer is there') or diag versions(so_far("$dir/in_progress_live"));
 sql(q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'; SELECT pg_reload_conf()});
 ok(eventually(sub { sql('SHOW synchronous_standby_names') eq 'nobody' }), 'the standby is away');
 
 my @sessions = hanging(q{BEGIN; ALTER TABLE t ALTER v TYPE bigint; INSERT INTO t VALUES (3, 3); SELECT cdc.register('late'); INSERT INTO late VALUES (2); COMMIT});
 my $wanted = 't 1, late 0, t 2, late 1';
-ok(eventually(sub { versions(so_far("$dir/live")) eq $wanted }), 'rows of a rewrite, of the transaction, and of a table that it has registered') or diag versions(so_far("$dir/live"));
+ok(eventually(sub { versions(so_far("$dir/in_progress_live")) eq $wanted }), 'rows of a rewrite, of the transaction, and of a table that it has registered') or diag versions(so_far("$dir/in_progress_live"));
 is(sql(q{SELECT count(*) FROM cdc.registered_table}), 1, 'which nobody else sees yet');
 is(versions(receive($node, 'before')), 't 1, late 1, t 2', 'another consumer, who meets all of it at once');
 push @sessions, hanging(q{BEGIN; CREATE TABLE more (id int PRIMARY KEY); SELECT cdc.register('more'); INSERT INTO more VALUES (1); ALTER TABLE more ADD w int; INSERT INTO more VALUES (2, 2); ALTER TABLE more DROP w; COMMIT});
@@ -70,7 +70,7 @@ is(sql(q{SELECT string_agg(relation || ' ' || major, ', ' ORDER BY relation::tex
 
 # a removal counts when it is committed
 sql(q{SELECT cdc.unregister('late'); INSERT INTO late VALUES (4)});
-ok(eventually(sub { versions(so_far("$dir/live")) =~ /late 0$/ }), 'what is removed is told no more') or diag versions(so_far("$dir/live"));
+ok(eventually(sub { versions(so_far("$dir/in_progress_live")) =~ /late 0$/ }), 'what is removed is told no more') or diag versions(so_far("$dir/in_progress_live"));
 $live->signal('INT');
 $live->finish;
 
