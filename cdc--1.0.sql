@@ -660,8 +660,8 @@ REVOKE ALL ON FUNCTION redact_matching(text, text, text, int, int, int, text, te
 COMMENT ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) IS
   'Adds a rule for every column, now and later, whose name matches: % is any characters, _ is one, letters A to Z match both cases. Methods and the rest as for cdc.redact(); key columns that match are redacted, too, and are no key then unless hashed.';
 
-CREATE FUNCTION unredact(rule_id bigint, reason text DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+CREATE FUNCTION existing_rule(rule_id bigint)
+RETURNS redaction_rule LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -673,6 +673,19 @@ BEGIN
       MESSAGE = format('rule %s does not exist', coalesce(rule_id::text, 'NULL')),
       HINT = 'The view cdc.redaction_rules lists those that do.';
   END IF;
+  RETURN rule;
+END $$;
+REVOKE ALL ON FUNCTION existing_rule(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION existing_rule(bigint) IS
+  'The rule with this number. For the extension''s own functions. ERROR 42704 where there is none, or it was removed.';
+
+CREATE FUNCTION unredact(rule_id bigint, reason text DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  rule cdc.redaction_rule := cdc.existing_rule(rule_id);
+BEGIN
   -- the audit has the reason of the removal beside that of the rule
   rule.reason := concat_ws('; removed: ', rule.reason, unredact.reason);
   rule.removed_at := pg_current_wal_insert_lsn();
@@ -702,14 +715,8 @@ RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  rule cdc.redaction_rule;
+  rule cdc.redaction_rule := cdc.existing_rule(rule_id);
 BEGIN
-  SELECT * INTO rule FROM cdc.redaction_rule r WHERE r.id = rule_id AND r.removed_at IS NULL;
-  IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object',
-      MESSAGE = format('rule %s does not exist', coalesce(rule_id::text, 'NULL')),
-      HINT = 'The view cdc.redaction_rules lists those that do.';
-  END IF;
   PERFORM cdc.confirm(rule_id);
   rule.reason := concat_ws('; confirmed: ', rule.reason, confirm_rule.reason);
   PERFORM cdc.audit_rule('redaction_rule', 'CONFIRM', to_jsonb(rule));

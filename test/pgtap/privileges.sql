@@ -129,6 +129,7 @@ INSERT INTO cases VALUES
   ($$SELECT count(*) FROM cdc.rule_columns()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.confirm(1)$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.confirm_rule(0)$$, '42501', '42501', '42704', '42704'),
+  ($$SELECT cdc.existing_rule(0)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.prune_rules()$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.lock_table('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.drop_row(ROW(1, 2))$$, '42501', '42501', '42809', '42809'),
