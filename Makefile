@@ -26,7 +26,7 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo bench sanitize fuzz soak mutants adversary-proof matrix dist META.json
+SCRIPTED = check demo bench sanitize fuzz fuzz-long soak mutants adversary-proof matrix dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
@@ -39,6 +39,8 @@ sanitize:
 	+SANITIZE=1 scripts/check
 fuzz:
 	+scripts/fuzz
+fuzz-long:
+	+FUZZ_RUNS=100000000 scripts/fuzz
 soak:
 	+scripts/check go-long rust-long adversary-long
 mutants:

@@ -103,7 +103,7 @@ damage()
 	{
 		printf "SET golden.data = '\\\\x"
 		od -An -v -tx1 "$1" | tr -d ' \n'
-		printf "';\n"
+		printf "';\nSET golden.copies = %d;\n" "${CDC_GOLDEN_COPIES:-1000}"
 		cat "$here/damage.sql"
 	} | sql -f -
 }

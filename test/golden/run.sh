@@ -2,7 +2,8 @@
 # Golden files: for each NAME.sql, what the plugin once made of it (NAME.pb)
 # is a cdc.v1.Stream without unknown fields and still decodes to NAME.json, and
 # what it makes of it now does so too, but for the members that are new in
-# every run. Damaged copies of NAME.pb are an error, never a crash. Prints TAP.
+# every run. Damaged copies of NAME.pb, CDC_GOLDEN_COPIES each (1000), are an error,
+# never a crash. Prints TAP.
 #
 #   test/golden/run.sh [NAME...]
 
