@@ -20,6 +20,19 @@ type cluster struct {
 
 // newCluster makes one, with settings of its own beside the usual ones.
 func newCluster(t *testing.T, more ...string) *cluster {
+	c := newDirectory(t)
+	c.run("initdb", "-D", c.dir+"/data", "-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync")
+	settings := "listen_addresses = ''\nwal_level = logical\nfsync = off\nlogical_decoding_work_mem = '64kB'\n"
+	if out, err := exec.Command("postgres", "--describe-config").Output(); err == nil && strings.Contains(string(out), "\noutput_plugin_libraries") {
+		settings += "output_plugin_libraries = 'pgoutput, cdc'\n"
+	}
+	c.set(settings + strings.Join(more, "\n"))
+	c.start()
+	return c
+}
+
+// newDirectory is where one can be.
+func newDirectory(t *testing.T) *cluster {
 	if os.Getenv("PGHOST") == "" {
 		t.Skip("no server to test with")
 	}
@@ -38,22 +51,20 @@ func newCluster(t *testing.T, more ...string) *cluster {
 		_ = exec.Command("pg_ctl", "-D", filepath.Join(dir, "data"), "-m", "immediate", "stop").Run()
 		_ = os.RemoveAll(dir)
 	})
-	c.run("initdb", "-D", dir+"/data", "-A", "trust", "-U", "postgres", "--no-locale", "-E", "UTF8", "--no-sync")
-	settings := fmt.Sprintf("listen_addresses = ''\nunix_socket_directories = '%s'\nwal_level = logical\nfsync = off\nlogical_decoding_work_mem = '64kB'\n", dir)
-	if out, err := exec.Command("postgres", "--describe-config").Output(); err == nil && strings.Contains(string(out), "\noutput_plugin_libraries") {
-		settings += "output_plugin_libraries = 'pgoutput, cdc'\n"
-	}
-	settings += strings.Join(more, "\n") + "\n"
-	f, err := os.OpenFile(dir+"/data/postgresql.conf", os.O_APPEND|os.O_WRONLY, 0)
+	return c
+}
+
+// set adds settings to the configuration, that of its socket with them.
+func (c *cluster) set(settings string) {
+	c.t.Helper()
+	f, err := os.OpenFile(c.dir+"/data/postgresql.conf", os.O_APPEND|os.O_WRONLY, 0)
 	if err == nil {
-		_, err = f.WriteString(settings)
-		f.Close()
+		_, err = fmt.Fprintf(f, "unix_socket_directories = '%s'\n%s\n", c.dir, settings)
+		_ = f.Close()
 	}
 	if err != nil {
-		t.Fatal(err)
+		c.t.Fatal(err)
 	}
-	c.start()
-	return c
 }
 
 func (c *cluster) run(name string, args ...string) {

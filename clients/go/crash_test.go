@@ -30,22 +30,29 @@ func TestMain(m *testing.M) {
 }
 
 // consume copies the table "source" to "copy", and notes every change in "effect",
-// in one transaction with the checkpoint.
+// in one transaction with the checkpoint. The copy is in the source's database, or where
+// CDC_TEST_TARGET says.
 func consume(ctx context.Context, conninfo string) error {
+	copyconn := conninfo
+	if target := os.Getenv("CDC_TEST_TARGET"); target != "" {
+		copyconn = target
+	}
 	config := cdc.Config{
 		Conn: conninfo, Slot: "crash", Options: map[string]string{"tables": "public.source", "streaming": "on"},
-		Store: &cdc.PostgresStore{Conn: conninfo, Slot: "crash"}, MaxBackoff: 200 * time.Millisecond,
+		Store: &cdc.PostgresStore{Conn: copyconn, Slot: "crash"}, MaxBackoff: 200 * time.Millisecond,
 	}
 	if os.Getenv("CDC_TEST_TRANSPORT") == cdc.TransportFetch.String() {
 		config.Transport, config.Options = cdc.TransportFetch, nil
-		config.Conn = strings.Replace(conninfo, "user=postgres", "user=reader", 1)
+		if copyconn == conninfo {
+			config.Conn = strings.Replace(conninfo, "user=postgres", "user=reader", 1)
+		}
 		config.FetchWait, config.FetchBytes = 300*time.Millisecond, 100_000
 	}
 	stream, err := cdc.Open(ctx, config)
 	if err != nil {
 		return err
 	}
-	target, err := pgconn.Connect(ctx, conninfo)
+	target, err := pgconn.Connect(ctx, copyconn)
 	if err != nil {
 		return err
 	}
@@ -107,6 +114,12 @@ func effect(ctx context.Context, e *cdc.Event, run func(context.Context, string,
 	return run(ctx, "DELETE FROM copy WHERE id = $1", key["id"])
 }
 
+const makeSource = `CREATE SEQUENCE ids; CREATE TABLE source (id bigint PRIMARY KEY, v text)`
+
+const makeCopy = `CREATE TABLE copy (id bigint PRIMARY KEY, v text); CREATE TABLE effect (position text PRIMARY KEY);
+	CREATE TABLE cdc_checkpoint (slot text PRIMARY KEY, system_identifier text NOT NULL, timeline int8 NOT NULL,
+		database text NOT NULL, position text NOT NULL, end_lsn pg_lsn NOT NULL, updated_at timestamptz NOT NULL DEFAULT now())`
+
 const changeSource = `DO $$ BEGIN
 	FOR n IN 1..%d LOOP
 		INSERT INTO source SELECT nextval('ids'), repeat(md5(random()::text), 1 + (random() * 20)::int) FROM generate_series(1, (random() ^ 8 * 800)::int + 1);
@@ -130,11 +143,8 @@ func crashes(t *testing.T, transport cdc.Transport) {
 	c := newCluster(t)
 	conn := c.connect()
 	execAll := func(sql string) { t.Helper(); execute(t, conn, sql) }
-	execAll(`CREATE EXTENSION cdc; CREATE SEQUENCE ids;
-		CREATE TABLE source (id bigint PRIMARY KEY, v text); CREATE TABLE copy (id bigint PRIMARY KEY, v text);
-		CREATE TABLE effect (position text PRIMARY KEY);
-		CREATE TABLE cdc_checkpoint (slot text PRIMARY KEY, system_identifier text NOT NULL, timeline int8 NOT NULL,
-			database text NOT NULL, position text NOT NULL, end_lsn pg_lsn NOT NULL, updated_at timestamptz NOT NULL DEFAULT now())`)
+	execAll("CREATE EXTENSION cdc; " + makeSource)
+	execAll(makeCopy)
 	execAll(`CREATE ROLE reader LOGIN; GRANT USAGE ON SCHEMA cdc TO reader; GRANT EXECUTE ON FUNCTION cdc.fetch TO reader; SELECT cdc.grant_read('source', 'reader')`)
 	if transport == cdc.TransportFetch {
 		execAll(`SELECT cdc.create_slot('crash', reader => 'reader')`)

@@ -1,12 +1,13 @@
 #!/bin/bash
-# The long tests of the Go client: 200 crashes, a million events that decode to what
-# the server makes of them, random changes by many seeds, and a fuzz campaign.
+# The long tests of the Go client: 200 crashes, 5 failovers by each transport, a million
+# events that decode to what the server makes of them, random changes by many seeds, and a
+# fuzz campaign.
 # Output is TAP.
 #
 #   clients/go/long.sh
 #
-# The environment is that of check.sh. CDC_CRASH_ROUNDS (200), CDC_EVENTS (1000000),
-# CDC_SEEDS (50), FUZZ_SECONDS (300, for each target).
+# The environment is that of check.sh. CDC_CRASH_ROUNDS (200), CDC_FAILOVERS (5),
+# CDC_EVENTS (1000000), CDC_SEEDS (50), FUZZ_SECONDS (300, for each target).
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
@@ -16,8 +17,8 @@ root=$here/../..
 . "$here/tap.sh"
 
 cd "$here"
-export CDC_CRASH_ROUNDS=${CDC_CRASH_ROUNDS:-200} CDC_EVENTS=${CDC_EVENTS:-1000000}
-gotests "$CDC_CRASH_ROUNDS crashes, $CDC_EVENTS events" -count 1 -timeout 3h -run '^(TestCrashes|TestLiveEquality)$' .
+export CDC_FAILOVERS=${CDC_FAILOVERS:-5} CDC_CRASH_ROUNDS=${CDC_CRASH_ROUNDS:-200} CDC_EVENTS=${CDC_EVENTS:-1000000}
+gotests "$CDC_CRASH_ROUNDS crashes, $CDC_EVENTS events" -count 1 -timeout 3h -run '^(TestCrashes|TestFailover|TestLiveEquality)$' .
 for seed in $(seq "${CDC_SEEDS:-50}"); do
 	CDC_SEED=$seed gotests "random changes number $seed" -count 1 -run '^(TestLiveReplay|TestLiveLoad)$' .
 done
