@@ -8,7 +8,9 @@
 -- is the extension's, and goes with it.
 CREATE SCHEMA cdc;
 REVOKE ALL ON SCHEMA cdc FROM PUBLIC;
-SET LOCAL search_path = cdc, pg_temp;
+-- What has no schema is looked up where superusers alone can put something: names of the
+-- extension's own things have theirs, and operators and types can be no others.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 -- Nothing but pg_catalog is trusted here: names have their schema, and literals their type.
 DO $$
@@ -45,41 +47,41 @@ COMMENT ON SCHEMA cdc IS
 
 -- Rows of the extension's tables: written by these, so that no output plugin decodes them
 
-CREATE FUNCTION put_row("row" record)
+CREATE FUNCTION cdc.put_row("row" record)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_put_row';
-REVOKE ALL ON FUNCTION put_row(record) FROM PUBLIC;
-COMMENT ON FUNCTION put_row(record) IS
+REVOKE ALL ON FUNCTION cdc.put_row(record) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.put_row(record) IS
   'Writes a row of the table of the extension whose type it has, in the place of the one with its primary key if there is one. For the extension''s own functions. ERROR 42809 for another type.';
 
-CREATE FUNCTION drop_row("row" record)
+CREATE FUNCTION cdc.drop_row("row" record)
 RETURNS boolean LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_drop_row';
-REVOKE ALL ON FUNCTION drop_row(record) FROM PUBLIC;
-COMMENT ON FUNCTION drop_row(record) IS
+REVOKE ALL ON FUNCTION cdc.drop_row(record) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.drop_row(record) IS
   'Removes the row with the primary key of this one; false where there is none. For the extension''s own functions.';
 
-CREATE FUNCTION table_written()
+CREATE FUNCTION cdc.table_written()
 RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_table_written';
-REVOKE ALL ON FUNCTION table_written() FROM PUBLIC;
-COMMENT ON FUNCTION table_written() IS
+REVOKE ALL ON FUNCTION cdc.table_written() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.table_written() IS
   'Trigger function: tells sessions that decode of rows that a restore brings; refuses UPDATE, DELETE and TRUNCATE by SQL.';
 
 -- What DDL changes, see src/changed.c
 
-CREATE FUNCTION watch_commands()
+CREATE FUNCTION cdc.watch_commands()
 RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_watch_commands';
-REVOKE ALL ON FUNCTION watch_commands() FROM PUBLIC;
-COMMENT ON FUNCTION watch_commands() IS 'Event trigger function: has the session note which relations commands change.';
-CREATE EVENT TRIGGER cdc_watch_commands ON ddl_command_start EXECUTE FUNCTION watch_commands();
+REVOKE ALL ON FUNCTION cdc.watch_commands() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.watch_commands() IS 'Event trigger function: has the session note which relations commands change.';
+CREATE EVENT TRIGGER cdc_watch_commands ON ddl_command_start EXECUTE FUNCTION cdc.watch_commands();
 ALTER EVENT TRIGGER cdc_watch_commands ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_watch_commands IS 'Notes which relations commands change, for cdc_follow_rules and cdc_record_schemas.';
 
 -- Slots
 
-CREATE TABLE slot_option (
+CREATE TABLE cdc.slot_option (
   slot_name name NOT NULL,
   option text NOT NULL,
   value text NOT NULL,
@@ -87,8 +89,8 @@ CREATE TABLE slot_option (
   set_by name NOT NULL,
   CONSTRAINT slot_option_pkey PRIMARY KEY (slot_name, option)
 );
-REVOKE ALL ON slot_option FROM PUBLIC;
-COMMENT ON TABLE slot_option IS
+REVOKE ALL ON cdc.slot_option FROM PUBLIC;
+COMMENT ON TABLE cdc.slot_option IS
   'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
 CREATE FUNCTION cdc.create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
@@ -144,7 +146,7 @@ SELECT s.slot_name, s.active, s.active_pid, s.temporary,
        coalesce((j->>'synced')::boolean, false) AS synced,
        (SELECT pg_catalog.jsonb_object_agg(o.option, o.value)
         FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option <> 'reader') AS options,
-       (SELECT pg_catalog.pg_get_userbyid(o.value::oid)
+       (SELECT pg_catalog.pg_get_userbyid(o.value::pg_catalog.oid)
         FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option = 'reader') AS reader,
        t.total_txns, t.total_bytes, t.spill_txns, t.spill_count, t.spill_bytes,
        t.stream_txns, t.stream_count, t.stream_bytes
@@ -294,22 +296,22 @@ COMMENT ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) 
 
 -- Reading tables as they are
 
-CREATE FUNCTION snapshot(relation regclass, from_key text[] DEFAULT NULL, to_key text[] DEFAULT NULL,
+CREATE FUNCTION cdc.snapshot(relation regclass, from_key text[] DEFAULT NULL, to_key text[] DEFAULT NULL,
   from_block bigint DEFAULT NULL, to_block bigint DEFAULT NULL,
   options text[] DEFAULT '{}', slot_name name DEFAULT NULL)
 RETURNS SETOF bytea LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_snapshot';
-REVOKE ALL ON FUNCTION snapshot(regclass, text[], text[], bigint, bigint, text[], name) FROM PUBLIC;
-COMMENT ON FUNCTION snapshot(regclass, text[], text[], bigint, bigint, text[], name) IS
+REVOKE ALL ON FUNCTION cdc.snapshot(regclass, text[], text[], bigint, bigint, text[], name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.snapshot(regclass, text[], text[], bigint, bigint, text[], name) IS
   'The rows of a table as READ events, in delimited batches like those of the stream, each with the snapshot under which it was read; at least one batch, also where there are no rows. from_key (inclusive), to_key (exclusive): values of the key columns in the order of the key''s index, as text; NULL = open; both the same = the row with that key. from_block, to_block: the same for blocks of the table, in a REPEATABLE READ transaction only. cdc.snapshot_chunks() gives ranges. options: names and values in turn, as of the stream; those stored for slot_name count where they are not given. A role to which slots are bound reads what is stored for one of them: the one that slot_name names, or the only one; it may give only options that do not change what is sent. Columns, rows and names are those that the options select; a table that they leave out is an ERROR (22023). Reads what the caller may SELECT, or was given by cdc.grant_read(); what is not is withheld, and a table of which that is all an ERROR (42501), as is a range of a key that is redacted. Code that the table''s owner may have written (input and output functions, domains, operators, functions in indexes) runs as the owner, who needs USAGE on the table''s schema. A table that was created, truncated or rewritten after the snapshot was taken 55000. NULL for relation gives no rows. For COPY (SELECT cdc.snapshot(...)) TO STDOUT (FORMAT binary).';
 
-CREATE FUNCTION snapshot_chunks(relation regclass, max_rows bigint DEFAULT 100000,
+CREATE FUNCTION cdc.snapshot_chunks(relation regclass, max_rows bigint DEFAULT 100000,
   OUT from_key text[], OUT to_key text[], OUT from_block bigint, OUT to_block bigint,
   OUT key_columns text[])
 RETURNS SETOF record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_snapshot_chunks';
-REVOKE ALL ON FUNCTION snapshot_chunks(regclass, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION snapshot_chunks(regclass, bigint) IS
+REVOKE ALL ON FUNCTION cdc.snapshot_chunks(regclass, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.snapshot_chunks(regclass, bigint) IS
   'Ranges to give to cdc.snapshot(), which together are the whole table whatever is inserted later: by key, each with max_rows rows at the moment, or for a table without a key by block, with about as many. key_columns: the columns whose values from_key and to_key are; NULL where the table has no key. Reads the key of every row; a key that is redacted or withheld from the caller, in a partition too, counts as none, and a table that is withheld is an ERROR (42501). NULL arguments give no rows.';
 
 -- Schemas
@@ -376,15 +378,15 @@ COMMENT ON FUNCTION cdc.converter(regclass, int, int, text) IS
 
 -- Redaction
 
-CREATE TABLE installation (
+CREATE TABLE cdc.installation (
   one boolean PRIMARY KEY CHECK (one),
   since pg_lsn NOT NULL
 );
-REVOKE ALL ON installation FROM PUBLIC;
-COMMENT ON TABLE installation IS
+REVOKE ALL ON cdc.installation FROM PUBLIC;
+COMMENT ON TABLE cdc.installation IS
   'Since which position of the WAL this installation knows the rules of redaction and what roles may be sent: what was committed before is withheld from all but superusers. Not dumped.';
 
-CREATE TABLE redaction_rule (
+CREATE TABLE cdc.redaction_rule (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   schema_name name,
   table_name name,
@@ -401,120 +403,120 @@ CREATE TABLE redaction_rule (
   reason text,
   created_at timestamptz NOT NULL,
   created_by name NOT NULL,
-  CONSTRAINT by_column_or_pattern CHECK (num_nulls(schema_name, table_name, column_name)
+  CONSTRAINT by_column_or_pattern CHECK (pg_catalog.num_nulls(schema_name, table_name, column_name)
     = CASE WHEN column_pattern IS NULL THEN 0 ELSE 3 END),
   -- what decoding reads must not be stored out of line
-  CONSTRAINT parameters_are_short CHECK (length(concat(column_pattern, method, value, filler, path)) <= 1000)
+  CONSTRAINT parameters_are_short CHECK (pg_catalog.length(pg_catalog.concat(column_pattern, method, value, filler, path)) <= 1000)
 );
-ALTER TABLE redaction_rule
+ALTER TABLE cdc.redaction_rule
   ALTER column_pattern SET STORAGE MAIN, ALTER method SET STORAGE MAIN, ALTER value SET STORAGE MAIN,
   ALTER filler SET STORAGE MAIN, ALTER path SET STORAGE MAIN;
-REVOKE ALL ON redaction_rule FROM PUBLIC;
-COMMENT ON TABLE redaction_rule IS
+REVOKE ALL ON cdc.redaction_rule FROM PUBLIC;
+COMMENT ON TABLE cdc.redaction_rule IS
   'The rules of redaction, with the names for which each was made; what it protects is in redaction_column and redaction_name. A rule counts from the moment its row is there. removed_at: position in the WAL of the removal; the rule counts for what was committed before. Such a row is removed once no slot needs it. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact().';
-SELECT pg_catalog.pg_extension_config_dump('redaction_rule', 'WHERE removed_at IS NULL');
-SELECT pg_catalog.pg_extension_config_dump('redaction_rule_id_seq', '');
-COMMENT ON SEQUENCE redaction_rule_id_seq IS 'Numbers of the rules of redaction';
+SELECT pg_catalog.pg_extension_config_dump('cdc.redaction_rule', 'WHERE removed_at IS NULL');
+SELECT pg_catalog.pg_extension_config_dump('cdc.redaction_rule_id_seq', '');
+COMMENT ON SEQUENCE cdc.redaction_rule_id_seq IS 'Numbers of the rules of redaction';
 
-CREATE TABLE redaction_name (
+CREATE TABLE cdc.redaction_name (
   schema_name name,
   table_name name,
   column_name name,
   rule_id bigint,
   PRIMARY KEY (schema_name, table_name, column_name, rule_id)
 );
-REVOKE ALL ON redaction_name FROM PUBLIC;
-COMMENT ON TABLE redaction_name IS
+REVOKE ALL ON cdc.redaction_name FROM PUBLIC;
+COMMENT ON TABLE cdc.redaction_name IS
   'The names that columns which a rule protects have, or have had since it was made: what stands at one of them is protected. Written by cdc.redact() and by DDL.';
-SELECT pg_catalog.pg_extension_config_dump('redaction_name',
+SELECT pg_catalog.pg_extension_config_dump('cdc.redaction_name',
   'WHERE rule_id IN (SELECT id FROM cdc.redaction_rule WHERE removed_at IS NULL)');
 
-CREATE TABLE redaction_column (
+CREATE TABLE cdc.redaction_column (
   relation oid,
   attnum int2,
   rule_id bigint,
   dropped_at pg_lsn,
   PRIMARY KEY (relation, attnum, rule_id)
 );
-REVOKE ALL ON redaction_column FROM PUBLIC;
-COMMENT ON TABLE redaction_column IS
+REVOKE ALL ON cdc.redaction_column FROM PUBLIC;
+COMMENT ON TABLE cdc.redaction_column IS
   'The columns that a rule protects, by number: they stay protected under other names. relation 0: the rule was made in this database, or confirmed. dropped_at: position in the WAL; the row is removed once no slot needs it. Not dumped: after a restore names count. Written by cdc.redact() and by DDL.';
 
-CREATE TABLE redaction_audit (
+CREATE TABLE cdc.redaction_audit (
   -- no number: a restore adds entries before those of the dump come
-  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
-  at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  id uuid PRIMARY KEY DEFAULT pg_catalog.gen_random_uuid(),
+  at timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
   by name NOT NULL DEFAULT session_user,
   about name NOT NULL,
   action text NOT NULL,
   rule jsonb NOT NULL,
   former jsonb
 );
-REVOKE ALL ON redaction_audit FROM PUBLIC;
-COMMENT ON TABLE redaction_audit IS
+REVOKE ALL ON cdc.redaction_audit FROM PUBLIC;
+COMMENT ON TABLE cdc.redaction_audit IS
   'Who has added, changed or removed which rule of redaction (about redaction_rule) or what a role may be sent (about read_grant), and when. Rows are added by the functions that do it; nobody but the owner can change them.';
-SELECT pg_catalog.pg_extension_config_dump('redaction_audit', '');
+SELECT pg_catalog.pg_extension_config_dump('cdc.redaction_audit', '');
 
-CREATE FUNCTION audit_rule(about name, action text, rule jsonb, former jsonb DEFAULT NULL)
+CREATE FUNCTION cdc.audit_rule(about name, action text, rule jsonb, former jsonb DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM cdc.put_row(ROW(gen_random_uuid(), clock_timestamp(), session_user, about, action, rule, former)::cdc.redaction_audit);
 END $$;
-REVOKE ALL ON FUNCTION audit_rule(name, text, jsonb, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION audit_rule(name, text, jsonb, jsonb) IS 'Writes cdc.redaction_audit. For the extension''s own functions.';
+REVOKE ALL ON FUNCTION cdc.audit_rule(name, text, jsonb, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.audit_rule(name, text, jsonb, jsonb) IS 'Writes cdc.redaction_audit. For the extension''s own functions.';
 
 -- A rule follows what it protects, see src/follow.c.
-CREATE FUNCTION follow_rules()
+CREATE FUNCTION cdc.follow_rules()
 RETURNS event_trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_follow_rules';
-REVOKE ALL ON FUNCTION follow_rules() FROM PUBLIC;
-COMMENT ON FUNCTION follow_rules() IS
+REVOKE ALL ON FUNCTION cdc.follow_rules() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.follow_rules() IS
   'Event trigger function: records the names that protected columns get, and the columns that come to such names.';
-CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end EXECUTE FUNCTION follow_rules();
+CREATE EVENT TRIGGER cdc_follow_rules ON ddl_command_end EXECUTE FUNCTION cdc.follow_rules();
 ALTER EVENT TRIGGER cdc_follow_rules ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_follow_rules IS 'Lets rules of redaction follow what they protect through DDL.';
 
-CREATE FUNCTION protect(rule_id bigint, relation oid, column_name name)
+CREATE FUNCTION cdc.protect(rule_id bigint, relation oid, column_name name)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_protect';
-REVOKE ALL ON FUNCTION protect(bigint, oid, name) FROM PUBLIC;
-COMMENT ON FUNCTION protect(bigint, oid, name) IS
+REVOKE ALL ON FUNCTION cdc.protect(bigint, oid, name) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.protect(bigint, oid, name) IS
   'Records that a rule protects a column of a table, its partitions and what inherits from it, which it locks against DDL. For the extension''s own functions. ERROR 42703 where there is no such column.';
 
-CREATE FUNCTION confirm(rule_id bigint)
+CREATE FUNCTION cdc.confirm(rule_id bigint)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_confirm';
-REVOKE ALL ON FUNCTION confirm(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION confirm(bigint) IS 'Records what a restored rule protects here. For the extension''s own functions.';
+REVOKE ALL ON FUNCTION cdc.confirm(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.confirm(bigint) IS 'Records what a restored rule protects here. For the extension''s own functions.';
 
-CREATE FUNCTION prune_rules()
+CREATE FUNCTION cdc.prune_rules()
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_prune_rules';
-REVOKE ALL ON FUNCTION prune_rules() FROM PUBLIC;
-COMMENT ON FUNCTION prune_rules() IS
+REVOKE ALL ON FUNCTION cdc.prune_rules() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.prune_rules() IS
   'Removes what is kept of removed rules and dropped tables for changes that no slot of this server has to read any more. For the extension''s own functions.';
 
-CREATE TABLE redaction_secret (
+CREATE TABLE cdc.redaction_secret (
   number int PRIMARY KEY CHECK (number > 0),
   large_object oid NOT NULL,
   created_at timestamptz NOT NULL,
   created_by name NOT NULL
 );
-REVOKE ALL ON redaction_secret FROM PUBLIC;
-COMMENT ON TABLE redaction_secret IS
+REVOKE ALL ON cdc.redaction_secret FROM PUBLIC;
+COMMENT ON TABLE cdc.redaction_secret IS
   'Which large object has which secret for hashes: 32 random bytes, readable by its owner, who is the extension''s, alone. Hashes name the number. Both are in pg_dump (with --large-objects).';
-SELECT pg_catalog.pg_extension_config_dump('redaction_secret', '');
+SELECT pg_catalog.pg_extension_config_dump('cdc.redaction_secret', '');
 
-CREATE FUNCTION rotate_redaction_secret()
+CREATE FUNCTION cdc.rotate_redaction_secret()
 RETURNS int LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_rotate_redaction_secret';
-REVOKE ALL ON FUNCTION rotate_redaction_secret() FROM PUBLIC;
-COMMENT ON FUNCTION rotate_redaction_secret() IS
+REVOKE ALL ON FUNCTION cdc.rotate_redaction_secret() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.rotate_redaction_secret() IS
   'Makes a new secret for hashes inside the server, and returns its number. A stream uses the one that is the newest when it starts, so that hashes of equal values differ from there on. Former secrets are kept.';
 
-CREATE FUNCTION check_method(method text, value text, length int, prefix int, suffix int, filler text)
+CREATE FUNCTION cdc.check_method(method text, value text, length int, prefix int, suffix int, filler text)
 RETURNS void LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -553,18 +555,18 @@ BEGIN
       MESSAGE = 'length, prefix and suffix must be between 0 and 10000 characters';
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION check_method(text, text, int, int, int, text) FROM PUBLIC;
-COMMENT ON FUNCTION check_method(text, text, int, int, int, text) IS
+REVOKE ALL ON FUNCTION cdc.check_method(text, text, int, int, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.check_method(text, text, int, int, int, text) IS
   'ERROR (22023) unless there is such a method of redaction, and it takes these parameters.';
 
-CREATE FUNCTION check_path(path text, type regtype)
+CREATE FUNCTION cdc.check_path(path text, type regtype)
 RETURNS void LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdc_check_path';
-REVOKE ALL ON FUNCTION check_path(text, regtype) FROM PUBLIC;
-COMMENT ON FUNCTION check_path(text, regtype) IS
+REVOKE ALL ON FUNCTION cdc.check_path(text, regtype) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.check_path(text, regtype) IS
   'ERROR (22023) unless the type is json, jsonb or a domain over them, and it is a path into its values as cdc.redact() takes them. NULL is fine.';
 
-CREATE FUNCTION add_rule(rule redaction_rule, relation oid)
+CREATE FUNCTION cdc.add_rule(rule cdc.redaction_rule, relation oid)
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -581,11 +583,11 @@ BEGIN
   PERFORM cdc.audit_rule('redaction_rule', 'INSERT', to_jsonb(rule));
   RETURN rule.id;
 END $$;
-REVOKE ALL ON FUNCTION add_rule(redaction_rule, oid) FROM PUBLIC;
-COMMENT ON FUNCTION add_rule(redaction_rule, oid) IS
+REVOKE ALL ON FUNCTION cdc.add_rule(cdc.redaction_rule, oid) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.add_rule(cdc.redaction_rule, oid) IS
   'Writes a rule, and what it protects of a table (NULL: of none, it is by pattern), and returns its number. For the extension''s own functions.';
 
-CREATE FUNCTION redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
+CREATE FUNCTION cdc.redact(relation regclass, column_name name, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
   path text DEFAULT NULL, reason text DEFAULT NULL, force boolean DEFAULT false)
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -629,11 +631,11 @@ BEGIN
   RETURN cdc.add_rule(ROW(0, col.nspname, col.relname, column_name, NULL, method, value, length, prefix, suffix, filler, path,
     NULL, reason, now(), session_user)::cdc.redaction_rule, relation);
 END $$;
-REVOKE ALL ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
+REVOKE ALL ON FUNCTION cdc.redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
   'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. With path the rule is about parts of json and jsonb values: $, then steps .name, ."any name", .* (every member) and [*] (every element), lax: what is not there is no matter, members of an array are those of its elements, [*] of what is no array is the value itself. A scalar at the end of it becomes a string made of its text, null stays null, drop removes the member or element; null, constant and drop take the place of objects and arrays, too. A value that is not what the path expects is withheld whole (an empty text). Rules with several paths all count; hash and stricter ones for the whole column beat them, weaker ones beside them withhold it. Returns the rule''s id. ERROR 22023 for a wrong method, parameter, path or a path where there is no JSON, 55000 for a key column unless hashed as a whole or forced.';
 
-CREATE FUNCTION redact_matching(column_pattern text, method text, value text DEFAULT NULL,
+CREATE FUNCTION cdc.redact_matching(column_pattern text, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
   reason text DEFAULT NULL)
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -656,12 +658,12 @@ BEGIN
   RETURN cdc.add_rule(ROW(0, NULL, NULL, NULL, column_pattern, method, value, length, prefix, suffix, filler, NULL,
     NULL, reason, now(), session_user)::cdc.redaction_rule, NULL);
 END $$;
-REVOKE ALL ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION redact_matching(text, text, text, int, int, int, text, text) IS
+REVOKE ALL ON FUNCTION cdc.redact_matching(text, text, text, int, int, int, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.redact_matching(text, text, text, int, int, int, text, text) IS
   'Adds a rule for every column, now and later, whose name matches: % is any characters, _ is one, letters A to Z match both cases. Methods and the rest as for cdc.redact(); key columns that match are redacted, too, and are no key then unless hashed.';
 
-CREATE FUNCTION existing_rule(rule_id bigint)
-RETURNS redaction_rule LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.existing_rule(rule_id bigint)
+RETURNS cdc.redaction_rule LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -675,11 +677,11 @@ BEGIN
   END IF;
   RETURN rule;
 END $$;
-REVOKE ALL ON FUNCTION existing_rule(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION existing_rule(bigint) IS
+REVOKE ALL ON FUNCTION cdc.existing_rule(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.existing_rule(bigint) IS
   'The rule with this number. For the extension''s own functions. ERROR 42704 where there is none, or it was removed.';
 
-CREATE FUNCTION unredact(rule_id bigint, reason text DEFAULT NULL)
+CREATE FUNCTION cdc.unredact(rule_id bigint, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -693,11 +695,11 @@ BEGIN
   PERFORM cdc.audit_rule('redaction_rule', 'DELETE', to_jsonb(rule));
   PERFORM cdc.prune_rules();
 END $$;
-REVOKE ALL ON FUNCTION unredact(bigint, text) FROM PUBLIC;
-COMMENT ON FUNCTION unredact(bigint, text) IS
+REVOKE ALL ON FUNCTION cdc.unredact(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.unredact(bigint, text) IS
   'Removes a rule. Changes that were made while it was there stay redacted, whenever they are read. ERROR 42704 where there is no such rule.';
 
-CREATE FUNCTION lock_table(relation regclass)
+CREATE FUNCTION cdc.lock_table(relation regclass)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -706,11 +708,11 @@ BEGIN
     EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', relation);
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION lock_table(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION lock_table(regclass) IS
+REVOKE ALL ON FUNCTION cdc.lock_table(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.lock_table(regclass) IS
   'Lets other DDL on a table, its partitions and what inherits from it wait until the transaction ends; what writes it does not. For the extension''s own functions.';
 
-CREATE FUNCTION confirm_rule(rule_id bigint, reason text DEFAULT NULL)
+CREATE FUNCTION cdc.confirm_rule(rule_id bigint, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -721,27 +723,27 @@ BEGIN
   rule.reason := concat_ws('; confirmed: ', rule.reason, confirm_rule.reason);
   PERFORM cdc.audit_rule('redaction_rule', 'CONFIRM', to_jsonb(rule));
 END $$;
-REVOKE ALL ON FUNCTION confirm_rule(bigint, text) FROM PUBLIC;
-COMMENT ON FUNCTION confirm_rule(bigint, text) IS
+REVOKE ALL ON FUNCTION cdc.confirm_rule(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.confirm_rule(bigint, text) IS
   'Says that a rule which a restore has brought is right: it protects the columns that bear its names now. Until then it withholds all of a table that bears its name but has none of its columns. Does nothing for a rule that was made here. ERROR 42704 where there is no such rule.';
 
-CREATE FUNCTION rule_columns(OUT rule_id bigint, OUT relid oid, OUT attnum smallint)
+CREATE FUNCTION cdc.rule_columns(OUT rule_id bigint, OUT relid oid, OUT attnum smallint)
 RETURNS SETOF record LANGUAGE c STABLE PARALLEL UNSAFE ROWS 10000
 AS 'MODULE_PATHNAME', 'cdc_rule_columns';
-REVOKE ALL ON FUNCTION rule_columns() FROM PUBLIC;
-COMMENT ON FUNCTION rule_columns() IS
+REVOKE ALL ON FUNCTION cdc.rule_columns() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.rule_columns() IS
   'The columns that each rule of redaction covers now, some more than once. For the extension''s own views and functions.';
 
-CREATE VIEW redaction_covered AS
+CREATE VIEW cdc.redaction_covered AS
 SELECT DISTINCT k.rule_id, k.relid, k.attnum, n.nspname, c.relname, a.attname
 FROM cdc.rule_columns() k
   JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.relid AND c.relkind IN ('r', 'p') AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
   JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
   JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.relid AND a.attnum OPERATOR(pg_catalog.=) k.attnum AND NOT a.attisdropped;
-REVOKE ALL ON redaction_covered FROM PUBLIC;
-COMMENT ON VIEW redaction_covered IS 'The columns that each rule of redaction covers now. For cdc.redaction_rules and the reports.';
+REVOKE ALL ON cdc.redaction_covered FROM PUBLIC;
+COMMENT ON VIEW cdc.redaction_covered IS 'The columns that each rule of redaction covers now. For cdc.redaction_rules and the reports.';
 
-CREATE VIEW redaction_rules AS
+CREATE VIEW cdc.redaction_rules AS
 SELECT r.id, r.method, pg_catalog.to_regclass(pg_catalog.quote_ident(r.schema_name) || '.' || pg_catalog.quote_ident(r.table_name)) AS relation,
        r.column_name, r.column_pattern, coalesce(k.covers, '{}') AS covers,
        r.path, r.value, r.length, r.prefix, r.suffix, r.filler, r.reason, r.created_at, r.created_by
@@ -750,15 +752,15 @@ FROM cdc.redaction_rule r
                                           ORDER BY v.nspname, v.relname, v.attname) AS covers
              FROM cdc.redaction_covered v GROUP BY v.rule_id) k ON k.rule_id OPERATOR(pg_catalog.=) r.id
 WHERE r.removed_at IS NULL;
-REVOKE ALL ON redaction_rules FROM PUBLIC;
-COMMENT ON VIEW redaction_rules IS
+REVOKE ALL ON cdc.redaction_rules FROM PUBLIC;
+COMMENT ON VIEW cdc.redaction_rules IS
   'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves). relation: what bears the name for which it was made, NULL = nothing does.';
 
 -- Privileges
 
 -- Numbers say what a row is about, and are not dumped: what pg_dump reads is the names
 -- that the numbers stand for then.
-CREATE TABLE read_grant (
+CREATE TABLE cdc.read_grant (
   id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   role_name name NOT NULL,
   schema_name name,
@@ -774,16 +776,16 @@ CREATE TABLE read_grant (
   reason text,
   granted_at timestamptz NOT NULL,
   granted_by name NOT NULL,
-  CONSTRAINT relation_or_prefix CHECK (num_nonnulls(table_name, prefix) = 1 AND num_nulls(schema_name, table_name) <> 1),
+  CONSTRAINT relation_or_prefix CHECK (pg_catalog.num_nonnulls(table_name, prefix) = 1 AND pg_catalog.num_nulls(schema_name, table_name) <> 1),
   CONSTRAINT columns_of_relations CHECK (column_name IS NULL OR table_name IS NOT NULL),
-  CONSTRAINT numbers CHECK (CASE WHEN role IS NULL THEN num_nonnulls(relation, attnum, giver, given_at) = 0
-    ELSE num_nulls(relation, table_name) <> 1 AND num_nulls(attnum, column_name) <> 1 END)
+  CONSTRAINT numbers CHECK (CASE WHEN role IS NULL THEN pg_catalog.num_nonnulls(relation, attnum, giver, given_at) = 0
+    ELSE pg_catalog.num_nulls(relation, table_name) <> 1 AND pg_catalog.num_nulls(attnum, column_name) <> 1 END)
 );
-REVOKE ALL ON read_grant FROM PUBLIC;
-COMMENT ON TABLE read_grant IS
+REVOKE ALL ON cdc.read_grant FROM PUBLIC;
+COMMENT ON TABLE cdc.read_grant IS
   'What cdc.grant_read() gave, by numbers and by the names of then; rows of a restore have names alone. Read the view cdc.read_grants instead. Written by functions of schema cdc.';
 -- Role, table and column by their names of now, and no numbers. (No view can be read by pg_dump.)
-SELECT pg_catalog.pg_extension_config_dump('read_grant',
+SELECT pg_catalog.pg_extension_config_dump('cdc.read_grant',
   'WHERE false UNION ALL
 SELECT g.id, r.rolname, n.nspname, c.relname, a.attname, g.prefix, o.rolname, NULL, NULL, NULL, NULL, NULL, g.reason, g.granted_at, g.granted_by
 FROM cdc.read_grant g JOIN pg_catalog.pg_roles r ON r.oid OPERATOR(pg_catalog.=) g.role
@@ -796,19 +798,19 @@ WHERE (g.relation IS NULL) OPERATOR(pg_catalog.=) (c.oid IS NULL) AND (g.attnum 
 UNION ALL
 SELECT id, role_name, schema_name, table_name, column_name, prefix, giver_name, NULL, NULL, NULL, NULL, NULL, reason, granted_at, granted_by
 FROM cdc.read_grant WHERE role IS NULL');
-SELECT pg_catalog.pg_extension_config_dump('read_grant_id_seq', '');
-COMMENT ON SEQUENCE read_grant_id_seq IS 'Numbers of the rows of cdc.read_grant';
+SELECT pg_catalog.pg_extension_config_dump('cdc.read_grant_id_seq', '');
+COMMENT ON SEQUENCE cdc.read_grant_id_seq IS 'Numbers of the rows of cdc.read_grant';
 
-CREATE TABLE read_grant_dropped (
+CREATE TABLE cdc.read_grant_dropped (
   id bigint PRIMARY KEY,
   lsn pg_lsn NOT NULL
 );
-REVOKE ALL ON read_grant_dropped FROM PUBLIC;
-COMMENT ON TABLE read_grant_dropped IS
+REVOKE ALL ON cdc.read_grant_dropped FROM PUBLIC;
+COMMENT ON TABLE cdc.read_grant_dropped IS
   'Rows of cdc.read_grant whose tables were dropped, and where in the WAL: they count for changes that wait until no slot of this database needs what was before.';
 
 
-CREATE VIEW read_grants AS
+CREATE VIEW cdc.read_grants AS
 SELECT g.id, r.rolname AS role, n.nspname AS schema_name, c.relname AS table_name, a.attname AS column_name, g.prefix,
        coalesce(o.rolname, pg_catalog.pg_get_userbyid(CASE WHEN g.prefix IS NULL THEN c.relowner
          ELSE (SELECT e.extowner FROM pg_catalog.pg_extension e WHERE e.extname = 'cdc') END)) AS giver,
@@ -834,27 +836,27 @@ FROM (SELECT b.id, b.role, b.relation, b.attnum, b.giver, b.prefix, true AS boun
   LEFT JOIN pg_catalog.pg_roles o ON o.oid = g.giver
 WHERE (g.prefix IS NULL) = (c.oid IS NOT NULL) AND (g.attnum IS NULL) = (a.attnum IS NULL) AND g.named = (o.oid IS NOT NULL)
   AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id);
-REVOKE ALL ON read_grants FROM PUBLIC;
-COMMENT ON VIEW read_grants IS
+REVOKE ALL ON cdc.read_grants FROM PUBLIC;
+COMMENT ON VIEW cdc.read_grants IS
   'What roles may be sent without being able to SELECT it, by the names of now: tables or columns of them (column_name NULL = all, later ones too), or logical messages with a prefix. giver: whose grant it is; the owner''s are those of whoever owns the table now. counts: the giver may still give it. bound: known by numbers; after a restore by names, until cdc.bind_grants() or the next grant. Grants to roles, and on tables, that are not there are not listed.';
 
-CREATE FUNCTION grant_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
+CREATE FUNCTION cdc.grant_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_grant_read';
-REVOKE ALL ON FUNCTION grant_read(regclass, regrole, name[], text, text) FROM PUBLIC;
-COMMENT ON FUNCTION grant_read(regclass, regrole, name[], text, text) IS
+REVOKE ALL ON FUNCTION cdc.grant_read(regclass, regrole, name[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.grant_read(regclass, regrole, name[], text, text) IS
   'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Needs EXECUTE, and to be able to act for the table''s owner, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix to be able to act for the extension''s owner. The owner''s grants are those of whoever owns the table; another one''s count while it may give them. What the same one granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
 
-CREATE FUNCTION revoke_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
+CREATE FUNCTION cdc.revoke_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_revoke_read';
-REVOKE ALL ON FUNCTION revoke_read(regclass, regrole, name[], text, text) FROM PUBLIC;
-COMMENT ON FUNCTION revoke_read(regclass, regrole, name[], text, text) IS
+REVOKE ALL ON FUNCTION cdc.revoke_read(regclass, regrole, name[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.revoke_read(regclass, regrole, name[], text, text) IS
   'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on, also before this one ends. What the role may SELECT it is still sent. Who acts for the owner takes back everybody''s grants, others their own. ERROR 42501 where there are only others'' or no right to give, 42704 where nothing of it was granted.';
 
-CREATE FUNCTION bind_grants()
+CREATE FUNCTION cdc.bind_grants()
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -875,12 +877,12 @@ BEGIN
   END LOOP;
   RETURN bound;
 END $$;
-REVOKE ALL ON FUNCTION bind_grants() FROM PUBLIC;
-COMMENT ON FUNCTION bind_grants() IS
+REVOKE ALL ON FUNCTION cdc.bind_grants() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.bind_grants() IS
   'Gives numbers to grants that a restore has brought with names alone, so that from then on they follow roles and tables that are renamed; returns how many. To be called after a restore; DDL and cdc.grant_read() do it, too. What has no role, table or column of its name stays, and counts once there is one.';
 
 -- What no longer is about anything, or waits for no slot.
-CREATE FUNCTION prune_grants()
+CREATE FUNCTION cdc.prune_grants()
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -902,13 +904,13 @@ BEGIN
     PERFORM cdc.drop_row(d);
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION prune_grants() FROM PUBLIC;
-COMMENT ON FUNCTION prune_grants() IS
+REVOKE ALL ON FUNCTION cdc.prune_grants() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.prune_grants() IS
   'Removes grants to roles, by roles and on tables that are not there any more, but those on dropped tables of which changes wait in a slot. Called by functions that write grants.';
 
 -- A table's grants go with it: another one may get the number. What waits of it is still
 -- sent to whom its owner had it sent.
-CREATE FUNCTION forget_grants()
+CREATE FUNCTION cdc.forget_grants()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -931,14 +933,14 @@ BEGIN
   END LOOP;
   PERFORM cdc.prune_grants();
 END $$;
-REVOKE ALL ON FUNCTION forget_grants() FROM PUBLIC;
-COMMENT ON FUNCTION forget_grants() IS 'Event trigger function: ends what was granted on dropped tables.';
-CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION forget_grants();
+REVOKE ALL ON FUNCTION cdc.forget_grants() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.forget_grants() IS 'Event trigger function: ends what was granted on dropped tables.';
+CREATE EVENT TRIGGER cdc_forget_grants ON sql_drop EXECUTE FUNCTION cdc.forget_grants();
 ALTER EVENT TRIGGER cdc_forget_grants ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_forget_grants IS 'Ends what cdc.grant_read() gave on tables that are dropped.';
 
 -- Before names change.
-CREATE FUNCTION bind_grants_before()
+CREATE FUNCTION cdc.bind_grants_before()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -947,9 +949,9 @@ BEGIN
     PERFORM cdc.bind_grants();
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION bind_grants_before() FROM PUBLIC;
-COMMENT ON FUNCTION bind_grants_before() IS 'Event trigger function: cdc.bind_grants(), before DDL gives names to something else.';
-CREATE EVENT TRIGGER cdc_bind_grants ON ddl_command_start EXECUTE FUNCTION bind_grants_before();
+REVOKE ALL ON FUNCTION cdc.bind_grants_before() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.bind_grants_before() IS 'Event trigger function: cdc.bind_grants(), before DDL gives names to something else.';
+CREATE EVENT TRIGGER cdc_bind_grants ON ddl_command_start EXECUTE FUNCTION cdc.bind_grants_before();
 ALTER EVENT TRIGGER cdc_bind_grants ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_bind_grants IS 'Lets grants that a restore has brought follow what is renamed.';
 
@@ -957,7 +959,7 @@ COMMENT ON EVENT TRIGGER cdc_bind_grants IS 'Lets grants that a restore has brou
 
 -- What cdc.security_report() is put together from. None of it locks a table, or runs what
 -- belongs to the roles that are reported.
-CREATE FUNCTION report_edges(OUT member oid, OUT roleid oid, OUT statement text)
+CREATE FUNCTION cdc.report_edges(OUT member oid, OUT roleid oid, OUT statement text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -972,10 +974,10 @@ AS $$
   SELECT d.datdba, r.oid, NULL
   FROM pg_database d, pg_roles r WHERE d.datname = current_database() AND r.rolname = 'pg_database_owner'
 $$;
-REVOKE ALL ON FUNCTION report_edges() FROM PUBLIC;
-COMMENT ON FUNCTION report_edges() IS 'For cdc.security_report(): memberships, and the statement that ends one; NULL = none does.';
+REVOKE ALL ON FUNCTION cdc.report_edges() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_edges() IS 'For cdc.security_report(): memberships, and the statement that ends one; NULL = none does.';
 
-CREATE FUNCTION report_reach(OUT role oid, OUT via oid)
+CREATE FUNCTION cdc.report_reach(OUT role oid, OUT via oid)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -987,10 +989,10 @@ AS $$
   )
   SELECT r.role, r.via FROM reach r
 $$;
-REVOKE ALL ON FUNCTION report_reach() FROM PUBLIC;
-COMMENT ON FUNCTION report_reach() IS 'For cdc.security_report(): the roles that each role can become.';
+REVOKE ALL ON FUNCTION cdc.report_reach() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_reach() IS 'For cdc.security_report(): the roles that each role can become.';
 
-CREATE FUNCTION report_consumers(OUT role oid, OUT rolname name, OUT rolsuper boolean, OUT named boolean)
+CREATE FUNCTION cdc.report_consumers(OUT role oid, OUT rolname name, OUT rolsuper boolean, OUT named boolean)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1009,11 +1011,11 @@ AS $$
      OR (r.rolcanlogin AND NOT r.rolsuper
          AND r.oid IN (SELECT m.role FROM cdc.report_reach() m JOIN reader ON reader.role = m.via))
 $$;
-REVOKE ALL ON FUNCTION report_consumers() FROM PUBLIC;
-COMMENT ON FUNCTION report_consumers() IS
+REVOKE ALL ON FUNCTION cdc.report_consumers() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_consumers() IS
   'For cdc.security_report(): the readers of slots, who was granted something, their members who can log in, and the roles with REPLICATION that are no superusers. named: not only a member.';
 
-CREATE FUNCTION report_memberships(OUT role oid, OUT rolname name, OUT via oid, OUT via_name name, OUT rolsuper boolean,
+CREATE FUNCTION cdc.report_memberships(OUT role oid, OUT rolname name, OUT via oid, OUT via_name name, OUT rolsuper boolean,
   OUT rolreplication boolean, OUT rolcreaterole boolean, OUT through text, OUT own boolean, OUT leave text[])
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -1038,11 +1040,11 @@ AS $$
     LEFT JOIN leave l ON l.role = c.role AND l.via = m.via
   WHERE NOT c.rolsuper
 $$;
-REVOKE ALL ON FUNCTION report_memberships() FROM PUBLIC;
-COMMENT ON FUNCTION report_memberships() IS
+REVOKE ALL ON FUNCTION cdc.report_memberships() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_memberships() IS
   'For cdc.security_report(): the roles of each consumer that is no superuser, itself too. own: what closes a way is taken from that role; otherwise leave, the statements that end the membership.';
 
-CREATE FUNCTION report_redacted(OUT relid oid, OUT name text, OUT owner oid, OUT acl aclitem[], OUT columns name[], OUT list text)
+CREATE FUNCTION cdc.report_redacted(OUT relid oid, OUT name text, OUT owner oid, OUT acl aclitem[], OUT columns name[], OUT list text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1058,10 +1060,10 @@ AS $$
     JOIN pg_attribute a ON a.attrelid = t.oid AND a.attname = v.attname
   GROUP BY t.oid, n.nspname, t.relname, t.relowner, t.relacl
 $$;
-REVOKE ALL ON FUNCTION report_redacted() FROM PUBLIC;
-COMMENT ON FUNCTION report_redacted() IS 'For cdc.security_report(): tables with columns that rules cover, and those columns.';
+REVOKE ALL ON FUNCTION cdc.report_redacted() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_redacted() IS 'For cdc.security_report(): tables with columns that rules cover, and those columns.';
 
-CREATE FUNCTION report_data_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
+CREATE FUNCTION cdc.report_data_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1092,10 +1094,10 @@ AS $$
   WHERE x.grantee <> l.lomowner
   GROUP BY s.number, l.oid, l.lomowner, x.grantee, x.grantor
 $$;
-REVOKE ALL ON FUNCTION report_data_grants() FROM PUBLIC;
-COMMENT ON FUNCTION report_data_grants() IS 'For cdc.security_report(): what is granted on redacted tables and on secrets, of whom and to whom; and, with what = NULL, who owns redacted tables.';
+REVOKE ALL ON FUNCTION cdc.report_data_grants() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_data_grants() IS 'For cdc.security_report(): what is granted on redacted tables and on secrets, of whom and to whom; and, with what = NULL, who owns redacted tables.';
 
-CREATE FUNCTION report_server_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
+CREATE FUNCTION cdc.report_server_grants(OUT way text, OUT detail text, OUT what text, OUT owner oid, OUT grantee oid, OUT grantor oid, OUT grantable boolean)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1148,10 +1150,10 @@ AS $$
   FROM pg_parameter_acl q CROSS JOIN aclexplode(q.paracl) x
   WHERE q.parname IN ('cdc.check_privileges', 'lo_compat_privileges', 'output_plugin_libraries') AND x.grantee <> 10
 $$;
-REVOKE ALL ON FUNCTION report_server_grants() FROM PUBLIC;
-COMMENT ON FUNCTION report_server_grants() IS 'For cdc.security_report(): what is granted on the extension''s objects, files of the server and settings, of whom and to whom.';
+REVOKE ALL ON FUNCTION cdc.report_server_grants() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_server_grants() IS 'For cdc.security_report(): what is granted on the extension''s objects, files of the server and settings, of whom and to whom.';
 
-CREATE FUNCTION report_owned(OUT way text, OUT detail text, OUT owner oid)
+CREATE FUNCTION cdc.report_owned(OUT way text, OUT detail text, OUT owner oid)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1172,10 +1174,10 @@ AS $$
           WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e' AND d.classid IN ('pg_class'::regclass, 'pg_proc'::regclass)) o
   GROUP BY o.owner
 $$;
-REVOKE ALL ON FUNCTION report_owned() FROM PUBLIC;
-COMMENT ON FUNCTION report_owned() IS 'For cdc.security_report(): who owns secrets and objects of the extension.';
+REVOKE ALL ON FUNCTION cdc.report_owned() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_owned() IS 'For cdc.security_report(): who owns secrets and objects of the extension.';
 
-CREATE FUNCTION report_configured(OUT name text, OUT value text)
+CREATE FUNCTION cdc.report_configured(OUT name text, OUT value text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1196,10 +1198,10 @@ BEGIN
   END IF;
   RETURN QUERY SELECT j.key, j.value FROM jsonb_each_text(configured) j;
 END $$;
-REVOKE ALL ON FUNCTION report_configured() FROM PUBLIC;
-COMMENT ON FUNCTION report_configured() IS 'For cdc.security_report(): settings that protect, as the server''s own configuration has them.';
+REVOKE ALL ON FUNCTION cdc.report_configured() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_configured() IS 'For cdc.security_report(): settings that protect, as the server''s own configuration has them.';
 
-CREATE FUNCTION report_settings(OUT role oid, OUT name text, OUT value text, OUT set_by text, OUT statements text[])
+CREATE FUNCTION cdc.report_settings(OUT role oid, OUT name text, OUT value text, OUT set_by text, OUT statements text[])
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1223,10 +1225,10 @@ AS $$
       ORDER BY (d.setrole <> 0 AND d.setdatabase <> 0) DESC, d.setrole <> 0 DESC, d.setdatabase <> 0 DESC LIMIT 1) s ON true
   WHERE NOT c.rolsuper AND (s.value IS NOT NULL OR f.name IS NOT NULL)
 $$;
-REVOKE ALL ON FUNCTION report_settings() FROM PUBLIC;
-COMMENT ON FUNCTION report_settings() IS 'For cdc.security_report(): settings that protect, as a consumer''s session begins with them, and the statements that make them safe.';
+REVOKE ALL ON FUNCTION cdc.report_settings() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_settings() IS 'For cdc.security_report(): settings that protect, as a consumer''s session begins with them, and the statements that make them safe.';
 
-CREATE FUNCTION report_role_ways(OUT role oid, OUT way text, OUT detail text, OUT statements text[])
+CREATE FUNCTION cdc.report_role_ways(OUT role oid, OUT way text, OUT detail text, OUT statements text[])
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1268,10 +1270,10 @@ AS $$
     ('pg_execute_server_program', 'runs programs as the server''s user'),
     ('pg_read_all_stats', 'sees other sessions'' statements, with their values')) k(name, detail) ON k.name = v.via_name
 $$;
-REVOKE ALL ON FUNCTION report_role_ways() FROM PUBLIC;
-COMMENT ON FUNCTION report_role_ways() IS 'For cdc.security_report(): ways around that attributes and memberships open.';
+REVOKE ALL ON FUNCTION cdc.report_role_ways() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_role_ways() IS 'For cdc.security_report(): ways around that attributes and memberships open.';
 
-CREATE FUNCTION security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
+CREATE FUNCTION cdc.security_report(OUT role name, OUT way text, OUT detail text, OUT statements text[])
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 SET jit = off
@@ -1308,26 +1310,26 @@ AS $$
   FROM found f JOIN pg_roles r ON r.oid = f.role
   ORDER BY r.rolname, f.way, f.detail
 $$;
-REVOKE ALL ON FUNCTION security_report() FROM PUBLIC;
-COMMENT ON FUNCTION security_report() IS
+REVOKE ALL ON FUNCTION cdc.security_report() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.security_report() IS
   'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does, as where the role owns something: it is never recommended to take an object over. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
 
 -- What rules leave open: one function for each kind of finding, over the rules that count
 
-CREATE TYPE effective_rule AS (
+CREATE TYPE cdc.effective_rule AS (
   relid oid, attnum int2, column_name name, rule_id bigint, method text, rank int, path text, call text, rivals text
 );
-REVOKE ALL ON TYPE effective_rule FROM PUBLIC;
-COMMENT ON TYPE effective_rule IS
+REVOKE ALL ON TYPE cdc.effective_rule FROM PUBLIC;
+COMMENT ON TYPE cdc.effective_rule IS
   'The rule that counts for a column. call: what cdc.redact() is given for it after the column; rivals: the rules of the same rank that say something else, and it, if there are any.';
-CREATE TYPE redaction_finding AS (
+CREATE TYPE cdc.redaction_finding AS (
   relation regclass, column_name name, rule_id bigint, finding text, detail text, advice text
 );
-REVOKE ALL ON TYPE redaction_finding FROM PUBLIC;
-COMMENT ON TYPE redaction_finding IS 'A row of cdc.redaction_report().';
+REVOKE ALL ON TYPE cdc.redaction_finding FROM PUBLIC;
+COMMENT ON TYPE cdc.redaction_finding IS 'A row of cdc.redaction_report().';
 
-CREATE FUNCTION effective_rules()
-RETURNS SETOF effective_rule LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.effective_rules()
+RETURNS SETOF cdc.effective_rule LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH rule AS MATERIALIZED (
@@ -1348,12 +1350,12 @@ WHERE c.rank = c.highest
 WINDOW same AS (PARTITION BY c.relid, c.attnum ORDER BY c.id::text ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
 ORDER BY c.relid, c.attnum, c.id
 $$;
-REVOKE ALL ON FUNCTION effective_rules() FROM PUBLIC;
-COMMENT ON FUNCTION effective_rules() IS
+REVOKE ALL ON FUNCTION cdc.effective_rules() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.effective_rules() IS
   'For each column that rules of redaction cover, the one that counts. For cdc.redaction_report().';
 
-CREATE FUNCTION report_generated_columns(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_generated_columns(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH made AS (                           -- g of attnum: the expression depends on it, or, in newer releases, the column
@@ -1371,12 +1373,12 @@ FROM unnest(rules) e JOIN made m ON m.relid = e.relid AND m.attnum = e.attnum AN
   JOIN pg_attribute g ON g.attrelid = e.relid AND g.attnum = m.g AND g.attgenerated = 's' AND NOT g.attisdropped
 WHERE NOT EXISTS (SELECT FROM unnest(rules) x WHERE x.relid = g.attrelid AND x.attnum = g.attnum)
 $$;
-REVOKE ALL ON FUNCTION report_generated_columns(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_generated_columns(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_generated_columns(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_generated_columns(cdc.effective_rule[]) IS
   'Generated columns that are made of redacted ones, without a rule. For cdc.redaction_report().';
 
-CREATE FUNCTION report_row_filters(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_row_filters(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT e.relid, e.column_name, e.rule_id, 'row filter',
@@ -1389,12 +1391,12 @@ WHERE EXISTS (
   WHERE d.classid = 'pg_publication_rel'::regclass AND d.objid = pr.oid
     AND d.refclassid = 'pg_class'::regclass AND d.refobjid = e.relid AND d.refobjsubid = e.attnum)
 $$;
-REVOKE ALL ON FUNCTION report_row_filters(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_row_filters(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_row_filters(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_row_filters(cdc.effective_rule[]) IS
   'Redacted columns that row filters of publications depend on. For cdc.redaction_report().';
 
-CREATE FUNCTION report_foreign_keys(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_foreign_keys(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH foreign_key AS MATERIALIZED (       -- both ways
@@ -1417,12 +1419,12 @@ FROM unnest(rules) e JOIN foreign_key k ON k.relid = e.relid AND k.attnum = e.at
   LEFT JOIN unnest(rules) x ON x.relid = k.other AND x.attnum = k.other_attnum
 WHERE x.rule_id IS NULL OR x.rank < e.rank
 $$;
-REVOKE ALL ON FUNCTION report_foreign_keys(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_foreign_keys(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_foreign_keys(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_foreign_keys(cdc.effective_rule[]) IS
   'Columns at the other end of a foreign key of a redacted one that show more of its values. For cdc.redaction_report().';
 
-CREATE FUNCTION report_few_values(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_few_values(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH hashed AS (
@@ -1443,12 +1445,12 @@ SELECT r.relid, r.column_name, r.rule_id, 'few values',
   'use mask with a length, constant or drop'
 FROM reason r WHERE r.why IS NOT NULL
 $$;
-REVOKE ALL ON FUNCTION report_few_values(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_few_values(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_few_values(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_few_values(cdc.effective_rule[]) IS
   'Hashed columns of few different values, by type or as ANALYZE has counted them. For cdc.redaction_report().';
 
-CREATE FUNCTION report_no_secret(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_no_secret(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT e.relid, e.column_name, e.rule_id, 'no secret', 'the secret of hashes is not there: the value is withheld',
@@ -1458,12 +1460,12 @@ WHERE e.method = 'hash' AND NOT EXISTS (
   SELECT FROM (SELECT s.large_object FROM cdc.redaction_secret s ORDER BY s.number DESC LIMIT 1) s
     JOIN pg_largeobject_metadata l ON l.oid = s.large_object)
 $$;
-REVOKE ALL ON FUNCTION report_no_secret(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_no_secret(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_no_secret(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_no_secret(cdc.effective_rule[]) IS
   'Hashed columns, where the secret of hashes is not there. For cdc.redaction_report().';
 
-CREATE FUNCTION report_keys(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_keys(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT e.relid, e.column_name, e.rule_id, 'part of the key',
@@ -1474,12 +1476,12 @@ WHERE (e.method <> 'hash' OR e.path IS NOT NULL) AND (e.relid, e.attnum) IN (
   SELECT i.indrelid, unnest(i.indkey[:i.indnkeyatts - 1])
   FROM pg_index i WHERE (i.indisprimary AND i.indimmediate) OR i.indisreplident)
 $$;
-REVOKE ALL ON FUNCTION report_keys(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_keys(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_keys(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_keys(cdc.effective_rule[]) IS
   'Redacted columns of keys that are none any more. For cdc.redaction_report().';
 
-CREATE FUNCTION report_partition_keys(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_partition_keys(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT e.relid, e.column_name, e.rule_id, 'partition key',
@@ -1487,24 +1489,24 @@ SELECT e.relid, e.column_name, e.rule_id, 'partition key',
   'a publication with publish_via_partition_root'
 FROM unnest(rules) e JOIN pg_partitioned_table p ON p.partrelid = e.relid AND e.attnum = ANY (p.partattrs)
 $$;
-REVOKE ALL ON FUNCTION report_partition_keys(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_partition_keys(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_partition_keys(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_partition_keys(cdc.effective_rule[]) IS
   'Redacted columns by which a table is partitioned. For cdc.redaction_report().';
 
-CREATE FUNCTION report_rivals(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_rivals(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT e.relid, e.column_name, e.rule_id, 'rules differ',
   format('rules %s are of the same rank: the value is withheld', e.rivals), 'remove all but one'
 FROM unnest(rules) e WHERE e.rivals IS NOT NULL
 $$;
-REVOKE ALL ON FUNCTION report_rivals(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_rivals(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_rivals(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_rivals(cdc.effective_rule[]) IS
   'Columns with rules that contradict one another. For cdc.redaction_report().';
 
-CREATE FUNCTION report_idle_rules()
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_idle_rules()
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT to_regclass(quote_ident(r.schema_name) || '.' || quote_ident(r.table_name)), r.column_name, r.id, 'covers nothing',
@@ -1513,11 +1515,11 @@ SELECT to_regclass(quote_ident(r.schema_name) || '.' || quote_ident(r.table_name
 FROM cdc.redaction_rule r
 WHERE r.removed_at IS NULL AND NOT EXISTS (SELECT FROM cdc.redaction_covered k WHERE k.rule_id = r.id)
 $$;
-REVOKE ALL ON FUNCTION report_idle_rules() FROM PUBLIC;
-COMMENT ON FUNCTION report_idle_rules() IS 'Rules that cover nothing. For cdc.redaction_report().';
+REVOKE ALL ON FUNCTION cdc.report_idle_rules() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_idle_rules() IS 'Rules that cover nothing. For cdc.redaction_report().';
 
-CREATE FUNCTION report_restored_rules()
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_restored_rules()
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT c.oid, NULL::name, m.rule_id, 'restored rule',
@@ -1531,12 +1533,12 @@ WHERE NOT EXISTS (SELECT FROM cdc.redaction_column k WHERE k.rule_id = m.rule_id
 GROUP BY c.oid, m.rule_id
 HAVING count(a.attname) = 0
 $$;
-REVOKE ALL ON FUNCTION report_restored_rules() FROM PUBLIC;
-COMMENT ON FUNCTION report_restored_rules() IS
+REVOKE ALL ON FUNCTION cdc.report_restored_rules() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_restored_rules() IS
   'Rules that a restore has brought, whose table has none of their columns. For cdc.redaction_report().';
 
-CREATE FUNCTION report_names(rules effective_rule[])
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_names(rules cdc.effective_rule[])
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT c.oid, a.attname, NULL::bigint, 'no rule', format('the name is like %s', min(p.pattern)), 'a rule, if it is what the name says'
@@ -1552,12 +1554,12 @@ WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
   AND NOT EXISTS (SELECT FROM unnest(rules) e WHERE e.relid = a.attrelid AND e.attnum = a.attnum)
 GROUP BY c.oid, a.attname
 $$;
-REVOKE ALL ON FUNCTION report_names(effective_rule[]) FROM PUBLIC;
-COMMENT ON FUNCTION report_names(effective_rule[]) IS
+REVOKE ALL ON FUNCTION cdc.report_names(cdc.effective_rule[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_names(cdc.effective_rule[]) IS
   'Columns without a rule whose names look as if they needed one. For cdc.redaction_report().';
 
-CREATE FUNCTION report_triggers()
-RETURNS SETOF redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
+CREATE FUNCTION cdc.report_triggers()
+RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT x.relation, NULL::name, NULL::bigint, 'disabled trigger',
@@ -1572,12 +1574,12 @@ FROM (SELECT g.tgrelid::regclass AS relation, g.tgname AS name,
         JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND e.oid = d.refobjid AND e.extname = 'cdc'
       WHERE v.evtenabled <> 'A') x
 $$;
-REVOKE ALL ON FUNCTION report_triggers() FROM PUBLIC;
-COMMENT ON FUNCTION report_triggers() IS 'Triggers of the extension that are disabled. For cdc.redaction_report().';
+REVOKE ALL ON FUNCTION cdc.report_triggers() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.report_triggers() IS 'Triggers of the extension that are disabled. For cdc.redaction_report().';
 
 -- Joins are hashed: neither the arrays nor the extension's tables, which are never
 -- analyzed, are known to be long, and a nested loop over them takes time by the square.
-CREATE FUNCTION redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
+CREATE FUNCTION cdc.redaction_report(OUT relation regclass, OUT column_name name, OUT rule_id bigint,
   OUT finding text, OUT detail text, OUT advice text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -1603,17 +1605,17 @@ BEGIN
         UNION ALL SELECT * FROM cdc.report_triggers()) f
   ORDER BY f.relation::text, f.column_name, f.finding, f.detail, f.rule_id;
 END $$;
-REVOKE ALL ON FUNCTION redaction_report() FROM PUBLIC;
-COMMENT ON FUNCTION redaction_report() IS
+REVOKE ALL ON FUNCTION cdc.redaction_report() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.redaction_report() IS
   'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
 -- Registry of schemas
 
-CREATE SEQUENCE registry_id;
-REVOKE ALL ON SEQUENCE registry_id FROM PUBLIC;
-COMMENT ON SEQUENCE registry_id IS 'Numbers of the rows of cdc.registered_table and cdc.schema_detail';
-SELECT pg_catalog.pg_extension_config_dump('registry_id', '');
+CREATE SEQUENCE cdc.registry_id;
+REVOKE ALL ON SEQUENCE cdc.registry_id FROM PUBLIC;
+COMMENT ON SEQUENCE cdc.registry_id IS 'Numbers of the rows of cdc.registered_table and cdc.schema_detail';
+SELECT pg_catalog.pg_extension_config_dump('cdc.registry_id', '');
 
-CREATE TABLE registered_table (
+CREATE TABLE cdc.registered_table (
   id bigint PRIMARY KEY,
   -- as it was called when it was last looked at
   schema_name name NOT NULL,
@@ -1627,27 +1629,27 @@ CREATE TABLE registered_table (
   registered_at timestamptz NOT NULL,
   registered_by name NOT NULL
 );
-CREATE INDEX registered_table_names ON registered_table (schema_name, table_name);
-COMMENT ON INDEX registered_table_names IS 'Finds what a restore has brought';
-REVOKE ALL ON registered_table FROM PUBLIC;
-COMMENT ON TABLE registered_table IS
+CREATE INDEX registered_table_names ON cdc.registered_table (schema_name, table_name);
+COMMENT ON INDEX cdc.registered_table_names IS 'Finds what a restore has brought';
+REVOKE ALL ON cdc.registered_table FROM PUBLIC;
+COMMENT ON TABLE cdc.registered_table IS
   'The tables whose schemas are kept, with their versions. Written by cdc.register(), cdc.unregister(), cdc.refresh_registry() and by DDL.';
-SELECT pg_catalog.pg_extension_config_dump('registered_table', '');
+SELECT pg_catalog.pg_extension_config_dump('cdc.registered_table', '');
 
 -- Not dumped: after a restore the number is another relation's, or nobody's.
-CREATE TABLE registered_relation (
+CREATE TABLE cdc.registered_relation (
   relid oid PRIMARY KEY,
   id bigint NOT NULL
 );
-REVOKE ALL ON registered_relation FROM PUBLIC;
-COMMENT ON TABLE registered_relation IS
+REVOKE ALL ON cdc.registered_relation FROM PUBLIC;
+COMMENT ON TABLE cdc.registered_relation IS
   'Which relation a row of cdc.registered_table is about. A row without one was restored, see cdc.refresh_registry().';
 
-CREATE TABLE schema_detail (
+CREATE TABLE cdc.schema_detail (
   id bigint PRIMARY KEY,
   schema_name name NOT NULL,
   table_name name NOT NULL,
-  sha256 bytea NOT NULL CHECK (octet_length(sha256) = 32),
+  sha256 bytea NOT NULL CHECK (pg_catalog.octet_length(sha256) = 32),
   major int NOT NULL CHECK (major > 0),
   minor int NOT NULL CHECK (minor >= 0),
   -- dropped: with its table, but told of what is sent still; unregistered: not told either
@@ -1660,14 +1662,14 @@ CREATE TABLE schema_detail (
   command text,
   reason text
 );
-CREATE INDEX schema_detail_names ON schema_detail (schema_name, table_name);
-COMMENT ON INDEX schema_detail_names IS 'Finds the versions of a table''s name';
-REVOKE ALL ON schema_detail FROM PUBLIC;
-COMMENT ON TABLE schema_detail IS
+CREATE INDEX schema_detail_names ON cdc.schema_detail (schema_name, table_name);
+COMMENT ON INDEX cdc.schema_detail_names IS 'Finds the versions of a table''s name';
+REVOKE ALL ON cdc.schema_detail FROM PUBLIC;
+COMMENT ON TABLE cdc.schema_detail IS
   'The versions: sha256, of the whole schema, by which the stream finds them; descriptor, the serialized cdc.v1.Table without values of older rows; enums, the labels of enum types of its columns; status (deprecated versions count until grace_until, retired ones do not, and those that are unregistered are not told either); who made it, by which command, and why it breaks readers, if it does.';
-SELECT pg_catalog.pg_extension_config_dump('schema_detail', '');
+SELECT pg_catalog.pg_extension_config_dump('cdc.schema_detail', '');
 
-CREATE TABLE schema_reader (
+CREATE TABLE cdc.schema_reader (
   consumer text,
   id bigint,
   major int NOT NULL,
@@ -1675,19 +1677,19 @@ CREATE TABLE schema_reader (
   registered_by name NOT NULL,
   PRIMARY KEY (consumer, id)
 );
-REVOKE ALL ON schema_reader FROM PUBLIC;
-COMMENT ON TABLE schema_reader IS 'Which major version of a table (id: of cdc.registered_table) a consumer reads, see cdc.register_reader().';
-SELECT pg_catalog.pg_extension_config_dump('schema_reader', '');
+REVOKE ALL ON cdc.schema_reader FROM PUBLIC;
+COMMENT ON TABLE cdc.schema_reader IS 'Which major version of a table (id: of cdc.registered_table) a consumer reads, see cdc.register_reader().';
+SELECT pg_catalog.pg_extension_config_dump('cdc.schema_reader', '');
 
-CREATE TABLE schema_enforcement (
+CREATE TABLE cdc.schema_enforcement (
   one boolean PRIMARY KEY CHECK (one),
   level text NOT NULL CHECK (level IN ('off', 'warn', 'reject'))
 );
-REVOKE ALL ON schema_enforcement FROM PUBLIC;
-COMMENT ON TABLE schema_enforcement IS 'What cdc.set_enforcement() was given; no row: warn.';
-SELECT pg_catalog.pg_extension_config_dump('schema_enforcement', '');
+REVOKE ALL ON cdc.schema_enforcement FROM PUBLIC;
+COMMENT ON TABLE cdc.schema_enforcement IS 'What cdc.set_enforcement() was given; no row: warn.';
+SELECT pg_catalog.pg_extension_config_dump('cdc.schema_enforcement', '');
 
-CREATE TABLE schema_audit (
+CREATE TABLE cdc.schema_audit (
   -- no number: a restore adds entries before those of the dump come
   id uuid PRIMARY KEY,
   at timestamptz NOT NULL,
@@ -1699,50 +1701,50 @@ CREATE TABLE schema_audit (
   reason text,
   findings jsonb
 );
-REVOKE ALL ON schema_audit FROM PUBLIC;
-COMMENT ON TABLE schema_audit IS
+REVOKE ALL ON cdc.schema_audit FROM PUBLIC;
+COMMENT ON TABLE cdc.schema_audit IS
   'Who has registered, changed, deprecated, retired or dropped which schema, when, by which command and why; findings: what it breaks. Of a command its tag and object are kept, never its text, which may have values. Written by the functions of the registry.';
-SELECT pg_catalog.pg_extension_config_dump('schema_audit', '');
+SELECT pg_catalog.pg_extension_config_dump('cdc.schema_audit', '');
 
-CREATE FUNCTION audit_schema(action text, relation text, version text DEFAULT NULL, command text DEFAULT NULL,
+CREATE FUNCTION cdc.audit_schema(action text, relation text, version text DEFAULT NULL, command text DEFAULT NULL,
   reason text DEFAULT NULL, findings jsonb DEFAULT NULL)
 RETURNS void LANGUAGE sql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT cdc.put_row(ROW(gen_random_uuid(), clock_timestamp(), session_user, action, relation, version, command, reason, findings)::cdc.schema_audit)
 $$;
-REVOKE ALL ON FUNCTION audit_schema(text, text, text, text, text, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION audit_schema(text, text, text, text, text, jsonb) IS 'Adds an entry to cdc.schema_audit. Part of the registry''s own functions.';
+REVOKE ALL ON FUNCTION cdc.audit_schema(text, text, text, text, text, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.audit_schema(text, text, text, text, text, jsonb) IS 'Adds an entry to cdc.schema_audit. Part of the registry''s own functions.';
 
-CREATE FUNCTION describe_schema(relation regclass, OUT descriptor bytea, OUT defaults int2[])
+CREATE FUNCTION cdc.describe_schema(relation regclass, OUT descriptor bytea, OUT defaults int2[])
 RETURNS record LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_describe_schema';
-REVOKE ALL ON FUNCTION describe_schema(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION describe_schema(regclass) IS
+REVOKE ALL ON FUNCTION cdc.describe_schema(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.describe_schema(regclass) IS
   'The whole schema of a table as the registry keeps it: descriptor, its serialized cdc.v1.Table without rules, privileges and values of older rows; defaults, the attnums of the columns that have such a value. NULL for what is no table or is never sent. Takes no lock on the table.';
 
-CREATE FUNCTION compare_schemas(before bytea, after bytea, defaults int2[] DEFAULT '{}', OUT rule text,
+CREATE FUNCTION cdc.compare_schemas(before bytea, after bytea, defaults int2[] DEFAULT '{}', OUT rule text,
   OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT column_name text, OUT detail text)
 RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdc_compare_schemas';
-REVOKE ALL ON FUNCTION compare_schemas(bytea, bytea, int2[]) FROM PUBLIC;
-COMMENT ON FUNCTION compare_schemas(bytea, bytea, int2[]) IS
+REVOKE ALL ON FUNCTION cdc.compare_schemas(bytea, bytea, int2[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.compare_schemas(bytea, bytea, int2[]) IS
   'What a change from one descriptor to another breaks, a row for each finding: backward, readers of the new one with older data; forward, readers of the old one with newer data; wire, the bytes mean something else (otherwise names and declarations). column_name NULL: the table itself. defaults: see cdc.describe_schema(). docs/schema-evolution.md has the rules. NULL arguments give no rows. ERROR XX001 for what is no cdc.v1.Table.';
 
-CREATE FUNCTION allow_breaking(reason text)
+CREATE FUNCTION cdc.allow_breaking(reason text)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_allow_breaking';
-REVOKE ALL ON FUNCTION allow_breaking(text) FROM PUBLIC;
-COMMENT ON FUNCTION allow_breaking(text) IS
+REVOKE ALL ON FUNCTION cdc.allow_breaking(text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.allow_breaking(text) IS
   'Lets the rest of the current transaction break readers of registered tables on purpose: DDL that is rejected otherwise (see cdc.set_enforcement()) gets a new major version, with this reason. NULL does nothing. ERROR 22023 for an empty reason.';
 
-CREATE FUNCTION breaking_reason()
+CREATE FUNCTION cdc.breaking_reason()
 RETURNS text LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_breaking_reason';
-REVOKE ALL ON FUNCTION breaking_reason() FROM PUBLIC;
-COMMENT ON FUNCTION breaking_reason() IS 'What cdc.allow_breaking() was given in the current transaction; NULL = it was not called.';
+REVOKE ALL ON FUNCTION cdc.breaking_reason() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.breaking_reason() IS 'What cdc.allow_breaking() was given in the current transaction; NULL = it was not called.';
 
-CREATE FUNCTION set_enforcement(level text)
+CREATE FUNCTION cdc.set_enforcement(level text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1755,18 +1757,18 @@ BEGIN
   PERFORM cdc.put_row(ROW(true, level)::cdc.schema_enforcement);
   PERFORM cdc.audit_schema('enforce', '*', NULL, level);
 END $$;
-REVOKE ALL ON FUNCTION set_enforcement(text) FROM PUBLIC;
-COMMENT ON FUNCTION set_enforcement(text) IS
+REVOKE ALL ON FUNCTION cdc.set_enforcement(text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.set_enforcement(text) IS
   'What happens to DDL in this database that breaks readers of a registered table: off, it is recorded; warn (as if never called), and reported; reject, it fails unless cdc.allow_breaking() was called in the transaction. No setting of a session changes it. ERROR 22023 for another level.';
 
-CREATE FUNCTION enforcement()
+CREATE FUNCTION cdc.enforcement()
 RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$ SELECT coalesce((SELECT e.level FROM cdc.schema_enforcement e), 'warn') $$;
-REVOKE ALL ON FUNCTION enforcement() FROM PUBLIC;
-COMMENT ON FUNCTION enforcement() IS 'What cdc.set_enforcement() has set: off, warn or reject.';
+REVOKE ALL ON FUNCTION cdc.enforcement() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.enforcement() IS 'What cdc.set_enforcement() has set: off, warn or reject.';
 
-CREATE FUNCTION enum_labels(relation regclass)
+CREATE FUNCTION cdc.enum_labels(relation regclass)
 RETURNS jsonb LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1779,11 +1781,11 @@ AS $$
   FROM (SELECT format_type(e.enumtypid, NULL) AS name, jsonb_agg(e.enumlabel ORDER BY e.enumsortorder) AS labels
         FROM pg_enum e JOIN used ON used.oid = e.enumtypid GROUP BY e.enumtypid) l
 $$;
-REVOKE ALL ON FUNCTION enum_labels(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION enum_labels(regclass) IS 'The labels of the enum types that columns of a table have, by type; {} where there are none.';
+REVOKE ALL ON FUNCTION cdc.enum_labels(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.enum_labels(regclass) IS 'The labels of the enum types that columns of a table have, by type; {} where there are none.';
 
 -- What breaks under a mode and a level. Enum labels are no part of a descriptor.
-CREATE FUNCTION breaking_changes(before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults int2[],
+CREATE FUNCTION cdc.breaking_changes(before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults int2[],
   mode text, level text, OUT rule text, OUT backward boolean, OUT forward boolean, OUT wire boolean,
   OUT column_name text, OUT detail text)
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL SAFE
@@ -1802,11 +1804,11 @@ AS $$
   WHERE (f.wire OR level = 'file')
     AND (f.backward AND mode ~ '^(backward|full)' OR f.forward AND mode ~ '^(forward|full)')
 $$;
-REVOKE ALL ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) FROM PUBLIC;
-COMMENT ON FUNCTION breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) IS
+REVOKE ALL ON FUNCTION cdc.breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) IS
   'The findings of cdc.compare_schemas() and about labels of enum types that count in a mode (none, backward, forward, full, each also _transitive) and at a level (wire: bytes alone; file: names and declarations too).';
 
-CREATE FUNCTION schema_now(relation regclass, OUT schema_name name, OUT table_name name, OUT sha256 bytea,
+CREATE FUNCTION cdc.schema_now(relation regclass, OUT schema_name name, OUT table_name name, OUT sha256 bytea,
   OUT descriptor bytea, OUT defaults int2[], OUT enums jsonb)
 RETURNS record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -1815,24 +1817,24 @@ AS $$
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL cdc.describe_schema(relation) d
   WHERE c.oid = relation AND d.descriptor IS NOT NULL
 $$;
-REVOKE ALL ON FUNCTION schema_now(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION schema_now(regclass) IS
+REVOKE ALL ON FUNCTION cdc.schema_now(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.schema_now(regclass) IS
   'cdc.describe_schema() with names, hash and labels of enum types; all NULL for what is no table or is never sent. Part of the registry''s own functions.';
 
-CREATE FUNCTION versions_of(registered cdc.registered_table, counting boolean DEFAULT false)
+CREATE FUNCTION cdc.versions_of(registered cdc.registered_table, counting boolean DEFAULT false)
 RETURNS SETOF cdc.schema_detail LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
   SELECT d.* FROM unnest(registered.versions) v(id) JOIN cdc.schema_detail d USING (id)
   WHERE NOT counting OR d.status = 'active' OR d.status = 'deprecated' AND d.grace_until > now()
 $$;
-REVOKE ALL ON FUNCTION versions_of(cdc.registered_table, boolean) FROM PUBLIC;
-COMMENT ON FUNCTION versions_of(cdc.registered_table, boolean) IS
+REVOKE ALL ON FUNCTION cdc.versions_of(cdc.registered_table, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.versions_of(cdc.registered_table, boolean) IS
   'The versions of a registered table: all, or those that count for compatibility. Part of the registry''s own functions.';
 
 -- The row of a table; waits for who writes it. That is not an UPDATE, so who has waited
 -- must look again.
-CREATE FUNCTION registration(relation regclass)
+CREATE FUNCTION cdc.registration(relation regclass)
 RETURNS cdc.registered_table LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1846,11 +1848,11 @@ BEGIN
   END LOOP;
   RETURN reg;
 END $$;
-REVOKE ALL ON FUNCTION registration(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION registration(regclass) IS
+REVOKE ALL ON FUNCTION cdc.registration(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.registration(regclass) IS
   'The row of cdc.registered_table of a table, locked against others that write it; NULL where it is not registered, or was restored. Part of the registry''s own functions.';
 
-CREATE FUNCTION check_registered(relation regclass)
+CREATE FUNCTION cdc.check_registered(relation regclass)
 RETURNS cdc.registered_table LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1870,11 +1872,11 @@ BEGIN
     MESSAGE = format('table %s is not registered', coalesce(relation::text, 'NULL')),
     HINT = 'cdc.register() registers it.';
 END $$;
-REVOKE ALL ON FUNCTION check_registered(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION check_registered(regclass) IS
+REVOKE ALL ON FUNCTION cdc.check_registered(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.check_registered(regclass) IS
   'The row of cdc.registered_table of a table. ERROR 42704 where it is not registered, 55000 after a restore. Part of the registry''s own functions.';
 
-CREATE FUNCTION check_compatibility(relation regclass, mode text DEFAULT NULL,
+CREATE FUNCTION cdc.check_compatibility(relation regclass, mode text DEFAULT NULL,
   OUT version text, OUT rule text, OUT column_name text, OUT backward boolean, OUT forward boolean,
   OUT wire boolean, OUT detail text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER
@@ -1898,11 +1900,11 @@ BEGIN
   WHERE v.sha256 <> now.sha256
   ORDER BY v.major, v.minor;
 END $$;
-REVOKE ALL ON FUNCTION check_compatibility(regclass, text) FROM PUBLIC;
-COMMENT ON FUNCTION check_compatibility(regclass, text) IS
+REVOKE ALL ON FUNCTION cdc.check_compatibility(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.check_compatibility(regclass, text) IS
   'Compares a registered table as it is now with all its other versions that are active, or deprecated and in their time of grace. A row for each thing that breaks readers under the mode (NULL = the table''s); no rows: compatible. Columns as of cdc.compare_schemas(). ERROR 42704 for a table that is not registered, 55000 after a restore until cdc.refresh_registry(), 22023 for an unknown mode.';
 
-CREATE FUNCTION assert_compatible(relation regclass, mode text DEFAULT NULL)
+CREATE FUNCTION cdc.assert_compatible(relation regclass, mode text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1917,12 +1919,12 @@ BEGIN
       HINT = 'Retire versions that nobody reads any more by cdc.retire_version().';
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION assert_compatible(regclass, text) FROM PUBLIC;
-COMMENT ON FUNCTION assert_compatible(regclass, text) IS
+REVOKE ALL ON FUNCTION cdc.assert_compatible(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.assert_compatible(regclass, text) IS
   'ERROR (55000), with all findings, if cdc.check_compatibility() has any.';
 
 -- Reports or refuses what breaks readers. Gives the reason for which it is allowed.
-CREATE FUNCTION judge_change(relation text, registered cdc.registered_table, findings jsonb)
+CREATE FUNCTION cdc.judge_change(relation text, registered cdc.registered_table, findings jsonb)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1947,13 +1949,13 @@ BEGIN
   RAISE WARNING USING MESSAGE = format('this breaks readers of table %s', relation), DETAIL = broken;
   RETURN NULL;
 END $$;
-REVOKE ALL ON FUNCTION judge_change(text, cdc.registered_table, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION judge_change(text, cdc.registered_table, jsonb) IS
+REVOKE ALL ON FUNCTION cdc.judge_change(text, cdc.registered_table, jsonb) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.judge_change(text, cdc.registered_table, jsonb) IS
   'Warns of findings, or raises, as cdc.set_enforcement() says. Part of the registry''s own functions.';
 
 -- A schema that returns keeps its number, of this table or of another one that had its name.
 -- Another one gets the next of all of them: a number means one thing.
-CREATE FUNCTION put_version(now record, registered cdc.registered_table, breaking boolean, command text, reason text)
+CREATE FUNCTION cdc.put_version(now record, registered cdc.registered_table, breaking boolean, command text, reason text)
 RETURNS cdc.schema_detail LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -1988,13 +1990,13 @@ BEGIN
   PERFORM cdc.put_row(v);
   RETURN v;
 END $$;
-REVOKE ALL ON FUNCTION put_version(record, cdc.registered_table, boolean, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION put_version(record, cdc.registered_table, boolean, text, text) IS
+REVOKE ALL ON FUNCTION cdc.put_version(record, cdc.registered_table, boolean, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.put_version(record, cdc.registered_table, boolean, text, text) IS
   'Finds or makes the version of a schema (of cdc.schema_now()): the next minor one of the table, or if it breaks readers the next major one. Part of the registry''s own functions.';
 
 -- Takes up the schema that a registered table has now. Gives the version; raises where
 -- it breaks readers and that is rejected.
-CREATE FUNCTION record_schema(relation regclass, command text, gate boolean, reason text)
+CREATE FUNCTION cdc.record_schema(relation regclass, command text, gate boolean, reason text)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2035,11 +2037,11 @@ BEGIN
   END IF;
   RETURN format('%s.%s', known.major, known.minor);
 END $$;
-REVOKE ALL ON FUNCTION record_schema(regclass, text, boolean, text) FROM PUBLIC;
-COMMENT ON FUNCTION record_schema(regclass, text, boolean, text) IS
+REVOKE ALL ON FUNCTION cdc.record_schema(regclass, text, boolean, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.record_schema(regclass, text, boolean, text) IS
   'Takes up the schema that a registered table has now, as a new minor version, or a new major one where it breaks readers; one that returns has its former number. gate: cdc.set_enforcement() counts; without it, which is after a restore, another schema is always a new major version. Part of the registry''s own functions.';
 
-CREATE FUNCTION end_registration(registered cdc.registered_table, status text)
+CREATE FUNCTION cdc.end_registration(registered cdc.registered_table, status text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2055,12 +2057,12 @@ BEGIN
   PERFORM cdc.drop_row(s) FROM cdc.registered_relation s WHERE s.id = registered.id;
   PERFORM cdc.drop_row(registered);
 END $$;
-REVOKE ALL ON FUNCTION end_registration(cdc.registered_table, text) FROM PUBLIC;
-COMMENT ON FUNCTION end_registration(cdc.registered_table, text) IS
+REVOKE ALL ON FUNCTION cdc.end_registration(cdc.registered_table, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.end_registration(cdc.registered_table, text) IS
   'Keeps a table''s schemas no longer; status is that of its versions: dropped or unregistered. Part of the registry''s own functions.';
 
 -- Begins, or goes on with what a restore has brought.
-CREATE FUNCTION begin_registration(relation regclass, mode text, level text, reason text)
+CREATE FUNCTION cdc.begin_registration(relation regclass, mode text, level text, reason text)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2088,11 +2090,11 @@ BEGIN
   PERFORM cdc.put_row(reg), cdc.put_row(ROW(relation, reg.id)::cdc.registered_relation);
   RETURN format('%s.%s', v.major, v.minor);
 END $$;
-REVOKE ALL ON FUNCTION begin_registration(regclass, text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION begin_registration(regclass, text, text, text) IS
+REVOKE ALL ON FUNCTION cdc.begin_registration(regclass, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.begin_registration(regclass, text, text, text) IS
   'What cdc.register() and cdc.refresh_registry() do with a table that is not registered here. Part of the registry''s own functions.';
 
-CREATE FUNCTION check_registrable(relation regclass)
+CREATE FUNCTION cdc.check_registrable(relation regclass)
 RETURNS void LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2105,10 +2107,10 @@ BEGIN
       DETAIL = 'Its changes are never sent.';
   END IF;
 END $$;
-REVOKE ALL ON FUNCTION check_registrable(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION check_registrable(regclass) IS 'ERROR (42809) for temporary and unlogged tables. Part of the registry''s own functions.';
+REVOKE ALL ON FUNCTION cdc.check_registrable(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.check_registrable(regclass) IS 'ERROR (42809) for temporary and unlogged tables. Part of the registry''s own functions.';
 
-CREATE FUNCTION register(relation regclass, mode text DEFAULT 'full', level text DEFAULT 'file', reason text DEFAULT NULL)
+CREATE FUNCTION cdc.register(relation regclass, mode text DEFAULT 'full', level text DEFAULT 'file', reason text DEFAULT NULL)
 RETURNS text LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2136,11 +2138,11 @@ BEGIN
   PERFORM cdc.audit_schema('register', relation::text, version, format('mode %s, level %s', mode, level), reason);
   RETURN version;
 END $$;
-REVOKE ALL ON FUNCTION register(regclass, text, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION register(regclass, text, text, text) IS
+REVOKE ALL ON FUNCTION cdc.register(regclass, text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.register(regclass, text, text, text) IS
   'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, or one that is never sent, as temporary and unlogged ones; 22023 for an unknown mode or level.';
 
-CREATE FUNCTION unregister(relation regclass, reason text DEFAULT NULL)
+CREATE FUNCTION cdc.unregister(relation regclass, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2154,11 +2156,11 @@ BEGIN
   PERFORM cdc.end_registration(reg, 'unregistered');
   PERFORM cdc.audit_schema('unregister', relation::text, NULL, NULL, reason);
 END $$;
-REVOKE ALL ON FUNCTION unregister(regclass, text) FROM PUBLIC;
-COMMENT ON FUNCTION unregister(regclass, text) IS
+REVOKE ALL ON FUNCTION cdc.unregister(regclass, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.unregister(regclass, text) IS
   'Keeps a table''s schemas no longer: its versions are told no more, and their numbers not used again. ERROR 42704 for a table that is not registered, 55000 after a restore until cdc.refresh_registry().';
 
-CREATE FUNCTION register_reader(consumer text, relation regclass, version int DEFAULT NULL, fingerprint text DEFAULT NULL)
+CREATE FUNCTION cdc.register_reader(consumer text, relation regclass, version int DEFAULT NULL, fingerprint text DEFAULT NULL)
 RETURNS int LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2180,11 +2182,11 @@ BEGIN
   PERFORM cdc.put_row(ROW(consumer, reg.id, found, now(), session_user)::cdc.schema_reader);
   RETURN found;
 END $$;
-REVOKE ALL ON FUNCTION register_reader(text, regclass, int, text) FROM PUBLIC;
-COMMENT ON FUNCTION register_reader(text, regclass, int, text) IS
+REVOKE ALL ON FUNCTION cdc.register_reader(text, regclass, int, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.register_reader(text, regclass, int, text) IS
   'Records that a consumer reads a major version of a table, given by its number or by the fingerprint of a whole schema (16 hexadecimal digits), and returns the number. A consumer has one version of each table; cdc.readers shows who would break. ERROR 42704 for a version that there is not, 22023 unless one of both is given.';
 
-CREATE FUNCTION retire_version(relation regclass, version int, grace interval DEFAULT NULL, reason text DEFAULT NULL)
+CREATE FUNCTION cdc.retire_version(relation regclass, version int, grace interval DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2207,12 +2209,12 @@ BEGIN
   END IF;
   PERFORM cdc.audit_schema(CASE WHEN grace IS NULL THEN 'retire' ELSE 'deprecate' END, relation::text, version::text, NULL, reason);
 END $$;
-REVOKE ALL ON FUNCTION retire_version(regclass, int, interval, text) FROM PUBLIC;
-COMMENT ON FUNCTION retire_version(regclass, int, interval, text) IS
+REVOKE ALL ON FUNCTION cdc.retire_version(regclass, int, interval, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.retire_version(regclass, int, interval, text) IS
   'Ends a major version of a table: at once, or with grace when that time has passed, until when it is deprecated. Retired versions no longer count for compatibility. ERROR 55000 for the version that the table has now, 42704 for one that there is not.';
 
 -- A table that is gone, by an event trigger or found later.
-CREATE FUNCTION record_drop(registered cdc.registered_table, command text, reason text)
+CREATE FUNCTION cdc.record_drop(registered cdc.registered_table, command text, reason text)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2222,10 +2224,10 @@ BEGIN
   PERFORM cdc.end_registration(registered, 'dropped');
   PERFORM cdc.audit_schema('drop', format('%I.%I', registered.schema_name, registered.table_name), version, command, reason);
 END $$;
-REVOKE ALL ON FUNCTION record_drop(cdc.registered_table, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION record_drop(cdc.registered_table, text, text) IS 'Takes up that a registered table is gone. Part of the registry''s own functions.';
+REVOKE ALL ON FUNCTION cdc.record_drop(cdc.registered_table, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.record_drop(cdc.registered_table, text, text) IS 'Takes up that a registered table is gone. Part of the registry''s own functions.';
 
-CREATE FUNCTION refresh_registry(forget boolean DEFAULT false)
+CREATE FUNCTION cdc.refresh_registry(forget boolean DEFAULT false)
 RETURNS TABLE (relation regclass, version text) LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2257,25 +2259,25 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION refresh_registry(boolean) FROM PUBLIC;
-COMMENT ON FUNCTION refresh_registry(boolean) IS
+REVOKE ALL ON FUNCTION cdc.refresh_registry(boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.refresh_registry(boolean) IS
   'To be called after a dump was restored: finds the registered tables again by their names, and returns them with their versions. One whose columns have other numbers than before gets a new major version. Those that are not there are a WARNING each; forget: they are registered no more. Until then DDL on restored tables is not looked at.';
 
-CREATE FUNCTION changed_relations()
+CREATE FUNCTION cdc.changed_relations()
 RETURNS oid[] LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_changed_relations';
-REVOKE ALL ON FUNCTION changed_relations() FROM PUBLIC;
-COMMENT ON FUNCTION changed_relations() IS
+REVOKE ALL ON FUNCTION cdc.changed_relations() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.changed_relations() IS
   'The relations that were changed or dropped in the current transaction since the last call, and perhaps some that others have changed. Part of the registry''s own functions.';
 
-CREATE FUNCTION hold_relation(relation regclass)
+CREATE FUNCTION cdc.hold_relation(relation regclass)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_hold_relation';
-REVOKE ALL ON FUNCTION hold_relation(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION hold_relation(regclass) IS
+REVOKE ALL ON FUNCTION cdc.hold_relation(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.hold_relation(regclass) IS
   'Keeps a table from being altered, or registered by others, until the end of the transaction; waits for who does so. Part of the registry''s own functions.';
 
-CREATE FUNCTION dependent_relations(classids oid[], objids oid[])
+CREATE FUNCTION cdc.dependent_relations(classids oid[], objids oid[])
 RETURNS oid[] LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2289,12 +2291,12 @@ AS $$
     SELECT DISTINCT d.objid FROM changed c JOIN pg_depend d ON d.refclassid = c.classid AND d.refobjid = c.objid
     WHERE d.classid = 'pg_class'::regclass)
 $$;
-REVOKE ALL ON FUNCTION dependent_relations(oid[], oid[]) FROM PUBLIC;
-COMMENT ON FUNCTION dependent_relations(oid[], oid[]) IS
+REVOKE ALL ON FUNCTION cdc.dependent_relations(oid[], oid[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.dependent_relations(oid[], oid[]) IS
   'The relations that are in schemas, belong to extensions, or have columns of types (by catalog and OID), or of types made of these. Part of the registry''s own functions.';
 
 -- Not the command says what it has changed, but the catalogs: all commands are alike.
-CREATE FUNCTION record_schemas()
+CREATE FUNCTION cdc.record_schemas()
 RETURNS event_trigger LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2334,13 +2336,13 @@ BEGIN
     END IF;
   END LOOP;
 END $$;
-REVOKE ALL ON FUNCTION record_schemas() FROM PUBLIC;
-COMMENT ON FUNCTION record_schemas() IS 'Event trigger function: takes up what a command made of registered tables, or refuses it.';
-CREATE EVENT TRIGGER cdc_record_schemas ON ddl_command_end EXECUTE FUNCTION record_schemas();
+REVOKE ALL ON FUNCTION cdc.record_schemas() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.record_schemas() IS 'Event trigger function: takes up what a command made of registered tables, or refuses it.';
+CREATE EVENT TRIGGER cdc_record_schemas ON ddl_command_end EXECUTE FUNCTION cdc.record_schemas();
 ALTER EVENT TRIGGER cdc_record_schemas ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER cdc_record_schemas IS 'Takes up what commands make of registered tables, or refuses it, see cdc.set_enforcement().';
 
-CREATE VIEW schema_versions AS
+CREATE VIEW cdc.schema_versions AS
 SELECT r.relid::pg_catalog.regclass AS relation, d.major, d.minor, pg_catalog.left(pg_catalog.encode(d.sha256, 'hex'), 16) AS fingerprint,
        d.id = t.version AS current,
        CASE WHEN d.status = 'deprecated' AND d.grace_until <= pg_catalog.now() THEN 'retired' ELSE d.status END AS status,
@@ -2348,11 +2350,11 @@ SELECT r.relid::pg_catalog.regclass AS relation, d.major, d.minor, pg_catalog.le
 FROM cdc.registered_relation r JOIN pg_catalog.pg_class c ON c.oid = r.relid
   JOIN cdc.registered_table t ON t.id = r.id
   CROSS JOIN LATERAL pg_catalog.unnest(t.versions) v(id) JOIN cdc.schema_detail d ON d.id = v.id;
-REVOKE ALL ON schema_versions FROM PUBLIC;
-COMMENT ON VIEW schema_versions IS
+REVOKE ALL ON cdc.schema_versions FROM PUBLIC;
+COMMENT ON VIEW cdc.schema_versions IS
   'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired; command: the tag and object of the command that made it.';
 
-CREATE VIEW readers AS
+CREATE VIEW cdc.readers AS
 SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, now.major AS current,
        ARRAY(SELECT f.detail
              FROM cdc.describe_schema(r.relid) n
@@ -2363,11 +2365,11 @@ SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, n
        s.registered_at, s.registered_by
 FROM cdc.schema_reader s JOIN cdc.registered_table t ON t.id = s.id JOIN cdc.registered_relation r ON r.id = t.id
   JOIN pg_catalog.pg_class c ON c.oid = r.relid JOIN cdc.schema_detail now ON now.id = t.version;
-REVOKE ALL ON readers FROM PUBLIC;
-COMMENT ON VIEW readers IS
+REVOKE ALL ON cdc.readers FROM PUBLIC;
+COMMENT ON VIEW cdc.readers IS
   'Who reads which major version of which table. breaks: what such a reader meets in data of the table as it is now, {} = nothing. Needs EXECUTE on the functions that compare.';
 
-CREATE FUNCTION export_schemas()
+CREATE FUNCTION cdc.export_schemas()
 RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -2377,11 +2379,11 @@ AS $$
     JOIN cdc.registered_relation r ON r.id = t.id JOIN pg_class c ON c.oid = r.relid
   ORDER BY d.schema_name, d.table_name
 $$;
-REVOKE ALL ON FUNCTION export_schemas() FROM PUBLIC;
-COMMENT ON FUNCTION export_schemas() IS
+REVOKE ALL ON FUNCTION cdc.export_schemas() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.export_schemas() IS
   'The current versions of all registered tables, a line of JSON for each: what scripts/schema-check compares another database with.';
 
-CREATE FUNCTION check_export(line text, OUT relation text, OUT version text, OUT rule text, OUT column_name text,
+CREATE FUNCTION cdc.check_export(line text, OUT relation text, OUT version text, OUT rule text, OUT column_name text,
   OUT backward boolean, OUT forward boolean, OUT wire boolean, OUT detail text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE STRICT PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -2411,15 +2413,15 @@ BEGIN
     CROSS JOIN LATERAL cdc.breaking_changes(decode(before ->> 'descriptor', 'hex'), before -> 'enums', n.descriptor,
       cdc.enum_labels(t), n.defaults, before ->> 'mode', before ->> 'level') f;
 END $$;
-REVOKE ALL ON FUNCTION check_export(text) FROM PUBLIC;
-COMMENT ON FUNCTION check_export(text) IS
+REVOKE ALL ON FUNCTION cdc.check_export(text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.check_export(text) IS
   'Compares the table of this name, registered or not, with a line that cdc.export_schemas() gave elsewhere. A row for each thing that breaks readers; no rows: compatible. NULL gives no rows. ERROR 22023 for another text.';
 
-CREATE FUNCTION check_mapping(relation regclass, version int)
+CREATE FUNCTION cdc.check_mapping(relation regclass, version int)
 RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_check_mapping';
-REVOKE ALL ON FUNCTION check_mapping(regclass, int) FROM PUBLIC;
-COMMENT ON FUNCTION check_mapping(regclass, int) IS
+REVOKE ALL ON FUNCTION cdc.check_mapping(regclass, int) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.check_mapping(regclass, int) IS
   'Whether rows of a registered table, as it is now, can be sent in an older major version by the option "versions": NULL = they can, otherwise why not. ERROR 42704 for a version that there is not, 55000 for one that is retired or whose time of grace is over. NULL arguments give NULL.';
 
 -- Metadata of transactions
