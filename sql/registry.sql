@@ -29,6 +29,16 @@ INSERT INTO forms (ddl) VALUES
   ('DROP CONSTRAINT subject_pkey, ADD PRIMARY KEY (id, big)'), ('DROP CONSTRAINT subject_pkey'), ('REPLICA IDENTITY FULL'), ('REPLICA IDENTITY NOTHING'), ('RENAME TO other'), ('SET SCHEMA cdc_regress_other'), ('SET UNLOGGED'), ('ADD CHECK (id > 0)'), ('DISABLE TRIGGER ALL');
 SELECT ddl, v.* FROM forms LEFT JOIN LATERAL (SELECT string_agg(format('%s %s (%s)%s', rule, breaks, level, ' ' || col), '; ') AS verdict FROM verdict('ALTER TABLE subject ' || ddl)) v ON true ORDER BY n;
 SELECT * FROM verdict('ALTER TYPE mood RENAME VALUE ''ok'' TO ''fine''');
+-- a name that another column gets, of one that is still there: renamed, and not made anew
+SELECT * FROM verdict('ALTER TABLE subject RENAME note TO remark; ALTER TABLE subject ADD note text');
+-- an index for REPLICA IDENTITY logs as much as the primary key
+SELECT * FROM verdict('ALTER TABLE subject REPLICA IDENTITY USING INDEX subject_pkey');
+ALTER TABLE subject REPLICA IDENTITY USING INDEX subject_pkey;
+SELECT * FROM verdict('ALTER TABLE subject REPLICA IDENTITY DEFAULT');
+SELECT * FROM verdict('ALTER TABLE subject REPLICA IDENTITY FULL');
+SELECT * FROM verdict('ALTER TABLE subject REPLICA IDENTITY NOTHING');
+ALTER TABLE subject REPLICA IDENTITY FULL;
+SELECT * FROM verdict('ALTER TABLE subject REPLICA IDENTITY DEFAULT');
 
 -- versions and the gate
 DROP TABLE forms;

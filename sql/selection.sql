@@ -161,7 +161,7 @@ CREATE TABLE c (a text COLLATE "C" PRIMARY KEY, b text COLLATE "POSIX" NOT NULL)
 CREATE PUBLICATION cdc_regress_collate FOR TABLE c WHERE (a = b) WITH (publish = 'insert');
 CALL skip();
 INSERT INTO f VALUES (7, 'eu', 'secret'), (8, 'eu', 'x'), (6, 'eu', 'x');
-INSERT INTO c VALUES ('a', 'a');
+INSERT INTO c VALUES ('a', 'a'), ('b', 'b');
 SELECT peek('publication_names', 'cdc_regress_raise');
 SELECT peek('publication_names', 'cdc_regress_never');
 SELECT peek('publication_names', 'cdc_regress_collate');

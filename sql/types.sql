@@ -117,9 +117,23 @@ INSERT INTO failing (id) VALUES (3);
 ALTER TABLE failing ADD COLUMN d broken DEFAULT '5';
 UPDATE failing SET ok = 'x' WHERE id = 3;
 SELECT changes('cdc_regress_types');
+-- the key of what cannot be written is that of the event it stands for: without a replica
+-- identity none of an UPDATE, and of an UPDATE that a filter has turned into an INSERT the new one
+CREATE TABLE failing_which (id int PRIMARY KEY, ok boolean, bad broken);
+ALTER TABLE failing_which REPLICA IDENTITY NOTHING;
+INSERT INTO failing_which VALUES (1, false, '4711');
+UPDATE failing_which SET ok = NULL;
+SELECT changes('cdc_regress_types');
+ALTER TABLE failing_which REPLICA IDENTITY FULL;
+CREATE PUBLICATION cdc_regress_failing FOR TABLE failing_which WHERE (ok);
+UPDATE failing_which SET id = 2, ok = true;
+UPDATE failing_which SET id = 3, bad = '4712';
+UPDATE failing_which SET id = 4, ok = false;
+SELECT changes('cdc_regress_types', 'publication_names', 'cdc_regress_failing');
+DROP PUBLICATION cdc_regress_failing;
 
 SELECT cdc.drop_slot('cdc_regress_types');
-DROP TABLE arrays, numbers, texts, documents, times, others, failing, failing_key;
+DROP TABLE arrays, numbers, texts, documents, times, others, failing, failing_key, failing_which;
 SET client_min_messages = warning;
 DROP TYPE broken CASCADE;
 RESET client_min_messages;
