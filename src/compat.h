@@ -8,6 +8,7 @@
 #ifndef CDC_COMPAT_H
 #define CDC_COMPAT_H
 
+#include "access/detoast.h"
 #include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "replication/logical.h"
@@ -188,13 +189,23 @@ cdc_query_check_as(Query *query, Oid role)
 #endif
 }
 
-/* PG_DETOAST_DATUM_PACKED(), without a call for what is neither compressed nor out of
- * line. */
+/*
+ * PG_DETOAST_DATUM_PACKED(), without a call for what is neither compressed nor out of line,
+ * and without a copy of what core has put together of its parts for a change: that stays
+ * where it is until the callback returns.
+ */
 static inline struct varlena *
 cdc_packed(Datum value)
 {
 	struct varlena *v = (struct varlena *) DatumGetPointer(value);
 
+	if (unlikely(VARATT_IS_EXTERNAL_INDIRECT(v)))
+	{
+		struct varatt_indirect redirect;
+
+		VARATT_EXTERNAL_GET_POINTER(redirect, v);
+		v = (struct varlena *) redirect.pointer;
+	}
 	return unlikely(VARATT_IS_COMPRESSED(v) || VARATT_IS_EXTERNAL(v)) ? pg_detoast_datum_packed(v) : v;
 }
 

@@ -7,6 +7,10 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "access/xlog.h"
 #include "access/xlog_internal.h"
 #include "access/xlogrecovery.h"
@@ -38,6 +42,9 @@
 /* How often to look for new WAL, in milliseconds. */
 #define POLL_INTERVAL 20
 
+/* A batch that leaves much memory behind. */
+#define LARGE_BATCH (8 * 1024 * 1024)
+
 PG_FUNCTION_INFO_V1(cdc_fetch);
 
 /* LogicalDecodingContext.output_writer_private */
@@ -45,6 +52,7 @@ typedef struct Fetched
 {
 	ReturnSetInfo *rsinfo;
 	int64		bytes;
+	bool		large;
 } Fetched;
 
 static void
@@ -72,6 +80,7 @@ write_batch(LogicalDecodingContext *ctx, XLogRecPtr lsn, TransactionId xid, bool
 	SET_VARSIZE(ctx->out->data, ctx->out->len);
 	put_row(fetched->rsinfo, lsn, (bytea *) ctx->out->data);
 	fetched->bytes += ctx->out->len - VARHDRSZ;
+	fetched->large |= ctx->out->len > LARGE_BATCH;
 }
 
 static XLogRecPtr
@@ -241,6 +250,16 @@ decode(LogicalDecodingContext *ctx, int64 max_bytes, int64 timeout)
 	}
 }
 
+/* A row's parts are freed one by one, which does not give their memory back to the system
+ * by itself. The query that called takes as much again, to send the row. */
+static void
+give_back_memory(void)
+{
+#ifdef __GLIBC__
+	(void) malloc_trim(0);
+#endif
+}
+
 /* What is asked for. */
 typedef struct Request
 {
@@ -279,6 +298,8 @@ fetch(const Request *request, ReturnSetInfo *rsinfo)
 	CurrentResourceOwner = owner;
 	last = Max(ctx->reader->EndRecPtr, Max(request->start, MyReplicationSlot->data.confirmed_flush));
 	FreeDecodingContext(ctx);
+	if (fetched.large)
+		give_back_memory();
 	put_row(rsinfo, last, NULL);
 }
 
