@@ -413,7 +413,7 @@ ALTER TABLE cdc.redaction_rule
   ALTER filler SET STORAGE MAIN, ALTER path SET STORAGE MAIN;
 REVOKE ALL ON cdc.redaction_rule FROM PUBLIC;
 COMMENT ON TABLE cdc.redaction_rule IS
-  'The rules of redaction, with the names for which each was made; what it protects is in redaction_column and redaction_name. A rule counts from the moment its row is there. removed_at: position in the WAL of the removal; the rule counts for what was committed before. Such a row is removed once no slot needs it. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact().';
+  'The rules of redaction, with the names for which each was made; what it protects is in redaction_column and redaction_name. A rule counts from the moment its row is there. removed_at: position in the WAL of the removal''s COMMIT; the rule counts for what was committed before. Such a row is removed once no slot needs it. Written by cdc.redact(), cdc.redact_matching() and cdc.unredact().';
 SELECT pg_catalog.pg_extension_config_dump('cdc.redaction_rule', 'WHERE removed_at IS NULL');
 SELECT pg_catalog.pg_extension_config_dump('cdc.redaction_rule_id_seq', '');
 COMMENT ON SEQUENCE cdc.redaction_rule_id_seq IS 'Numbers of the rules of redaction';
@@ -497,6 +497,13 @@ AS 'MODULE_PATHNAME', 'cdc_prune_rules';
 REVOKE ALL ON FUNCTION cdc.prune_rules() FROM PUBLIC;
 COMMENT ON FUNCTION cdc.prune_rules() IS
   'Removes what is kept of removed rules and dropped tables for changes that no slot of this server has to read any more. For the extension''s own functions.';
+
+CREATE FUNCTION cdc.positions_at_commit()
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_positions_at_commit';
+REVOKE ALL ON FUNCTION cdc.positions_at_commit() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.positions_at_commit() IS
+  'The positions of what this transaction has removed, and of an installation, become that of its COMMIT; PREPARE TRANSACTION is refused (ERROR 0A000). For the extension''s own functions.';
 
 CREATE TABLE cdc.redaction_secret (
   number int PRIMARY KEY CHECK (number > 0),
@@ -692,12 +699,13 @@ BEGIN
   rule.reason := concat_ws('; removed: ', rule.reason, unredact.reason);
   rule.removed_at := pg_current_wal_insert_lsn();
   PERFORM cdc.put_row(rule);
+  PERFORM cdc.positions_at_commit();
   PERFORM cdc.audit_rule('redaction_rule', 'DELETE', to_jsonb(rule));
   PERFORM cdc.prune_rules();
 END $$;
 REVOKE ALL ON FUNCTION cdc.unredact(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.unredact(bigint, text) IS
-  'Removes a rule. Changes that were made while it was there stay redacted, whenever they are read. ERROR 42704 where there is no such rule.';
+  'Removes a rule. What is committed before the removal is stays redacted, whenever it is read. The transaction cannot be prepared (ERROR 0A000). ERROR 42704 where there is no such rule.';
 
 CREATE FUNCTION cdc.lock_table(relation regclass)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -2456,3 +2464,4 @@ END $$;
 
 -- Since when rules and grants are known
 SELECT cdc.put_row(ROW(true, pg_catalog.pg_current_wal_insert_lsn())::cdc.installation);
+SELECT cdc.positions_at_commit();

@@ -21,9 +21,10 @@
 #define NUMBERS "redaction_column"
 #define NAMES "redaction_name"
 #define RULES "redaction_rule"
+#define INSTALLATION "installation"
 
 /* Columns of the tables, as in the install script; their primary keys are of all but the
- * last one of NUMBERS, and the first one of RULES. */
+ * last one of NUMBERS, and the first one of RULES and INSTALLATION. */
 enum
 {
 	NUMBER_RELATION = 1,
@@ -46,6 +47,11 @@ enum
 {
 	RULE_ID = 1,
 	RULE_REMOVED_AT = 13
+};
+
+enum
+{
+	INSTALLATION_SINCE = 2
 };
 
 static Datum
@@ -234,6 +240,50 @@ cdc_protection_relations(void)
 
 	for_rows(NUMBERS, NULL, 0, collect_relation, &relids);
 	return relids;
+}
+
+/* --- positions ------------------------------------------------------------------ */
+
+typedef struct Dating
+{
+	AttrNumber	column;
+	XLogRecPtr	position;		/* Invalid: rows are counted alone */
+	int			found;
+} Dating;
+
+/* A row of this transaction that has a position gets another one. */
+static void
+date_row(Relation rel, HeapTuple tup, void *arg)
+{
+	Dating	   *dating = arg;
+	int			natts = RelationGetNumberOfAttributes(rel);
+	Datum	   *values;
+	bool	   *nulls;
+
+	if (!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tup->t_data)) ||
+		heap_attisnull(tup, dating->column, RelationGetDescr(rel)))
+		return;
+	dating->found++;
+	if (XLogRecPtrIsInvalid(dating->position))
+		return;
+	values = palloc(sizeof(Datum) * natts);
+	nulls = palloc(sizeof(bool) * natts);
+	heap_deform_tuple(tup, RelationGetDescr(rel), values, nulls);
+	values[dating->column - 1] = LSNGetDatum(dating->position);
+	cdc_exttable_delete(rel, tup);
+	cdc_exttable_insert(rel, values, nulls);
+}
+
+int
+cdc_protection_date(XLogRecPtr position)
+{
+	Dating		removals = {RULE_REMOVED_AT, position};
+	Dating		installation = {INSTALLATION_SINCE, position};
+
+	for_rows(RULES, NULL, 0, date_row, &removals);
+	for_rows(INSTALLATION, NULL, 0, date_row, &installation);
+	CommandCounterIncrement();
+	return removals.found + installation.found;
 }
 
 /* --- what is not needed any more ---------------------------------------------- */

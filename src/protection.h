@@ -46,6 +46,10 @@ extern void cdc_protection_prune(XLogRecPtr oldest);
 /* Removes rules that were removed before, and what they protect. */
 extern void cdc_protection_forget_rules(XLogRecPtr oldest);
 
+/* Gives another position to what this transaction has written with one: the removals of rules,
+ * and the installation. Invalid: does nothing. Returns how many rows there are. */
+extern int	cdc_protection_date(XLogRecPtr position);
+
 /* Lets other sessions wait that record something about the same relation. */
 extern void cdc_protection_lock(Oid relid);
 

@@ -8,6 +8,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
+#include "atcommit.h"
 #include "compat.h"
 #include "exttable.h"
 #include "follow.h"
@@ -21,6 +22,7 @@ PG_FUNCTION_INFO_V1(cdc_follow_rules);
 PG_FUNCTION_INFO_V1(cdc_protect);
 PG_FUNCTION_INFO_V1(cdc_confirm);
 PG_FUNCTION_INFO_V1(cdc_prune_rules);
+PG_FUNCTION_INFO_V1(cdc_positions_at_commit);
 
 static int
 characters(const char *p, const char *end)
@@ -96,5 +98,13 @@ cdc_prune_rules(PG_FUNCTION_ARGS)
 	cdc_exttable_require_writer("redaction_column");
 	cdc_follow_prune();
 	cdc_follow_forget_rules();
+	PG_RETURN_VOID();
+}
+
+Datum
+cdc_positions_at_commit(PG_FUNCTION_ARGS)
+{
+	cdc_exttable_require_writer("redaction_rule");
+	cdc_positions_at_end();
 	PG_RETURN_VOID();
 }

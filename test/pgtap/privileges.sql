@@ -131,6 +131,7 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.confirm_rule(0)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.existing_rule(0)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.prune_rules()$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT cdc.positions_at_commit()$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.lock_table('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.drop_row(ROW(1, 2))$$, '42501', '42501', '42809', '42809'),
   ($$SELECT cdc.put_row(ROW('x', 'tables', 'public.*', now(), 'x')::cdc.slot_option)$$, '42501', '42501', '42501', '42501'),

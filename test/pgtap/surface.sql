@@ -41,6 +41,7 @@ INSERT INTO expected VALUES
   ('confirm_rule', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('existing_rule', 'rule_id bigint', 'cdc.redaction_rule', 'plpgsql', 's', false, 'u', false),
   ('prune_rules', '', 'void', 'c', 'v', true, 'u', false),
+  ('positions_at_commit', '', 'void', 'c', 'v', true, 'u', false),
   ('lock_table', 'relation regclass', 'void', 'plpgsql', 'v', false, 'u', false),
   ('follow_rules', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('security_report', '', 'record', 'sql', 's', false, 'u', true),

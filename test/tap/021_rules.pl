@@ -10,7 +10,7 @@ use CdcStream;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('main', conf => "logical_decoding_work_mem = 64kB\n");
+my $node = new_node('main', conf => "logical_decoding_work_mem = 64kB\nmax_prepared_transactions = 5\n");
 
 sub sql { return $node->safe_psql('postgres', @_) }
 
@@ -96,6 +96,45 @@ like(receive($node, 'privileged', options => { format => 'json' }), qr/under a r
 slot($node, 'goes_on');
 sql(q{SELECT cdc.redact('t', 'v', 'drop'); INSERT INTO t VALUES (40, 'x'); DROP EXTENSION cdc CASCADE; CREATE EXTENSION cdc; INSERT INTO t VALUES (41, 'goes on')});
 like(receive($node, 'goes_on', options => { format => 'json' }), qr/goes on/, 'the extension is made anew, and the stream goes on');
+
+# A removal has the position of its COMMIT: what others commit until then stays redacted, whenever
+# it is read. So has an installation: what was committed before is withheld.
+slot($node, $_) for qw(removal later);
+sub committed_beside
+{
+	my ($statements, $id, $end) = @_;
+	my $session = $node->background_psql('postgres');
+	$session->query_safe("BEGIN; $statements");
+	sql("INSERT INTO t VALUES ($id, 'beside')");
+	$session->query_safe($end // 'COMMIT');
+	$session->quit;
+	sql("INSERT INTO t VALUES ($id + 1, 'after')");
+}
+my $constant = q{SELECT cdc.redact('t', 'v', 'constant', value => 'x')};
+my $remove = q{SELECT cdc.unredact(id, repeat('a reason of some length ', 1000)) FROM cdc.redaction_rules};
+sql($constant);
+committed_beside($remove, 50);
+is(rows(receive_json($node, 'removal')), '50:x 51=after', 'committed between unredact() and COMMIT');
+sql($constant);
+committed_beside("SAVEPOINT s; $remove; RELEASE s; CREATE TABLE aside (n int)", 60);
+is(rows(receive_json($node, 'removal')), '60:x 61=after', 'in a savepoint');
+is(rows(receive_json($node, 'later')), '50:x 51:x 60:x 61=after', 'read later, when there were two');
+sql($constant);
+committed_beside("SAVEPOINT s; $remove; ROLLBACK TO s", 70);
+committed_beside($remove, 72, 'ROLLBACK');
+is(rows(receive_json($node, 'removal')), '70:x 71:x 72:x 73:x', 'rolled back');
+my (undef, undef, $refused) = $node->psql('postgres', "BEGIN; $remove; PREPARE TRANSACTION 'p'");
+like($refused, qr/cannot PREPARE a transaction that has removed a rule/, 'a removal cannot be prepared');
+is(sql('SELECT count(*) FROM cdc.redaction_rules'), '1', 'and then is none');
+sql("BEGIN; SAVEPOINT s; $remove; ROLLBACK TO s; CREATE TABLE prepared (n int); PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p'");
+is(sql('SELECT count(*) FROM prepared'), '0', 'without the removal the rest can');
+slot($node, $_) for qw(anew anew_privileged);
+committed_beside('SET LOCAL client_min_messages = warning; DROP EXTENSION cdc CASCADE; CREATE EXTENSION cdc', 80);
+$end = end_of_wal($node);
+$lines = do { local $ENV{PGUSER} = 'reader'; receive($node, 'anew', upto => $end, options => { format => 'json' }) };
+unlike($lines, qr/beside/, 'the extension is made anew: what was committed before that was is withheld');
+like($lines, qr/after/, 'and what comes later sent');
+is(rows(receive_json($node, 'anew_privileged')), '80=beside 81=after', 'a superuser is told');
 
 # no extension: no stream
 sql('DROP EXTENSION cdc CASCADE');
