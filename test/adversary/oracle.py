@@ -57,7 +57,7 @@ class Rule:
         elif self.removal is None:
             level = MUST
         if commit is not None and self.committed is not None:
-            if self.committed <= commit and (self.removed is None or commit < self.removed):
+            if self.committed <= commit and (self.removal is None or commit < self.removal):
                 level = MUST
             elif self.removal is None or step <= self.removal:
                 # one that was removed may count for all that was committed before, and
