@@ -11,6 +11,11 @@ PATTERNS = ["%secret%", "e_ail", "%token", "email", "d"]
 METHODS = ["'drop'", "'null'", "'constant', value => 'x'", "'mask', length => 3", "'mask'", "'hash'",
            "'partial', prefix => 1, suffix => 1", "'email'", "'truncate', length => 2"]
 MAX_TABLES, MAX_RULES, MAX_AGE = 16, 8, 15
+ARRIVES = 0.2                           # how likely in a step
+# What is done in a transaction that others see late.
+LATE = ["insert"] * 3 + ["rename_column", "swap_columns", "replace_column", "swap_tables", "set_schema", "rename_table",
+                         "attach", "detach", "unredact", "redact_matching", "grant", "revoke", "grant_select",
+                         "helper", "secure"]
 
 # kind: how often
 KINDS = {
@@ -25,7 +30,9 @@ KINDS = {
     "drop_schema": 1, "not_null": 1,
     "begin": 10, "end": 12, "savepoint": 5, "rollback_to": 4,
     "redact": 9, "redact_path": 3, "redact_matching": 1, "unredact": 3, "redact_inside": 2, "redact_bulk": 1,
+    "confirm": 1,
     "grant": 4, "revoke": 2, "grant_select": 2, "helper": 2, "register": 1,
+    "secure": 3,
 }
 
 
@@ -54,6 +61,8 @@ class Play:
         return []
 
     def one(self):
+        if self.world.sessions["L"].away and self.rng.random() < ARRIVES:
+            return [("arrive", "L")]
         kind = self.rng.choices(self.kinds, self.weights)[0]
         self.session = self.choose_session()
         if self.session is None:
@@ -549,6 +558,31 @@ class Play:
         keys = [k for k, r in self.world.rules.items() if r in live]
         return keys and [("unredact", session, self.pick(keys))]
 
+    def confirm(self):
+        """Nothing changes but for rules that a restore has brought."""
+        return [("confirm", "S", self.pick(sorted(self.world.rules)))] if self.world.rules else None
+
+    def late(self):
+        """A rule and changes of a table, and whatever else, in a transaction that is read
+        before others can see that it has been committed."""
+        session = self.world.sessions["L"]
+        if not self.world.standby_away or session.label is not None:
+            return [("arrive", "L")]
+        self.session = "L"
+        whole = self.world.look(session)
+        self.view = whole
+        table = self.table()
+        column = self.column(table)
+        ops = []
+        for kind in ["insert", *self.rng.choices(LATE, k=self.rng.randint(1, 3)), "insert"]:
+            self.view = One(whole, table) if table and kind == "insert" else whole
+            ops += getattr(self, kind)() or ()
+        if column and self.rng.random() < 0.7:
+            ops.insert(self.rng.randint(0, len(ops)), (
+                "redact", "L", self.rule_key(), table.schema, table.name, column.name, self.pick(METHODS), None))
+        ops = [op[:1] + ("L",) + op[2:] for op in ops if op and op[0] not in ("begin", "commit", "rollback")]
+        return [("begin", "L"), *ops, ("leave", "L")]
+
     # --- privileges
 
     def grant(self):
@@ -562,25 +596,43 @@ class Play:
     def revoke(self):
         table = self.table()
         session = self.pick("AH")
-        if table is None or self.world.sessions[session].label is not None:
-            return None
-        return [("revoke", session, self.pick(["c1", "c2", "c3"]), table.schema, table.name)]
+        return table and [("revoke", session, self.pick(["c1", "c2", "c3"]), table.schema, table.name)]
 
     def grant_select(self):
         table = self.table()
         if table is None:
             return None
-        role = self.world.roles[self.pick(["c1", "c2"])]
-        return [("plain", "A", self.pick(["GRANT SELECT ON %s TO %s", "REVOKE SELECT ON %s FROM %s"]) % (
-            table.sql(), role))]
+        role = self.pick(["c1", "c2"])
+        return [("privilege", "A", self.pick(["GRANT SELECT ON %s TO %s", "REVOKE SELECT ON %s FROM %s"]) % (
+            table.sql(), self.world.roles[role]), role, table.oid)]
 
     def helper(self):
         """Somebody who may give what it was given."""
         table = self.table()
         role = self.world.roles["helper"]
-        return table and [("plain", "A", self.pick([
+        return table and [("privilege", "A", self.pick([
             "GRANT SELECT ON %s TO %s WITH GRANT OPTION", "REVOKE SELECT ON %s FROM %s CASCADE"]) % (
-                table.sql(), role))]
+                table.sql(), role), "helper", table.oid)]
+
+    def secure(self):
+        """Row security: the players may write on, a consumer could read some of the rows."""
+        table = self.table()
+        if table is None:
+            return None
+        what = self.pick(["ENABLE", "ENABLE", "DISABLE", "FORCE", "NO FORCE"])
+        policy = "CREATE POLICY p%d ON %s TO %s USING (%s)"
+        ops = [("secure", self.session, "ALTER TABLE %s %s ROW LEVEL SECURITY" % (table.sql(), what), table.oid)]
+        if what == "ENABLE":
+            players = "%(owner)s, %(writer)s" % self.world.roles
+            ops.insert(0, ("plain", self.session, policy % (self.number(), table.sql(), players, "true")))
+        if what == "ENABLE" and table.by_name.get("id"):
+            consumer = self.world.roles[self.pick(["c1", "c2", "c3"])]
+            ops.append(("plain", self.session, policy % (self.number(), table.sql(), consumer, "id % 2 = 0")))
+        return ops
+
+    def number(self):
+        self.serial += 1
+        return self.serial
 
     def register(self):
         table = self.table()

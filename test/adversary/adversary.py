@@ -19,6 +19,7 @@ from tap import Failed
 from world import Violation, World
 
 READ_EVERY, RESTORE_EVERY = 50, 500
+LATE = 5                                # steps before a reading
 SHOWN = 40                              # operations before a failure
 
 
@@ -40,7 +41,8 @@ class Game:
         self.readers = Readers(world, random.Random("reader %s" % self.seed), self.log)
         play = Play(world, self.rng, self.without)
         for self.done in range(1, self.steps + 1):
-            for op in play.ops():
+            late = self.done % READ_EVERY == READ_EVERY - LATE and "late" not in self.without
+            for op in play.late() if late else play.ops():
                 if op[0] == "read":
                     self.readers.round()
                 else:

@@ -40,7 +40,7 @@ class Repetition:
                 self.opened.append(restored)
                 self.readers.close()
                 self.world = restored
-                self.readers = Readers(restored, random.Random(1), self.log, consumers=False)
+                self.readers = Readers(restored, random.Random(1), self.log, consumers=("c1",))
             elif op[0] == "read":
                 self.readers.round()
             else:
@@ -79,8 +79,8 @@ def minimize(seed, log, entries, text, seconds):
     if last is None or kind(last) != want:
         return None, last
     named = {"%s" % name for name in re.findall(r"\('w\d', '(\w+)', '\w+'\)", text)}
-    about = [op for op in ops if op[0] in ("begin", "commit", "rollback", "read", "restored by", "redact_matching", "unredact",
-                                           "savepoint", "rollback_to", "release", "prepare", "finish")
+    about = [op for op in ops if op[0] in ("begin", "commit", "rollback", "read", "restored by", "redact_matching", "unredact", "confirm",
+                                           "savepoint", "rollback_to", "release", "prepare", "finish", "leave", "arrive")
              or any(re.search(r"\b%s" % name, str(op)) for name in named)]
     again = fails(seed, log, about)
     if again is not None and kind(again) == want:

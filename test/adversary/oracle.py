@@ -16,11 +16,12 @@ JSON = ("json", "jsonb")
 
 # homes: where it stands, {(relid, attnum)}; a default can stand in several columns.
 # path: the member of a json value, or None. lsn, commit: of the step in which it was
-# written, and committed. arrives: a change of its own carries it.
+# written, and committed. arrives: a change of its own carries it; inserted: an INSERT.
 class Marker:
-    def __init__(self, number, homes, path, step, session, arrives):
+    def __init__(self, number, homes, path, step, session, arrives, inserted):
         self.number, self.homes, self.path = number, set(homes), path
         self.step, self.session, self.arrives = step, session, arrives
+        self.inserted = inserted
         self.commit = self.begun = None
 
 
@@ -52,8 +53,8 @@ class Rule:
         not yet), and is read now. session: whose change it is."""
         level = NO
         if self.committed is None:
-            if self.removed is None:
-                level = MUST if self.session == session and commit is None else MAY
+            # from the moment that its row is there
+            level = MUST
         elif self.removal is None:
             level = MUST
         if commit is not None and self.committed is not None:
@@ -242,9 +243,7 @@ class Oracle:
                 return MAY
             return NO
         if home in rule.joined:
-            tags = rule.tags["column", home]
-            known = None in tags or session in tags
-            level = MUST if known and rule.joined[home] <= step else MAY
+            level = MUST if rule.joined[home] <= step else MAY
         elif any(above in rule.joined or any(place in rule.names for place in self.places[above])
                  for above in self.lineage(home)):
             level = MAY

@@ -9,13 +9,21 @@ import psycopg2
 import psycopg2.extras
 
 import search
+from letters import Letters
 from cdc.v1 import cdc_pb2 as pb
 from oracle import MAY, MUST, NO
 from stream import fields, read_varint
 from world import Violation
 
+DECODE = {
+    "decode_json": "SELECT j::text FROM cdc.decode_json(%s) j",
+    "decode": "SELECT format('\"position\":\"%%s\" %%s', d.\"position\", d) FROM cdc.decode(%s) d"}
 PATIENCE = 20                           # seconds that a slot may stand still
 POSITION = re.compile(rb'"position":"([0-9A-F]+)/([0-9A-F]+)/([0-9A-F]+)/([0-9A-F]+)/')
+ROOTS = "adversary"                     # a publication of INSERT, partitions under their root
+CONSUMERS = ("c1", "c2", "c3")           # the last has REPLICATION
+SELECTIONS = {"c2": ("publication_names", ROOTS)}
+LANGUAGES = ("sql", "go", "rust")
 STREAMED = "-c logical_decoding_work_mem=64kB"
 AS_TEXT = ("redaction_rules", "redaction_audit", "redaction_rule", "redaction_name", "redaction_column", "schema_versions", "schema_detail",
            "schema_audit", "registered_table", "readers", "slots", "read_grant", "slot_option")
@@ -78,7 +86,7 @@ def text(lsn):
 
 
 class Readers:
-    def __init__(self, world, rng, log=None, consumers=True):
+    def __init__(self, world, rng, log=None, consumers=CONSUMERS):
         self.world, self.rng = world, rng
         self.name = "adversary reader %s %s" % (world.seed, world.database)
         self.connection = self.connect(None)
@@ -87,20 +95,19 @@ class Readers:
         self.slots = {}
         self.seen = {}                  # slot: markers, of transactions that are streamed
         self.confirmed = {}
+        self.rooted = set()             # what is read now as the publication says
         self.log, self.log_at = log, 0
         self.rounds = 0
         self.counts = {"must": 0, "may": 0, "no": 0, "arrived": 0, "failures": 0, "errors": {}}
         prefix = world.database + "_"
-        # a server has twenty slots by default, and two seeds at a time
-        self.kinds = ["pb", "json", "streamed", "peek"] if consumers else ["pb", "peek"]
+        # a server has not more slots than are needed, and there are two seeds at a time
+        self.kinds = ["pb", "json", "streamed", "peek"] if consumers == CONSUMERS else ["pb", "peek"]
         for kind in self.kinds:
             self.create_slot(prefix + kind, kind, two_phase=kind == "streamed")
-        if consumers:
-            for name in ("c1", "c2"):
-                self.create_slot(prefix + name, name, reader=world.roles[name])
-                self.consumers[name] = self.connect(world.roles[name])
-            self.create_slot(prefix + "c3", "c3")
-            self.consumers["c3"] = self.connect(world.roles["c3"])
+        for name in consumers:
+            reader = None if name == "c3" else world.roles[name]
+            self.create_slot(prefix + name, name, reader=reader, options=SELECTIONS.get(name, ()))
+            self.consumers[name] = self.connect(world.roles[name])
 
     def connect(self, user, options="", **more):
         connection = psycopg2.connect(
@@ -111,10 +118,13 @@ class Readers:
             connection.autocommit = True
         return connection
 
-    def create_slot(self, slot, kind, two_phase=False, reader=None):
+    def create_slot(self, slot, kind, two_phase=False, reader=None, options=()):
         # waits until transactions of other seeds have ended
         self.cursor.execute("SET lock_timeout = 0")
-        self.cursor.execute("SELECT cdc.create_slot(%s, two_phase => %s, reader => %s)", (slot, two_phase, reader))
+        self.cursor.execute("SELECT cdc.create_slot(%s, two_phase => %s, reader => %s, options => %s::text[])", (
+            slot, two_phase, reader, list(options)))
+        if options:
+            self.rooted.add(kind)
         self.cursor.execute("RESET lock_timeout")
         self.slots[kind] = slot
         self.seen[kind] = set()
@@ -192,18 +202,23 @@ class Readers:
 
     def look_at_privileges(self):
         """What each consumer may SELECT as of now, and what is given by whom may give."""
-        self.selects = {}
+        world, self.selects = self.world, {}
+        self.cursor.execute("SELECT oid::bigint FROM pg_class WHERE relrowsecurity")
+        secured = {oid for oid, in self.cursor.fetchall()}
         for name in self.consumers:
             self.cursor.execute(
                 "SELECT a.attrelid::bigint, a.attnum FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN "
                 "pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname ~ '^w[0-9]' AND a.attnum > 0 AND c.relkind "
                 "IN ('r', 'p') AND (has_table_privilege(%s, c.oid, 'SELECT') OR NOT a.attisdropped AND "
                 "has_column_privilege(%s, c.oid, a.attnum, 'SELECT'))", (self.world.roles[name],) * 2)
-            self.selects[name] = set(self.cursor.fetchall())
+            # row security applies to all of them, and what is taken counts before it is committed
+            kept = secured | {oid for _, role, oid in world.taken if role in (None, name)}
+            self.selects[name] = {(oid, number) for oid, number in self.cursor.fetchall() if oid not in kept}
         self.cursor.execute("SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
                             "n.nspname ~ '^w[0-9]' AND c.relkind IN ('r', 'p') AND has_table_privilege(%s, c.oid, "
                             "'SELECT WITH GRANT OPTION')", (self.world.roles["helper"],))
-        self.helped = {oid for oid, in self.cursor.fetchall()}
+        self.helped = {oid for oid, in self.cursor.fetchall()} - secured - {
+            oid for _, role, oid in world.taken if role in (None, "helper")}
 
     def shown_column(self, consumer, home, then):
         """then: what the catalogs were as of the change."""
@@ -222,14 +237,20 @@ class Readers:
                           for g in self.world.grants) else NO
         if any(oid in ancestors for oid, _ in self.selects[consumer]):
             best = MAY
+        names = self.world.oracle.tables
+        if any(g.role == consumer and g.name in names[oid] for g in self.world.grants for oid in {home[0], *ancestors}
+               if g.oid is None and g.gone != "surely"):
+            best = MAY                  # it has come by names, before the table
         for grant in self.world.grants:
             if grant.role != consumer or grant.oid != home[0] and grant.oid not in ancestors:
                 continue
+            if grant.label is not None:
+                continue                # from the first that is read after it is committed
             if grant.gone == "surely" or grant.numbers is not None and grant.oid == home[0] and home[1] not in grant.numbers:
                 continue
             if grant.giver == "H" and grant.oid not in self.helped:
                 continue
-            sure = grant.gone is None and grant.label is None and grant.giver != "H" and grant.oid == home[0]
+            sure = grant.gone is None and grant.giver != "H" and grant.oid == home[0]
             best = max(best, MUST if sure else MAY)
         return best
 
@@ -254,6 +275,8 @@ class Readers:
             if level != NO:
                 continue
             for kind in kinds:
+                if kind in self.rooted and not marker.inserted:
+                    continue
                 if kind in self.consumers and (not self.calm() or self.shown(kind, marker.number) != MUST):
                     continue
                 if marker.number not in self.seen[kind]:
@@ -304,23 +327,57 @@ class Readers:
     def by_protobuf(self):
         options = self.rng.choice([{}, {"old": "full"}, {"batch_bytes": "700"}, {"schemas": "batch"},
                                    {"old": "full", "rewrites": "off"}])
+        self.by_roots("pb", options)
+        letters, events = Letters(), []
         for data in self.walsender("pb", options):
             for batch in batches(data):
-                self.seen["pb"] |= self.met("the stream, with %s" % options, of_batch(batch))
+                found = of_batch(batch)
+                self.seen["pb"] |= self.met("the stream, with %s" % options, found)
+                events += [(letter, event) for letter, event in letters.of_batch(batch) if found]
+        self.by_letters(events)
+
+    def by_roots(self, kind, options):
+        """Every third time by a publication."""
+        if (self.rounds + len(kind)) % 3 == 0:
+            options["publication_names"] = ROOTS
+            self.rooted.add(kind)
+        else:
+            self.rooted.discard(kind)
+
+    def by_letters(self, events):
+        """Reads dead letters of all that has come, as the manual says."""
+        met = set()
+        for function in ("decode_json", "decode"):
+            if self.rounds % 2 and function == "decode":
+                continue
+            # not too many at once
+            for start in range(0, len(events), 500):
+                data = b"".join(letter for letter, _ in events[start:start + 500])
+                self.cursor.execute(DECODE[function], (data,))
+                for line, in self.cursor:
+                    met |= self.met("a dead letter, by %s" % function, of_line(line.encode()))
+        sent = set().union(*[search.find(event) for _, event in events])
+        if sent - met:
+            raise Violation("dead letters have markers that decode_json() does not show: %s" % sorted(sent - met))
 
     def by_json(self):
         options = {"format": "json", "old": self.rng.choice(["full", "changed"])}
+        self.by_roots("json", options)
         for data in self.walsender("json", options):
             for line in data.split(b"\n"):
                 self.seen["json"] |= self.met("the stream in JSON", of_line(line))
 
     def by_streaming(self):
-        for data in self.walsender("streamed", {"streaming": "on", "two_phase": "on", "old": "full"}, settings=STREAMED):
+        options = {"streaming": "on", "two_phase": "on", "old": "full"}
+        self.by_roots("streamed", options)
+        for data in self.walsender("streamed", options, settings=STREAMED):
             for batch in batches(data):
                 self.seen["streamed"] |= self.met("the stream of transactions in progress", of_batch(batch))
 
     def by_replication_role(self):
-        for data in self.walsender("c3", {}, self.world.roles["c3"]):
+        options = {}
+        self.by_roots("c3", options)
+        for data in self.walsender("c3", options, self.world.roles["c3"]):
             for batch in batches(data):
                 self.seen["c3"] |= self.met("the stream of a role with REPLICATION", of_batch(batch), "c3")
 
@@ -420,6 +477,7 @@ class Readers:
                 for function in ("table_schema", "proto"):
                     rows = self.try_sql(cursor, "SELECT cdc.%s(%%s::regclass)::text" % function, (oid,))
                     self.now("%s(%d) by %s" % (function, oid, who), str(rows).encode(), who)
+        self.by_converters()
         for name in AS_TEXT:
             rows = self.try_sql(self.cursor, "SELECT string_agg(t::text, ' ') FROM cdc.%s t" % name)
             self.now("cdc." + name, str(rows).encode())
@@ -427,6 +485,21 @@ class Readers:
             if self.rounds % 8 == 0:
                 rows = self.try_sql(self.cursor, "SELECT string_agg(t::text, ' ') FROM cdc.%s() t" % name)
                 self.now("cdc.%s()" % name, str(rows).encode())
+
+    def by_converters(self):
+        """Code that is generated for the versions of registered tables."""
+        rows = self.try_sql(self.cursor, "SELECT relation::oid::bigint, min(major), max(major) FROM cdc.schema_versions "
+                            "WHERE relation IS NOT NULL GROUP BY relation ORDER BY relation")
+        for oid, first, last in self.rng.sample(rows or [], min(2, len(rows or []))):
+            for language in LANGUAGES:
+                text = self.try_sql(self.cursor, "SELECT cdc.converter(%s::regclass, %s, %s, %s)", (
+                    oid, *self.rng.choice([(first, last), (last, first)]), language))
+                self.now("converter(%d) in %s" % (oid, language), str(text).encode())
+            for version in {first, last}:
+                text = self.try_sql(self.cursor, "SELECT cdc.proto(%s::regclass, %s)", (oid, version))
+                self.now("proto(%d, %d)" % (oid, version), str(text).encode())
+        files = self.try_sql(self.cursor, "SELECT string_agg(content, '') FROM cdc.proto_files()")
+        self.now("proto_files()", str(files).encode())
 
     def by_log(self):
         """What the readers' backends have logged."""
@@ -462,12 +535,10 @@ class Readers:
             self.by_json()
             self.by_streaming()
         self.by_peek()
-        if self.consumers:
-            self.look_at_privileges()
-            for name in ("c1", "c2"):
-                self.by_fetch(name)
-            self.by_replication_role()
-            kinds += ["c1", "c2", "c3"]
+        self.look_at_privileges()
+        for name in self.consumers:
+            self.by_replication_role() if name == "c3" else self.by_fetch(name)
+        kinds += self.consumers
         self.by_snapshot()
         self.by_descriptions()
         self.by_log()

@@ -11,10 +11,9 @@ import psycopg2
 from actions import Play
 from oracle import ALWAYS, Marker, Rule
 from readers import Readers
-from world import Violation, World
+from world import Grant, Violation, World
 
 STEPS = 40
-NOT_IN_PLAY = ("grant", "revoke", "grant_select", "helper")
 
 
 def programs(source, target, options):
@@ -48,11 +47,27 @@ def rules_of(oracle, restored, view):
 def markers_of(world, restored):
     for number, marker in world.oracle.markers.items():
         homes = [restored.committed.places.get(world.committed.place(home)) for home in marker.homes]
-        restored.oracle.markers[number] = Marker(number, [h for h in homes if h], marker.path, 0, None, False)
+        restored.oracle.markers[number] = Marker(number, [h for h in homes if h], marker.path, 0, None, False, False)
+
+
+def grants_of(world, restored):
+    """Those that count: by the names of now, which what is not there yet may get later."""
+    for grant in world.grants:
+        table = world.committed.tables.get(grant.oid)
+        if table is None or grant.gone == "surely" or grant.label is not None:
+            continue
+        there = restored.committed.table(table.schema, table.name)
+        names = [table.by_number[n].name for n in grant.numbers or () if n in table.by_number]
+        numbers = [there.by_name[n].number for n in names if n in there.by_name] if there else []
+        new = Grant(grant.role, there and there.oid, None if grant.numbers is None else numbers, grant.giver, None)
+        new.gone = grant.gone
+        new.name = table.schema, table.name
+        restored.grants.append(new)
 
 
 def settle(world):
-    for name in "ABS":
+    world.do(("arrive", "L"))
+    for name in "ABSL":
         world.do(("commit", name))
     for gid in sorted(world.prepared):
         world.do(("finish", "S", gid, "COMMIT"))
@@ -78,6 +93,7 @@ def restore(world, options):
     restored.open()
     rules_of(world.oracle, restored.oracle, restored.committed)
     markers_of(world, restored)
+    grants_of(world, restored)
     for key, rule in world.rules.items():
         restored.rules.update({key: r for r in restored.oracle.rules if r.number == rule.number and not rule.dead})
     return restored, len(world.log)
@@ -100,9 +116,11 @@ def run(game, partly):
 
 
 def play_on(game, restored):
-    readers = Readers(restored, random.Random(game.done), game.log, consumers=False)
-    play = Play(restored, game.rng, (*game.without, *NOT_IN_PLAY))
+    readers = Readers(restored, random.Random(game.done), game.log, consumers=("c1",))
+    play = Play(restored, game.rng, game.without)
     play.serial = 10000 * game.done
+    if game.rng.random() < 0.5:
+        restored.do(("admin", "S", "SELECT cdc.bind_grants()"))
     for table in list(restored.committed.tables.values()):
         play.session, play.view = "A", restored.look(None)
         if table.columns:
@@ -111,7 +129,12 @@ def play_on(game, restored):
                 restored.do(("dml", "W", "INSERT INTO %s (%s) VALUES (%s) RETURNING tableoid::bigint" % (
                     table.sql(), ", ".join(rows[0]), ", ".join(rows[1])), [rows[2]]))
     readers.round()
-    for _ in range(STEPS):
+    for step in range(STEPS):
+        if step == STEPS // 2:
+            readers.round()
+            for key in sorted(restored.rules):
+                if game.rng.random() < 0.5:
+                    restored.do(("confirm", "S", key))
         for op in play.ops():
             if op[0] != "read":
                 restored.do(op)

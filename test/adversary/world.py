@@ -1,6 +1,7 @@
 """The roles, their sessions, and what each step does to the database and to the oracle."""
 
 import bisect
+import threading
 import time
 
 import psycopg2
@@ -37,6 +38,7 @@ SET ROLE {owner};
 CREATE SCHEMA w0;
 CREATE SCHEMA w1;
 RESET ROLE;
+CREATE PUBLICATION adversary FOR ALL TABLES WITH (publish_via_partition_root = true, publish = 'insert');
 """
 
 
@@ -58,9 +60,21 @@ class Session:
         self.begun = None               # the step in which it began
         self.savepoints = []            # (name, number of frames before it)
         self.view = None                # None: it has to be looked up
+        self.away = None                # the thread that waits for its COMMIT
 
     def run(self, text, args=None):
         self.cursor.execute(text, args)
+
+    def leave(self):
+        def commit():
+            try:
+                self.run("COMMIT")
+            except psycopg2.Error as e:
+                self.failed = e
+
+        self.failed = None
+        self.away = threading.Thread(target=commit, daemon=True)
+        self.away.start()
 
 
 class World:
@@ -81,6 +95,7 @@ class World:
         self.rules = {}                 # by the name that the play gave it
         self.prepared = {}              # gid: label
         self.grants = []
+        self.taken = []                 # (label, role or None for all, table): SELECT, not yet committed
         self.unarrived = []             # markers of open transactions, and those not looked for yet
         self.log = []                   # what was done
         self.errors = {}                # sqlstate: how often
@@ -96,7 +111,10 @@ class World:
         self.sessions = {
             "A": Session("A", self.database, r["owner"]), "B": Session("B", self.database, r["owner"]),
             "S": Session("S", self.database, None, r["owner"]), "W": Session("W", self.database, r["writer"]),
-            "M": Session("M", self.database, r["admin"]), "H": Session("H", self.database, r["helper"])}
+            "M": Session("M", self.database, r["admin"]), "H": Session("H", self.database, r["helper"]),
+            "L": Session("L", self.database, None, r["owner"])}
+        self.observer.run("SHOW synchronous_standby_names")
+        self.standby_away = self.observer.cursor.fetchone()[0] != ""
         self.mark_step(None)
 
     def setup(self):
@@ -125,6 +143,7 @@ class World:
         c.close()
 
     def close(self):
+        self.do_arrive(self.sessions["L"])
         for session in [self.observer, *self.sessions.values()]:
             session.connection.close()
 
@@ -204,9 +223,11 @@ class World:
         """Runs one operation; whether it did not fail. One that a former failure made
         impossible is left out."""
         session = self.sessions[op[1]]
-        if session.role is not None:
+        if session.away and op[0] != "arrive":
+            return False
+        if session.role is not None and not session.away:
             try:
-                session.run("RESET ROLE" if op[0] in ("redact", "redact_matching", "unredact", "admin")
+                session.run("RESET ROLE" if op[0] in ("redact", "redact_matching", "unredact", "confirm", "admin")
                             else "SET ROLE " + session.role)
             except psycopg2.Error:
                 pass
@@ -256,7 +277,7 @@ class World:
 
     def do_default(self, session, text, number):
         """A column with a marker as its default."""
-        self.oracle.markers[number] = Marker(number, [], None, self.step + 1, session.label, False)
+        self.oracle.markers[number] = Marker(number, [], None, self.step + 1, session.label, False, False)
         session.run(text)
         self.changed(session)
 
@@ -270,7 +291,7 @@ class World:
                 column = table and table.by_name.get(name)
                 if column is not None:
                     self.wrote(session, Marker(number, [(oid, column.number)], path, self.step + 1,
-                                               session.label, True))
+                                               session.label, True, not text.startswith("UPDATE")))
 
     def do_create_as(self, session, text, schema, name, written):
         """A table that is made with rows. written: [(marker, column, path)]"""
@@ -280,7 +301,7 @@ class World:
         for number, column, path in written:
             if table is not None and column in table.by_name:
                 home = table.oid, table.by_name[column].number
-                self.wrote(session, Marker(number, [home], path, self.step + 1, session.label, True))
+                self.wrote(session, Marker(number, [home], path, self.step + 1, session.label, True, True))
 
     def wrote(self, session, marker):
         self.oracle.markers[marker.number] = marker
@@ -310,14 +331,52 @@ class World:
             session.label = None
             self.changed(session)
 
-    def committed_now(self, label):
+    def written(self, label):
+        """The commit is in the WAL."""
         for marker in self.unarrived:
-            if marker.session == label and marker.arrives:
+            if marker.session == label and marker.arrives and marker.commit is None:
                 marker.commit = self.step + 1
+
+    def committed_now(self, label):
+        self.written(label)
+        self.taken = [entry for entry in self.taken if entry[0] != label]
         self.oracle.commit(label, self.step + 1)
         for grant in self.grants:
             if grant.label == label:
                 grant.label = None
+
+    def do_leave(self, session):
+        """COMMIT where a synchronous standby is away: it is in the WAL, and decoded, and
+        nobody else can see it until it arrives."""
+        if session.label is None:
+            return
+        self.look(session)
+        session.run("SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0")
+        pid = session.connection.get_backend_pid()
+        session.leave()
+        while session.away.is_alive():
+            self.observer.run("SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'", (pid,))
+            if self.observer.cursor.fetchall():
+                self.written(session.label)
+                return
+            time.sleep(0.001)
+        self.do_arrive(session)
+
+    def do_arrive(self, session):
+        if session.away is None:
+            return
+        deadline = time.monotonic() + self.bound
+        while session.away.is_alive():
+            self.observer.run("SELECT pg_cancel_backend(%s)", (session.connection.get_backend_pid(),))
+            session.away.join(0.1)
+            if time.monotonic() > deadline:
+                raise Violation("a COMMIT does not end")
+        session.away = None
+        if session.failed is not None:
+            raise session.failed
+        self.committed_now(session.label)
+        session.label = None
+        self.changed(session)
 
     def do_rollback(self, session):
         if session.label is not None:
@@ -399,6 +458,13 @@ class World:
             session.run("SELECT cdc.unredact(%s)", (rule.number,))
             self.oracle.unredact(rule, session.label, self.step + 1)
 
+    def do_confirm(self, session, key):
+        rule = self.rules.get(key)
+        if rule is not None and not rule.dead and rule.removed is None and session.label is None:
+            session.run("SELECT cdc.confirm_rule(%s)", (rule.number,))
+            if rule.committed is not None:
+                rule.restored = False
+
     # --- grants
 
     def do_grant(self, session, role, schema, name, columns):
@@ -413,16 +479,44 @@ class World:
             self.oracle.undo(session.label, lambda: self.grants.remove(grant))
 
     def do_revoke(self, session, role, schema, name):
-        """Only outside of transactions."""
+        """What it takes counts from now on, committed or not."""
         table = self.look(session).table(schema, name)
         session.run("SELECT cdc.revoke_read('%s.%s', '%s')" % (schema, name, self.roles[role]))
         for grant in self.grants:
             if (grant.role, grant.oid) == (role, table.oid):
+                before = grant.gone
+
+                def back(grant=grant, before=before):
+                    grant.gone = before
+                self.oracle.undo(session.label, back)
                 # the owner takes all back; who was given the right its own
                 grant.gone = grant.gone or ("surely" if session.name != "H" or grant.giver == "H" else "perhaps")
+
+    def do_privilege(self, session, text, role, oid):
+        """GRANT or REVOKE of SELECT."""
+        session.run(text)
+        if text.startswith("REVOKE"):
+            self.take(session, role, oid)
+        else:
+            self.taken = [entry for entry in self.taken if entry != (session.label, role, oid)]
+
+    def do_secure(self, session, text, oid):
+        """Row security of a table."""
+        session.run(text)
+        if "ENABLE" in text:
+            self.take(session, None, oid)
+
+    def take(self, session, role, oid):
+        """From whom a table is withheld although others do not see why: what takes a
+        right away counts from the moment that it is written."""
+        entry = session.label, role, oid
+        if session.label is not None and entry not in self.taken:
+            self.taken.append(entry)
+            self.oracle.undo(session.label, lambda: self.taken.remove(entry) if entry in self.taken else None)
 
 
 class Grant:
     def __init__(self, role, oid, numbers, giver, label):
         self.role, self.oid, self.numbers, self.giver, self.label = role, oid, numbers, giver, label
         self.gone = None
+        self.name = None                # of one that a restore has brought
