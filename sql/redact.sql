@@ -129,6 +129,20 @@ INSERT INTO people VALUES (1, 'a@b.c', 'd@e.f', 'g@h.i', 'j@k.l');
 SELECT new, event->'redacted' AS redacted FROM cdc.read('cdc_regress_redact');
 SELECT cdc.unredact(id) FROM cdc.redaction_rules;
 
+-- a bytea is cut by bytes, one of a domain, too
+CREATE DOMAIN bytes AS bytea;
+CREATE TABLE cut (id int PRIMARY KEY, plain bytea, own bytes);
+SELECT cdc.redact('cut', 'plain', 'truncate', length => 2) > 0 AS plain, cdc.redact('cut', 'own', 'truncate', length => 2) > 0 AS own;
+INSERT INTO cut VALUES (1, '\x010203', '\x010203');
+SELECT event->'redacted' AS redacted FROM cdc.read('cdc_regress_redact');
+-- a rule without what its method needs withholds
+SELECT cdc.put_row(jsonb_populate_record(r, '{"length": null}')) FROM cdc.redaction_rule r WHERE removed_at IS NULL;
+INSERT INTO cut VALUES (2, '\x010203', '\x010203');
+SELECT event->'redacted' AS redacted FROM cdc.read('cdc_regress_redact');
+SELECT count(cdc.unredact(id)) AS removed FROM cdc.redaction_rules;
+DROP TABLE cut;
+DROP DOMAIN bytes;
+
 -- errors
 \set VERBOSITY default
 SELECT cdc.redact('t', 'none', 'mask');

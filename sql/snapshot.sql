@@ -100,6 +100,13 @@ SELECT rows('root', options => '{publication_names,cdc_regress_root}');
 SELECT rows('part2', options => '{publication_names,cdc_regress_root}');
 SELECT * FROM cdc.snapshot_chunks('root');
 DROP PUBLICATION cdc_regress_some, cdc_regress_root;
+-- rows of what inherits are sent under its own name
+CREATE TABLE parent (id int PRIMARY KEY);
+CREATE TABLE child () INHERITS (parent);
+INSERT INTO parent VALUES (1);
+INSERT INTO child VALUES (2);
+SELECT rows('parent');
+DROP TABLE parent, child;
 
 -- as of the snapshot, with the columns of now; what was truncated or rewritten is no empty table
 BEGIN ISOLATION LEVEL REPEATABLE READ;

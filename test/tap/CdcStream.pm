@@ -14,6 +14,16 @@ our @EXPORT = qw(knows_plugin_list new_node slot end_of_wal receive receive_json
   batches
   fields without_source decode write_file wait_active is_up eventually);
 
+# For who only wants to know whether all is well (scripts/mutants).
+if ($ENV{CDC_BAIL_ON_FAIL})
+{
+	require Test2::API;
+	Test2::API::test2_add_callback_context_release(sub {
+		my ($context) = @_;
+		$context->bail('the first failure') if !$context->hub->is_passing;
+	});
+}
+
 # Whether this server only lets plugins create slots that are listed.
 sub knows_plugin_list
 {
