@@ -126,8 +126,9 @@ like((grep { /"id":4\},/ && /INSERT/ } @redacted)[0], qr/"new":\{"name":"d"\},"r
 is_deeply([ grep { /"(extra|extra_redacted)":\d/ } @redacted ], [], 'everywhere');
 sql(q{SELECT cdc.unredact(id) FROM cdc.redaction_rules});
 
-# by ordinary SQL, and rows that are read
-sql(q{SET client_min_messages = error; CREATE TABLE s (id int PRIMARY KEY, v text, n int); SELECT cdc.register('s'); INSERT INTO s VALUES (1, 'x', 5);
+# by ordinary SQL, and rows that are read; another schema has a table of that name
+sql(q{SET client_min_messages = error; CREATE TABLE s (id int PRIMARY KEY, v text, n int); SELECT cdc.register('s');
+CREATE SCHEMA twin; CREATE TABLE twin.s (id int PRIMARY KEY); SELECT cdc.register('twin.s'); INSERT INTO s VALUES (1, 'x', 5);
 ALTER TABLE s RENAME v TO w; ALTER TABLE s ALTER n TYPE bigint; ALTER TABLE s ADD more int; UPDATE s SET more = 1});
 my $bytes_of = q{(SELECT string_agg(b, '') FROM cdc.snapshot('s', options => '{versions,public.s=1}') b)};
 is((rows(sql("SELECT cdc.decode_json($bytes_of)")))[0], '{"op":"READ","relation":"public.s","key":{"id":1},"new":{"v":"x","n":5}}', 'cdc.snapshot()');
@@ -138,6 +139,14 @@ is(sql(q{SELECT count(*) FROM cdc.fetch('again') WHERE position('more' in encode
 # what there is to know before
 is(sql(q{SELECT coalesce(cdc.check_mapping('s', 1), 'yes')}), 'yes', 'rows of now fit');
 like(sql(q{SELECT cdc.check_mapping('shop.purchases', 1)}), qr/^column name, which cannot be NULL, is not there$/, 'or why they do not');
+sql(q{SET client_min_messages = error; CREATE TABLE kinds (id int PRIMARY KEY, n int NOT NULL, list int[], other box); SELECT cdc.register('kinds')});
+foreach my $case ([ 'ALTER list TYPE text[]', qr/^column list is \S+ instead of \S+$/ ], [ 'RENAME list TO lists; ALTER TABLE kinds ALTER other TYPE circle USING circle(other)', qr/^column other is \S+ instead of \S+$/ ],
+	[ 'DROP CONSTRAINT kinds_pkey, ADD PRIMARY KEY (id, n)', qr/^column n is part of the key$/ ], [ 'DROP CONSTRAINT kinds_pkey, ADD PRIMARY KEY (n)', qr/^column id is not part of the key$/ ])
+{
+	like(sql(qq{SET client_min_messages = error; BEGIN; ALTER TABLE kinds $case->[0]; SELECT cdc.check_mapping('kinds', 1); ROLLBACK}), $case->[1], "after ALTER TABLE ... $case->[0]");
+}
+refused('again', 'public.s=0', qr/invalid value for cdc option "versions"/, 'a number that no version has');
+refused('again', 'public.s=1;public.s=1', qr/invalid value for cdc option "versions"/, 'what is no list');
 refused('again', 'public.s=9', qr/table "s" has no version 9 in the registry/, 'a version that there is not');
 refused('again', 'public.none=1', qr/there is no table "public.none"/, 'a table that there is not');
 refused('again', 'public.s', qr/invalid value for cdc option "versions"/, 'no version');
@@ -152,6 +161,8 @@ my ($out, $err);
 isnt($node->psql('postgres', q{SELECT count(*) FROM cdc.peek('again')}, stderr => \$err), 0, 'and after it');
 like($err, qr/version 1 of table "s" is not sent any more.*\n.*or leave the table out/, 'what to do then');
 isnt($node->psql('postgres', q{SELECT cdc.alter_slot('again', '{versions,public.s=1}')}, stderr => \$err), 0, 'nor can it be stored');
+sql(q{SELECT cdc.retire_version('s', 1)});
+isnt($node->psql('postgres', q{SELECT count(*) FROM cdc.peek('again')}, stderr => \$err), 0, 'retired without one');
 
 # the registry goes, with a consumer that reads an older version
 sql(q{SELECT cdc.alter_slot('again', '{versions,public.s=2}'); INSERT INTO s VALUES (3, 'z', 6, 7); DROP EXTENSION cdc CASCADE; CREATE EXTENSION cdc});
