@@ -21,7 +21,7 @@ BEGIN
 END $$;
 SELECT v, under(v, 'mask') AS mask, under(v, 'mask', ', length => 3, filler => ''#''') AS mask3, under(v, 'partial', ', prefix => 2, suffix => 1') AS partial,
        under(v, 'email') AS email, under(v, 'truncate', ', length => 2') AS truncate, under(v, 'constant', ', value => ''x''') AS constant
-FROM (VALUES ('geheim'), ('äöü€𝄞'), (''), ('abc'), ('abcd'), ('anna@example.co.uk'), ('@x.org'), ('a@b'), ('a@b.c@d.e'), (NULL)) x(v);
+FROM (VALUES ('geheim'), ('äöü€𝄞'), (''), ('abc'), ('abcd'), ('anna@example.co.uk'), ('@x.org'), ('a@b'), ('a@b.c@d.e'), ('a.b@c'), (NULL)) x(v);
 SELECT under('x', 'null') AS "null", under('x', 'drop') AS "drop", under(NULL, 'null') AS "null of NULL";
 SELECT regexp_replace(under('x', 'hash'), '[0-9a-f]{64}', 'HHH') AS hash, under('x', 'hash') = under('x', 'hash') AS same, under('x', 'hash') = under('y', 'hash') AS other, under('', 'hash') IS NULL AS empty;
 -- the hash is HMAC-SHA-256 under the secret, whose number it names
@@ -97,6 +97,14 @@ SELECT cdc.redact('t', 'id', 'mask', length => 1, force => true) AS forced \gset
 UPDATE t SET w = 'no key' WHERE id = 9;
 DELETE FROM t WHERE id = 9;
 SELECT * FROM shown();
+-- what identifies the row before is sent, as far as it may be
+CREATE TABLE pair (a int, b int, v text, PRIMARY KEY (a, b));
+SELECT cdc.redact('pair', 'b', 'mask', length => 1, force => true) > 0 AS forced;
+INSERT INTO pair VALUES (1, 1, 'x');
+UPDATE pair SET a = 2;
+DELETE FROM pair;
+SELECT * FROM shown();
+DROP TABLE pair;
 SELECT cdc.unredact(id) FROM cdc.redaction_rules;
 
 -- what a rule covers

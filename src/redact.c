@@ -155,7 +155,7 @@ email(StringInfo out, const CdcRedaction *r, const char *text, const char *end)
 	appendStringInfoString(out, r->filler);
 	appendStringInfoChar(out, '@');
 	appendStringInfoString(out, r->filler);
-	if (dot != NULL && dot > at)
+	if (dot != NULL)
 		appendBinaryStringInfo(out, dot, end - dot);
 }
 
