@@ -76,6 +76,13 @@ UPDATE o SET b = 'bb';
 UPDATE o SET a = 2;
 DELETE FROM o;
 SELECT changes('cdc_regress_identity');
+-- so it is where the row fails
+INSERT INTO o VALUES (1, repeat('x', 2000000));
+UPDATE o SET a = 2, b = b || 'y';
+LOAD 'cdc';
+SET cdc.max_event_size = '1MB';
+SELECT changes('cdc_regress_identity');
+RESET cdc.max_event_size;
 
 -- Changes of the identity take effect where they stand in the stream.
 CREATE TABLE switching (a int PRIMARY KEY, b text);
