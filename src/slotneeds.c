@@ -84,8 +84,8 @@ split_names(const char *setting, bool *as_one)
 }
 
 /*
- * Servers that have output_plugin_libraries allow no other plugin. Ordinary users can
- * not read the setting.
+ * Servers that have output_plugin_libraries allow no other plugin. Ordinary users
+ * cannot read the setting.
  */
 static void
 check_plugin_list(Missing *missing)

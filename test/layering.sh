@@ -134,9 +134,19 @@ externs_bear_the_prefix()
 		if (eof) { close ARGV; $before = "" }' *.c)
 }
 
+# As PostgreSQL writes; in every text of the tree, over the ends of lines too.
+cannot_is_one_word()
+{
+	(cd "$root" && find . \( -name .git -o -name target -o -name tmp_check \) -prune -o -type f \
+			\( -name '*.[ch]' -o -name '*.sql' -o -name '*.out' -o -name '*.p[lmy]' -o -name '*.sh' -o -name '*.md' \
+			-o -name '*.go' -o -name '*.rs' -o -name '*.proto' -o -name '*.spec' -o -path './scripts/*' \) \
+			! -name layering.sh -print0 | xargs -0 perl -0777 -ne '
+		print "$ARGV:", 1 + (substr($_, 0, $-[0]) =~ tr/\n//), ": can not\n" while m{\bcan[\s*#/!-]+not\b}gi')
+}
+
 RULES="every_file_has_a_layer includes_point_down
 server_versions_only_in_compat output_only_in_batch
-lower_layers_know_no_session lower_layers_have_no_state externs_bear_the_prefix"
+lower_layers_know_no_session lower_layers_have_no_state externs_bear_the_prefix cannot_is_one_word"
 
 # --- each rule can fail --------------------------------------------------
 
@@ -157,6 +167,9 @@ lower_layers_have_no_state|src/wire.c|static char buffer[10];
 externs_bear_the_prefix|src/row.c|int helper(int x)
 externs_bear_the_prefix|src/row.c|helper(int x)
 externs_bear_the_prefix|src/options.c|int counter = 0;
+cannot_is_one_word|src/row.h|/* it can not */
+cannot_is_one_word|docs/other.md|It can  * not.
+|src/row.h|/* it cannot, or can: not so; it can nothing */
 |src/row.c|static const int table[] = {1};
 |src/row.c|static const char *const names[] = {"PG_VERSION_NUM"};
 |src/row.c|/* OutputPluginWrite and LogicalDecodingContext */

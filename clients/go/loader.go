@@ -213,8 +213,8 @@ func (l *Loader) commit(ctx context.Context, a *Applier) error {
 	return a.state.Commit(ctx, applied)
 }
 
-// divide finds the ranges. A table without a key is read in one, since its rows can
-// not remember what they were read under.
+// divide finds the ranges. A table without a key is read in one, since its rows
+// cannot remember what they were read under.
 func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
 	rows, err := l.query(ctx, "SELECT from_key, to_key, array_to_json(key_columns) FROM cdc.snapshot_chunks($1::text::regclass, $2)",
 		t.Name, strconv.Itoa(cmp.Or(l.RowsPerChunk, 100_000)))

@@ -34,8 +34,8 @@ type Stream struct {
 // Open connects to the slot and checks that going on from the checkpoint loses
 // nothing; if not, the error is a RefusedError. A slot that is in use is waited
 // for, 10 seconds at most (with TransportFetch, FetchWait more); other errors of the first connection are returned.
-// Later failures of the connection are met by connecting again, unless that can
-// not help. ctx is for opening alone.
+// Later failures of the connection are met by connecting again, unless that
+// cannot help. ctx is for opening alone.
 func Open(ctx context.Context, config Config) (*Stream, error) {
 	config, err := config.withDefaults()
 	if err != nil {

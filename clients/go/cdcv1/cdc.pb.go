@@ -1212,8 +1212,8 @@ type Column struct {
 	// column (ALTER TABLE ADD COLUMN with a constant default). Absent: such rows
 	// have NULL. A table rewrite removes it.
 	Missing []byte `protobuf:"bytes,10,opt,name=missing,proto3" json:"missing,omitempty"`
-	// Rows that are older than the column have a value that can not be sent: it
-	// would take more of a schema than there is (64 kB a table) or can not be
+	// Rows that are older than the column have a value that cannot be sent: it
+	// would take more of a schema than there is (64 kB a table) or cannot be
 	// written.
 	MissingUnavailable bool `protobuf:"varint,11,opt,name=missing_unavailable,json=missingUnavailable,proto3" json:"missing_unavailable,omitempty"`
 	unknownFields      protoimpl.UnknownFields

@@ -114,7 +114,7 @@ impl<'a> Array<'a> {
             return malformed("array has other numbers of dimensions and lower bounds");
         }
         array.shape(&dims[..ndims], &bounds)?;
-        // so that printing it can not fail
+        // so that printing it cannot fail
         array.iter().try_for_each(|element| element.map(drop))?;
         Ok(array)
     }
@@ -300,7 +300,7 @@ mod tests {
         assert!(Array::parse(Type::Unspecified, &[]).is_err());
     }
 
-    /// What can be printed, and what can not and so is none.
+    /// What can be printed, and what cannot and so is none.
     #[test]
     fn elements_of_their_type() {
         for (element, good, bad) in [

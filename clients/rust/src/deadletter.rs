@@ -13,7 +13,7 @@ use crate::replace::replace_all;
 use crate::schema::fingerprint;
 use crate::wire::put_varint;
 
-/// What to do with what can not be handled.
+/// What to do with what cannot be handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Policy {

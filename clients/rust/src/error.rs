@@ -230,7 +230,7 @@ pub enum Error {
     /// Of the network or a file; also a connection that ended.
     Io(io::Error),
     /// The server does what the protocol does not allow, or asks for what this
-    /// client can not do.
+    /// client cannot do.
     Protocol(String),
     /// The checkpoint could not be stored; what the store says.
     Store(Box<Error>),

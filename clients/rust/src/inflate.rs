@@ -63,7 +63,7 @@ impl<'a> Compressed<'a> {
             return Err(Damage::Limit("bytes of a batch", limits.max_batch_bytes));
         }
         if raw_size == 0 || raw_size > codec.bound(bytes.len()) {
-            return malformed("compressed batch can not have the size that it says");
+            return malformed("compressed batch cannot have the size that it says");
         }
         let raw_size = usize::try_from(raw_size)
             .map_err(|_| Damage::Limit("bytes of a batch", usize::MAX as u64))?;
@@ -258,7 +258,7 @@ mod tests {
     fn no_memory_for_what_can_not_be() {
         for (codec, compressed, most) in [(1, 100, 25_500u64), (2, 16, 4 << 17)] {
             let zeros = vec![0; compressed];
-            let refused = malformed("compressed batch can not have the size that it says");
+            let refused = malformed("compressed batch cannot have the size that it says");
             assert_eq!(parse(&outer(codec, &zeros, most + 1)), refused);
             assert_ne!(parse(&outer(codec, &zeros, most)), refused);
         }

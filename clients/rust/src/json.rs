@@ -81,7 +81,7 @@ pub(crate) fn string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// Writing to a `String` can not fail.
+/// Writing to a `String` cannot fail.
 fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
     let _ = out.write_fmt(args);
 }

@@ -1,6 +1,6 @@
 //! What a reader accepts at most.
 
-/// Bounds that hostile or damaged bytes can not exceed. They are checked before
+/// Bounds that hostile or damaged bytes cannot exceed. They are checked before
 /// memory is allocated. Nothing that is read nests messages deeper than
 /// [`Batch`](crate::Batch) → event → row → value, so there is no limit on
 /// nesting; typed decoding is prost's, whose limit is 100.

@@ -34,7 +34,7 @@ pub struct Column {
     pub key: bool,
     /// NOT NULL is declared.
     pub not_null: bool,
-    /// A stored generated column: its values can not be set in PostgreSQL.
+    /// A stored generated column: its values cannot be set in PostgreSQL.
     pub generated: bool,
     /// What a rule does to its values; `Unspecified`: nothing. One that this
     /// version does not know is `Withheld`.
@@ -44,7 +44,7 @@ pub struct Column {
     /// A row with this column alone: its value in rows that are older than the
     /// column. Empty: they have NULL.
     pub missing: Vec<u8>,
-    /// Older rows have a value that can not be sent.
+    /// Older rows have a value that cannot be sent.
     pub missing_unavailable: bool,
 }
 

@@ -31,7 +31,7 @@ impl Sequence {
     }
 
     /// A batch could not be read and was passed over: the transactions that are
-    /// open now can not be counted any more.
+    /// open now cannot be counted any more.
     pub fn lost(&mut self) {
         self.damaged = true;
         self.open.values_mut().for_each(|open| open.lost = true);
@@ -182,7 +182,7 @@ mod tests {
         let mut t = Test::new();
         assert!(t.check(&part(2, 0, 0, true)));
         t.0.lost();
-        assert!(t.check(&part(2, 2, 3, true)), "can not be counted");
+        assert!(t.check(&part(2, 2, 3, true)), "cannot be counted");
         assert!(t.check(&part(3, 1, 2, true)), "nor one whose beginning was lost");
         assert!(t.check(&part(4, 0, 1, true)));
         assert!(!t.check(&part(5, 0, 2, true)), "but the next one can");

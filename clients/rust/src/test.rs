@@ -189,7 +189,7 @@ impl Script {
         }
     }
 
-    /// Flips bits of the last batch, so that it can not be read.
+    /// Flips bits of the last batch, so that it cannot be read.
     #[must_use]
     pub fn damage(mut self) -> Self {
         if let Some(Step::Payload(payload)) = self.steps.last_mut() {

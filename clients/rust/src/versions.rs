@@ -29,7 +29,7 @@ pub struct VersionMismatch {
     pub wanted: u32,
     /// The one that the rows are in; 0: the relation is not registered.
     pub got: u32,
-    /// Why the server can not send the one that was asked for; may be empty.
+    /// Why the server cannot send the one that was asked for; may be empty.
     pub reason: String,
 }
 
@@ -129,7 +129,7 @@ impl VersionPolicy {
 
     /// Converts rows of one version by a function between the generated structs of that
     /// and of another, as `cdc.converter()` prints it; `target` is the other's schema.
-    /// Rows in any further version can not be converted.
+    /// Rows in any further version cannot be converted.
     ///
     /// The function gets parts of rows too: the key alone, or what an UPDATE changed.
     /// What is `None` there must remain so. Numbers of columns are the same in all
@@ -225,7 +225,7 @@ pub(crate) fn option(expected: &Expected) -> String {
     all.join(",")
 }
 
-/// What a value of the option asks for; what can not be read is for the server to say.
+/// What a value of the option asks for; what cannot be read is for the server to say.
 fn asked_for(mut text: &str) -> Expected {
     let mut expected = Expected::new();
     while let Some((relation, rest)) = split(text) {
@@ -348,7 +348,7 @@ impl Guard {
         self.mismatches.contains_key(&version.fingerprint)
     }
 
-    /// Whether there are events in other versions. What can not be read is found by
+    /// Whether there are events in other versions. What cannot be read is found by
     /// whoever reads it.
     fn count(&self, batch: &Batch<'_>) -> Result<bool, Error> {
         let mut counts: HashMap<u64, u64> = HashMap::new();
@@ -372,7 +372,7 @@ impl Guard {
     }
 
     /// The batch with its events converted, and the schemas that they have then; without a
-    /// converter without them. What can not be read stays as it is.
+    /// converter without them. What cannot be read stays as it is.
     fn rewrite(
         &mut self,
         converter: Option<&dyn Convert>,

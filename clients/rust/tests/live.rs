@@ -506,7 +506,7 @@ async fn failures_and_rejects_become_dead_letters() {
         return;
     }
     let mut db = orders("letters").await;
-    // the server can not say whether row 4 passes
+    // the server cannot say whether row 4 passes
     db.run("CREATE PUBLICATION p FOR TABLE orders WHERE (1 / (id - 4) IS NOT NULL)").await;
     db.run("INSERT INTO orders VALUES (1, 'fine'), (2, 'bad'), (3, 'fine'), (4, 'failure')").await;
     let dir = db.dir.join("letters");

@@ -172,7 +172,7 @@ async fn altered_tables_are_loaded_anew() {
     db.drop().await;
 }
 
-/// A key of other columns: what is left of the ranges can not be read any more.
+/// A key of other columns: what is left of the ranges cannot be read any more.
 #[tokio::test]
 async fn a_table_with_another_key_is_loaded_anew() {
     if !available() {

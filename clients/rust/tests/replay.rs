@@ -120,7 +120,7 @@ async fn copy_equals_source() {
         let compared = compare(&mut applier);
         println!("{slot}: {compared} rows equal, {streamed} batches before their commit");
         assert!(compared > 300 && applier.lost().is_empty());
-        // a comparison that can not fail would say nothing
+        // a comparison that cannot fail would say nothing
         let schema = applier.schemas().find(|s| s.table.name == "arrays").unwrap().clone();
         let before = rows(applier.state(), &schema);
         let relation = Relation::from(&schema.table);

@@ -192,7 +192,7 @@ async fn others_are_converted() {
     // and its events are as many as it says
     let transaction = Assembler::default().push(&deliveries[1].batch().unwrap()).unwrap();
     assert_eq!(transaction.unwrap().event_len(), 1);
-    // by default what can not be converted ends the stream
+    // by default what cannot be converted ends the stream
     let (config, _) = expecting(1);
     let error = drain(script((1, ""), (2, "")), config.on_version(converter())).await.1;
     assert_eq!(error.unwrap().to_string(), "no b");
@@ -246,7 +246,7 @@ async fn rows_are_converted_by_a_function_between_structs() {
     assert!(error.unwrap().to_string().contains("in version 3, not in version 1"));
 }
 
-/// A transaction in parts, of which one has what can not be converted.
+/// A transaction in parts, of which one has what cannot be converted.
 #[tokio::test]
 async fn counts_of_what_is_converted() {
     let part = |part: u32, outcome: pb::Outcome, names: &'static [&'static str]| {
@@ -362,7 +362,7 @@ async fn live_versions() {
     assert_eq!(error.to_string(), "rows of public.orders come in version 2, not in version 1");
     assert!(stream.next().await.is_none());
     stream.close().await.unwrap();
-    // and does not load what it can not read
+    // and does not load what it cannot read
     let mut sql = db.another().await;
     let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
     let joiner = || Joiner::new(Applier::new(MemoryState::default()));
@@ -374,7 +374,7 @@ async fn live_versions() {
 }
 
 /// Rows in an older version, by both transports and as they are read: until something
-/// comes that can not be sent so.
+/// comes that cannot be sent so.
 #[tokio::test]
 async fn live_older_versions() {
     if !available() {

@@ -74,7 +74,7 @@ pub enum Applied {
     /// to begin with: read the row again.
     MissingRow,
     /// The WAL does not say which row was met (REPLICA IDENTITY NOTHING, or
-    /// DEFAULT without a key): the relation can not be followed any more, see
+    /// DEFAULT without a key): the relation cannot be followed any more, see
     /// [`Applier::lost`].
     Unlocated,
 }

@@ -83,7 +83,7 @@ impl Assembler {
     ///
     /// # Errors
     /// Damage: then what had come of the transaction is forgotten, and further parts of
-    /// it are refused. A file that can not be written: then the assembler must not be used
+    /// it are refused. A file that cannot be written: then the assembler must not be used
     /// again.
     pub fn push(&mut self, batch: &Batch<'_>) -> Result<Option<Assembled>, Error> {
         let Some(t) = &batch.transaction else {
@@ -386,7 +386,7 @@ impl Assembled {
     /// Calls `f` for every event that counts, in order. May be called again.
     ///
     /// # Errors
-    /// A spill file that can not be read, damage, `f`'s.
+    /// A spill file that cannot be read, damage, `f`'s.
     pub fn for_each(
         &mut self,
         mut f: impl FnMut(&Event<'_>) -> Result<(), Error>,

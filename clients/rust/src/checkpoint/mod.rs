@@ -39,7 +39,7 @@ pub trait CheckpointStore: Send + Sync {
     /// The checkpoint; `None` if none was ever saved.
     ///
     /// # Errors
-    /// Whatever prevents reading it. A checkpoint that can not be read is never
+    /// Whatever prevents reading it. A checkpoint that cannot be read is never
     /// `None`.
     fn load(&self) -> BoxFuture<'_, Result<Option<Checkpoint>, Error>>;
 

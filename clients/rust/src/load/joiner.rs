@@ -105,7 +105,7 @@ impl<S: State> Joiner<S> {
 
     /// Of rows that are read, expects the versions that these settings of the stream
     /// do, with the same policy: rows that are converted in the stream are so when
-    /// they are read too. One that can not be ends the load. Without this the load
+    /// they are read too. One that cannot be ends the load. Without this the load
     /// refuses rows in other versions than it asked for.
     ///
     /// # Errors
@@ -165,7 +165,7 @@ impl<S: State> Joiner<S> {
             .collect()
     }
 
-    /// A row of an altered table can not be read again alone.
+    /// A row of an altered table cannot be read again alone.
     pub(super) fn must_reload(&mut self, reread: &Reread) {
         let loaded = self.loaded.entry(reread.relation.clone()).or_default();
         loaded.passed_over.push(reread.xid);

@@ -299,7 +299,7 @@ impl InitialLoad {
         Ok(())
     }
 
-    /// Ranges of a key that the table does not have any more can not be read.
+    /// Ranges of a key that the table does not have any more cannot be read.
     async fn read_ranges<S: State>(
         &mut self,
         connection: &mut Connection,

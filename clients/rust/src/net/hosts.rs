@@ -27,7 +27,7 @@ pub enum TargetSession {
     Any,
     /// One that can write.
     ReadWrite,
-    /// One that can not.
+    /// One that cannot.
     ReadOnly,
     /// Of a server that is not in recovery.
     Primary,

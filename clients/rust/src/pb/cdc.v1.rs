@@ -224,8 +224,8 @@ pub struct Column {
     /// have NULL. A table rewrite removes it.
     #[prost(bytes = "vec", tag = "10")]
     pub missing: ::prost::alloc::vec::Vec<u8>,
-    /// Rows that are older than the column have a value that can not be sent: it
-    /// would take more of a schema than there is (64 kB a table) or can not be
+    /// Rows that are older than the column have a value that cannot be sent: it
+    /// would take more of a schema than there is (64 kB a table) or cannot be
     /// written.
     #[prost(bool, tag = "11")]
     pub missing_unavailable: bool,

@@ -97,7 +97,7 @@ pub struct StreamConfig {
     pub transport: Transport,
     /// With [`Transport::Fetch`]: how long the server waits for changes before it says
     /// that there are none; 10 s by default, at most a minute and
-    /// `feedback_interval`. While it waits, VACUUM can not remove rows that are
+    /// `feedback_interval`. While it waits, VACUUM cannot remove rows that are
     /// deleted meanwhile; and the slot of a client that was killed is in use for so
     /// long.
     pub fetch_wait: Duration,
@@ -121,7 +121,7 @@ pub struct StreamConfig {
     /// With `create_slot`: a slot that decodes prepared transactions.
     pub slot_two_phase: bool,
     /// Where the consumer's position is kept. Without one the slot's position
-    /// is all there is: a start can not be refused.
+    /// is all there is: a start cannot be refused.
     pub checkpoint: Option<Arc<dyn CheckpointStore>>,
     /// For how long a store that fails is tried again, after pauses of 0.1 to 5 s, before
     /// the stream ends with [`Error::Store`]; 30 s by default. What is not stored is
@@ -288,7 +288,7 @@ impl StreamConfig {
         self
     }
 
-    /// Sends what can not be handled to a sink, whatever the reason.
+    /// Sends what cannot be handled to a sink, whatever the reason.
     #[must_use]
     pub fn dead_letters(mut self, sink: impl DeadLetters + 'static) -> Self {
         self.dead_letters = Some(Arc::new(sink));

@@ -19,7 +19,7 @@ use crate::schema::{Schema, SchemaCache, Table};
 use crate::versions::VersionPolicy;
 use crate::wire::put_bytes;
 
-/// What to do about something that can not be handled: goes on, or is the
+/// What to do about something that cannot be handled: goes on, or is the
 /// error.
 pub(super) fn apply(
     config: &StreamConfig,
@@ -89,7 +89,7 @@ impl Delivery {
         self.first
     }
 
-    /// The changes, each with its schema. Events that can not be read and those
+    /// The changes, each with its schema. Events that cannot be read and those
     /// with a `failure` are treated as the policies say.
     pub fn changes(&self) -> Changes<'_> {
         let batch = self.batch();

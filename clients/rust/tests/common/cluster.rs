@@ -1,4 +1,4 @@
-//! Servers of a test's own, for what the shared one can not be made to do. Needs
+//! Servers of a test's own, for what the shared one cannot be made to do. Needs
 //! initdb (PG_CONFIG, or in the PATH), and not to be root.
 #![allow(dead_code)]
 
