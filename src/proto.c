@@ -50,6 +50,15 @@ static const char *const array_types[] =
 	[CDC__V1__TYPE__TYPE_UUID] = ".cdc.v1.BytesArray",
 };
 
+/* What a number of a time or date counts, and from when. */
+static const char *const units[] =
+{
+	[CDC__V1__TYPE__TYPE_TIMESTAMP] = "microseconds since 2000-01-01 00:00:00",
+	[CDC__V1__TYPE__TYPE_TIMESTAMPTZ] = "microseconds since 2000-01-01 00:00:00 UTC",
+	[CDC__V1__TYPE__TYPE_DATE] = "days since 2000-01-01",
+	[CDC__V1__TYPE__TYPE_TIME] = "microseconds since midnight",
+};
+
 /* Redacted values are strings in fields of their own. */
 static bool
 is_redacted(const Cdc__V1__Column *column)
@@ -290,6 +299,8 @@ write_field(StringInfo out, const Cdc__V1__Column *column, const char *name,
 					 column->key ? ", key" : "", column->generated ? ", generated" : "");
 	if (is_redacted(column))
 		appendStringInfo(out, ", %s", redaction_text(column->redaction));
+	else if (column->type < lengthof(units) && units[column->type] != NULL)
+		appendStringInfo(out, ", %s", units[column->type]);
 	appendStringInfoChar(out, '\n');
 	if (notes->labels[column->number - 1] != NULL)
 	{

@@ -19,7 +19,7 @@ pub struct Mixed {
     /// pg_catalog.bool
     #[prost(bool, optional, tag = "6")]
     pub paid: ::core::option::Option<bool>,
-    /// pg_catalog.timestamptz
+    /// pg_catalog.timestamptz, microseconds since 2000-01-01 00:00:00 UTC
     #[prost(sfixed64, optional, tag = "7")]
     pub made: ::core::option::Option<i64>,
     /// pg_catalog.float8

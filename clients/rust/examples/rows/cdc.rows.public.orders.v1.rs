@@ -10,7 +10,7 @@ pub struct Orders {
     /// pg_catalog.numeric(12,2)
     #[prost(string, optional, tag = "3")]
     pub total: ::core::option::Option<::prost::alloc::string::String>,
-    /// pg_catalog.timestamptz
+    /// pg_catalog.timestamptz, microseconds since 2000-01-01 00:00:00 UTC
     #[prost(sfixed64, optional, tag = "4")]
     pub placed: ::core::option::Option<i64>,
     /// pg_catalog.text\[\]

@@ -34,7 +34,7 @@ type Mixed struct {
 	Note *string `protobuf:"bytes,5,opt,name=note,proto3,oneof" json:"note,omitempty"`
 	// pg_catalog.bool
 	Paid *bool `protobuf:"varint,6,opt,name=paid,proto3,oneof" json:"paid,omitempty"`
-	// pg_catalog.timestamptz
+	// pg_catalog.timestamptz, microseconds since 2000-01-01 00:00:00 UTC
 	Made *int64 `protobuf:"fixed64,7,opt,name=made,proto3,oneof" json:"made,omitempty"`
 	// pg_catalog.float8
 	Weight *float64 `protobuf:"fixed64,8,opt,name=weight,proto3,oneof" json:"weight,omitempty"`

@@ -31,7 +31,7 @@ type Orders struct {
 	Total *string `protobuf:"bytes,3,opt,name=total,proto3,oneof" json:"total,omitempty"`
 	// pg_catalog.text[]
 	Tags *cdcv1.StringArray `protobuf:"bytes,4,opt,name=tags,proto3,oneof" json:"tags,omitempty"`
-	// pg_catalog.timestamptz
+	// pg_catalog.timestamptz, microseconds since 2000-01-01 00:00:00 UTC
 	Placed        *int64 `protobuf:"fixed64,5,opt,name=placed,proto3,oneof" json:"placed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
