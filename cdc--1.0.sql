@@ -100,14 +100,14 @@ RETURNS record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_create_slot';
 REVOKE ALL ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) IS
-  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. A temporary slot is dropped when the session ends. With two_phase prepared transactions are sent when they are prepared. With failover the slot is synchronized to standbys (PostgreSQL 17; together with two_phase 18; ERROR 0A000 before). options: names and values in turn, stored for the slot (not for a temporary one), see cdc.alter_slot(). reader: the role that alone, but for superusers, may read from it, by cdc.fetch() also without REPLICATION, and which may give only options that do not change what is sent; NULL = any with REPLICATION. Other NULL arguments give NULL. Needs REPLICATION. Must come before any write of the transaction; the slot survives its ROLLBACK, the options do not. Waits for transactions that are running, and names them in a NOTICE after a second. ERROR 55000 where settings of the server are in the way (42501 where it is output_plugin_libraries alone), all of them, with the statements to run, 22023 for a wrong option, 42704 for a role that does not exist, before the slot is made.';
+  'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. options: stored for the slot, names and values in turn. reader: the role that alone may read from it, by cdc.fetch() also without REPLICATION. Must come before any write of the transaction. Needs REPLICATION. An ERROR names the settings that are in the way. More: docs/reference.md.';
 
 CREATE FUNCTION cdc.alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_alter_slot';
 REVOKE ALL ON FUNCTION cdc.alter_slot(name, text[], name) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.alter_slot(name, text[], name) IS
-  'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out, what is not named stays. They count from the next start of the slot on, unless the client gives others. reader: binds it to a role, see cdc.create_slot(); none = to no role any more, NULL = as it is. Other NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, 42704 for a role that does not exist; nothing is stored then.';
+  'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out. They count from the next start of the slot on, unless the client gives others. reader: binds it to a role, none = to no role any more, NULL = as it is. Other NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, 42704 for an unknown role.';
 
 CREATE FUNCTION cdc.copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
   OUT lsn pg_lsn)
@@ -159,7 +159,33 @@ LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
 REVOKE ALL ON cdc.slots FROM PUBLIC;
 COMMENT ON VIEW cdc.slots IS
-  'The cdc slots of this database. lag_bytes: WAL that is not confirmed; retained_bytes: WAL that the server keeps for the slot; safe_wal_size: WAL that may still be written before the slot is lost, NULL = no limit; catalog_xmin_age: transactions since the oldest one whose rows of catalogs VACUUM must keep for the slot; invalidation: why the slot is of no use any more, NULL = it is. temporary: gone with its session. failover: to be synchronized to standbys; synced: synchronized from a primary, not to be read before a promotion (PostgreSQL 17). options: what is stored for it, NULL = nothing. reader: the role that it is bound to, NULL = none. The rest as in pg_replication_slots and pg_stat_replication_slots.';
+  'The cdc slots of this database, of all roles: how far each was confirmed, what WAL it keeps, and what is stored for it.';
+COMMENT ON COLUMN cdc.slots.slot_name IS 'Name of the slot.';
+COMMENT ON COLUMN cdc.slots.active IS 'Whether a connection uses it.';
+COMMENT ON COLUMN cdc.slots.active_pid IS 'The process that uses it.';
+COMMENT ON COLUMN cdc.slots.temporary IS 'It is gone with its session.';
+COMMENT ON COLUMN cdc.slots.wal_status IS 'As in pg_replication_slots: reserved, extended, unreserved (WAL is about to be removed), lost.';
+COMMENT ON COLUMN cdc.slots.invalidation IS 'Why the slot is of no use any more; NULL = it is.';
+COMMENT ON COLUMN cdc.slots.restart_lsn IS 'The oldest WAL that the slot keeps.';
+COMMENT ON COLUMN cdc.slots.confirmed_flush_lsn IS 'What committed before was confirmed.';
+COMMENT ON COLUMN cdc.slots.catalog_xmin IS 'The oldest transaction whose rows of catalogs VACUUM must keep for the slot.';
+COMMENT ON COLUMN cdc.slots.catalog_xmin_age IS 'Transactions since catalog_xmin.';
+COMMENT ON COLUMN cdc.slots.lag_bytes IS 'WAL that is not confirmed.';
+COMMENT ON COLUMN cdc.slots.retained_bytes IS 'WAL that the server keeps for the slot.';
+COMMENT ON COLUMN cdc.slots.safe_wal_size IS 'Bytes of WAL that may still be written before the slot is lost; NULL = no limit.';
+COMMENT ON COLUMN cdc.slots.two_phase IS 'Prepared transactions are sent when they are prepared.';
+COMMENT ON COLUMN cdc.slots.failover IS 'It is to be synchronized to standbys (PostgreSQL 17).';
+COMMENT ON COLUMN cdc.slots.synced IS 'It was synchronized from a primary, and cannot be read before a promotion (PostgreSQL 17).';
+COMMENT ON COLUMN cdc.slots.options IS 'Options that are stored for it; NULL = none.';
+COMMENT ON COLUMN cdc.slots.reader IS 'The role that it is bound to; NULL = none.';
+COMMENT ON COLUMN cdc.slots.total_txns IS 'Transactions decoded, see pg_stat_replication_slots.';
+COMMENT ON COLUMN cdc.slots.total_bytes IS 'Bytes of decoded changes.';
+COMMENT ON COLUMN cdc.slots.spill_txns IS 'Transactions that went to disk while they were decoded.';
+COMMENT ON COLUMN cdc.slots.spill_count IS 'How often transactions went to disk.';
+COMMENT ON COLUMN cdc.slots.spill_bytes IS 'Bytes that went to disk.';
+COMMENT ON COLUMN cdc.slots.stream_txns IS 'Transactions that were sent while in progress.';
+COMMENT ON COLUMN cdc.slots.stream_count IS 'How often transactions were sent while in progress.';
+COMMENT ON COLUMN cdc.slots.stream_bytes IS 'Bytes of those.';
 
 CREATE FUNCTION cdc.slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
@@ -176,7 +202,17 @@ FROM pg_catalog.pg_replication_slots s CROSS JOIN LATERAL cdc.slot_counters(s.sl
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database() AND c.batches IS NOT NULL;
 REVOKE ALL ON cdc.stats FROM PUBLIC;
 COMMENT ON VIEW cdc.stats IS
-  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again; needs the library in shared_preload_libraries (ERROR 55000 where it is not), and EXECUTE on cdc.slot_counters(). transactions: of which something was sent; bytes: of batches; failures: events that say that a change cannot be encoded; withheld_changes: of tables of which the user who read may be sent nothing; withheld_messages: logical messages and metadata that it may not be sent; withheld_values: changes with a value that is not what the path of a rule of redaction expects; dropped_metadata: entries beyond the limits of a transaction.';
+  'What was sent from the cdc slots of this database since the slot was made or the server started, replays counted again. Needs the library in shared_preload_libraries (ERROR 55000 where it is not), and EXECUTE on cdc.slot_counters().';
+COMMENT ON COLUMN cdc.stats.slot_name IS 'Name of the slot.';
+COMMENT ON COLUMN cdc.stats.transactions IS 'Transactions of which something was sent.';
+COMMENT ON COLUMN cdc.stats.batches IS 'Batches that were sent.';
+COMMENT ON COLUMN cdc.stats.bytes IS 'Bytes of batches.';
+COMMENT ON COLUMN cdc.stats.events IS 'Events that were sent.';
+COMMENT ON COLUMN cdc.stats.failures IS 'Events that say that a change could not be encoded.';
+COMMENT ON COLUMN cdc.stats.withheld_changes IS 'Changes of tables of which the user who read may be sent nothing.';
+COMMENT ON COLUMN cdc.stats.withheld_messages IS 'Logical messages and metadata that the user who read may not be sent.';
+COMMENT ON COLUMN cdc.stats.withheld_values IS 'Changes with a value that is not what the path of a rule of redaction expects.';
+COMMENT ON COLUMN cdc.stats.dropped_metadata IS 'Entries of metadata beyond the limits of a transaction.';
 
 -- Whoever watches servers may watch this one.
 GRANT USAGE ON SCHEMA cdc TO pg_monitor;
@@ -227,7 +263,7 @@ RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_decode';
 REVOKE ALL ON FUNCTION cdc.decode(bytea) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.decode(bytea) IS
-  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. In a json column of new null is a value, unless event -> nulls names the column. event: all of it. What jsonb cannot hold: \u0000 and halves of surrogate pairs are U+FFFD, other things a string of the JSON text; cdc.decode_json() is exact. NULL gives no rows.';
+  'The events of a stream, one row each. data as for cdc.decode_json(), which also gives the errors. key, new_key, old, new: columns by name; NULL where the event has none. event: all of it. What jsonb cannot hold is replaced, see docs/reference.md; cdc.decode_json() is exact. NULL gives no rows.';
 
 CREATE FUNCTION cdc.peek(slot_name name, upto_lsn pg_lsn DEFAULT NULL, upto_nchanges integer DEFAULT NULL,
   options text[] DEFAULT '{}', OUT "position" text, OUT xid xid, OUT commit_time timestamptz,
@@ -292,7 +328,7 @@ RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_fetch';
 REVOKE ALL ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) FROM PUBLIC;
 COMMENT ON FUNCTION cdc."fetch"(name, pg_lsn, pg_lsn, bigint, interval, text[]) IS
-  'The stream by ordinary SQL, for a role without REPLICATION to which a slot is bound (cdc.create_slot(), reader). Confirms the slot up to confirmed_lsn (NULL = as it is), and returns the transactions that commit at start_lsn or later (NULL = confirmed_lsn, or where the slot stands): data is one batch of the stream, delimited, lsn where it comes from. The last row has no data: everything that committed before its lsn was returned or is not sent, so that it is to be confirmed once all is handled, and the start_lsn of the next call. Ends after the transaction with which max_bytes are reached. With nothing to send it waits for timeout (at most 60 seconds, during which the snapshot holds up VACUUM). options: names and values in turn, as a client of the slot may give them; format and streaming cannot be given. Every call is a connection of its own as to schemas and parts. Other NULL arguments give no rows. ERROR 42501 for other roles (but superusers), 55000 where a position lies before the slot''s or beyond the WAL, 55006 while the slot is in use, 22023 for a wrong argument.';
+  'The stream by ordinary SQL, for the reader of a slot without REPLICATION. Confirms the slot up to confirmed_lsn (NULL = as it is), and returns the transactions that follow: data is one delimited batch. The last row has no data; its lsn is the confirmed_lsn of the next call. Ends behind max_bytes. Waits for timeout (60 seconds at most) where there is nothing. More: docs/reference.md.';
 
 -- Reading tables as they are
 
@@ -303,7 +339,7 @@ RETURNS SETOF bytea LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_snapshot';
 REVOKE ALL ON FUNCTION cdc.snapshot(regclass, text[], text[], bigint, bigint, text[], name) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.snapshot(regclass, text[], text[], bigint, bigint, text[], name) IS
-  'The rows of a table as READ events, in delimited batches like those of the stream, each with the snapshot under which it was read; at least one batch, also where there are no rows. from_key (inclusive), to_key (exclusive): values of the key columns in the order of the key''s index, as text; NULL = open; both the same = the row with that key. from_block, to_block: the same for blocks of the table, in a REPEATABLE READ transaction only. cdc.snapshot_chunks() gives ranges. options: names and values in turn, as of the stream; those stored for slot_name count where they are not given. A role to which slots are bound reads what is stored for one of them: the one that slot_name names, or the only one; it may give only options that do not change what is sent. Columns, rows and names are those that the options select; a table that they leave out is an ERROR (22023). Reads what the caller may SELECT, or was given by cdc.grant_read(); what is not is withheld, and a table of which that is all an ERROR (42501), as is a range of a key that is redacted. Code that the table''s owner may have written (input and output functions, domains, operators, functions in indexes) runs as the owner, who needs USAGE on the table''s schema. A table that was created, truncated or rewritten after the snapshot was taken 55000. NULL for relation gives no rows. For COPY (SELECT cdc.snapshot(...)) TO STDOUT (FORMAT binary).';
+  'The rows of a table as READ events, in delimited batches like those of the stream. from_key (inclusive), to_key (exclusive): text values of the key columns; from_block, to_block: blocks, in REPEATABLE READ only; NULL = open. options: as of the stream; those stored for slot_name count, too. Reads what the caller may SELECT, or was given by cdc.grant_read(). More: docs/reference.md.';
 
 CREATE FUNCTION cdc.snapshot_chunks(relation regclass, max_rows bigint DEFAULT 100000,
   OUT from_key text[], OUT to_key text[], OUT from_block bigint, OUT to_block bigint,
@@ -312,7 +348,7 @@ RETURNS SETOF record LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_snapshot_chunks';
 REVOKE ALL ON FUNCTION cdc.snapshot_chunks(regclass, bigint) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.snapshot_chunks(regclass, bigint) IS
-  'Ranges to give to cdc.snapshot(), which together are the whole table whatever is inserted later: by key, each with max_rows rows at the moment, or for a table without a key by block, with about as many. key_columns: the columns whose values from_key and to_key are; NULL where the table has no key. Reads the key of every row; a key that is redacted or withheld from the caller, in a partition too, counts as none, and a table that is withheld is an ERROR (42501). NULL arguments give no rows.';
+  'Ranges for cdc.snapshot() that together are the whole table, whatever is inserted later: by key (key_columns), each with max_rows rows at the moment, or without a key by block, with about as many. Reads the key of every row. A key that is redacted or withheld counts as none; a table that is withheld is an ERROR (42501). NULL arguments give no rows.';
 
 -- Schemas
 
@@ -335,7 +371,7 @@ RETURNS text LANGUAGE c STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_proto';
 REVOKE ALL ON FUNCTION cdc.proto(regclass, int) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.proto(regclass, int) IS
-  'A .proto file with a message for the table''s rows as they are now, or in the newest minor of a major version that the registry has: field number = attnum, numbers of dropped columns reserved and, as far as the registry knows them, their names; comments of table and columns, and labels of enum types, as comments. Its package has schema, table and major version (1 for what is not registered). Names that are no identifiers, or that protoc could not tell apart, get their attnum. A relation that is NULL gives NULL. ERROR 42809 for what is no table, 42501 for what the caller may not be sent, 42704 for a version that there is not, 55000 for one that is retired or whose time of grace is over.';
+  'A .proto file with a message for the table''s rows as they are now, or in a major version that the registry has. Field number = attnum; what was dropped is reserved. Package: schema, table, major version. NULL gives NULL. ERROR 42809 for what is no table, 42501 for what the caller may not be sent, 42704 for an unknown version, 55000 for a retired one. More: docs/reference.md.';
 
 CREATE FUNCTION cdc.proto_files(schema regnamespace DEFAULT NULL, OUT path text, OUT content text)
 RETURNS SETOF record LANGUAGE plpgsql STABLE PARALLEL UNSAFE
@@ -374,7 +410,7 @@ RETURNS text LANGUAGE c STRICT STABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_converter';
 REVOKE ALL ON FUNCTION cdc.converter(regclass, int, int, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.converter(regclass, int, int, text) IS
-  'A skeleton of code that makes rows of one major version of a registered table rows of another: columns with the same number and values are taken over, integers cast, and all else is marked TODO with what is known of it. language: sql, go (for messages of protoc-gen-go) or rust (of prost), generated from cdc.proto(relation, version). NULL arguments give NULL. ERROR as cdc.proto(), 22023 for another language.';
+  'A skeleton of code that makes rows of one major version of a registered table rows of another: equal columns are taken over, integers cast, all else is marked TODO. language: sql, go (messages of protoc-gen-go) or rust (of prost), generated from cdc.proto(relation, version). NULL arguments give NULL. ERROR as cdc.proto(), 22023 for another language.';
 
 -- Redaction
 
@@ -640,7 +676,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION cdc.redact(regclass, name, text, text, int, int, int, text, text, text, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.redact(regclass, name, text, text, int, int, int, text, text, text, boolean) IS
-  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. It covers the column and whatever bears its names later, and a partitioned table''s partitions. Methods, on the value''s text: drop (nothing is sent, not even whether it is NULL), null (sent as NULL), constant (value), mask (filler, by default *, length times; without length as often as there are characters, which shows how many), hash (number of the secret, colon, HMAC-SHA-256: equal values have equal hashes), partial (prefix and suffix characters kept, filler once between; filler alone for a value that is not longer than both), email (first character and the domain''s last label kept), truncate (length characters kept, bytes of a bytea). NULL stays NULL but for drop. Of several rules the strictest counts: drop, null, constant, mask, hash, partial = email = truncate; a value is withheld where two of the same rank differ. With path the rule is about parts of json and jsonb values: $, then steps .name, ."any name", .* (every member) and [*] (every element), lax: what is not there is no matter, members of an array are those of its elements, [*] of what is no array is the value itself. A scalar at the end of it becomes a string made of its text, null stays null, drop removes the member or element; null, constant and drop take the place of objects and arrays, too. A value that is not what the path expects is withheld whole (an empty text). Rules with several paths all count; hash and stricter ones for the whole column beat them, weaker ones beside them withhold it. Returns the rule''s id. ERROR 22023 for a wrong method, parameter, path or a path where there is no JSON, 55000 for a key column unless hashed as a whole or forced.';
+  'Adds a rule: what stands for the values of a column in every stream, snapshot and schema. Methods: drop, null, constant (value), mask (filler, length), hash, partial (prefix, suffix, filler), email, truncate (length). With path it is about parts of json and jsonb values. Returns the rule''s id. ERROR 22023 for a wrong argument, 55000 for a key column, see force. More: docs/reference.md.';
 
 CREATE FUNCTION cdc.redact_matching(column_pattern text, method text, value text DEFAULT NULL,
   length int DEFAULT NULL, prefix int DEFAULT NULL, suffix int DEFAULT NULL, filler text DEFAULT NULL,
@@ -750,6 +786,12 @@ FROM cdc.rule_columns() k
   JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.relid AND a.attnum OPERATOR(pg_catalog.=) k.attnum AND NOT a.attisdropped;
 REVOKE ALL ON cdc.redaction_covered FROM PUBLIC;
 COMMENT ON VIEW cdc.redaction_covered IS 'The columns that each rule of redaction covers now. For cdc.redaction_rules and the reports.';
+COMMENT ON COLUMN cdc.redaction_covered.rule_id IS 'Number of the rule.';
+COMMENT ON COLUMN cdc.redaction_covered.relid IS 'The table.';
+COMMENT ON COLUMN cdc.redaction_covered.attnum IS 'The column.';
+COMMENT ON COLUMN cdc.redaction_covered.nspname IS 'Schema of the table.';
+COMMENT ON COLUMN cdc.redaction_covered.relname IS 'Name of the table.';
+COMMENT ON COLUMN cdc.redaction_covered.attname IS 'Name of the column.';
 
 CREATE VIEW cdc.redaction_rules AS
 SELECT r.id, r.method, pg_catalog.to_regclass(pg_catalog.quote_ident(r.schema_name) || '.' || pg_catalog.quote_ident(r.table_name)) AS relation,
@@ -763,6 +805,21 @@ WHERE r.removed_at IS NULL;
 REVOKE ALL ON cdc.redaction_rules FROM PUBLIC;
 COMMENT ON VIEW cdc.redaction_rules IS
   'The rules of redaction, and the columns that each covers now (schema.table.column; partitions are listed by themselves). relation: what bears the name for which it was made, NULL = nothing does.';
+COMMENT ON COLUMN cdc.redaction_rules.id IS 'Number of the rule, for cdc.unredact().';
+COMMENT ON COLUMN cdc.redaction_rules.method IS 'What stands for the values, see cdc.redact().';
+COMMENT ON COLUMN cdc.redaction_rules.relation IS 'What bears the name for which the rule was made; NULL = nothing does, or it is for a pattern.';
+COMMENT ON COLUMN cdc.redaction_rules.column_name IS 'The column for which it was made; NULL = for a pattern.';
+COMMENT ON COLUMN cdc.redaction_rules.column_pattern IS 'The pattern of cdc.redact_matching().';
+COMMENT ON COLUMN cdc.redaction_rules.covers IS 'The columns that it covers now, schema.table.column; partitions are listed by themselves.';
+COMMENT ON COLUMN cdc.redaction_rules.path IS 'The parts of json and jsonb values that it is about; NULL = whole values.';
+COMMENT ON COLUMN cdc.redaction_rules.value IS 'The constant.';
+COMMENT ON COLUMN cdc.redaction_rules.length IS 'Characters of a mask, or that are kept.';
+COMMENT ON COLUMN cdc.redaction_rules.prefix IS 'Characters that are kept at the start.';
+COMMENT ON COLUMN cdc.redaction_rules.suffix IS 'Characters that are kept at the end.';
+COMMENT ON COLUMN cdc.redaction_rules.filler IS 'What stands in place of characters.';
+COMMENT ON COLUMN cdc.redaction_rules.reason IS 'What was given as the reason.';
+COMMENT ON COLUMN cdc.redaction_rules.created_at IS 'When it was made.';
+COMMENT ON COLUMN cdc.redaction_rules.created_by IS 'Who made it.';
 
 -- Privileges
 
@@ -846,7 +903,19 @@ WHERE (g.prefix IS NULL) = (c.oid IS NOT NULL) AND (g.attnum IS NULL) = (a.attnu
   AND NOT EXISTS (SELECT FROM cdc.read_grant_dropped d WHERE d.id = g.id);
 REVOKE ALL ON cdc.read_grants FROM PUBLIC;
 COMMENT ON VIEW cdc.read_grants IS
-  'What roles may be sent without being able to SELECT it, by the names of now: tables or columns of them (column_name NULL = all, later ones too), or logical messages with a prefix. giver: whose grant it is; the owner''s are those of whoever owns the table now. counts: the giver may still give it. bound: known by numbers; after a restore by names, until cdc.bind_grants() or the next grant. Grants to roles, and on tables, that are not there are not listed.';
+  'What roles may be sent without being able to SELECT it, by the names of now: tables, columns of them, or logical messages with a prefix. Grants to roles, and on tables, that are not there are not listed.';
+COMMENT ON COLUMN cdc.read_grants.id IS 'Number of the grant.';
+COMMENT ON COLUMN cdc.read_grants.role IS 'Who is sent it, with its members.';
+COMMENT ON COLUMN cdc.read_grants.schema_name IS 'Schema of the table.';
+COMMENT ON COLUMN cdc.read_grants.table_name IS 'The table; NULL = the grant is for messages.';
+COMMENT ON COLUMN cdc.read_grants.column_name IS 'The column; NULL = all, later ones too.';
+COMMENT ON COLUMN cdc.read_grants.prefix IS 'Prefix of the logical messages; NULL = the grant is for a table.';
+COMMENT ON COLUMN cdc.read_grants.giver IS 'Whose grant it is; those of the owner are those of whoever owns the table now.';
+COMMENT ON COLUMN cdc.read_grants.counts IS 'The giver may still give it.';
+COMMENT ON COLUMN cdc.read_grants.bound IS 'Known by numbers; after a restore by names, until cdc.bind_grants() or the next grant.';
+COMMENT ON COLUMN cdc.read_grants.reason IS 'What was given as the reason.';
+COMMENT ON COLUMN cdc.read_grants.granted_at IS 'When it was given.';
+COMMENT ON COLUMN cdc.read_grants.granted_by IS 'Who called cdc.grant_read().';
 
 CREATE FUNCTION cdc.grant_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -854,7 +923,7 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_grant_read';
 REVOKE ALL ON FUNCTION cdc.grant_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.grant_read(regclass, regrole, name[], text, text) IS
-  'Lets a role, and its members, be sent every row of a table, or with columns only those columns (NULL = all, later ones too), as rules of redaction leave them; or with prefix the logical messages with this prefix (cdc.metadata: what cdc.set_metadata() attaches). It does not let the role SELECT. A partitioned table''s counts for its partitions. Needs EXECUTE, and to be able to act for the table''s owner, or SELECT on it WITH GRANT OPTION where it has no row security; for a prefix to be able to act for the extension''s owner. The owner''s grants are those of whoever owns the table; another one''s count while it may give them. What the same one granted already stays as it is. ERROR 42501 without the right, 22023 unless role and one of relation and prefix are given, 42703 for an unknown column.';
+  'Lets a role, and its members, be sent the rows of a table, or only those columns (NULL = all, later ones too), as rules of redaction leave them; or the logical messages with a prefix. It does not let the role SELECT. Needs the right to act for the table''s owner, or SELECT WITH GRANT OPTION. ERROR 42501 without it, 22023 or 42703 for wrong arguments. More: docs/reference.md.';
 
 CREATE FUNCTION cdc.revoke_read(relation regclass DEFAULT NULL, role regrole DEFAULT NULL,
   columns name[] DEFAULT NULL, prefix text DEFAULT NULL, reason text DEFAULT NULL)
@@ -862,7 +931,7 @@ RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_revoke_read';
 REVOKE ALL ON FUNCTION cdc.revoke_read(regclass, regrole, name[], text, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.revoke_read(regclass, regrole, name[], text, text) IS
-  'Takes back what cdc.grant_read() gave, also for changes of before that are not read yet: all of a table, or with columns those that were granted by name; or a prefix. Running streams know it from the next transaction on, also before this one ends. What the role may SELECT it is still sent. Who acts for the owner takes back everybody''s grants, others their own. ERROR 42501 where there are only others'' or no right to give, 42704 where nothing of it was granted.';
+  'Takes back what cdc.grant_read() gave, also for changes that are not read yet: all of a table, or the columns given; or a prefix. Streams know it from the next transaction on. What the role may SELECT it is still sent. Who acts for the owner takes back everybody''s grants, others their own. ERROR 42501 without the right to, 42704 where nothing was granted.';
 
 CREATE FUNCTION cdc.bind_grants()
 RETURNS bigint LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -1320,7 +1389,7 @@ AS $$
 $$;
 REVOKE ALL ON FUNCTION cdc.security_report() FROM PUBLIC;
 COMMENT ON FUNCTION cdc.security_report() IS
-  'The ways around cdc that are open on this server, one row each for every consumer: the readers of slots, who was granted something by cdc.grant_read(), their members who can log in, and the roles with REPLICATION that are no superusers. statements: what closes it, to be run one after the other by a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does, as where the role owns something: it is never recommended to take an object over. No rows: nothing is known to be open. Not looked at: views, functions and copies of what is redacted, files of the server''s host, other databases.';
+  'The ways around cdc that are open on this server, a row for each consumer and way. statements: what closes it, for a superuser (SELECT unnest(statements) FROM cdc.security_report() \gexec); NULL where no statement does. No rows: nothing is known to be open. What it looks at, and what not: docs/security.md.';
 
 -- What rules leave open: one function for each kind of finding, over the rules that count
 
@@ -1615,7 +1684,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION cdc.redaction_report() FROM PUBLIC;
 COMMENT ON FUNCTION cdc.redaction_report() IS
-  'What the rules of redaction still leak, and columns that look as if they needed one: generated columns and row filters over what is redacted, the same values behind foreign keys and in child tables, hashes of few different values (as ANALYZE has counted them), names of partitions, a secret that is not there, keys that are none any more, rules that contradict one another or cover nothing, triggers of rules that are disabled, and names like %password% or %email% without a rule. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding.';
+  'What the rules of redaction still leak or do not cover, and columns without a rule that look as if they needed one. rule_id: the rule that it is about. What a hash, a mask or a part shows by its nature is not a finding. More: docs/reference.md.';
 -- Registry of schemas
 
 CREATE SEQUENCE cdc.registry_id;
@@ -1737,7 +1806,7 @@ RETURNS SETOF record LANGUAGE c STRICT IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdc_compare_schemas';
 REVOKE ALL ON FUNCTION cdc.compare_schemas(bytea, bytea, int2[]) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.compare_schemas(bytea, bytea, int2[]) IS
-  'What a change from one descriptor to another breaks, a row for each finding: backward, readers of the new one with older data; forward, readers of the old one with newer data; wire, the bytes mean something else (otherwise names and declarations). column_name NULL: the table itself. defaults: see cdc.describe_schema(). docs/schema-evolution.md has the rules. NULL arguments give no rows. ERROR XX001 for what is no cdc.v1.Table.';
+  'What a change from one descriptor to another breaks, a row for each finding: backward or forward, at level wire or file. column_name NULL: the table itself. defaults: see cdc.describe_schema(). docs/schema-evolution.md has the rules. NULL arguments give no rows. ERROR XX001 for what is no cdc.v1.Table.';
 
 CREATE FUNCTION cdc.allow_breaking(reason text)
 RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
@@ -2148,7 +2217,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION cdc.register(regclass, text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.register(regclass, text, text, text) IS
-  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: what must stay possible: backward, readers of the newest schema read data of older ones; forward, readers of older ones read data of the newest; full, both; _transitive, with all active versions, not the last one alone; none, everything is allowed. level: wire, bytes must mean the same; file, names and declarations, too. A partitioned table is registered, not its partitions, where they are sent under its name. ERROR 42809 for what is no table, or one that is never sent, as temporary and unlogged ones; 22023 for an unknown mode or level.';
+  'Keeps the versions of a table''s schema from now on, and returns the one that it is; of a registered table it changes mode and level. mode: backward, forward, full, each also with _transitive, or none; level: wire or file: docs/schema-evolution.md. ERROR 42809 for what is no table, or never sent; 22023 for an unknown mode or level.';
 
 CREATE FUNCTION cdc.unregister(relation regclass, reason text DEFAULT NULL)
 RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
@@ -2361,6 +2430,17 @@ FROM cdc.registered_relation r JOIN pg_catalog.pg_class c ON c.oid = r.relid
 REVOKE ALL ON cdc.schema_versions FROM PUBLIC;
 COMMENT ON VIEW cdc.schema_versions IS
   'The versions of registered tables. fingerprint: of the whole schema, without values of older rows; current: what the table is now; status: active, deprecated until grace_until, or retired; command: the tag and object of the command that made it.';
+COMMENT ON COLUMN cdc.schema_versions.relation IS 'The registered table.';
+COMMENT ON COLUMN cdc.schema_versions.major IS 'Grows with changes that break readers.';
+COMMENT ON COLUMN cdc.schema_versions.minor IS 'Grows with other changes.';
+COMMENT ON COLUMN cdc.schema_versions.fingerprint IS 'Of the whole schema, without values of older rows.';
+COMMENT ON COLUMN cdc.schema_versions.current IS 'What the table is now.';
+COMMENT ON COLUMN cdc.schema_versions.status IS 'active, deprecated until grace_until, or retired.';
+COMMENT ON COLUMN cdc.schema_versions.grace_until IS 'Until when a deprecated version can be asked for.';
+COMMENT ON COLUMN cdc.schema_versions.created_at IS 'When it came to be.';
+COMMENT ON COLUMN cdc.schema_versions.created_by IS 'Whose command made it.';
+COMMENT ON COLUMN cdc.schema_versions.command IS 'Tag and object of the command that made it.';
+COMMENT ON COLUMN cdc.schema_versions.reason IS 'What cdc.allow_breaking() or cdc.register() was given.';
 
 CREATE VIEW cdc.readers AS
 SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, now.major AS current,
@@ -2376,6 +2456,13 @@ FROM cdc.schema_reader s JOIN cdc.registered_table t ON t.id = s.id JOIN cdc.reg
 REVOKE ALL ON cdc.readers FROM PUBLIC;
 COMMENT ON VIEW cdc.readers IS
   'Who reads which major version of which table. breaks: what such a reader meets in data of the table as it is now, {} = nothing. Needs EXECUTE on the functions that compare.';
+COMMENT ON COLUMN cdc.readers.consumer IS 'Who reads.';
+COMMENT ON COLUMN cdc.readers.relation IS 'The registered table.';
+COMMENT ON COLUMN cdc.readers.reads IS 'The major version that it reads.';
+COMMENT ON COLUMN cdc.readers.current IS 'The major version that the table has.';
+COMMENT ON COLUMN cdc.readers.breaks IS 'What such a reader meets in data of the table as it is now; {} = nothing.';
+COMMENT ON COLUMN cdc.readers.registered_at IS 'When cdc.register_reader() was called.';
+COMMENT ON COLUMN cdc.readers.registered_by IS 'Who called it.';
 
 CREATE FUNCTION cdc.export_schemas()
 RETURNS SETOF text LANGUAGE sql STABLE PARALLEL SAFE

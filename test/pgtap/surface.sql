@@ -193,6 +193,14 @@ SELECT is_empty($$
   WHERE classid NOT IN ('pg_type'::regclass, 'pg_rewrite'::regclass)
     AND coalesce(length(obj_description(objid, (SELECT relname FROM pg_class WHERE oid = classid))), 0) < 20 $$,
   'every object has a comment');
+SELECT is_empty($$
+  SELECT r.oid::regclass, a.attname FROM relation r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0
+  WHERE r.relkind = 'v' AND coalesce(length(col_description(r.oid, a.attnum)), 0) < 8 $$,
+  'every column of a view has one');
+SELECT is_empty($$
+  SELECT o.description, length(d.description) FROM object o JOIN pg_description d ON d.objoid = o.objid AND d.classoid = o.classid
+  WHERE length(d.description) > 400 $$,
+  'none is longer than \df+ can show; docs/reference.md has the rest');
 SELECT ok(length(obj_description(oid, 'pg_extension')) > 20, 'the extension has a comment') FROM pg_extension WHERE extname = 'cdc';
 SELECT is_empty($$
   SELECT description FROM object WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass, 'pg_rewrite'::regclass, 'pg_event_trigger'::regclass) $$,
