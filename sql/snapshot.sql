@@ -18,6 +18,15 @@ CREATE TABLE copy (LIKE t INCLUDING ALL);
 INSERT INTO copy SELECT * FROM t;
 SELECT replace(rows, '"op":"READ"', '"op":"INSERT"') FROM rows('copy') EXCEPT SELECT changes('cdc_regress_snapshot');
 
+-- SQL of another version than the library's: its tables may be others
+BEGIN;
+UPDATE pg_extension SET extversion = '0.9' WHERE extname = 'cdc';
+SAVEPOINT s;
+SELECT cdc.snapshot('t');
+ROLLBACK TO s;
+SELECT cdc.peek('cdc_regress_snapshot');
+ROLLBACK;
+
 -- no rows are a batch, too; no table is none
 CREATE TABLE empty (x int);
 SELECT count(*) FROM cdc.snapshot('empty');

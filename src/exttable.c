@@ -11,10 +11,12 @@
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
+#include "catalog/pg_extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
@@ -92,6 +94,39 @@ cdc_exttable_int64(Relation rel, HeapTuple tup, int column, int64 missing)
 	Datum		value;
 
 	return get(rel, tup, column, &value) ? DatumGetInt64(value) : missing;
+}
+
+/* Of the extension in this database; NULL where there is none. */
+static char *
+installed_version(void)
+{
+	Relation	rel = table_open(ExtensionRelationId, AccessShareLock);
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tup;
+	char	   *version = NULL;
+
+	ScanKeyInit(&key, Anum_pg_extension_extname, BTEqualStrategyNumber, F_NAMEEQ,
+				CStringGetDatum("cdc"));
+	scan = systable_beginscan(rel, ExtensionNameIndexId, true, NULL, 1, &key);
+	if (HeapTupleIsValid(tup = systable_getnext(scan)))
+		version = cdc_exttable_text(rel, tup, Anum_pg_extension_extversion);
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return version;
+}
+
+void
+cdc_exttable_require_version(void)
+{
+	char	   *version = installed_version();
+
+	if (version != NULL && strcmp(version, CDC_VERSION) != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("extension \"cdc\" has version %s in this database, and its library version %s",
+						version, CDC_VERSION),
+				 errhint("Run ALTER EXTENSION cdc UPDATE, or, where the library is the older one, connect again, and restart a server that preloads it.")));
 }
 
 /* --- reading ---------------------------------------------------------------- */

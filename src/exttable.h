@@ -14,6 +14,10 @@
 #include "storage/lockdefs.h"
 #include "utils/rel.h"
 
+/* ERROR where the tables are of another version than this library: then they need not be
+ * what it takes them for, and rules of redaction are among them. */
+extern void cdc_exttable_require_version(void);
+
 /* By its name in schema cdc; InvalidOid where there is none. Needs a transaction,
  * as all of these do. */
 extern Oid	cdc_exttable_find(const char *name);

@@ -27,6 +27,7 @@
 #include "asowner.h"
 #include "attempt.h"
 #include "compress.h"
+#include "exttable.h"
 #include "filter.h"
 #include "keyrange.h"
 #include "settings.h"
@@ -544,6 +545,7 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 
 	read->options = *options;
 	read->user = GetUserId();
+	cdc_exttable_require_version();
 	read->access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(read->access);
 	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)

@@ -19,6 +19,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
+#include "exttable.h"
 #include "filter.h"
 #include "guard.h"
 #include "session.h"
@@ -66,6 +67,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"cdc\" is not installed in database \"%s\"", database),
 				 errhint("Run CREATE EXTENSION cdc in that database.")));
+	cdc_exttable_require_version();
 	MemoryContextSwitchTo(oldcxt);
 	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
 	stored = cdc_slot_options_load(NameStr(ctx->slot->data.name), &reader);
