@@ -48,14 +48,20 @@ func (d *Decoder[M]) Decode(table *Table, row Row) (m M, err error) {
 type fit struct{ err error }
 
 // After gives the row after an event, as far as the event has it: all of an INSERT,
-// READ or REWRITE; of an UPDATE the key and what may have changed. For whole rows
-// after an UPDATE, see Overlay and Applier.
-func (d *Decoder[M]) After(e *Event) (M, error) {
-	key := e.Key
+// READ or REWRITE; all of an UPDATE under REPLICA IDENTITY FULL with the option
+// old = full, and otherwise the key and what may have changed. For whole rows in any
+// case, see Overlay and Applier.
+func (d *Decoder[M]) After(e *Event) (m M, err error) {
+	key, row := e.Key, e.New
 	if len(e.NewKey) > 0 {
 		key = e.NewKey
 	}
-	return d.join(e, key, e.New)
+	if e.Op == OpUpdate && len(e.Old) > 0 {
+		if row, err = Overlay(nil, e.Old, e.New, e.Nulls); err != nil {
+			return m, err
+		}
+	}
+	return d.join(e, key, row)
 }
 
 // Before gives the row before an event, as far as the event has it: the key, and

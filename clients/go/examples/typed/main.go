@@ -3,6 +3,7 @@
 //
 //	CREATE TABLE orders (id int PRIMARY KEY, customer text NOT NULL,
 //	    total numeric(12,2), tags text[], placed timestamptz);
+//	ALTER TABLE orders REPLICA IDENTITY FULL;
 package main
 
 import (
@@ -27,7 +28,7 @@ func main() {
 func run(ctx context.Context) error {
 	stream, err := cdc.Open(ctx, cdc.Config{ // where: PGHOST, PGDATABASE, ...
 		Slot: "orders", CreateSlot: true,
-		Options: map[string]string{"tables": "public.orders"},
+		Options: map[string]string{"tables": "public.orders", "old": "full"},
 		Store:   cdc.FileStore("orders.checkpoint"),
 	})
 	if err != nil {
@@ -48,7 +49,7 @@ func run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			fmt.Println(event.Op, order.GetId(), order.GetCustomer(), order.GetTotal())
+			fmt.Println(event.Op, order.GetId(), order.GetCustomer(), order.GetTotal(), order.GetTags().GetValues())
 		}
 		stream.Ack(txn)
 	}
