@@ -124,7 +124,7 @@ shadow:
 	test/shadow.sh
 proto:
 	test/proto.sh
-golden replay adversary:
+golden replay adversary docs:
 	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/$@/run.sh $(TESTS)
 adversary-faults:
 	PATH='$(bindir)':"$$PATH" PG_CONFIG='$(PG_CONFIG)' test/adversary/proof.sh $(TESTS)
@@ -142,6 +142,6 @@ clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary adversary-long adversary-faults clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary docs adversary-long adversary-faults clean-rest
 
 endif

@@ -63,6 +63,9 @@ guided()
 	FUZZ_SECONDS=$(((FUZZ_SECONDS + 2) / 3)) fuzz/run.sh
 }
 
+# with what is compiled already
+steps() { CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} ./steps.sh; }
+
 test_() { cargo test --locked --all-features "$@" -- --nocapture; }
 
 step "format" cargo fmt --check
@@ -88,6 +91,7 @@ step "cdc-tail" test_ --test tail
 step "what all clients do alike" test_ --test scenarios
 step "live streams" test_ --test live
 step "streams by cdc.fetch()" test_ --test fetch
+step "the first steps of the README" steps
 step "a copy equals the source" test_ --test replay
 step "the initial load joins the stream" test_ --test load
 step "the same JSON as the server's" test_ --test equal

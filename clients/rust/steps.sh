@@ -1,7 +1,7 @@
 #!/bin/bash
 # The first steps of README.md, as they stand: its blocks of commands and code make a
 # program that prints what README.md shows. Compiles everything anew, which takes
-# minutes. Needs protoc, cargo and psql in the PATH, and PGHOST and so on: a database
+# minutes, unless CARGO_TARGET_DIR has it. Needs protoc, cargo and psql in the PATH, and PGHOST and so on: a database
 # without a table orders. Usage:
 #
 #   clients/rust/steps.sh
@@ -16,7 +16,7 @@ finish()
 	[ -z "$reader" ] || kill "$reader" 2>/dev/null || :
 	[ -z "$reader" ] || wait "$reader" 2>/dev/null || :
 	cd / && rm -rf "$work"
-	psql -qAtXc 'SELECT cdc.drop_slot('\''orders'\'')' -c 'DROP TABLE orders' >/dev/null || :
+	psql -qAtXc 'SELECT cdc.drop_slot('\''orders'\'', true)' -c 'DROP TABLE orders' >/dev/null || :
 }
 trap finish EXIT
 

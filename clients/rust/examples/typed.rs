@@ -1,4 +1,5 @@
-//! Prints orders as structs that prost generated from `cdc.proto()`.
+//! Prints orders as structs that prost generated from `cdc.proto()`: whole rows where the table
+//! is under REPLICA IDENTITY FULL.
 //!
 //!     cargo run --example typed -- "host=/run/postgresql dbname=shop" SLOT
 
@@ -18,6 +19,7 @@ async fn main() -> Result<(), Error> {
     let mut stream = StreamConfig::new(server, &slot)
         .create_slot()
         .option("tables", "public.orders")
+        .option("old", "full")
         .checkpoint(FileStore::new(format!("{slot}.json")))
         .start()
         .await?;
