@@ -45,7 +45,7 @@ pub mod pb {
     include!("pb/cdc.v1.rs");
 }
 
-pub use applier::{Applied, Applier, ApplyError, MemoryState, ScanFn, State};
+pub use applier::{Applied, Applier, ApplyError, MemoryState, PostgresApplier, ScanFn, State};
 pub use array::{Array, ArrayIter, MAX_DIMENSIONS};
 pub use assembler::{Assembled, Assembler};
 pub use batch::{

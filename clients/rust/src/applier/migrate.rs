@@ -50,29 +50,35 @@ fn keys(table: &Table) -> impl Iterator<Item = u32> + '_ {
     table.columns.iter().filter(|column| column.key).map(|column| column.number)
 }
 
+/// What columns that have come are in rows that were there before.
+fn missing(before: &Table, after: &Table) -> Vec<u8> {
+    let added =
+        |column: &&Column| before.column(column.number).is_none() && !column.missing.is_empty();
+    let columns = after.columns.iter().filter(added);
+    columns.flat_map(|column| column.missing.iter().copied()).collect()
+}
+
 /// Rows change where a column comes with a value for them or goes, or where
 /// they get another key. Everything else is the same bytes.
+pub(super) fn changes_rows(before: &Table, after: &Table) -> Result<bool, Error> {
+    let mut same = missing(before, after).is_empty() && keys(before).eq(keys(after));
+    for column in &before.columns {
+        same &= matches!(step(before, after, column.number)?, Step::Keep);
+    }
+    Ok(!same)
+}
+
+/// Brings the rows that there are to another schema.
 pub(super) fn migrate(
     state: &mut impl State,
     relation: &Relation,
     before: &Table,
     after: &Table,
 ) -> Result<(), Error> {
-    let added =
-        |column: &&Column| before.column(column.number).is_none() && !column.missing.is_empty();
-    let missing: Vec<u8> = after
-        .columns
-        .iter()
-        .filter(added)
-        .flat_map(|column| column.missing.iter().copied())
-        .collect();
-    let mut same = missing.is_empty() && keys(before).eq(keys(after));
-    for column in &before.columns {
-        same &= matches!(step(before, after, column.number)?, Step::Keep);
-    }
-    if same {
+    if !changes_rows(before, after)? {
         return Ok(());
     }
+    let missing = missing(before, after);
     let mut rows = Vec::new();
     state.scan(relation, &mut |_, row| {
         let (row, count) = rows::canonical(Row::new(row))?;

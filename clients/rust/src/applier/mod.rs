@@ -1,8 +1,11 @@
 //! Merges events into full rows.
 
+mod held;
 mod memory;
 mod migrate;
+mod postgres;
 mod rows;
+mod wants;
 mod whole;
 
 use std::collections::hash_map::{Entry, HashMap};
@@ -20,6 +23,7 @@ use crate::row::{overlay, Row};
 use crate::schema::{ReplicaIdentity, Schema, SchemaCache, Table};
 
 pub use memory::MemoryState;
+pub use postgres::PostgresApplier;
 pub(crate) use rows::has_all_columns;
 pub(crate) use whole::Takes;
 

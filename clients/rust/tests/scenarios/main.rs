@@ -3,12 +3,16 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/compare.rs"]
+mod compare_mod;
 #[path = "../common/fake.rs"]
 mod fake;
 #[path = "../common/live.rs"]
 mod live;
 #[path = "../common/log.rs"]
 mod log;
+#[path = "../common/workload.rs"]
+mod workload_mod;
 
 mod ends;
 mod letters;
@@ -16,6 +20,7 @@ mod look;
 mod operation;
 mod says;
 mod silence;
+mod state;
 mod tail;
 mod words;
 
@@ -24,8 +29,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Scenarios that have no test here, and why.
-const MISSING: &[(&str, &str)] =
-    &[("state-postgres", "the Applier's State has no form that waits for a server yet")];
+const MISSING: &[(&str, &str)] = &[];
 
 async fn sleep(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
