@@ -251,6 +251,29 @@ ALTER TABLE earlier RENAME a TO b;
 SELECT cdc.redact('earlier', 'b', 'drop') > 0 AS made;
 SELECT leaks();
 
+-- a column that has left its name before the table comes to a protected one was never there
+CREATE SCHEMA f6;
+CREATE TABLE f6.passing (id int PRIMARY KEY, email text);
+SELECT cdc.redact('f6.passing', 'email', 'drop') > 0 AS made;
+DROP SCHEMA f6 CASCADE;
+CREATE SCHEMA f7;
+CREATE TABLE f7.passing (id int PRIMARY KEY, email text);
+BEGIN;
+ALTER TABLE f7.passing RENAME email TO open;
+ALTER SCHEMA f7 RENAME TO f6;
+INSERT INTO f6.passing VALUES (1, 'open');
+COMMIT;
+-- but one that has it then is protected, whatever it is called later
+CREATE SCHEMA f8;
+CREATE TABLE f8.passing (id int, email text);
+BEGIN;
+ALTER TABLE f6.passing RENAME TO passed;
+ALTER TABLE f8.passing SET SCHEMA f6;
+ALTER TABLE f6.passing RENAME email TO other;
+INSERT INTO f6.passing VALUES (2, 'SECRET');
+COMMIT;
+SELECT * FROM sent();
+
 -- a column that is gone has no name
 SELECT count(*) FROM cdc.redaction_name WHERE column_name ~ 'dropped';
 
@@ -270,4 +293,4 @@ SELECT count(cdc.unredact(id)) > 0 AS removed FROM cdc.redaction_rules;
 SELECT cdc.drop_slot('cdc_regress_follow');
 SELECT cdc.prune_rules();
 SELECT (SELECT count(*) FROM cdc.redaction_rule), (SELECT count(*) FROM cdc.redaction_name), (SELECT count(*) FROM cdc.redaction_column);
-DROP SCHEMA f, f3, f4, f5 CASCADE;
+DROP SCHEMA f, f3, f4, f5, f6, f8 CASCADE;

@@ -103,6 +103,7 @@ add_schema_name(HeapTuple tup, RowAge age, void *arg)
 	CdcTableName *name = palloc0(sizeof(CdcTableName));
 
 	name->schema = pstrdup(NameStr(form->nspname));
+	name->from = made_by(tup);
 	name->until = until(tup, age);
 	*names = lappend(*names, name);
 }
@@ -164,8 +165,10 @@ add_class(HeapTuple tup, RowAge age, void *arg)
 		CdcTableName *name = lfirst(lc);
 
 		name->table = pstrdup(NameStr(form->relname));
+		name->from = Max(name->from, made_by(tup));
 		name->until = Min(name->until, until(tup, age));
-		names->tables = lappend(names->tables, name);
+		if (name->from <= name->until)
+			names->tables = lappend(names->tables, name);
 		if (name->until == CDC_STILL)
 			names->now = *name;
 	}

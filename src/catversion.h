@@ -18,6 +18,7 @@ typedef struct CdcTableName
 {
 	const char *schema;
 	const char *table;
+	CommandId	from;			/* 0: since before this transaction */
 	CommandId	until;
 } CdcTableName;
 
@@ -25,7 +26,7 @@ typedef struct CdcColumnName
 {
 	AttrNumber	attnum;
 	const char *column;
-	CommandId	from;			/* 0: since before this transaction */
+	CommandId	from;
 	CommandId	until;
 } CdcColumnName;
 

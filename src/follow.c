@@ -88,9 +88,13 @@ add_by_name(List *list, const CdcRelationNames *names)
 		ListCell   *lc2;
 
 		foreach(lc2, cdc_protection_by_name(name->schema, name->table))
+		{
+			const CdcProtection *p = lfirst(lc2);
+
 			/* what has left the name before was never at a protected one */
-			if (name->until >= ((CdcProtection *) lfirst(lc2))->since)
-				list = lappend(list, lfirst(lc2));
+			if (name->until >= p->since)
+				list = add_protected(list, p->rule, p->column, Max(p->since, name->from));
+		}
 	}
 	return list;
 }
