@@ -157,11 +157,12 @@ SELECT peek('publication_names', 'cdc_regress_f');
 -- a filter that raises does not stop the slot, and shows no value
 CREATE PUBLICATION cdc_regress_raise FOR TABLE f WHERE (1 / (id - 7) >= 0) WITH (publish = 'insert');
 CREATE PUBLICATION cdc_regress_never FOR TABLE f WHERE (1 / 0 = 1) WITH (publish = 'insert');
-CREATE TABLE c (a text COLLATE "C" PRIMARY KEY, b text COLLATE "POSIX" NOT NULL);
-CREATE PUBLICATION cdc_regress_collate FOR TABLE c WHERE (a = b) WITH (publish = 'insert');
+CREATE TABLE c (a text COLLATE "C" PRIMARY KEY, b text COLLATE "POSIX" NOT NULL, n int);
+CREATE PUBLICATION cdc_regress_collate FOR TABLE c WHERE (n = 1 OR a = b) WITH (publish = 'insert');
 CALL skip();
-INSERT INTO f VALUES (7, 'eu', 'secret'), (8, 'eu', 'x'), (6, 'eu', 'x');
-INSERT INTO c VALUES ('a', 'a'), ('b', 'b');
+INSERT INTO f VALUES (9, 'eu', 'x'), (7, 'eu', 'secret'), (8, 'eu', 'x'), (6, 'eu', 'x');
+-- (it is prepared with the first row, and raises with the second)
+INSERT INTO c VALUES ('a', 'a', 1), ('b', 'b', 2);
 SELECT peek('publication_names', 'cdc_regress_raise');
 SELECT peek('publication_names', 'cdc_regress_never');
 SELECT peek('publication_names', 'cdc_regress_collate');
@@ -239,6 +240,7 @@ SELECT count(*) FROM peek('publication_names', 'cdc_regress_schema');
 -- `tables` knows both names
 SELECT peek('publication_names', 'cdc_regress_root', 'tables', '*.p1');
 SELECT peek('publication_names', 'cdc_regress_root', 'exclude_tables', '*.p1', 'tables', '*.p');
+SELECT peek('publication_names', 'cdc_regress_root', 'exclude_tables', '*.p');
 -- the root's new name and the columns' are known
 CALL skip();
 INSERT INTO p VALUES (11, 'b', 'c');
