@@ -43,6 +43,13 @@ FROM (VALUES
   ('$.a', '{"\u0000": "x"}'), ('$.a', '{"\ud800": "x"}'), ('$.a', '{"a": "\u0000"}'), ('$.a', '{"a": "\udc00"}'), ('$.a', '{"a": "\ud834x"}'),
   ('$.a', '{"b": {"\u0000": "\ud800"}}')) x(path, value);
 SELECT under('"x"', '''drop'', path => ''$[*]''') AS no_member_to_drop;
+-- (with a warning)
+CREATE TABLE warned (id int PRIMARY KEY, j json);
+SELECT cdc.redact('warned', 'j', 'drop', path => '$[*]') > 0 AS made;
+INSERT INTO warned VALUES (1, '"x"'), (2, '["y", 1]');
+SELECT event->'redacted'->'j'->>'new' AS new FROM cdc.decode((SELECT string_agg(b, '') FROM cdc.snapshot('warned') b));
+SELECT count(cdc.unredact(id)) > 0 AS removed FROM cdc.redaction_rules;
+DROP TABLE warned;
 -- deeper than any stack
 SELECT left(under(repeat('[', 5000) || '{"a":"x1"}' || repeat(']', 5000), '''mask'', path => ''$.a'''), 1) AS open, strpos(under(repeat('{"a":', 5000) || '"x1"' || repeat('}', 5000), '''mask'', path => ''$.b'''), 'x1') AS found;
 
