@@ -58,6 +58,9 @@ CREATE SCHEMA f2 CREATE TABLE persons (id int, email text);
 ALTER SCHEMA f2 RENAME TO f4;
 ALTER TABLE f4.persons RENAME email TO x;
 INSERT INTO f4.persons VALUES (1, 'SECRET');
+-- what has the table's name and none of the columns is no matter
+CREATE TABLE persons (id int, open text);
+INSERT INTO persons VALUES (1, 'open');
 SELECT * FROM sent();
 
 -- typed tables
