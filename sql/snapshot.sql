@@ -108,6 +108,10 @@ CREATE PUBLICATION cdc_regress_root FOR TABLE root WITH (publish_via_partition_r
 SELECT rows('root', options => '{publication_names,cdc_regress_root}');
 SELECT rows('part2', options => '{publication_names,cdc_regress_root}');
 SELECT * FROM cdc.snapshot_chunks('root');
+-- of which one has a schema of its own
+SELECT cdc.redact('part2', 'v', 'mask') AS rule \gset
+SELECT rows('root', options => '{publication_names,cdc_regress_root,batch_bytes,1}');
+SELECT cdc.unredact(:rule);
 DROP PUBLICATION cdc_regress_some, cdc_regress_root;
 -- rows of what inherits are sent under its own name
 CREATE TABLE parent (id int PRIMARY KEY);

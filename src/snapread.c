@@ -377,7 +377,7 @@ begin_table(CdcSnapRead *read, Relation rel)
 	open_cursor(read, rel);
 	read->nfetched = read->next = 0;
 	MemoryContextSwitchTo(oldcxt);
-	if (read->batches > 0 && !read->options.schemas_batch && read->fingerprint == read->table->fingerprint)
+	if (read->batches > 0 && read->fingerprint == read->table->fingerprint)
 		return;
 	cdc_event_schema(&read->schemas, read->table);
 	read->fingerprint = read->table->fingerprint;
