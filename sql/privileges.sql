@@ -369,6 +369,8 @@ INSERT INTO p.truncated VALUES (2);
 SET ROLE cdc_regress_other;
 SELECT count(*) FROM cdc.peek('cdc_regress_bound');
 SELECT count(*) FROM cdc.fetch('cdc_regress_bound');
+-- (nor confirm anything)
+SELECT count(*) FROM cdc.fetch('cdc_regress_bound', confirmed_lsn => pg_current_wal_flush_lsn());
 SET ROLE cdc_regress_consumer;
 SELECT op, key FROM cdc.peek('cdc_regress_bound');
 SELECT op, key FROM cdc.peek('cdc_regress_bound', options => '{old,changed}');

@@ -139,6 +139,15 @@ DROP TABLE orders;
 SELECT count(*) FROM cdc.registered_table;
 CREATE TABLE orders (id int PRIMARY KEY);
 SELECT cdc.register('orders');
+-- what older rows have for a column is of the table, not of its schema: a rewrite takes it away
+CREATE TABLE rewritten (id int PRIMARY KEY);
+SELECT cdc.register('rewritten');
+ALTER TABLE rewritten ADD x int DEFAULT 5;
+VACUUM FULL rewritten;
+ALTER TABLE rewritten SET (fillfactor = 90);
+SELECT version, current FROM versions('rewritten');
+SELECT cdc.unregister('rewritten');
+DROP TABLE rewritten;
 -- comparing with another database
 SELECT count(*) AS lines, min(line::jsonb ->> 'table') AS of FROM cdc.export_schemas() line;
 SELECT line AS baseline FROM cdc.export_schemas() line \gset

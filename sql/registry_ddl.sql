@@ -104,6 +104,15 @@ SELECT * FROM cdc.refresh_registry();
 SELECT action, relation, reason FROM cdc.schema_audit ORDER BY at DESC LIMIT 1;
 SELECT * FROM cdc.refresh_registry();
 
+-- a command that concerns all tables has all of them looked at
+ALTER EVENT TRIGGER cdc_record_schemas DISABLE;
+ALTER TABLE one ADD unseen int;
+ALTER EVENT TRIGGER cdc_record_schemas ENABLE ALWAYS;
+SELECT * FROM missed();
+CREATE PUBLICATION cdc_regress_all FOR ALL TABLES;
+SELECT * FROM missed();
+DROP PUBLICATION cdc_regress_all;
+
 -- the level is the database's: no setting, of whatever name, counts
 SELECT cdc.register('one', 'full');
 SELECT cdc.set_enforcement('reject');
@@ -117,6 +126,8 @@ SELECT * FROM cdc.compare_schemas('\xff', '\xff');
 -- a replica identity and a column's type that there are not
 SELECT * FROM cdc.compare_schemas('\x20ffffff07', '');
 SELECT * FROM cdc.compare_schemas('\x1a05080120ff7f', '');
+-- a column without a type
+SELECT * FROM cdc.compare_schemas('\x1a020801', '');
 
 DROP TABLE root, parent, child, grandchild, felt, one, two, light, passing;
 DROP TYPE shape CASCADE;
