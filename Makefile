@@ -86,7 +86,13 @@ SHLIB_LINK += -lzstd
 endif
 endif
 PGXS := $(shell $(PG_CONFIG) --pgxs)
+# A PostgreSQL that was configured without --enable-tap-tests can run them all the same,
+# once it has been given the modules.
+ifneq (,$(wildcard $(dir $(PGXS))../test/perl/PostgreSQL/Test/Cluster.pm))
+override enable_tap_tests = yes
+endif
 include $(PGXS)
+PROVE := $(or $(PROVE),prove)
 
 PROTO = proto/cdc/v1/cdc.proto
 src/cdc/v1/cdc.pb-c.c: $(srcdir)/$(PROTO)

@@ -354,10 +354,24 @@ shadow_installation()
 			ln -s "$dir" "$shadow$dir"
 		fi
 	done
+	link_libraries "$bindir/psql" "$shadow"
 	export PG_CONFIG=$shadow$bindir/pg_config
 	BINDIR=$shadow$bindir
 	PATH=$BINDIR:$PATH
 	[ "$("$PG_CONFIG" --bindir)" = "$BINDIR" ] || die "this PostgreSQL cannot be moved to another directory"
+}
+
+# Programs that find their libraries by where they are themselves (wheels of PyPI are
+# made so) find them from their copies, too.
+link_libraries()
+{
+	local library dir
+
+	for library in $(ldd "$1" 2>/dev/null | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p'); do
+		dir=$(dirname "$(realpath "$library")")
+		case $dir in /lib | /lib/* | /usr/lib | /usr/lib/*) continue ;; esac
+		[ -e "$2$dir" ] || { mkdir -p "$(dirname "$2$dir")" && ln -s "$dir" "$2$dir"; }
+	done
 }
 
 # Takes the links to an installed cdc out of a copy of a directory of PostgreSQL's: what
@@ -404,6 +418,8 @@ start_server()
 		# start with it.
 		! prints '^output_plugin_libraries' "$BINDIR/postgres" --describe-config ||
 			echo "output_plugin_libraries = $plugins"
+		# a server that is never updated is tested all the same
+		echo "cdc.warn_of_old_minor = off"
 		for setting; do echo "${setting%%=*} = '${setting#*=}'"; done
 	} >>"$data/postgresql.conf"
 	"$BINDIR/pg_ctl" -D "$data" -l "$WORK/logs/$name.log" -w -t 60 start >/dev/null ||

@@ -422,7 +422,7 @@ SELECT count(*) FROM cdc.fetch(NULL);
 SELECT count(data) AS batches FROM cdc.fetch('cdc_regress_bound', confirmed_lsn => :'second');
 RESET ROLE;
 SELECT count(*) FROM cdc.fetch('cdc_regress_none');
-SELECT pg_create_logical_replication_slot('cdc_regress_foreign', 'test_decoding') IS NOT NULL AS made;
+SELECT pg_create_logical_replication_slot('cdc_regress_foreign', 'pgoutput') IS NOT NULL AS made;
 SELECT count(*) FROM cdc.fetch('cdc_regress_foreign');
 SELECT pg_drop_replication_slot('cdc_regress_foreign');
 -- options of a slot that was dropped otherwise do not count for one of its name

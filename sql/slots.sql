@@ -243,7 +243,7 @@ DROP TABLE t;
 
 -- looking at what is no slot of cdc, or would be another one afterwards
 \set VERBOSITY default
-SELECT 'init' FROM pg_create_logical_replication_slot('cdc_regress_other', 'test_decoding');
+SELECT 'init' FROM pg_create_logical_replication_slot('cdc_regress_other', 'pgoutput');
 SELECT 'init' FROM pg_create_physical_replication_slot('cdc_regress_physical');
 SELECT * FROM cdc.peek('cdc_regress_other');
 SELECT * FROM cdc.read('cdc_regress_physical');

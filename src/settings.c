@@ -14,6 +14,7 @@
 
 bool		cdc_check_privileges = true;
 bool		cdc_allow_user_catalog_tables = false;
+bool		cdc_warn_of_old_minor = true;
 
 /* in kB, up to where a message to the client and the buffer it is made in end */
 static int	max_event_size = 256 * 1024;
@@ -44,6 +45,10 @@ cdc_define_settings(void)
 							"Bounds the memory that one row takes on its way.",
 							&max_event_size, 256 * 1024, 1024, MAX_MAX_EVENT_SIZE, PGC_SUSET,
 							GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cdc.warn_of_old_minor",
+							 "Warns at the start of a stream of a server whose minor release decodes some changes wrongly.",
+							 NULL,
+							 &cdc_warn_of_old_minor, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cdc");
 	if (own_transaction)
 		CommitTransactionCommand();

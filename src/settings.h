@@ -21,6 +21,9 @@ extern int	cdc_max_event_bytes(void);
  * storage option user_catalog_table. */
 extern bool cdc_allow_user_catalog_tables;
 
+/* cdc.warn_of_old_minor: whether to warn of a server without a correction that decoding needs. */
+extern bool cdc_warn_of_old_minor;
+
 /* Defines the extension's own settings. */
 extern void cdc_define_settings(void);
 

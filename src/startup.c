@@ -23,6 +23,7 @@
 #include "filter.h"
 #include "guard.h"
 #include "session.h"
+#include "settings.h"
 #include "slotoption.h"
 #include "source.h"
 
@@ -35,6 +36,8 @@ warn_of_old_minor(void)
 {
 	int			version = cdc_server_version();
 
+	if (!cdc_warn_of_old_minor)
+		return;
 	for (int i = 0; i < lengthof(good_minors); i++)
 		if (version / 10000 == good_minors[i] / 10000 && version < good_minors[i])
 			ereport(WARNING,

@@ -23,6 +23,27 @@ same()					# DESCRIPTION WANTED FOUND
 	fi
 }
 
+skip()					# DESCRIPTION REASON
+{
+	tests=$((tests + 1))
+	echo "ok $tests - $1 # SKIP $2"
+}
+
+# What a server says that was built without XML, or a cdc without a codec.
+MISSING='unsupported XML feature|(lz4|zstd) is not in this build|batch is compressed by codec [0-9]+, which this build of cdc does not have'
+
+# same(), unless the second file is what is said of something that is missing.
+same_if_possible()
+{
+	local missing
+
+	if missing=$(grep -m1 -oE "$MISSING" "$3"); then
+		skip "$1" "$missing"
+	else
+		same "$@"
+	fi
+}
+
 decoder_database
 for name in $(names "$@"); do
 	rm -f "$work"/now.* "$work/then.json"
@@ -30,12 +51,13 @@ for name in $(names "$@"); do
 	protoc -I "$here/../../proto" --decode=cdc.v1.Stream cdc/v1/cdc.proto <"$here/$name.pb" 2>&1 |
 		grep -E '^ *[0-9]+[: ]|[Ff]ailed|rror' >"$work/unknown" || :
 	same "$name.pb is a Stream to protoc" /dev/null "$work/unknown"
-	same "$name.pb decodes to $name.json" "$here/$name.json" "$work/then.json"
+	same_if_possible "$name.pb decodes to $name.json" "$here/$name.json" "$work/then.json"
 	damage "$here/$name.pb" >"$work/damage" 2>&1 || :
-	same "damaged copies of $name.pb are told to be" /dev/null "$work/damage"
+	same_if_possible "damaged copies of $name.pb are told to be" /dev/null "$work/damage"
 	{ PGDATABASE=postgres record "$name" "$work/now.pb" && decode "$work/now.pb"; } >"$work/now.json" 2>&1 || :
-	same "$name.sql gives the same today" \
-		<("$here/normalize.py" <"$here/$name.json") <("$here/normalize.py" <"$work/now.json")
+	"$here/normalize.py" <"$here/$name.json" >"$work/then"
+	"$here/normalize.py" <"$work/now.json" >"$work/now"
+	same_if_possible "$name.sql gives the same today" "$work/then" "$work/now"
 done
 PGDATABASE=postgres sql -c 'DROP DATABASE golden_decode'
 echo "1..$tests"

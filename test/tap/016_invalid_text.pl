@@ -17,6 +17,7 @@ my $node = new_node('main');
 # between valid ones, bytes beyond Unicode, and a character that stands for a byte
 my @texts = ("caf\xe9", "a\xc0\xafb", "\xed\xa0\x80", "\xc3\xa9\xf0\x9f\x90\xc3\xa9", "\xf4\x90\x80\x80\xff",
 	"\xc3\xa9 \xf4\x8f\xbb\xa9", "\xe9" x 3, 'x' x 40 . "\xe9", 'x' x 16 . "\xe9" . 'x' x 40);
+my $xml = has_xml($node);
 my @plain = ("\xc3\xa9", "\xf0\x9f\x90\x98", "\xf4\x8f\xb7\xbf\xf4\x8f\xbc\x80", "\xf4\x80\x80\x80");
 
 sub hex_of { return unpack 'H*', $_[0] }
@@ -75,11 +76,12 @@ CREATE TABLE old (id int PRIMARY KEY);
 INSERT INTO old VALUES (1);
 SELECT pg_create_logical_replication_slot('protobuf', 'cdc'), pg_create_logical_replication_slot('json', 'cdc');
 });
+my $element = $xml ? 'xmlelement(name e, t)' : 'NULL';
 foreach my $text (map { hex_of($_) } @texts, @plain)
 {
 	$node->safe_psql('bad', qq{
 INSERT INTO texts SELECT t, t, t, to_json(t), to_jsonb(t), ARRAY[t, NULL, 'x', t], array_fill(t, ARRAY[2], ARRAY[0]),
-	ARRAY[to_json(t)], ARRAY[t], ROW(1, t)::pair, ARRAY[ROW(1, t)::pair], xmlelement(name e, t) FROM (SELECT raw('$text')) s(t);
+	ARRAY[to_json(t)], ARRAY[t], ROW(1, t)::pair, ARRAY[ROW(1, t)::pair], $element FROM (SELECT raw('$text')) s(t);
 INSERT INTO "names" SELECT t::name, chr(200)::"char" FROM raw('$text') t;
 });
 }
@@ -151,7 +153,11 @@ foreach my $text (@texts, @plain)
 	is_deeply(array_values($new->{6}), [ $want, '', 'x', $want ], "$hex: text[]");
 	is_deeply(array_values($new->{8}), [qq{"$want"}], "$hex: json[]");
 	like($new->{10}, qr/^\(1,"?\Q$want\E"?\)$/, "$hex: a composite");
-	is($new->{12}, "<e>$want</e>", "$hex: xml");
+	SKIP:
+	{
+		skip 'this server has no XML', 1 if !$xml;
+		is($new->{12}, "<e>$want</e>", "$hex: xml");
+	}
 }
 is($rows{texts}[-1]{op}, 3, 'a DELETE');
 is($rows{texts}[-1]{5}{1}, escaped("\xe9" x 3), 'and its key');

@@ -58,6 +58,7 @@ my @cases = (
 	[ 'timetz[]' => '{24:00-15:59:59}' ], [ 'money[]' => '{-92233720368547758.08}' ], [ 'box[]' => '{(1,1),(0,0);NULL}' ], [ 'bytea[]' => '{"\\\\x",NULL,"\\\\x00"}' ],
 	[ 'text[]' => '{"",NULL,"NULL",null," "}', '[0:0]={""}' ], [ 'bool[]' => '[5:6]={t,NULL}' ],
 );
+@cases = grep { $_->[0] ne 'xml' } @cases if !has_xml($node);
 slot($node, $_) for qw(protobuf json);
 my %want;
 foreach my $i (0 .. $#cases)

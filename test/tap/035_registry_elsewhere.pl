@@ -35,7 +35,9 @@ sql("$tables; CREATE PUBLICATION everything FOR ALL TABLES");
 $other->safe_psql('postgres', $tables);
 $other->safe_psql('postgres', "CREATE SUBSCRIPTION sub CONNECTION '$connection' PUBLICATION everything WITH (copy_data = false)");
 sql('CREATE EXTENSION cdc');
-sql(q{SELECT pg_create_logical_replication_slot('seen', 'test_decoding'); SELECT cdc.create_slot('s')});
+my $shows = has_plugin('test_decoding');
+sql(q{SELECT pg_create_logical_replication_slot('seen', 'test_decoding')}) if $shows;
+sql(q{SELECT cdc.create_slot('s')});
 sql(q{SET client_min_messages = error;
 SELECT cdc.register('t', reason => 'x'); SELECT cdc.register('u'); SELECT cdc.register('t', 'full_transitive');
 SELECT cdc.register_reader('billing', 't', 1); SELECT cdc.register_reader('billing', 't', 1);
@@ -51,7 +53,11 @@ INSERT INTO t VALUES (2, 'b')});
 ok(eventually(sub { $other->safe_psql('postgres', 'SELECT count(*) FROM t') eq '2' }), 'a subscriber without the extension has all rows');
 unlike(slurp_file($other->logfile), qr/ERROR/, 'and has met no error');
 # (the server tells plugins that something was deleted, not what, and pgoutput leaves that out)
-is(sql(q{SELECT string_agg(data, ' ') FROM pg_logical_slot_get_changes('seen', NULL, NULL) WHERE data ~ '^table cdc\.' AND data !~ ': DELETE: \(no-tuple-data\)$'}), '', 'another plugin sees no row of the registry');
+SKIP:
+{
+	skip 'no test_decoding in this installation', 1 if !$shows;
+	is(sql(q{SELECT string_agg(data, ' ') FROM pg_logical_slot_get_changes('seen', NULL, NULL) WHERE data ~ '^table cdc\.' AND data !~ ': DELETE: \(no-tuple-data\)$'}), '', 'another plugin sees no row of the registry');
+}
 $other->safe_psql('postgres', 'DROP SUBSCRIPTION sub');
 sql('DROP PUBLICATION everything');
 my ($out, $err);

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-our @EXPORT = qw(knows_plugin_list new_node slot end_of_wal receive receive_json
+our @EXPORT = qw(knows_plugin_list has_plugin has_xml major new_node slot end_of_wal receive receive_json
   batches
   fields without_source decode write_file wait_active is_up eventually);
 
@@ -32,6 +32,31 @@ sub knows_plugin_list
 	return $out =~ /^output_plugin_libraries\t/m;
 }
 
+# Whether the server's installation has an output plugin: there are builds without contrib.
+sub has_plugin
+{
+	my ($name) = @_;
+	my ($out, $err);
+	IPC::Run::run([ 'pg_config', '--pkglibdir' ], '>', \$out, '2>', \$err);
+	chomp $out;
+	return -e "$out/$name.so" || -e "$out/$name.dylib";
+}
+
+# Whether it has values of XML: there are builds without libxml.
+sub has_xml
+{
+	my ($node) = @_;
+	return $node->psql('postgres', q{SELECT '<a/>'::xml}) == 0;
+}
+
+# Its major version.
+sub major
+{
+	my ($out, $err);
+	IPC::Run::run([ 'postgres', '-V' ], '>', \$out, '2>', \$err);
+	return ($out =~ /^postgres \(PostgreSQL\) (\d+)/)[0];
+}
+
 # A running server. Parameters: initdb (list of options), conf (settings),
 # extension => 0 to do without CREATE EXTENSION, plugins => the list of plugins
 # allowed, where the server has it.
@@ -43,7 +68,7 @@ sub new_node
 	$node->init(
 		allows_streaming => 'logical',
 		extra => [ '--locale=C', @{ $params{initdb} // ['--encoding=UTF8'] } ]);
-	$node->append_conf('postgresql.conf', "timezone = 'UTC'\nmax_wal_size = 4GB\nmax_replication_slots = 30\nmax_wal_senders = 20\nmax_connections = 40\nlog_statement = none\nlog_min_messages = warning\n");
+	$node->append_conf('postgresql.conf', "timezone = 'UTC'\nmax_wal_size = 4GB\nmax_replication_slots = 30\nmax_wal_senders = 20\nmax_connections = 40\nlog_statement = none\nlog_min_messages = warning\ncdc.warn_of_old_minor = off\n");
 	$node->append_conf('postgresql.conf', 'output_plugin_libraries = '
 		  . ($params{plugins} // "'pgoutput, test_decoding, cdc'"))
 	  if knows_plugin_list();

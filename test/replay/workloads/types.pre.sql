@@ -1,5 +1,10 @@
 -- Types that the target must know too.
+SELECT count(*) > 0 AS contrib FROM pg_available_extensions WHERE name = 'citext' \gset
+\if :contrib
 CREATE EXTENSION citext;
+\else
+CREATE DOMAIN citext AS text;
+\endif
 CREATE SCHEMA app;
 CREATE TYPE app.mood AS ENUM ('sad', 'so "so"', 'glücklich');
 CREATE TYPE app."Pair" AS (a int, "B b" text);
