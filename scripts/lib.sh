@@ -396,6 +396,9 @@ build_extension()
 
 # --- servers -------------------------------------------------------------
 
+# What slots need: from PostgreSQL 19 on the default.
+wal_level() { if [ "$PG_MAJOR" -ge 19 ]; then echo replica; else echo logical; fi; }
+
 # start_server NAME [SETTING=VALUE]...: makes and starts a cluster with its
 # socket in WORK, and points libpq's environment to it.
 start_server()
@@ -408,7 +411,7 @@ start_server()
 	{
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$WORK'"
-		echo "wal_level = logical"
+		echo "wal_level = $(wal_level)"
 		echo "max_wal_senders = 40"
 		echo "max_replication_slots = 60"
 		echo "max_prepared_transactions = 10"

@@ -144,8 +144,15 @@ typedef int CdcSysCacheId;
 #define cdc_slot_is_lost(slot)	XLogRecPtrIsInvalid((slot)->data.restart_lsn)
 #endif
 
-/* Whether the server raises wal_level by itself when there is a logical slot (19). */
-#define CDC_REPLICA_SUFFICES	(PG_VERSION_NUM >= 190000)
+/* The wal_level that slots need at least: from 19 on the server itself logs more as long
+ * as there is a logical slot. */
+#if PG_VERSION_NUM >= 190000
+#define CDC_WAL_LEVEL			WAL_LEVEL_REPLICA
+#define CDC_WAL_LEVEL_NAME		"replica"
+#else
+#define CDC_WAL_LEVEL			WAL_LEVEL_LOGICAL
+#define CDC_WAL_LEVEL_NAME		"logical"
+#endif
 
 /* Publications that name a relation, and those FOR ALL TABLES EXCEPT it (19). */
 #if PG_VERSION_NUM < 190000

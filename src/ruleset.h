@@ -9,6 +9,7 @@
 #include "access/attnum.h"
 #include "access/xlogdefs.h"
 #include "nodes/pg_list.h"
+#include "utils/hsearch.h"
 
 #include "jsonpath.h"
 #include "redact.h"

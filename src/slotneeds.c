@@ -45,13 +45,11 @@ add(StringInfo out, const char *separator, const char *text)
 static void
 check_wal_level(Missing *missing)
 {
-	const char *level = GetConfigOption("wal_level", false, false);
-
-	if (strcmp(level, "logical") == 0 || (CDC_REPLICA_SUFFICES && strcmp(level, "replica") == 0))
+	if (wal_level >= CDC_WAL_LEVEL)
 		return;
-	add(&missing->what, " ", psprintf("wal_level is \"%s\".", level));
-	add(&missing->statements, " ", "ALTER SYSTEM SET wal_level = logical;");
-	add(&missing->file, ", ", "wal_level = logical");
+	add(&missing->what, " ", psprintf("wal_level is \"%s\".", GetConfigOption("wal_level", false, false)));
+	add(&missing->statements, " ", "ALTER SYSTEM SET wal_level = " CDC_WAL_LEVEL_NAME ";");
+	add(&missing->file, ", ", "wal_level = " CDC_WAL_LEVEL_NAME);
 	missing->restart = true;
 }
 

@@ -28,7 +28,7 @@ start()
 	{
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$work'"
-		echo "wal_level = logical"
+		postgres -V | grep -qE ' (19|[2-9][0-9])' || echo "wal_level = logical"
 		echo "fsync = off"
 		if grep -q '^output_plugin_libraries' <<<"$(postgres --describe-config)"; then
 			echo "output_plugin_libraries = 'pgoutput, cdc'"

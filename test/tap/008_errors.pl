@@ -44,15 +44,15 @@ SELECT cdc.create_slot('s')});
 	ok(reload_with($statements, 'pgoutput, test_decoding, cdc'), 'they run, and have an effect');
 }
 {
-	my $level = $node->safe_psql('postgres', q{SELECT current_setting('server_version_num')::int < 190000}) eq 't' ? 'replica' : 'minimal';
+	my ($level, $needed) = major() < 19 ? qw(replica logical) : qw(minimal replica);
 	my @conf = ("wal_level = $level\n", "max_wal_senders = 0\nmax_replication_slots = 0\n");
 	$node->append_conf('postgresql.conf', $_) foreach @conf;
 	$node->restart;
 	($rc, $out, $err) = $node->psql('postgres', q{SELECT cdc.create_slot('s')});
 	like($err, qr/DETAIL:  wal_level is "$level"\. max_replication_slots is 0\./, 'all that needs a restart');
-	is((hint($err))[0], 'ALTER SYSTEM SET wal_level = logical; ALTER SYSTEM SET max_replication_slots = 10; and restart the server.', 'with the statements');
-	like($err, qr/Or in postgresql\.conf: wal_level = logical, max_replication_slots = 10\./, 'and the lines');
-	$node->append_conf('postgresql.conf', "wal_level = logical\nmax_wal_senders = 20\nmax_replication_slots = 30\n");
+	is((hint($err))[0], "ALTER SYSTEM SET wal_level = $needed; ALTER SYSTEM SET max_replication_slots = 10; and restart the server.", 'with the statements');
+	like($err, qr/Or in postgresql\.conf: wal_level = $needed, max_replication_slots = 10\./, 'and the lines');
+	$node->append_conf('postgresql.conf', "wal_level = $needed\nmax_wal_senders = 20\nmax_replication_slots = 30\n");
 	$node->restart;
 }
 slot($node, 's');
