@@ -61,6 +61,13 @@ REVOKE ALL ON FUNCTION cdc.drop_row(record) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.drop_row(record) IS
   'Removes the row with the primary key of this one; false where there is none. For the extension''s own functions.';
 
+CREATE FUNCTION cdc.require_primary(function text)
+RETURNS void LANGUAGE c STRICT VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdc_require_primary';
+REVOKE ALL ON FUNCTION cdc.require_primary(text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.require_primary(text) IS
+  'ERROR 25006 on a standby and in a transaction that is read only. For the extension''s own functions, before they write.';
+
 CREATE FUNCTION cdc.table_written()
 RETURNS trigger LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_table_written';
@@ -91,7 +98,7 @@ CREATE TABLE cdc.slot_option (
 );
 REVOKE ALL ON cdc.slot_option FROM PUBLIC;
 COMMENT ON TABLE cdc.slot_option IS
-  'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
+  'Options that are stored for slots and count for whoever reads from them, unless the client gives others; as option reader the OID of the role that a slot is bound to, as option standby that it is a standby''s. Written by cdc.create_slot(), cdc.alter_slot(), cdc.copy_slot() and cdc.drop_slot(); read when a slot is started.';
 
 CREATE FUNCTION cdc.create_slot(INOUT slot_name name, temporary boolean DEFAULT false,
   two_phase boolean DEFAULT false, failover boolean DEFAULT false,
@@ -102,12 +109,13 @@ REVOKE ALL ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], 
 COMMENT ON FUNCTION cdc.create_slot(name, boolean, boolean, boolean, text[], name) IS
   'Creates a logical replication slot of this database with the output plugin cdc; lsn is where its changes begin. options: stored for the slot, names and values in turn. reader: the role that alone may read from it, by cdc.fetch() also without REPLICATION. Must come before any write of the transaction. Needs REPLICATION. An ERROR names the settings that are in the way. More: docs/reference.md.';
 
-CREATE FUNCTION cdc.alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL)
+CREATE FUNCTION cdc.alter_slot(slot_name name, options text[] DEFAULT '{}', reader name DEFAULT NULL,
+  standby boolean DEFAULT false)
 RETURNS void LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdc_alter_slot';
-REVOKE ALL ON FUNCTION cdc.alter_slot(name, text[], name) FROM PUBLIC;
-COMMENT ON FUNCTION cdc.alter_slot(name, text[], name) IS
-  'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out. They count from the next start of the slot on, unless the client gives others. reader: binds it to a role, none = to no role any more, NULL = as it is. Other NULL arguments do nothing. Needs REPLICATION. ERROR 22023 for a wrong option, 42704 for an unknown role.';
+REVOKE ALL ON FUNCTION cdc.alter_slot(name, text[], name, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.alter_slot(name, text[], name, boolean) IS
+  'Stores options for a cdc slot of this database, names and values in turn; a NULL value takes one out. They count from the next start of the slot on, unless the client gives others. reader: binds it to a role, none = to no role any more, NULL = as it is. standby: it is a slot of standbys of this server. Other NULL arguments do nothing. Needs REPLICATION. More: docs/reference.md.';
 
 CREATE FUNCTION cdc.copy_slot(INOUT slot_name name, new_name name, temporary boolean DEFAULT false,
   OUT lsn pg_lsn)
@@ -145,7 +153,7 @@ SELECT s.slot_name, s.active, s.active_pid, s.temporary,
        coalesce((j->>'failover')::boolean, false) AS failover,
        coalesce((j->>'synced')::boolean, false) AS synced,
        (SELECT pg_catalog.jsonb_object_agg(o.option, o.value)
-        FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option <> 'reader') AS options,
+        FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option NOT IN ('reader', 'standby')) AS options,
        (SELECT pg_catalog.pg_get_userbyid(o.value::pg_catalog.oid)
         FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option = 'reader') AS reader,
        t.total_txns, t.total_bytes, t.spill_txns, t.spill_count, t.spill_bytes,
@@ -640,6 +648,7 @@ AS $$
 DECLARE
   col record;
 BEGIN
+  PERFORM cdc.require_primary('cdc.redact()');
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
   -- no DDL beside it is missed: what follows sees what was committed before the lock
   PERFORM cdc.lock_table(relation);
@@ -686,6 +695,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
+  PERFORM cdc.require_primary('cdc.redact_matching()');
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
   IF coalesce(column_pattern, '') = '' THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -731,6 +741,7 @@ AS $$
 DECLARE
   rule cdc.redaction_rule := cdc.existing_rule(rule_id);
 BEGIN
+  PERFORM cdc.require_primary('cdc.unredact()');
   -- the audit has the reason of the removal beside that of the rule
   rule.reason := concat_ws('; removed: ', rule.reason, unredact.reason);
   rule.removed_at := pg_current_wal_insert_lsn();
@@ -763,6 +774,7 @@ AS $$
 DECLARE
   rule cdc.redaction_rule := cdc.existing_rule(rule_id);
 BEGIN
+  PERFORM cdc.require_primary('cdc.confirm_rule()');
   PERFORM cdc.confirm(rule_id);
   rule.reason := concat_ws('; confirmed: ', rule.reason, confirm_rule.reason);
   PERFORM cdc.audit_rule('redaction_rule', 'CONFIRM', to_jsonb(rule));
@@ -941,6 +953,7 @@ DECLARE
   g cdc.read_grant;
   bound bigint := 0;
 BEGIN
+  PERFORM cdc.require_primary('cdc.bind_grants()');
   FOR g IN SELECT * FROM cdc.read_grant WHERE role IS NULL FOR UPDATE SKIP LOCKED LOOP
     g.role := (SELECT oid FROM pg_roles WHERE rolname = g.role_name);
     g.relation := (SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = g.schema_name AND c.relname = g.table_name);
@@ -968,6 +981,7 @@ DECLARE
   g cdc.read_grant;
   d cdc.read_grant_dropped;
 BEGIN
+  PERFORM cdc.require_primary('cdc.prune_grants()');
   FOR g IN SELECT * FROM cdc.read_grant t WHERE t.role IS NOT NULL
       AND (NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.role)
         OR (t.giver IS NOT NULL AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = t.giver))
@@ -1826,6 +1840,7 @@ RETURNS void LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdc.require_primary('cdc.set_enforcement()');
   IF level IS NULL OR level NOT IN ('off', 'warn', 'reject') THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown level: %s', coalesce(quote_ident(level), 'NULL')),
       HINT = 'Levels are: off, warn, reject.';
@@ -2196,6 +2211,7 @@ DECLARE
   reg cdc.registered_table;
   version text;
 BEGIN
+  PERFORM cdc.require_primary('cdc.register()');
   IF mode IS NULL OR mode !~ '^((backward|forward|full)(_transitive)?|none)$' OR level IS NULL OR level NOT IN ('wire', 'file') THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode or level: %s, %s', mode, level),
       HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive; levels: wire, file.';
@@ -2225,8 +2241,10 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-  reg cdc.registered_table := cdc.registration(relation);
+  reg cdc.registered_table;
 BEGIN
+  PERFORM cdc.require_primary('cdc.unregister()');
+  reg := cdc.registration(relation);
   IF reg.id IS NULL THEN
     reg := cdc.check_registered(relation);
   END IF;
@@ -2243,9 +2261,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-  reg cdc.registered_table := cdc.registration(relation);
+  reg cdc.registered_table;
   found int;
 BEGIN
+  PERFORM cdc.require_primary('cdc.register_reader()');
+  reg := cdc.registration(relation);
   IF consumer IS NULL OR num_nonnulls(version, fingerprint) <> 1 THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'consumer and either version or fingerprint must be given';
   END IF;
@@ -2269,9 +2289,11 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-  reg cdc.registered_table := cdc.registration(relation);
+  reg cdc.registered_table;
   v cdc.schema_detail;
 BEGIN
+  PERFORM cdc.require_primary('cdc.retire_version()');
+  reg := cdc.registration(relation);
   IF EXISTS (SELECT FROM cdc.schema_detail d WHERE d.id = reg.version AND d.major = version) THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
       MESSAGE = format('version %s is what table %s is now', version, relation);
@@ -2312,6 +2334,7 @@ AS $$
 DECLARE
   reg cdc.registered_table;
 BEGIN
+  PERFORM cdc.require_primary('cdc.refresh_registry()');
   LOCK TABLE cdc.registered_relation IN SHARE UPDATE EXCLUSIVE MODE;
   -- dropped where no event trigger saw it
   FOR reg IN

@@ -9,11 +9,13 @@
 #include "access/stratnum.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_extension.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -215,6 +217,17 @@ insert_index_entries(Relation rel, TupleTableSlot *slot, ItemPointer tid)
 					 false, info);
 		index_close(index, RowExclusiveLock);
 	}
+}
+
+void
+cdc_exttable_require_primary(const char *function)
+{
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("cannot execute %s during recovery", function),
+				 errhint("Run it on the primary: what is written there counts on its standbys.")));
+	PreventCommandIfReadOnly(function);
 }
 
 void

@@ -61,6 +61,10 @@ typedef struct CdcExtKey
 
 extern SysScanDesc cdc_exttable_scan(Relation rel, CdcExtKey *key, const Datum *values, int n);
 
+/* ERROR where nothing can be written: on a standby, with what to do instead, and in a
+ * transaction that is read only. `function` is what was called. */
+extern void cdc_exttable_require_primary(const char *function);
+
 /* ERROR unless the current user may write the table: not whoever may call a function. */
 extern void cdc_exttable_require_writer(const char *name);
 

@@ -24,6 +24,7 @@
 PG_FUNCTION_INFO_V1(cdc_put_row);
 PG_FUNCTION_INFO_V1(cdc_drop_row);
 PG_FUNCTION_INFO_V1(cdc_table_written);
+PG_FUNCTION_INFO_V1(cdc_require_primary);
 
 /* A row of one of the tables, taken apart. */
 typedef struct Row
@@ -50,6 +51,7 @@ open_row(Datum composite, AclMode needed)
 				 errmsg("argument must be a row of a table of the extension")));
 	if (pg_class_aclmask(relid, GetUserId(), needed, ACLMASK_ALL) != needed)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+	cdc_exttable_require_primary("functions of cdc that write");
 	row->rel = table_open(relid, RowExclusiveLock);
 	heap_deform_tuple(&tup, RelationGetDescr(row->rel), row->values, row->nulls);
 	return row;
@@ -102,6 +104,14 @@ cdc_drop_row(PG_FUNCTION_ARGS)
 	table_close(row->rel, NoLock);
 	CommandCounterIncrement();
 	PG_RETURN_BOOL(found);
+}
+
+/* What writes, but not with its first statement, calls it before. */
+Datum
+cdc_require_primary(PG_FUNCTION_ARGS)
+{
+	cdc_exttable_require_primary(text_to_cstring(PG_GETARG_TEXT_PP(0)));
+	PG_RETURN_VOID();
 }
 
 /* What is written by SQL: a restore's COPY alone, of which sessions that decode hear. */

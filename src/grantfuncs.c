@@ -252,6 +252,7 @@ cdc_grant_read(PG_FUNCTION_ARGS)
 	Oid			owner = table_owner();
 	Oid			giver;
 
+	cdc_exttable_require_primary("cdc.grant_read()");
 	require_target(fcinfo);
 	giver = find_giver(fcinfo, owner);
 	if (!PG_ARGISNULL(COLUMNS))
@@ -300,6 +301,7 @@ cdc_revoke_read(PG_FUNCTION_ARGS)
 	Oid			owner = table_owner();
 	Oid			giver;
 
+	cdc_exttable_require_primary("cdc.revoke_read()");
 	require_target(fcinfo);
 	giver = find_revoker(fcinfo, owner);
 	(void) run(fcinfo, giver, owner, PREPARE);

@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "event.h"
+#include "exttable.h"
 #include "metadata.h"
 #include "wire.h"
 
@@ -59,6 +60,7 @@ cdc_set_metadata(PG_FUNCTION_ARGS)
 	char	   *key = utf8_argument(fcinfo, 0, "key");
 	char	   *value = utf8_argument(fcinfo, 1, "value");
 
+	cdc_exttable_require_primary("cdc.set_metadata()");
 	log_metadata(key, value);
 	PG_RETURN_VOID();
 }
@@ -75,6 +77,7 @@ cdc_set_traceparent(PG_FUNCTION_ARGS)
 {
 	char	   *value = utf8_argument(fcinfo, 0, "traceparent");
 
+	cdc_exttable_require_primary("cdc.set_traceparent()");
 	/* version-traceid-parentid-flags, as W3C Trace Context has it */
 	if (strlen(value) != 55 || value[2] != '-' || value[35] != '-' || value[52] != '-' ||
 		strncmp(value, "ff", 2) == 0 ||

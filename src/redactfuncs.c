@@ -61,6 +61,7 @@ cdc_check_path(PG_FUNCTION_ARGS)
 Datum
 cdc_rotate_redaction_secret(PG_FUNCTION_ARGS)
 {
+	cdc_exttable_require_primary("cdc.rotate_redaction_secret()");
 	PG_RETURN_INT32(cdc_secret_create());
 }
 

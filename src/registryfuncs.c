@@ -230,6 +230,7 @@ cdc_allow_breaking(PG_FUNCTION_ARGS)
 {
 	char	   *reason = text_to_cstring(PG_GETARG_TEXT_PP(0));
 
+	cdc_exttable_require_primary("cdc.allow_breaking()");
 	if (strspn(reason, " \t\n") == strlen(reason))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

@@ -147,12 +147,17 @@ store_options(const char *slot_name, List *options, Oid reader)
 }
 
 static void
-require_storable(const char *function, List *options, Oid reader, bool temporary)
+require_storable(const char *function, const char *slot_name, List *options, Oid reader, bool temporary)
 {
 	if (options == NIL && !OidIsValid(reader))
 		return;
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+				 errmsg("options and the reader of a slot cannot be stored during recovery"),
+				 errhint("Store them on the primary by cdc.alter_slot(%s, ..., standby => true), and then make the slot here without.",
+						 quote_literal_cstr(slot_name))));
 	PreventCommandIfReadOnly(function);
-	PreventCommandDuringRecovery(function);
 	if (temporary)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -170,6 +175,18 @@ reader_argument(FunctionCallInfo fcinfo, int n, Oid missing)
 		return missing;
 	name = NameStr(*PG_GETARG_NAME(n));
 	return strcmp(name, "none") == 0 ? InvalidOid : get_role_oid(name, false);
+}
+
+/* A standby's slot has what its primary has stored under its name. */
+static void
+announce_stored(const char *slot_name)
+{
+	Oid			reader;
+
+	if (RecoveryInProgress() && (cdc_slot_options_load(slot_name, &reader) != NIL || OidIsValid(reader)))
+		ereport(NOTICE,
+				(errmsg("what the primary has stored for slots \"%s\" counts for this one", slot_name),
+				 errhint("The view cdc.slots shows it.")));
 }
 
 static bool
@@ -197,7 +214,9 @@ cdc_create_slot(PG_FUNCTION_ARGS)
 	reader = reader_argument(fcinfo, 5, InvalidOid);
 	cdc_require_settings();
 	check_options(options);
-	require_storable("cdc.create_slot()", options, reader, temporary);
+	require_storable("cdc.create_slot()", NameStr(*PG_GETARG_NAME(0)), options, reader, temporary);
+	if (!RecoveryInProgress())
+		cdc_slot_options_refuse_taken(NameStr(*PG_GETARG_NAME(0)));
 	if (PG_GETARG_BOOL(3))
 		require_failover(PG_GETARG_BOOL(2));
 	cdc_announce_wait(NameStr(*PG_GETARG_NAME(0)));
@@ -208,6 +227,7 @@ cdc_create_slot(PG_FUNCTION_ARGS)
 									 PG_GETARG_DATUM(1), PG_GETARG_DATUM(2), PG_GETARG_DATUM(3));
 	CurrentResourceOwner = owner;
 	store_options(NameStr(*PG_GETARG_NAME(0)), options, reader);
+	announce_stored(NameStr(*PG_GETARG_NAME(0)));
 	PG_RETURN_DATUM(result);
 }
 
@@ -235,6 +255,26 @@ merge_options(List *stored, List *given)
 	return merged;
 }
 
+static void
+refuse_alter(const char *slot_name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_READ_ONLY_SQL_TRANSACTION),
+			 errmsg("cannot execute cdc.alter_slot() during recovery"),
+			 errhint("Run it on the primary, for a slot of this standby alone as cdc.alter_slot(%s, ..., standby => true).",
+					 quote_literal_cstr(slot_name))));
+}
+
+static void
+require_no_slot(const char *slot_name)
+{
+	if (SearchNamedReplicationSlot(slot_name, true) != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("replication slot \"%s\" is one of this server", slot_name),
+				 errhint("What is stored for it counts for a slot of this name on a standby, too, without the argument standby.")));
+}
+
 Datum
 cdc_alter_slot(PG_FUNCTION_ARGS)
 {
@@ -242,21 +282,30 @@ cdc_alter_slot(PG_FUNCTION_ARGS)
 	List	   *given;
 	List	   *merged;
 	Oid			reader;
+	bool		standby;
 	int			pid;
 
-	if (any_null(fcinfo, 2))
+	if (any_null(fcinfo, 2) || PG_ARGISNULL(3))
 		PG_RETURN_NULL();
 	slot_name = NameStr(*PG_GETARG_NAME(0));
 	given = cdc_options_list(PG_GETARG_ARRAYTYPE_P(1));
+	standby = PG_GETARG_BOOL(3);
 	CheckSlotPermissions();
-	pid = require_slot(PG_GETARG_DATUM(0));
+	if (RecoveryInProgress())
+		refuse_alter(slot_name);
+	pid = standby ? 0 : require_slot(PG_GETARG_DATUM(0));
+	if (standby)
+		require_no_slot(slot_name);
 	PreventCommandIfReadOnly("cdc.alter_slot()");
-	PreventCommandDuringRecovery("cdc.alter_slot()");
 	cdc_options_check_names(given);
 	cdc_slot_options_lock(slot_name);
 	merged = merge_options(cdc_slot_options_load(slot_name, &reader), given);
 	check_options(merged);
-	store_options(slot_name, merged, reader_argument(fcinfo, 2, reader));
+	reader = reader_argument(fcinfo, 2, reader);
+	if (standby)
+		cdc_slot_options_store_for_standby(slot_name, merged, reader);
+	else
+		store_options(slot_name, merged, reader);
 	if (pid != 0)
 		ereport(NOTICE,
 				(errmsg("replication slot \"%s\" is in use by process %d", slot_name, pid),
@@ -277,10 +326,14 @@ cdc_copy_slot(PG_FUNCTION_ARGS)
 	CheckSlotPermissions();
 	cdc_require_settings();
 	(void) require_slot(args[0]);
+	options = cdc_slot_options_load(NameStr(*PG_GETARG_NAME(0)), &reader);
+	if (RecoveryInProgress() && !temporary)
+		require_storable("cdc.copy_slot()", NameStr(*PG_GETARG_NAME(1)), options, reader, false);
+	if (!RecoveryInProgress())
+		cdc_slot_options_refuse_taken(NameStr(*PG_GETARG_NAME(1)));
 	cdc_slot_options_expect(NameStr(*PG_GETARG_NAME(1)));
 	result = query_row("SELECT slot_name, lsn FROM pg_catalog.pg_copy_logical_replication_slot($1, $2, $3)",
 					   lengthof(args), types, args);
-	options = cdc_slot_options_load(NameStr(*PG_GETARG_NAME(0)), &reader);
 	store_options(NameStr(*PG_GETARG_NAME(1)), temporary ? NIL : options, temporary ? InvalidOid : reader);
 	PG_RETURN_HEAPTUPLEHEADER(result);
 }
@@ -370,13 +423,32 @@ drop_by_force(Datum name)
 	}
 }
 
+/* What is stored for a slot of a standby; false: there is a slot here, or nothing stored. */
+static bool
+drop_stored_for_standby(const char *slot_name)
+{
+	if (RecoveryInProgress() || SearchNamedReplicationSlot(slot_name, true) != NULL ||
+		!cdc_slot_options_for_standby(slot_name))
+		return false;
+	CheckSlotPermissions();
+	PreventCommandIfReadOnly("cdc.drop_slot()");
+	(void) cdc_slot_options_forget(slot_name);
+	ereport(NOTICE,
+			(errmsg("what was stored for slots \"%s\" of standbys is removed", slot_name),
+			 errhint("A slot is dropped on the server that has it.")));
+	return true;
+}
+
 Datum
 cdc_drop_slot(PG_FUNCTION_ARGS)
 {
 	const char *slot_name = NameStr(*PG_GETARG_NAME(0));
 	bool		force = PG_GETARG_BOOL(1);
-	int			pid = slot_user(PG_GETARG_DATUM(0));
+	int			pid;
 
+	if (drop_stored_for_standby(slot_name))
+		PG_RETURN_VOID();
+	pid = slot_user(PG_GETARG_DATUM(0));
 	if (pid != 0 && !force)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
@@ -392,6 +464,9 @@ cdc_drop_slot(PG_FUNCTION_ARGS)
 				 errdetail("Its connections were ended again and again for %d seconds.", FORCE_TIMEOUT / 1000),
 				 errhint("Stop the client, or take its right to connect away.")));
 	store_options(NULL, NIL, InvalidOid);
+	/* of a slot that came with a standby which was promoted */
+	if (!RecoveryInProgress() && !XactReadOnly && cdc_slot_options_for_standby(slot_name))
+		(void) cdc_slot_options_forget(slot_name);
 	PG_RETURN_VOID();
 }
 

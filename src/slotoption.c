@@ -26,6 +26,9 @@
 /* Not an option of the plugin: the OID of the role that the slot is bound to. */
 #define READER "reader"
 
+/* Nor is this: the slot is a standby's. */
+#define STANDBY "standby"
+
 /* Columns, as in the install script. */
 enum
 {
@@ -68,12 +71,49 @@ cdc_slot_options_load(const char *slot_name, Oid *reader)
 
 		if (strcmp(option, READER) == 0)
 			*reader = (Oid) strtoul(value, NULL, 10);
-		else
+		else if (strcmp(option, STANDBY) != 0)
 			options = lappend(options, makeDefElem(option, (Node *) makeString(value), -1));
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return options;
+}
+
+static bool
+is_for_standby(Relation rel, const char *slot_name)
+{
+	CdcExtKey	key;
+	SysScanDesc scan = begin_scan(rel, slot_name, &key);
+	HeapTuple	tup;
+	bool		found = false;
+
+	while (!found && HeapTupleIsValid(tup = systable_getnext(scan)))
+		found = strcmp(cdc_exttable_text(rel, tup, OPTION), STANDBY) == 0;
+	systable_endscan(scan);
+	return found;
+}
+
+bool
+cdc_slot_options_for_standby(const char *slot_name)
+{
+	Relation	rel = cdc_exttable_open(TABLE, AccessShareLock);
+	bool		found;
+
+	if (rel == NULL)
+		return false;
+	found = is_for_standby(rel, slot_name);
+	table_close(rel, AccessShareLock);
+	return found;
+}
+
+void
+cdc_slot_options_refuse_taken(const char *slot_name)
+{
+	if (cdc_slot_options_for_standby(slot_name))
+		ereport(ERROR,
+				(errcode(ERRCODE_DUPLICATE_OBJECT),
+				 errmsg("options are stored for a slot \"%s\" of a standby", slot_name),
+				 errhint("Take another name; cdc.drop_slot(%s) removes them.", quote_literal_cstr(slot_name))));
 }
 
 List *
@@ -93,7 +133,7 @@ cdc_slots_read_by(Oid role)
 
 		if (strcmp(cdc_exttable_text(rel, tup, OPTION), READER) == 0 &&
 			(Oid) strtoul(cdc_exttable_text(rel, tup, VALUE), NULL, 10) == role &&
-			SearchNamedReplicationSlot(name, true) != NULL)
+			(SearchNamedReplicationSlot(name, true) != NULL || is_for_standby(rel, name)))
 			slots = lappend(slots, pstrdup(name));
 	}
 	systable_endscan(scan);
@@ -218,8 +258,8 @@ require_permanent(const char *slot_name)
 				 errhint("Give options when reading from it.")));
 }
 
-void
-cdc_slot_options_store(const char *slot_name, List *options, Oid reader)
+static void
+store(const char *slot_name, List *options, Oid reader, bool standby)
 {
 	Relation	rel = cdc_exttable_open(TABLE, RowExclusiveLock);
 	ListCell   *lc;
@@ -232,6 +272,8 @@ cdc_slot_options_store(const char *slot_name, List *options, Oid reader)
 	(void) delete_options(rel, slot_name);
 	if (OidIsValid(reader))
 		insert_option(rel, slot_name, READER, psprintf("%u", reader));
+	if (standby && (options != NIL || OidIsValid(reader)))
+		insert_option(rel, slot_name, STANDBY, "on");
 	foreach(lc, options)
 	{
 		DefElem    *option = lfirst_node(DefElem, lc);
@@ -240,6 +282,18 @@ cdc_slot_options_store(const char *slot_name, List *options, Oid reader)
 	}
 	table_close(rel, NoLock);
 	CommandCounterIncrement();
+}
+
+void
+cdc_slot_options_store(const char *slot_name, List *options, Oid reader)
+{
+	store(slot_name, options, reader, false);
+}
+
+void
+cdc_slot_options_store_for_standby(const char *slot_name, List *options, Oid reader)
+{
+	store(slot_name, options, reader, true);
 }
 
 /* The names under which something is stored. */
@@ -277,7 +331,7 @@ cdc_slot_options_prune(void)
 		/* it could come while the lock is taken */
 		if (SearchNamedReplicationSlot(name, true) == NULL &&
 			lock_name(RelationGetRelid(rel), name, false) &&
-			SearchNamedReplicationSlot(name, true) == NULL)
+			SearchNamedReplicationSlot(name, true) == NULL && !is_for_standby(rel, name))
 			(void) delete_options(rel, name);
 	}
 	table_close(rel, NoLock);

@@ -29,6 +29,15 @@ extern void cdc_slot_options_lock(const char *slot_name);
  * decide: the table's privileges are not asked. */
 extern void cdc_slot_options_store(const char *slot_name, List *options, Oid reader);
 
+/* The same for a slot that is none of this server, but of a standby of it: until
+ * cdc_slot_options_forget(). */
+extern void cdc_slot_options_store_for_standby(const char *slot_name, List *options, Oid reader);
+extern bool cdc_slot_options_for_standby(const char *slot_name);
+
+/* ERROR 42710 if something is stored for a standby's slot of this name: a slot of this
+ * server would take it over, and take it along when it goes. */
+extern void cdc_slot_options_refuse_taken(const char *slot_name);
+
 /* Removes what is stored under a name; whether there was something. */
 extern bool cdc_slot_options_forget(const char *slot_name);
 
@@ -37,7 +46,8 @@ extern bool cdc_slot_options_forget(const char *slot_name);
 extern void cdc_slot_options_expect(const char *slot_name);
 extern bool cdc_slot_options_expected(const char *slot_name);
 
-/* Removes what is stored for slots that this database does not have. */
+/* Removes what is stored for slots that this database does not have, but for those of
+ * standbys. */
 extern void cdc_slot_options_prune(void);
 
 #endif							/* CDC_SLOTOPTION_H */

@@ -113,7 +113,6 @@ begin_read(FunctionCallInfo fcinfo)
 	CdcSnapRange range;
 	CdcOptions	options;
 
-	PreventCommandDuringRecovery("cdc.snapshot()");
 	read_options(&options, given, &slot);
 	range.from_key = key_argument(fcinfo, 1);
 	range.to_key = key_argument(fcinfo, 2);

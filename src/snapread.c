@@ -10,6 +10,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "catalog/catalog.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
@@ -340,26 +341,65 @@ cdc_snapread_abandon(CdcSnapRead *read)
 
 /* --- batches ------------------------------------------------------------ */
 
+/* With the epoch of a transaction id that cannot be newer than the next one. */
+static uint64
+with_epoch(TransactionId xid, FullTransactionId next)
+{
+	uint64		epoch = EpochFromFullTransactionId(next);
+
+	if (xid > XidFromFullTransactionId(next) && epoch > 0)
+		epoch--;
+	return epoch << 32 | xid;
+}
+
+static int
+compare_xids(const void *a, const void *b)
+{
+	uint64		x = *(const uint64 *) a;
+	uint64		y = *(const uint64 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The transactions in progress, from the first to the last. A standby keeps them in
+ * subxip, with subtransactions, and pg_current_snapshot() has none of them there. */
+static int
+in_progress(Snapshot snapshot, FullTransactionId next, uint64 **result)
+{
+	const TransactionId *xids = snapshot->takenDuringRecovery ? snapshot->subxip : snapshot->xip;
+	int			n = snapshot->takenDuringRecovery ? snapshot->subxcnt : (int) snapshot->xcnt;
+
+	*result = palloc(sizeof(uint64) * Max(n, 1));
+	for (int i = 0; i < n; i++)
+		(*result)[i] = with_epoch(xids[i], next);
+	qsort(*result, n, sizeof(uint64), compare_xids);
+	return n;
+}
+
 /* What the reading transaction sees, as field `snapshot` of a Batch. */
 static void
 describe_snapshot(StringInfo out)
 {
-	char	   *text = OidOutputFunctionCall(F_PG_SNAPSHOT_OUT, OidFunctionCall0(F_PG_CURRENT_SNAPSHOT));
+	Snapshot	snapshot = GetActiveSnapshot();
+	FullTransactionId next = ReadNextFullTransactionId();
+	uint64	   *xids;
+	int			n = in_progress(snapshot, next, &xids);
 	int			body = cdc_msg_begin(out, CDC_BATCH_SNAPSHOT);
-	char	   *rest;
 	int			packed;
 
-	/* xmin:xmax:xip,xip,... */
-	cdc_field_uint(out, CDC_SNAPSHOT_XMIN, strtou64(text, &rest, 10));
-	cdc_field_uint(out, CDC_SNAPSHOT_XMAX, strtou64(rest + 1, &rest, 10));
-	if (rest[1] != '\0')
+	cdc_field_uint(out, CDC_SNAPSHOT_XMIN, with_epoch(snapshot->xmin, next));
+	cdc_field_uint(out, CDC_SNAPSHOT_XMAX, with_epoch(snapshot->xmax, next));
+	if (n > 0)
 	{
 		packed = cdc_msg_begin(out, CDC_SNAPSHOT_XIP);
-		while (*rest != '\0' && rest[1] != '\0')
-			cdc_put_varint(out, strtou64(rest + 1, &rest, 10));
+		/* one that is being prepared is there twice */
+		for (int i = 0; i < n; i++)
+			if (i == 0 || xids[i] != xids[i - 1])
+				cdc_put_varint(out, xids[i]);
 		cdc_msg_end(out, packed);
 	}
 	cdc_msg_end(out, body);
+	pfree(xids);
 }
 
 static void

@@ -111,6 +111,7 @@ forget_stored_options(LogicalDecodingContext *ctx)
 		return;
 	if (own_transaction)
 		StartTransactionCommand();
+	cdc_slot_options_refuse_taken(slot_name);
 	found = cdc_slot_options_load(slot_name, &reader) != NIL || OidIsValid(reader);
 	if (found && !own_transaction)
 		ereport(ERROR,

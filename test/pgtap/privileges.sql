@@ -122,6 +122,7 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.unregister('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.register_reader('x', 'public.pgtap_table', 1)$$, '42501', '42501', '42704', '42704'),
   ($$SELECT cdc.retire_version('public.pgtap_table', 1)$$, '42501', '42501', '42704', '42704'),
+  ($$SELECT cdc.require_primary('x')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.put_row(ROW(1, 2))$$, '42501', '42501', '42809', '42809'),
   ($$SELECT cdc.audit_rule('x', 'x', '{}')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.add_rule(NULL, NULL)$$, '42501', '42501', '42501', '42501'),

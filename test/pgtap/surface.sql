@@ -9,7 +9,8 @@ INSERT INTO expected VALUES
   ('drop_row', '"row" record', 'boolean', 'c', 'v', true, 'u', false),
   ('table_written', '', 'trigger', 'c', 'v', false, 'u', false),
   ('create_slot', 'INOUT slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false, failover boolean DEFAULT false, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'record', 'c', 'v', false, 'u', false),
-  ('alter_slot', 'slot_name name, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'void', 'c', 'v', false, 'u', false),
+  ('require_primary', 'function text', 'void', 'c', 'v', true, 'u', false),
+  ('alter_slot', 'slot_name name, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name, standby boolean DEFAULT false', 'void', 'c', 'v', false, 'u', false),
   ('copy_slot', 'INOUT slot_name name, new_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
   ('advance_slot', 'INOUT slot_name name, upto_lsn pg_lsn', 'record', 'c', 'v', true, 'u', false),
   ('drop_slot', 'slot_name name, force boolean DEFAULT false', 'void', 'c', 'v', true, 'u', false),
@@ -173,7 +174,7 @@ SELECT is_empty($$
 
 -- who may: nobody but the owner, and for what monitoring reads pg_monitor
 SELECT is(ARRAY(SELECT format('%s %s %s', f.proname, a.grantee::regrole, a.privilege_type)
-  FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner),
+  FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner ORDER BY f.proname),
   '{slot_counters pg_monitor EXECUTE}', 'no function is granted to anyone else, PUBLIC included');
 SELECT is(ARRAY(SELECT format('%s %s %s', c.relname, a.grantee::regrole, a.privilege_type)
   FROM relation c, aclexplode(coalesce(relacl, acldefault('r', relowner))) a WHERE a.grantee <> relowner ORDER BY c.relname),
