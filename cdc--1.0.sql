@@ -139,6 +139,12 @@ REVOKE ALL ON FUNCTION cdc.drop_slot(name, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.drop_slot(name, boolean) IS
   'Drops a cdc slot of this database and its stored options; what was not read from it is lost. force ends the connections that use it, again and again for up to 10 seconds, which needs the right to do so; without it, or where that does not suffice, a slot in use is an ERROR (55006). NULL arguments do nothing. Needs REPLICATION.';
 
+CREATE FUNCTION cdc.missing_tables(tables text, versions text)
+RETURNS text LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdc_missing_tables';
+COMMENT ON FUNCTION cdc.missing_tables(text, text) IS
+  'What the options tables and versions of a slot name and is not there, each with the reason; NULL = nothing, or what is malformed. For the view cdc.slots.';
+
 CREATE VIEW cdc.slots AS
 SELECT s.slot_name, s.active, s.active_pid, s.temporary,
        j->>'wal_status' AS wal_status,
@@ -156,6 +162,8 @@ SELECT s.slot_name, s.active, s.active_pid, s.temporary,
         FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option NOT IN ('reader', 'standby')) AS options,
        (SELECT pg_catalog.pg_get_userbyid(o.value::pg_catalog.oid)
         FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option = 'reader') AS reader,
+       cdc.missing_tables((SELECT o.value FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option = 'tables'),
+                          (SELECT o.value FROM cdc.slot_option o WHERE o.slot_name = s.slot_name AND o.option = 'versions')) AS missing,
        t.total_txns, t.total_bytes, t.spill_txns, t.spill_count, t.spill_bytes,
        t.stream_txns, t.stream_count, t.stream_bytes
 FROM pg_catalog.pg_replication_slots s
@@ -186,6 +194,7 @@ COMMENT ON COLUMN cdc.slots.failover IS 'It is to be synchronized to standbys (P
 COMMENT ON COLUMN cdc.slots.synced IS 'It was synchronized from a primary, and cannot be read before a promotion (PostgreSQL 17).';
 COMMENT ON COLUMN cdc.slots.options IS 'Options that are stored for it; NULL = none.';
 COMMENT ON COLUMN cdc.slots.reader IS 'The role that it is bound to; NULL = none.';
+COMMENT ON COLUMN cdc.slots.missing IS 'What the stored options tables and versions name and is not there, with the reason; NULL = nothing.';
 COMMENT ON COLUMN cdc.slots.total_txns IS 'Transactions decoded, see pg_stat_replication_slots.';
 COMMENT ON COLUMN cdc.slots.total_bytes IS 'Bytes of decoded changes.';
 COMMENT ON COLUMN cdc.slots.spill_txns IS 'Transactions that went to disk while they were decoded.';
@@ -1205,7 +1214,7 @@ AS $$
   WHERE x.grantee <> p.proowner
     -- what consumers need; the last ones do no more than REPLICATION lets them do without
     AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
-      'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+      'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'missing_tables', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
   GROUP BY p.proowner, x.grantee, x.grantor
   UNION ALL
   SELECT 'tables of cdc', format('may %s on cdc.%I', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.relname),

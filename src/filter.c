@@ -81,17 +81,14 @@ why_not_sent(const char *schema, const char *table)
 	return NULL;
 }
 
-void
-cdc_filter_warn_of_missing(const CdcOptions *options)
+char *
+cdc_filter_missing(List *tables)
 {
-	/* who calls again and again, as cdc.fetch() is called, is told once */
-	static uint32 told = 0;
 	StringInfoData list;
-	uint32		hash;
 	ListCell   *lc;
 
 	initStringInfo(&list);
-	foreach(lc, options->tables)
+	foreach(lc, tables)
 	{
 		const char *schema;
 		const char *table;
@@ -101,12 +98,22 @@ cdc_filter_warn_of_missing(const CdcOptions *options)
 			appendStringInfo(&list, "%s%s (%s)", list.len > 0 ? ", " : "",
 							 quote_qualified_identifier(schema, table), why);
 	}
-	hash = hash_bytes((const unsigned char *) list.data, list.len);
-	if (list.len > 0 && hash != told)
+	return list.data;
+}
+
+void
+cdc_filter_warn_of_missing(const CdcOptions *options)
+{
+	/* who calls again and again, as cdc.fetch() is called, is told once */
+	static uint32 told = 0;
+	const char *list = cdc_filter_missing(options->tables);
+	uint32		hash = hash_bytes((const unsigned char *) list, strlen(list));
+
+	if (*list != '\0' && hash != told)
 		ereport(WARNING,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the option \"tables\" names tables of which nothing is sent"),
-				 errdetail("These are: %s.", list.data)));
+				 errdetail("These are: %s.", list)));
 	told = hash;
 }
 

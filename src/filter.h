@@ -35,8 +35,11 @@ typedef struct CdcSelection
 	CdcRow		after;
 } CdcSelection;
 
-/* A WARNING that names the tables that are asked for and not there now, or never sent.
- * Needs a transaction, and no historic snapshot. */
+/* The tables of which nothing is sent, as they are not there now or never are, and why, in
+ * words; an empty string for none. Needs a transaction, and no historic snapshot. */
+extern char *cdc_filter_missing(List *tables);
+
+/* A WARNING that names them. */
 extern void cdc_filter_warn_of_missing(const CdcOptions *options);
 
 extern CdcFilter *cdc_filter_create(const CdcOptions *options, MemoryContext cxt);

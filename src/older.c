@@ -9,6 +9,7 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -200,12 +201,12 @@ get_detail(Datum id)
 	return detail;
 }
 
-const Cdc__V1__Table *
-cdc_older_table(Oid relid, uint32 major)
+/* The newest minor version; without a table where there is none. */
+static Detail
+get_newest(Oid relid, uint32 major)
 {
 	Registered	registered = find_registered(relid);
 	Detail		newest = {.minor = -1};
-	const char *name = get_rel_name(relid);
 
 	for (int i = 0; i < registered.n_versions; i++)
 	{
@@ -214,6 +215,15 @@ cdc_older_table(Oid relid, uint32 major)
 		if (detail.table != NULL && detail.major == major && detail.minor > newest.minor)
 			newest = detail;
 	}
+	return newest;
+}
+
+const Cdc__V1__Table *
+cdc_older_table(Oid relid, uint32 major)
+{
+	Detail		newest = get_newest(relid, major);
+	const char *name = get_rel_name(relid);
+
 	if (newest.table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
@@ -287,8 +297,9 @@ take_relid(Relation rel, HeapTuple tup, void *arg)
 	return true;
 }
 
-/* The relation that has the name now, or had it in that version. */
-static void
+/* The relation that has the name now, or had it in that version. Returns whether the
+ * registry has, or had, such a version. */
+static bool
 find_relation(CdcOlder *older)
 {
 	Former		former = {older};
@@ -304,26 +315,96 @@ find_relation(CdcOlder *older)
 	older->relid = registered.relid;
 	if (!OidIsValid(older->relid) && OidIsValid(schema))
 		older->relid = get_relname_relid(older->name, schema);
-	if (!OidIsValid(older->relid) || get_rel_name(older->relid) == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("there is no table \"%s.%s\", of which the option \"versions\" asks for version %u",
-						older->schema, older->name, older->major),
-				 errhint("Give the name that the table has, or had in that version.")));
+	if (OidIsValid(older->relid) && get_rel_name(older->relid) == NULL)
+		older->relid = InvalidOid;
+	return former.id != 0;
 }
 
-void
-cdc_older_read(List *versions)
+static void
+report_no_table(const CdcOlder *older)
 {
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("there is no table \"%s.%s\", of which the option \"versions\" asks for version %u",
+					older->schema, older->name, older->major),
+			 errhint("Give the name that the table has, or had in that version.")));
+}
+
+static void
+append_missing(StringInfo list, const CdcOlder *older, const char *why)
+{
+	appendStringInfo(list, "%s%s=%u (%s)", list->len > 0 ? ", " : "",
+					 quote_qualified_identifier(older->schema, older->name), older->major, why);
+}
+
+static void
+warn_of_missing(StringInfo list)
+{
+	/* who calls again and again, as cdc.fetch() is called, is told once */
+	static uint32 told = 0;
+	uint32		hash = hash_bytes((const unsigned char *) list->data, list->len);
+
+	if (list->len > 0 && hash != told)
+		ereport(WARNING,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the option \"versions\" names versions of tables that are gone"),
+				 errdetail("Not looked at are: %s.", list->data)));
+	told = hash;
+}
+
+/*
+ * A table that was dropped, or taken out of the registry, after its version was asked for is
+ * no reason to send nothing of the others; a name that was never right is.
+ */
+void
+cdc_older_read(List *versions, bool stored)
+{
+	StringInfoData missing;
 	ListCell   *lc;
 
+	initStringInfo(&missing);
 	foreach(lc, versions)
 	{
 		CdcOlder   *older = lfirst(lc);
+		bool		known = find_relation(older) || stored;
 
-		find_relation(older);
-		older->table = cdc_older_table(older->relid, older->major);
+		if (!OidIsValid(older->relid) && !known)
+			report_no_table(older);
+		if (!OidIsValid(older->relid))
+			append_missing(&missing, older, "no such table");
+		else if (known && get_newest(older->relid, older->major).table == NULL)
+		{
+			append_missing(&missing, older, "not in the registry");
+			older->relid = InvalidOid;
+		}
+		else
+			older->table = cdc_older_table(older->relid, older->major);
 	}
+	warn_of_missing(&missing);
+}
+
+char *
+cdc_older_missing(List *versions)
+{
+	StringInfoData missing;
+	ListCell   *lc;
+
+	initStringInfo(&missing);
+	foreach(lc, versions)
+	{
+		CdcOlder   *older = lfirst(lc);
+		Detail		newest;
+
+		(void) find_relation(older);
+		newest = get_newest(older->relid, older->major);
+		if (!OidIsValid(older->relid))
+			append_missing(&missing, older, "no such table");
+		else if (newest.table == NULL)
+			append_missing(&missing, older, "not in the registry");
+		else if (newest.over)
+			append_missing(&missing, older, "retired, or its time of grace is over");
+	}
+	return missing.data;
 }
 
 CdcOlder *

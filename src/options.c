@@ -282,6 +282,7 @@ cdc_options_parse(CdcOptions *options, List *stored, List *given)
 	/* what the client says first: what it replaces is not looked at */
 	apply(options, given, FROM_CLIENT, sources);
 	apply(options, stored, FROM_SLOT, sources);
+	options->versions_stored = sources[find_option("versions")] == FROM_SLOT;
 
 	/* A line has no way to say that other lines are void. */
 	if (options->streaming)

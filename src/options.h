@@ -30,6 +30,7 @@ typedef struct CdcOptions
 	List	   *exclude_tables;
 	Cdc__V1__Codec compression; /* UNSPECIFIED: none */
 	List	   *versions;		/* see older.h */
+	bool		versions_stored;	/* for the slot */
 } CdcOptions;
 
 /* The defaults, then what is stored for the slot, then what the client gives

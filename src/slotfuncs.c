@@ -28,6 +28,7 @@
 #include "options.h"
 #include "session.h"
 #include "older.h"
+#include "pattern.h"
 #include "slotneeds.h"
 #include "slotoption.h"
 #include "stats.h"
@@ -44,6 +45,7 @@ PG_FUNCTION_INFO_V1(cdc_copy_slot);
 PG_FUNCTION_INFO_V1(cdc_advance_slot);
 PG_FUNCTION_INFO_V1(cdc_drop_slot);
 PG_FUNCTION_INFO_V1(cdc_slot_counters);
+PG_FUNCTION_INFO_V1(cdc_missing_tables);
 
 /* ERROR unless there is such a slot of ours. Returns the process that uses it,
  * 0 = none. */
@@ -100,7 +102,7 @@ check_options(List *options)
 	CdcOptions	parsed;
 
 	cdc_options_parse(&parsed, NIL, options);
-	cdc_older_read(parsed.versions);
+	cdc_older_read(parsed.versions, false);
 	cdc_filter_warn_of_missing(&parsed);
 }
 
@@ -492,4 +494,27 @@ cdc_slot_counters(PG_FUNCTION_ARGS)
 	for (int i = 0; i < CDC_COUNTERS; i++)
 		values[i] = UInt64GetDatum(counters[i]);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(tupdesc, values, nulls)));
+}
+
+/* What stored options name and is not there. What is malformed is told when the slot is
+ * started. */
+Datum
+cdc_missing_tables(PG_FUNCTION_ARGS)
+{
+	StringInfoData missing;
+	List	   *parsed = NIL;
+
+	initStringInfo(&missing);
+	if (!PG_ARGISNULL(0) && cdc_patterns_parse(&parsed, text_to_cstring(PG_GETARG_TEXT_PP(0))))
+		appendStringInfoString(&missing, cdc_filter_missing(parsed));
+	parsed = NIL;
+	if (!PG_ARGISNULL(1) && cdc_older_parse(&parsed, text_to_cstring(PG_GETARG_TEXT_PP(1))))
+	{
+		const char *versions = cdc_older_missing(parsed);
+
+		appendStringInfo(&missing, "%s%s", missing.len > 0 && *versions != '\0' ? ", " : "", versions);
+	}
+	if (missing.len == 0)
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(missing.data, missing.len));
 }

@@ -96,7 +96,7 @@ read_options(CdcOptions *options, List *given, const char **slot)
 		cdc_options_check_bound(given);
 	}
 	cdc_options_parse(options, stored, given);
-	cdc_older_read(options->versions);
+	cdc_older_read(options->versions, options->versions_stored);
 	if (options->json)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

@@ -42,6 +42,7 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.alter_slot('cdc_pgtap_shared', '{old,full}')$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT cdc.advance_slot('cdc_pgtap_victim', 'FFFFFFFF/0')$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT cdc.drop_slot('cdc_pgtap_victim')$$, '42501', '42501', '42501', 'ok'),
+  ($$SELECT cdc.missing_tables('public.none', NULL)$$, '42501', 'ok', 'ok', 'ok'),
   ($$SELECT * FROM cdc.slots$$, '42501', '42501', 'ok', 'ok'),
   -- 55000: not preloaded
   ($$SELECT * FROM cdc.stats$$, '42501', '42501', '55000', '55000'),

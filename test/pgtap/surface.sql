@@ -10,6 +10,7 @@ INSERT INTO expected VALUES
   ('table_written', '', 'trigger', 'c', 'v', false, 'u', false),
   ('create_slot', 'INOUT slot_name name, temporary boolean DEFAULT false, two_phase boolean DEFAULT false, failover boolean DEFAULT false, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name', 'record', 'c', 'v', false, 'u', false),
   ('require_primary', 'function text', 'void', 'c', 'v', true, 'u', false),
+  ('missing_tables', 'tables text, versions text', 'text', 'c', 's', false, 's', false),
   ('alter_slot', 'slot_name name, options text[] DEFAULT ''{}''::text[], reader name DEFAULT NULL::name, standby boolean DEFAULT false', 'void', 'c', 'v', false, 'u', false),
   ('copy_slot', 'INOUT slot_name name, new_name name, temporary boolean DEFAULT false', 'record', 'c', 'v', true, 'u', false),
   ('advance_slot', 'INOUT slot_name name, upto_lsn pg_lsn', 'record', 'c', 'v', true, 'u', false),
@@ -160,7 +161,7 @@ FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;
 SELECT function_returns('cdc', 'create_slot', '{name,boolean,boolean,boolean,text[],name}'::name[], 'record');
 
 SELECT columns_are('cdc', 'slots', ARRAY['slot_name', 'active', 'active_pid', 'temporary', 'wal_status', 'invalidation', 'restart_lsn',
-  'confirmed_flush_lsn', 'catalog_xmin', 'catalog_xmin_age', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'reader', 'total_txns', 'total_bytes', 'spill_txns',
+  'confirmed_flush_lsn', 'catalog_xmin', 'catalog_xmin_age', 'lag_bytes', 'retained_bytes', 'safe_wal_size', 'two_phase', 'failover', 'synced', 'options', 'reader', 'missing', 'total_txns', 'total_bytes', 'spill_txns',
   'spill_count', 'spill_bytes', 'stream_txns', 'stream_count', 'stream_bytes']);
 SELECT col_type_is('cdc', 'slots', c::name, t, 'type of slots.' || c)
 FROM (VALUES ('slot_name', 'name'), ('active', 'boolean'), ('active_pid', 'integer'), ('wal_status', 'text'), ('invalidation', 'text'),
@@ -175,7 +176,7 @@ SELECT is_empty($$
 -- who may: nobody but the owner, and for what monitoring reads pg_monitor
 SELECT is(ARRAY(SELECT format('%s %s %s', f.proname, a.grantee::regrole, a.privilege_type)
   FROM function f, aclexplode(coalesce(proacl, acldefault('f', proowner))) a WHERE a.grantee <> proowner ORDER BY f.proname),
-  '{slot_counters pg_monitor EXECUTE}', 'no function is granted to anyone else, PUBLIC included');
+  '{missing_tables - EXECUTE,slot_counters pg_monitor EXECUTE}', 'no function is granted to anyone else, PUBLIC included');
 SELECT is(ARRAY(SELECT format('%s %s %s', c.relname, a.grantee::regrole, a.privilege_type)
   FROM relation c, aclexplode(coalesce(relacl, acldefault('r', relowner))) a WHERE a.grantee <> relowner ORDER BY c.relname),
   '{slots pg_monitor SELECT,stats pg_monitor SELECT}', 'no relation');
