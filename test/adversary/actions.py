@@ -13,9 +13,9 @@ METHODS = ["'drop'", "'null'", "'constant', value => 'x'", "'mask', length => 3"
 MAX_TABLES, MAX_RULES, MAX_AGE = 16, 8, 15
 ARRIVES = 0.2                           # how likely in a step
 # What is done in a transaction that others see late.
-LATE = ["insert"] * 3 + ["rename_column", "swap_columns", "replace_column", "swap_tables", "set_schema", "rename_table",
-                         "attach", "detach", "unredact", "redact_matching", "grant", "revoke", "grant_select",
-                         "helper", "secure"]
+LATE = ["rename_column", "swap_columns", "replace_column", "swap_tables", "set_schema", "rename_table",
+        "attach", "detach", "unredact", "redact_matching", "helper"]
+LATE_RIGHTS = ["grant", "revoke", "grant_select", "secure"]
 
 # kind: how often
 KINDS = {
@@ -571,11 +571,13 @@ class Play:
         self.session = "L"
         whole = self.world.look(session)
         self.view = whole
-        table = self.table()
+        granted = {grant.oid for grant in self.world.grants if grant.gone is None}
+        table = self.table(lambda t: t.oid in granted) if self.rng.random() < 0.5 else None
+        table = table or self.table()
         column = self.column(table)
         ops = []
-        for kind in ["insert", *self.rng.choices(LATE, k=self.rng.randint(1, 3)), "insert"]:
-            self.view = One(whole, table) if table and kind == "insert" else whole
+        for kind in ["insert", self.pick(LATE_RIGHTS), *self.rng.choices(LATE, k=self.rng.randint(0, 2)), "insert"]:
+            self.view = One(whole, table) if table and kind not in LATE else whole
             ops += getattr(self, kind)() or ()
         if column and self.rng.random() < 0.7:
             ops.insert(self.rng.randint(0, len(ops)), (
@@ -596,7 +598,12 @@ class Play:
     def revoke(self):
         table = self.table()
         session = self.pick("AH")
-        return table and [("revoke", session, self.pick(["c1", "c2", "c3"]), table.schema, table.name)]
+        if table is None:
+            return None
+        # rather what was given
+        granted = [grant.role for grant in self.world.grants if grant.oid == table.oid and grant.gone is None]
+        role = self.pick(granted) if granted and self.rng.random() < 0.8 else self.pick(["c1", "c2", "c3"])
+        return [("revoke", session, role, table.schema, table.name)]
 
     def grant_select(self):
         table = self.table()

@@ -41,7 +41,7 @@ class Game:
         self.readers = Readers(world, random.Random("reader %s" % self.seed), self.log)
         play = Play(world, self.rng, self.without)
         for self.done in range(1, self.steps + 1):
-            late = self.done % READ_EVERY == READ_EVERY - LATE and "late" not in self.without
+            late = self.done % (2 * READ_EVERY) == READ_EVERY - LATE and "late" not in self.without
             for op in play.late() if late else play.ops():
                 if op[0] == "read":
                     self.readers.round()

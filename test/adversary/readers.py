@@ -119,15 +119,22 @@ class Readers:
         return connection
 
     def create_slot(self, slot, kind, two_phase=False, reader=None, options=()):
-        # waits until transactions of other seeds have ended
-        self.cursor.execute("SET lock_timeout = 0")
-        self.cursor.execute("SELECT cdc.create_slot(%s, two_phase => %s, reader => %s, options => %s::text[])", (
-            slot, two_phase, reader, list(options)))
+        copied = self.slots.get("pb")
+        if copied and not two_phase:
+            self.cursor.execute("SELECT cdc.copy_slot(%s, %s)", (copied, slot))
+            self.cursor.execute("SELECT cdc.alter_slot(%s, %s::text[], %s)", (slot, list(options), reader))
+        else:
+            self.make_slot(slot, two_phase)
         if options:
             self.rooted.add(kind)
-        self.cursor.execute("RESET lock_timeout")
         self.slots[kind] = slot
         self.seen[kind] = set()
+
+    def make_slot(self, slot, two_phase):
+        # waits until transactions of other seeds have ended
+        self.cursor.execute("SET lock_timeout = 0; SET statement_timeout = '10min'")
+        self.cursor.execute("SELECT cdc.create_slot(%s, two_phase => %s)", (slot, two_phase))
+        self.cursor.execute("RESET lock_timeout; RESET statement_timeout")
 
     def close(self):
         for slot in self.slots.values():
