@@ -41,7 +41,8 @@ class Rule:
         self.step = step
         self.committed = None           # the step of its commit
         self.removed = None             # the step of unredact()
-        self.removal = None             # the step in which that was committed
+        self.ending = None              # the step in which COMMIT of that was called
+        self.removal = None             # the step in which that was committed, and seen
         self.joined = {}                # column: the step since when it is protected
         self.names = {}                 # place: step
         self.tags = {}                  # ("column" or "name", which): sessions, None = committed
@@ -58,7 +59,7 @@ class Rule:
         elif self.removal is None:
             level = MUST
         if commit is not None and self.committed is not None:
-            if self.committed <= commit and (self.removal is None or commit < self.removal):
+            if self.committed <= commit and (self.ending is None or commit < self.ending):
                 level = MUST
             elif self.removal is None or step <= self.removal:
                 # one that was removed may count for all that was committed before, and
@@ -115,7 +116,14 @@ class Oracle:
         self.rollback_to(session, 0)
         self.tentative.pop(session, None)
 
+    def ends(self, session, step):
+        """COMMIT is called, and may take its time."""
+        for rule in self.rules:
+            if rule.removed is not None and rule.ending is None and rule.remover == session:
+                rule.ending = step
+
     def commit(self, session, step):
+        self.ends(session, step)
         self.tentative.pop(session, None)
         for rule in self.rules:
             if rule.dead:
@@ -153,11 +161,11 @@ class Oracle:
         rule.removed, rule.remover = step, session
 
         def back():
-            rule.removed = rule.removal = None
+            rule.removed = rule.ending = rule.removal = None
         if session in self.tentative:
             self.undo(session, back)
         else:
-            rule.removal = step
+            rule.ending = rule.removal = step
 
     def live(self):
         return [r for r in self.rules if not r.dead and r.removed is None]

@@ -353,6 +353,7 @@ class World:
         self.look(session)
         session.run("SET LOCAL synchronous_commit = on; SET LOCAL statement_timeout = 0")
         pid = session.connection.get_backend_pid()
+        self.oracle.ends(session.label, self.step + 1)
         session.leave()
         while session.away.is_alive():
             self.observer.run("SELECT FROM pg_stat_activity WHERE pid = %s AND wait_event = 'SyncRep'", (pid,))
