@@ -101,20 +101,33 @@ cdc_filter_missing(List *tables)
 	return list.data;
 }
 
+/* Who calls again and again, as cdc.fetch() is called, is told once. */
+static void
+warn_once(uint32 *told, const char *list, const char *message)
+{
+	uint32		hash = hash_bytes((const unsigned char *) list, strlen(list));
+
+	if (*list != '\0' && hash != *told)
+		ereport(WARNING,
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("%s", message), errdetail("These are: %s.", list)));
+	*told = hash;
+}
+
 void
 cdc_filter_warn_of_missing(const CdcOptions *options)
 {
-	/* who calls again and again, as cdc.fetch() is called, is told once */
 	static uint32 told = 0;
-	const char *list = cdc_filter_missing(options->tables);
-	uint32		hash = hash_bytes((const unsigned char *) list, strlen(list));
 
-	if (*list != '\0' && hash != told)
-		ereport(WARNING,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the option \"tables\" names tables of which nothing is sent"),
-				 errdetail("These are: %s.", list)));
-	told = hash;
+	warn_once(&told, cdc_filter_missing(options->tables),
+			  "the option \"tables\" names tables of which nothing is sent");
+}
+
+void
+cdc_filter_warn_of_gone(const char *versions)
+{
+	static uint32 told = 0;
+
+	warn_once(&told, versions, "the option \"versions\" names versions of tables that are gone");
 }
 
 static Publication *

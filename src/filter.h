@@ -42,6 +42,9 @@ extern char *cdc_filter_missing(List *tables);
 /* A WARNING that names them. */
 extern void cdc_filter_warn_of_missing(const CdcOptions *options);
 
+/* Of what cdc_older_read() has not found. */
+extern void cdc_filter_warn_of_gone(const char *versions);
+
 extern CdcFilter *cdc_filter_create(const CdcOptions *options, MemoryContext cxt);
 
 /*

@@ -337,26 +337,11 @@ append_missing(StringInfo list, const CdcOlder *older, const char *why)
 					 quote_qualified_identifier(older->schema, older->name), older->major, why);
 }
 
-static void
-warn_of_missing(StringInfo list)
-{
-	/* who calls again and again, as cdc.fetch() is called, is told once */
-	static uint32 told = 0;
-	uint32		hash = hash_bytes((const unsigned char *) list->data, list->len);
-
-	if (list->len > 0 && hash != told)
-		ereport(WARNING,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the option \"versions\" names versions of tables that are gone"),
-				 errdetail("Not looked at are: %s.", list->data)));
-	told = hash;
-}
-
 /*
  * A table that was dropped, or taken out of the registry, after its version was asked for is
- * no reason to send nothing of the others; a name that was never right is.
+ * no reason to send nothing of the others, and is told; a name that was never right is.
  */
-void
+char *
 cdc_older_read(List *versions, bool stored)
 {
 	StringInfoData missing;
@@ -380,7 +365,7 @@ cdc_older_read(List *versions, bool stored)
 		else
 			older->table = cdc_older_table(older->relid, older->major);
 	}
-	warn_of_missing(&missing);
+	return missing.data;
 }
 
 char *

@@ -29,11 +29,12 @@ extern bool cdc_older_parse(List **versions, const char *text);
 
 /*
  * Looks the versions up in the registry as it is now; ERROR for one that there is not,
- * or whose time is over; a WARNING alone for one that the registry had of a table that is gone,
- * and where they are `stored` for any that there is not. Allocates in the current memory context. Needs
- * a transaction; whoever calls needs no right on the registry.
+ * or whose time is over. Those that the registry had of a table that is gone, and where they
+ * are `stored` any that there is not, are returned in words, as cdc_older_missing() does.
+ * Allocates in the current memory context. Needs a transaction; whoever calls needs no right
+ * on the registry.
  */
-extern void cdc_older_read(List *versions, bool stored);
+extern char *cdc_older_read(List *versions, bool stored);
 
 /* Those of which rows cannot be sent, and why, in words; an empty string for none. */
 extern char *cdc_older_missing(List *versions);

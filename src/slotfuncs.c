@@ -102,7 +102,7 @@ check_options(List *options)
 	CdcOptions	parsed;
 
 	cdc_options_parse(&parsed, NIL, options);
-	cdc_older_read(parsed.versions, false);
+	cdc_filter_warn_of_gone(cdc_older_read(parsed.versions, false));
 	cdc_filter_warn_of_missing(&parsed);
 }
 

@@ -20,6 +20,7 @@
 
 #include "access.h"
 #include "asowner.h"
+#include "filter.h"
 #include "keyrange.h"
 #include "older.h"
 #include "slotoption.h"
@@ -96,7 +97,7 @@ read_options(CdcOptions *options, List *given, const char **slot)
 		cdc_options_check_bound(given);
 	}
 	cdc_options_parse(options, stored, given);
-	cdc_older_read(options->versions, options->versions_stored);
+	cdc_filter_warn_of_gone(cdc_older_read(options->versions, options->versions_stored));
 	if (options->json)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

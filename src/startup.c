@@ -82,7 +82,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 		cdc_options_check_bound(ctx->output_plugin_options);
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
-	cdc_older_read(state->options.versions, state->options.versions_stored);
+	cdc_filter_warn_of_gone(cdc_older_read(state->options.versions, state->options.versions_stored));
 	cdc_filter_warn_of_missing(&state->options);
 	if (own_transaction)
 		CommitTransactionCommand();

@@ -173,9 +173,9 @@ sql(q{DROP TABLE gone; INSERT INTO s VALUES (4, 'u', 6, 7)});
 is(sql($stale), 'public.gone=1 (no such table)', 'cdc.slots tells what is');
 is($node->psql('postgres', q{SELECT count(*) FROM cdc.peek('again') WHERE relation = 'public.s' AND key->>'id' = '4'}, stdout => \$out, stderr => \$err), 0, 'the stream goes on');
 is($out, '1', 'with the others');
-like($err, qr/WARNING:  the option "versions" names versions of tables that are gone\nDETAIL:  Not looked at are: public\.gone=1 \(no such table\)\./, 'and a warning');
+like($err, qr/WARNING:  the option "versions" names versions of tables that are gone\nDETAIL:  These are: public\.gone=1 \(no such table\)\./, 'and a warning');
 $node->command_checks_all([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'again', '--start', '--no-loop', '-f', '-', '-o', 'versions=public.gone=1', '--endpos', '0/1' ],
-	0, [qr/^/], [qr/Not looked at are: public\.gone=1/], 'asked for by the client, too');
+	0, [qr/^/], [qr/These are: public\.gone=1/], 'asked for by the client, too');
 sql(q{CREATE TABLE gone (id int PRIMARY KEY)});
 is(sql($stale), 'public.gone=1 (not in the registry)', 'another one of its name');
 is(sql(q{SELECT count(*) FROM cdc.peek('again') WHERE key->>'id' = '4'}), '1', 'is no hindrance either');
