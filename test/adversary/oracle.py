@@ -46,6 +46,7 @@ class Rule:
         self.joined = {}                # column: the step since when it is protected
         self.names = {}                 # place: step
         self.tags = {}                  # ("column" or "name", which): sessions, None = committed
+        self.near = set()               # places that may be taken for protected: see follow()
         self.dead = False               # rolled back
         self.restored = False           # by a dump
 
@@ -81,6 +82,7 @@ class Oracle:
         self.parents = collections.defaultdict(set)     # column: those of tables that it came from
         self.tables = collections.defaultdict(set)      # relid: (schema, table), all that it had
         self.above = collections.defaultdict(set)       # relid: tables that it was a part of
+        self.would = collections.defaultdict(set)       # column: places that it would have in tables above
         self.types = {}                 # column: its type when it was seen last
         self.made_json = {}             # column: the step in which it became json
 
@@ -231,6 +233,9 @@ class Oracle:
                 above = view.tables.get(parent)
                 if above is not None and place[2] in above.by_name:
                     self.parents[column].add((parent, above.by_name[place[2]].number))
+                elif above is not None:
+                    # the definition leaves open what a name means there that only the child has
+                    self.would[column].add((above.schema, above.name, place[2]))
             kind = view.column(column).type
             if kind in JSON and self.types.get(column, kind) not in JSON:
                 self.made_json[column] = step
@@ -238,6 +243,9 @@ class Oracle:
         for rule in self.rules:
             if not rule.dead and rule.removal is None and rule.pattern is None:
                 self.follow_rule(rule, view, step, session)
+                for column, places in self.would.items():
+                    if not places.isdisjoint(rule.names) or not places.isdisjoint(rule.near):
+                        rule.near |= self.places[column]
 
     # --- verdicts
 
@@ -252,8 +260,8 @@ class Oracle:
             return NO
         if home in rule.joined:
             level = MUST if rule.joined[home] <= step else MAY
-        elif any(above in rule.joined or any(place in rule.names for place in self.places[above])
-                 for above in self.lineage(home)):
+        elif any(above in rule.joined or not self.places[above].isdisjoint(rule.names) or
+                 not self.places[above].isdisjoint(rule.near) for above in self.lineage(home)):
             level = MAY
         else:
             return NO

@@ -95,7 +95,7 @@ class Readers:
         self.slots = {}
         self.seen = {}                  # slot: markers, of transactions that are streamed
         self.confirmed = {}
-        self.rooted = set()             # what is read now as the publication says
+        self.rooted = {}                # the last step in which a slot was read as the publication says
         self.log, self.log_at = log, 0
         self.rounds = 0
         self.counts = {"must": 0, "may": 0, "no": 0, "arrived": 0, "failures": 0, "errors": {}}
@@ -126,7 +126,7 @@ class Readers:
         else:
             self.make_slot(slot, two_phase)
         if options:
-            self.rooted.add(kind)
+            self.rooted[kind] = float("inf")
         self.slots[kind] = slot
         self.seen[kind] = set()
 
@@ -282,7 +282,7 @@ class Readers:
             if level != NO:
                 continue
             for kind in kinds:
-                if kind in self.rooted and not marker.inserted:
+                if not marker.inserted and marker.step <= self.rooted.get(kind, -1):
                     continue
                 if kind in self.consumers and (not self.calm() or self.shown(kind, marker.number) != MUST):
                     continue
@@ -347,9 +347,7 @@ class Readers:
         """Every third time by a publication."""
         if (self.rounds + len(kind)) % 3 == 0:
             options["publication_names"] = ROOTS
-            self.rooted.add(kind)
-        else:
-            self.rooted.discard(kind)
+            self.rooted[kind] = self.world.step
 
     def by_letters(self, events):
         """Reads dead letters of all that has come, as the manual says."""
