@@ -6,6 +6,9 @@ use super::{ScanFn, State};
 use crate::error::Error;
 use crate::relation::Relation;
 
+/// Keys and rows.
+pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A state of which a part is held in memory. What is not held must not be asked for.
 #[derive(Debug, Default)]
 pub(super) struct Held {
@@ -42,7 +45,7 @@ impl Held {
         &mut self,
         relation: &Relation,
         keys: Option<impl IntoIterator<Item = Vec<u8>>>,
-        rows: Vec<(Vec<u8>, Vec<u8>)>,
+        rows: Pairs,
     ) {
         let part = self.part(relation);
         match keys {
@@ -57,9 +60,15 @@ impl Held {
     }
 }
 
+/// The rows that are to be written, and the keys of those that are to go.
+#[derive(Debug)]
+pub(super) struct Changes<'a> {
+    pub(super) written: Vec<(&'a [u8], &'a [u8])>,
+    pub(super) gone: Vec<&'a [u8]>,
+}
+
 impl Part {
-    /// The rows that are to be written, and the keys of those that are to go.
-    pub(super) fn changes(&self) -> (Vec<(&[u8], &[u8])>, Vec<&[u8]>) {
+    pub(super) fn changes(&self) -> Changes<'_> {
         let (mut written, mut gone) = (Vec::new(), Vec::new());
         for (key, slot) in self.rows.iter().filter(|(_, slot)| slot.changed) {
             match &slot.row {
@@ -67,7 +76,7 @@ impl Part {
                 None => gone.push(key.as_slice()),
             }
         }
-        (written, gone)
+        Changes { written, gone }
     }
 }
 
@@ -126,10 +135,13 @@ mod tests {
         assert!(held.get(&t, b"c").is_err() && held.scan(&t, &mut |_, _| Ok(())).is_err());
         held.put(&t, b"c", b"3").unwrap();
         held.delete(&t, b"a").unwrap();
-        let (written, gone) = held.parts[&t].changes();
-        assert_eq!((written, gone), (vec![(&b"c"[..], &b"3"[..])], vec![&b"a"[..]]));
+        let changes = held.parts[&t].changes();
+        assert_eq!(
+            (changes.written, changes.gone),
+            (vec![(&b"c"[..], &b"3"[..])], vec![&b"a"[..]])
+        );
         held.truncate(&t).unwrap();
         assert_eq!(held.get(&t, b"z").unwrap(), None);
-        assert!(held.parts[&t].emptied && held.parts[&t].changes().0.is_empty());
+        assert!(held.parts[&t].emptied && held.parts[&t].changes().written.is_empty());
     }
 }

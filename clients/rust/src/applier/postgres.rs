@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::held::Held;
+use super::held::{Changes, Held, Pairs};
 use super::wants::Wants;
 use super::Applier;
 use crate::assembler::Assembled;
@@ -224,7 +224,7 @@ impl PostgresApplier {
     async fn write(&mut self, connection: &mut Connection, end: bool) -> Result<(), Error> {
         let parts = std::mem::take(&mut self.applier.state.parts);
         for (relation, part) in parts {
-            let (written, gone) = part.changes();
+            let Changes { written, gone } = part.changes();
             if !part.emptied && written.is_empty() && gone.is_empty() {
                 continue;
             }
@@ -283,7 +283,7 @@ fn first(rows: Rows) -> Option<String> {
 }
 
 /// Rows of two columns in hexadecimal.
-fn pairs(rows: Rows) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Error> {
+fn pairs(rows: Rows) -> Result<Pairs, Error> {
     let pair = |row: Vec<Option<String>>| match &row[..] {
         [Some(key), Some(value)] => Some((unhex(key)?, unhex(value)?)),
         _ => None,

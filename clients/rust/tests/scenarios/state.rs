@@ -9,18 +9,19 @@ use crate::compare_mod::compare;
 use crate::live::{available, next, Database};
 use crate::workload_mod::{Workload, SCHEMA};
 
-/// Applies what comes: so many batches, or up to the message that is the last one. Whether
-/// that has come.
+/// Applies what comes: so many transactions, or up to the message that is the last one.
+/// Whether that has come.
 async fn follow(
     stream: &mut Stream,
     copy: &mut PostgresApplier,
-    batches: usize,
+    mut transactions: usize,
 ) -> Result<bool, Error> {
-    for _ in 0..batches {
+    while transactions > 0 {
         let delivery = next(stream).await?;
         let batch = delivery.batch()?;
         copy.apply_batch(&batch, delivery.schemas()).await?;
         stream.ack(&delivery);
+        transactions -= usize::from(delivery.is_end());
         for event in batch.events() {
             let event = event?;
             if event.op == Op::Message && event.message.is_some_and(|m| m.prefix == "end") {
@@ -64,7 +65,7 @@ async fn state_postgres() {
     );
     let (mut cut, mut ended, mut last, mut moved) = (0, 0, Position::default(), 0);
     for round in 0..16 {
-        for _ in 0..10 {
+        for _ in 0..20 {
             workload.transaction(&mut db.sql, false).await;
         }
         let mut copy = PostgresApplier::open(target.connect(), "copy").await.unwrap();
@@ -72,7 +73,9 @@ async fn state_postgres() {
         // small parts: a transaction is killed in the middle of them
         let config = db.config().option("messages", "*").option("batch_bytes", "300B");
         let mut stream = config.checkpoint(db.checkpoint()).start().await.unwrap();
-        follow(&mut stream, &mut copy, random.below(60)).await.unwrap();
+        follow(&mut stream, &mut copy, 1 + random.below(4)).await.unwrap();
+        // or each round would begin where the first one did
+        stream.flush().await.unwrap();
         let what = follow(&mut stream, &mut copy, usize::MAX);
         if round % 2 == 0 {
             let wait = Duration::from_micros(random.below(20_000) as u64);
