@@ -13,8 +13,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use pgcdc::{
-    Batch, Change, Checkpoint, CheckpointStore, ConnectConfig, Connection, Damage, Error, Limits,
-    Op, PostgresStore, Refusal, Row, StreamConfig, Table, Transport,
+    Change, CheckpointStore, ConnectConfig, Connection, Damage, Error, Limits, Op, PostgresStore,
+    Row, StreamConfig, Table, Transport,
 };
 
 fn identifier(name: &str) -> String {
@@ -247,38 +247,12 @@ impl Target {
                 self.insert(names.iter().cloned().zip(row).collect()).await?;
             }
         }
-        let rows = source
-            .query(
-                "SELECT s.system_identifier, c.timeline_id, current_database() \
-                 FROM pg_control_system() s, pg_control_checkpoint() c",
-            )
-            .await?;
-        let text = |at: usize| rows[0][at].clone().unwrap_or_default();
-        let checkpoint = Checkpoint {
-            // SQL has no unsigned numbers
-            system_identifier: text(0).parse::<i64>().unwrap_or_default() as u64,
-            timeline: text(1).parse().unwrap_or_default(),
-            database: text(2),
-            slot: config.slot.clone(),
-            end_lsn: slot.consistent_point(),
-            ..Checkpoint::default()
-        };
-        self.sql.query(&PostgresStore::save_sql(&checkpoint)).await?;
+        self.sql.query(&PostgresStore::save_sql(slot.checkpoint())).await?;
         self.sql.query("COMMIT").await?;
         slot.close().await;
         source.close().await;
         Ok(())
     }
-}
-
-/// The checkpoint behind a transaction.
-fn behind(batch: &Batch<'_>, start: &Checkpoint) -> Result<Checkpoint, Damage> {
-    let last = batch.events().last().transpose()?;
-    Ok(Checkpoint {
-        position: last.map_or(start.position, |event| event.position),
-        end_lsn: batch.end_lsn,
-        ..start.clone()
-    })
 }
 
 async fn run(
@@ -304,11 +278,9 @@ async fn run(
         target.load(&config, name).await?;
     }
     let mut stream = config.start().await?;
-    let start = store.load().await?.ok_or_else(|| Refusal::NoSlot(slot.into()))?;
     while let Some(delivery) = stream.next().await {
         let delivery = delivery?;
-        let batch = delivery.batch()?;
-        if batch.part == 0 {
+        if delivery.batch()?.part == 0 {
             // one of which a part had come begins anew on a new connection
             target.sql.query("ROLLBACK; BEGIN").await?;
         }
@@ -319,7 +291,7 @@ async fn run(
             }
         }
         if delivery.is_end() {
-            target.sql.query(&PostgresStore::save_sql(&behind(&batch, &start)?)).await?;
+            target.sql.query(&PostgresStore::save_sql(&stream.checkpoint(&delivery))).await?;
             target.sql.query("COMMIT").await?;
             stream.ack(&delivery);
         }

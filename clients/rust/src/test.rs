@@ -36,11 +36,15 @@ pub(crate) enum Step {
     Payload(Bytes),
     /// Nothing comes for a while.
     Delay(Duration),
-    /// The connection breaks and is made again.
-    Reconnect,
+    /// The connection breaks and is made again, to a server on this timeline.
+    Reconnect(u32),
     /// The stream ends with an error.
     Fail(Error),
 }
+
+/// Of the server that there is not.
+pub(crate) const SYSTEM: u64 = 7;
+pub(crate) const DATABASE: &str = "test";
 
 /// What a source plays.
 #[derive(Debug, Default)]
@@ -48,6 +52,7 @@ pub struct Script {
     steps: Vec<Step>,
     lsn: u64,
     xid: u32,
+    timeline: u32,
 }
 
 /// Fingerprint and serialized form of the table that [`insert`] writes to:
@@ -94,7 +99,7 @@ pub fn insert(id: i32, name: &str) -> pb::ChangeEvent {
 impl Script {
     /// An empty one.
     pub fn new() -> Self {
-        Script { steps: Vec::new(), lsn: 0x1000, xid: 700 }
+        Script { steps: Vec::new(), lsn: 0x1000, xid: 700, timeline: 1 }
     }
 
     /// The batches of a file: what `pg_recvlogical` wrote, or delimited
@@ -151,9 +156,9 @@ impl Script {
             schemas: vec![things()],
             events,
             source: Some(pb::Source {
-                system_identifier: 7,
-                timeline: 1,
-                database: "test".into(),
+                system_identifier: SYSTEM,
+                timeline: self.timeline,
+                database: DATABASE.into(),
                 slot: "test".into(),
                 plugin_version: "1.0".into(),
                 server_version: 150_020,
@@ -214,8 +219,16 @@ impl Script {
     /// The connection breaks and is made again.
     #[must_use]
     pub fn reconnect(mut self) -> Self {
-        self.steps.push(Step::Reconnect);
+        self.steps.push(Step::Reconnect(self.timeline));
         self
+    }
+
+    /// The connection breaks, and the next one is to a standby that was promoted: the
+    /// timeline is another one from here on.
+    #[must_use]
+    pub fn failover(mut self) -> Self {
+        self.timeline += 1;
+        self.reconnect()
     }
 
     /// The stream ends with an error.

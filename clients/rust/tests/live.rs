@@ -595,9 +595,10 @@ async fn postgres_store() {
     let delivery = next(&mut stream).await.unwrap();
     let first = store.load().await.unwrap().unwrap();
     // in the caller's own transaction
+    let checkpoint = stream.checkpoint(&delivery);
     let batch = delivery.batch().unwrap();
     let position = batch.events().last().unwrap().unwrap().position;
-    let checkpoint = Checkpoint { position, end_lsn: batch.end_lsn, ..first.clone() };
+    assert_eq!(checkpoint, Checkpoint { position, end_lsn: batch.end_lsn, ..first.clone() });
     let save = pgcdc::PostgresStore::save_sql(&checkpoint);
     db.run(&format!("BEGIN; {save}; ROLLBACK")).await;
     assert_eq!(store.load().await.unwrap().unwrap(), first);

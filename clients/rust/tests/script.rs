@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use common::golden;
 use pgcdc::test::{insert, Script};
-use pgcdc::{DeadLetter, DeadLetters, Error, Policy, Reason, Stream};
+use pgcdc::{Checkpoint, DeadLetter, DeadLetters, Delivery, Error, Policy, Reason, Stream};
 
 /// Every delivery's number of changes, and the error at the end.
 async fn drain(mut stream: Stream) -> (Vec<usize>, Option<Error>) {
@@ -60,6 +60,42 @@ async fn duplicates_are_passed_over() {
         || Script::new().transaction(&[insert(1, "a")]).duplicate().transaction(&[insert(2, "b")]);
     assert_eq!(drain(script().start()).await.0, [1, 1]);
     assert_eq!(drain(script().reconnect().duplicate().start()).await.0, [1, 1]);
+}
+
+#[tokio::test]
+async fn checkpoints_are_of_the_server_that_there_is() {
+    let mut stream = Script::new()
+        .transaction(&[insert(1, "a")])
+        .transaction(&[insert(2, "b")])
+        .failover()
+        .transaction(&[insert(3, "c"), insert(4, "d")])
+        .start();
+    let mut deliveries = Vec::new();
+    while let Some(delivery) = stream.next().await {
+        let delivery = delivery.unwrap();
+        let timeline = stream.checkpoint(&delivery).timeline;
+        assert_eq!(timeline, if deliveries.len() < 2 { 1 } else { 2 });
+        deliveries.push(delivery);
+    }
+    let [first, second, third] = &deliveries[..] else { panic!("{deliveries:?}") };
+    let behind = |delivery: &Delivery| {
+        let batch = delivery.batch().unwrap();
+        Checkpoint {
+            system_identifier: 7,
+            timeline: 2,
+            database: "test".into(),
+            slot: "test".into(),
+            position: batch.events().last().unwrap().unwrap().position,
+            end_lsn: batch.end_lsn,
+        }
+    };
+    assert_eq!(stream.checkpoint(first), behind(first));
+    assert_eq!(stream.checkpoint(third).end_lsn.0, 0, "the first ones are not acknowledged");
+    stream.ack(second);
+    assert_eq!(stream.checkpoint(first), behind(second));
+    stream.ack(first);
+    assert_eq!(stream.checkpoint(first), behind(second), "it does not go back");
+    assert_eq!(stream.checkpoint(third), behind(third));
 }
 
 #[tokio::test]

@@ -14,10 +14,10 @@ const TABLE: &str = "CREATE TABLE IF NOT EXISTS cdc_checkpoint (\
 
 /// Table `cdc_checkpoint`, a row for each slot.
 ///
-/// For effects that happen exactly once, run [`PostgresStore::save_sql`] in the
-/// transaction that applies the change, with whatever driver that uses: the
-/// position and the effect then are there together or not at all. What the
-/// stream saves afterwards changes nothing any more.
+/// For effects that happen exactly once, run [`PostgresStore::save_sql`] of
+/// [`Stream::checkpoint`](crate::Stream::checkpoint) in the transaction that applies the
+/// change, with whatever driver that uses: the position and the effect then are there
+/// together or not at all. What the stream saves afterwards changes nothing any more.
 #[derive(Debug)]
 pub struct PostgresStore {
     config: ConnectConfig,

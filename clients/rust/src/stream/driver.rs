@@ -25,8 +25,8 @@ use crate::position::{Lsn, Position};
 pub(super) enum Item {
     /// The payload of a message: a frame.
     Payload(Bytes),
-    /// A new connection: what was incomplete is sent again.
-    Reconnected(u64),
+    /// A new connection, by its number, and to what: what was incomplete is sent again.
+    Reconnected(u64, System),
     /// The end; nothing follows.
     Failed(Error),
 }
@@ -35,7 +35,7 @@ pub(super) struct Driver {
     pub(super) config: Arc<StreamConfig>,
     pub(super) tracker: Arc<Tracker>,
     pub(super) items: mpsc::UnboundedSender<Item>,
-    system: System,
+    pub(super) system: System,
     slot: Slot,
     /// What the store has; only this is ever reported as flushed.
     pub(super) durable: Lsn,
@@ -198,14 +198,7 @@ impl Driver {
     }
 
     fn checkpoint(&self, end_lsn: Lsn, position: Position) -> Checkpoint {
-        Checkpoint {
-            system_identifier: self.system.identifier,
-            timeline: self.system.timeline,
-            database: self.system.database.clone(),
-            slot: self.config.slot.clone(),
-            position,
-            end_lsn,
-        }
+        self.system.checkpoint(&self.config.slot, (end_lsn, position))
     }
 
     /// From behind what was handed out already: that needs not come twice on
@@ -284,6 +277,8 @@ impl Driver {
             Ok((system, slot, timeout))
         };
         let (system, slot, wal_sender_timeout) = start::soon(&config, known).await?;
+        // nothing that still waits is handed out behind this check's back
+        let epoch = self.tracker.restart();
         // what was handed out counts, not only what is durable: it must be of
         // this server's history too
         let checkpoint =
@@ -297,7 +292,7 @@ impl Driver {
         self.wal_end = system.wal_end;
         (self.system, self.slot) = (system, slot);
         self.tracker.queue(0);
-        let _ = self.items.send(Item::Reconnected(self.tracker.restart()));
+        let _ = self.items.send(Item::Reconnected(epoch, self.system.clone()));
         self.stream(&mut connection).await?;
         Ok(connection)
     }

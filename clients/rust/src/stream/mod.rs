@@ -17,9 +17,11 @@ use tokio::sync::mpsc;
 
 use self::delivery::set_aside;
 use self::driver::{now, Item};
+use self::start::System;
 use self::tracker::Tracker;
 use self::worker::Worker;
 use crate::batch::Batch;
+use crate::checkpoint::Checkpoint;
 use crate::damage::Damage;
 use crate::deadletter::{DeadLetter, Reason};
 use crate::error::{Error, Refusal};
@@ -74,6 +76,8 @@ pub struct Stream {
     fresh: bool,
     /// The number of the connection that messages come by.
     epoch: u64,
+    /// What that connection is to.
+    system: System,
 }
 
 impl Stream {
@@ -85,8 +89,8 @@ impl Stream {
         let config = Arc::new(config);
         let tracker = Arc::new(Tracker::default());
         let (sender, items) = mpsc::unbounded_channel();
-        let worker = Worker::start(config.clone(), tracker.clone(), sender).await?;
-        Ok(Self::new(config, guard, tracker, items, Some(worker)))
+        let (worker, system) = Worker::start(config.clone(), tracker.clone(), sender).await?;
+        Ok(Self::new(config, guard, tracker, items, system, Some(worker)))
     }
 
     fn new(
@@ -94,6 +98,7 @@ impl Stream {
         guard: Guard,
         tracker: Arc<Tracker>,
         items: mpsc::UnboundedReceiver<Item>,
+        system: System,
         worker: Option<Worker>,
     ) -> Self {
         Stream {
@@ -110,13 +115,21 @@ impl Stream {
             ended: false,
             fresh: true,
             epoch: 0,
+            system,
         }
     }
 
     /// One whose items come from a script.
     #[cfg(feature = "test")]
     pub(crate) fn play(config: StreamConfig, steps: Vec<crate::test::Step>) -> Self {
-        use crate::test::Step;
+        use crate::test::{Step, DATABASE, SYSTEM};
+
+        let system = |timeline| System {
+            identifier: SYSTEM,
+            timeline,
+            wal_end: Lsn::ZERO,
+            database: DATABASE.into(),
+        };
 
         let guard = config.guard().expect("the settings are right").0;
         let tracker = Arc::new(Tracker::default());
@@ -133,9 +146,9 @@ impl Stream {
                         tokio::time::sleep(time).await;
                         continue;
                     }
-                    Step::Reconnect => {
+                    Step::Reconnect(timeline) => {
                         queue.queue(0);
-                        Item::Reconnected(0)
+                        Item::Reconnected(0, system(timeline))
                     }
                     Step::Fail(error) => Item::Failed(error),
                 };
@@ -144,7 +157,7 @@ impl Stream {
                 }
             }
         });
-        Self::new(Arc::new(config), guard, tracker, items, None)
+        Self::new(Arc::new(config), guard, tracker, items, system(1), None)
     }
 
     /// The next batch, in the order of the stream; waits for it. Whole
@@ -165,8 +178,8 @@ impl Stream {
                     return None;
                 }
                 Some(Item::Failed(error)) => Err(error),
-                Some(Item::Reconnected(epoch)) => {
-                    self.epoch = epoch;
+                Some(Item::Reconnected(epoch, system)) => {
+                    (self.epoch, self.system) = (epoch, system);
                     self.sequence = Sequence::new();
                     self.guard.disconnected();
                     self.fresh = true;
@@ -310,6 +323,15 @@ impl Stream {
         if let Some(id) = delivery.id {
             self.tracker.acknowledge(id);
         }
+    }
+
+    /// What would be stored if the delivery were acknowledged now, for consumers that deal
+    /// with deliveries in order and store it together with their effects: see
+    /// [`PostgresStore::save_sql`](crate::PostgresStore::save_sql). Its timeline is that of
+    /// the server that this stream reads from by now, whatever it began with: after a
+    /// failover the former one would be refused at the next start.
+    pub fn checkpoint(&self, delivery: &Delivery) -> Checkpoint {
+        self.system.checkpoint(&self.config.slot, self.tracker.assuming(delivery.id))
     }
 
     /// Acknowledges from other tasks.

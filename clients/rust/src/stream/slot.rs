@@ -1,11 +1,12 @@
 //! A slot with the snapshot of the moment where its changes begin.
 
-use super::config::StreamConfig;
+use super::config::{StreamConfig, Transport};
 use super::start;
+use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Refusal};
 use crate::metrics::Gauge;
 use crate::net::{quote_literal, Connection};
-use crate::position::Lsn;
+use crate::position::{Lsn, Position};
 
 /// A slot that was just made, and what the database was at the point where its
 /// changes begin: what a transaction under [`SlotSnapshot::name`] reads, and the changes
@@ -18,7 +19,7 @@ pub struct SlotSnapshot {
     /// A replication connection, which must not be used while the snapshot is.
     connection: Connection,
     name: String,
-    consistent_point: Lsn,
+    checkpoint: Checkpoint,
 }
 
 impl StreamConfig {
@@ -31,9 +32,11 @@ impl StreamConfig {
     /// The network's; the server's, as 42710 where the slot exists.
     pub async fn create_slot_with_snapshot(&self) -> Result<SlotSnapshot, Error> {
         let mut connection = Connection::connect_replication(&self.connect, &self.limits).await?;
+        let system = start::identify(&mut connection, Transport::Replication).await?;
         let (slot, name) = start::create_slot(&mut connection, self, "export").await?;
         let name = name.ok_or_else(|| Error::Protocol("no snapshot was exported".into()))?;
-        Ok(SlotSnapshot { connection, name, consistent_point: slot.confirmed })
+        let checkpoint = system.checkpoint(&self.slot, (slot.confirmed, Position::default()));
+        Ok(SlotSnapshot { connection, name, checkpoint })
     }
 }
 
@@ -44,9 +47,14 @@ impl SlotSnapshot {
     }
 
     /// Everything that committed before is in the snapshot; all else comes by the slot.
-    /// The end of a checkpoint that was made of the snapshot's rows.
     pub fn consistent_point(&self) -> Lsn {
-        self.consistent_point
+        self.checkpoint.end_lsn
+    }
+
+    /// What to store with the snapshot's rows, in one transaction if it can be, for a
+    /// stream that goes on from there.
+    pub fn checkpoint(&self) -> &Checkpoint {
+        &self.checkpoint
     }
 
     /// Begins a transaction under the snapshot, on another connection to the same

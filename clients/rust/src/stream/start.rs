@@ -8,7 +8,7 @@ use super::driver::silent;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Refusal};
 use crate::net::{quote_command, quote_identifier, quote_literal, Connection};
-use crate::position::Lsn;
+use crate::position::{Lsn, Position};
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]
@@ -17,6 +17,23 @@ pub(super) struct System {
     pub(super) timeline: u32,
     pub(super) wal_end: Lsn,
     pub(super) database: String,
+}
+
+impl System {
+    pub(super) fn checkpoint(
+        &self,
+        slot: &str,
+        (end_lsn, position): (Lsn, Position),
+    ) -> Checkpoint {
+        Checkpoint {
+            system_identifier: self.identifier,
+            timeline: self.timeline,
+            database: self.database.clone(),
+            slot: slot.into(),
+            position,
+            end_lsn,
+        }
+    }
 }
 
 /// What the server says of the slot.

@@ -42,6 +42,15 @@ struct State {
     epoch: u64,
 }
 
+impl Pending {
+    /// What is acknowledged with this, too. What is prepared has no position among the
+    /// commits yet.
+    fn after(&self, (end_lsn, position): (Lsn, Position)) -> (Lsn, Position) {
+        let prepared = self.position.commit_lsn == Lsn::ZERO;
+        (end_lsn.max(self.end_lsn), if prepared { position } else { self.position })
+    }
+}
+
 impl State {
     /// Nothing is in flight.
     fn is_idle(&self) -> bool {
@@ -175,8 +184,7 @@ impl Tracker {
         }
         while state.pending.front().is_some_and(|p| p.done) {
             if let Some(p) = state.pending.pop_front() {
-                let end = state.acknowledged.0.max(p.end_lsn);
-                state.acknowledged = (end, p.position);
+                state.acknowledged = p.after(state.acknowledged);
                 state.last_commit = p.commit.or(state.last_commit);
             }
         }
@@ -211,6 +219,13 @@ impl Tracker {
         since.map_or(0.0, |since| (now - since).max(0) as f64 / 1e6)
     }
 
+    /// What [`Tracker::acknowledged`] would be, were this one acknowledged, too.
+    pub(super) fn assuming(&self, id: Option<u64>) -> (Lsn, Position) {
+        let state = self.state();
+        let done = state.pending.iter().take_while(|p| p.done || Some(p.id) == id);
+        done.fold(state.acknowledged, |acknowledged, p| p.after(acknowledged))
+    }
+
     /// What may be stored, and then reported as flushed.
     pub(super) fn acknowledged(&self) -> (Lsn, Position) {
         self.state().acknowledged
@@ -239,6 +254,34 @@ mod tests {
         t.acknowledge(ids[0]);
         t.acknowledge(99);
         assert_eq!(t.acknowledged(), at(30), "again, and what was never delivered");
+    }
+
+    #[test]
+    fn assumed_is_what_an_acknowledgement_makes() {
+        let t = Tracker::default();
+        t.begin(Lsn(5), Position::default(), Role::Consumer);
+        let ids: Vec<_> =
+            [10, 20, 30].map(|l| t.deliver(0, at(l).0, at(l).1, None).unwrap()).into();
+        assert_eq!(t.assuming(None), (Lsn(5), Position::default()));
+        assert_eq!(t.assuming(Some(ids[1])).0, Lsn(5), "the first one is missing");
+        t.acknowledge(ids[1]);
+        assert_eq!(t.assuming(Some(ids[0])), at(20));
+        assert_eq!(t.acknowledged().0, Lsn(5), "nothing has moved");
+        t.acknowledge(ids[0]);
+        assert_eq!(t.assuming(Some(ids[0])), at(20), "it is acknowledged");
+        assert_eq!(t.assuming(Some(ids[2])), at(30));
+    }
+
+    #[test]
+    fn a_prepared_transaction_moves_the_end_alone() {
+        let t = Tracker::default();
+        t.begin(Lsn(5), Position::default(), Role::Consumer);
+        let first = t.deliver(0, at(10).0, at(10).1, None).unwrap();
+        let prepared = t.deliver(0, Lsn(20), Position::default(), None).unwrap();
+        t.acknowledge(first);
+        assert_eq!(t.assuming(Some(prepared)), (Lsn(20), at(10).1));
+        t.acknowledge(prepared);
+        assert_eq!(t.acknowledged(), (Lsn(20), at(10).1), "a position below is never stored");
     }
 
     #[test]

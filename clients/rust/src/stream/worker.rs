@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::config::StreamConfig;
 use super::driver::{Driver, Flush, Item, Orders};
+use super::start::System;
 use super::tracker::Tracker;
 use crate::error::Error;
 
@@ -29,12 +30,12 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Connects, checks, and begins to stream.
+    /// Connects, checks, and begins to stream; from what.
     pub(super) async fn start(
         config: Arc<StreamConfig>,
         tracker: Arc<Tracker>,
         items: mpsc::UnboundedSender<Item>,
-    ) -> Result<Self, Error> {
+    ) -> Result<(Self, System), Error> {
         let (stop, stopped) = oneshot::channel();
         let (flush, flushes) = mpsc::unbounded_channel();
         let (closing, closes) = watch::channel(false);
@@ -53,7 +54,7 @@ impl Worker {
                     return Ok(());
                 }
             };
-            match begun.send(Ok(())) {
+            match begun.send(Ok(driver.system.clone())) {
                 Ok(()) => driver.run(connection, orders).await,
                 Err(_) => Ok(()),
             }
@@ -84,7 +85,10 @@ impl Worker {
         };
         std::thread::Builder::new().name("pgcdc".into()).spawn(thread)?;
         match started.await {
-            Ok(result) => result.map(|()| Worker { stop, flush, closing, outcome, _owner: owner }),
+            Ok(result) => {
+                let system = result?;
+                Ok((Worker { stop, flush, closing, outcome, _owner: owner }, system))
+            }
             // it panicked, and says so
             Err(_) => Err(outcome.await.ok().and_then(Result::err).unwrap_or_else(gone)),
         }
