@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,10 +30,10 @@ const countChanges = `CREATE TABLE changed (n bigserial);
 	CREATE FUNCTION count_change() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO changed DEFAULT VALUES; RETURN NULL; END';
 	CREATE TRIGGER count_change AFTER INSERT OR UPDATE OR DELETE ON source FOR EACH ROW EXECUTE FUNCTION count_change()`
 
-// drill is a primary with one standby, and what comes after them.
+// drill is a primary, the standby that joins it, and what comes after them.
 type drill struct {
 	t     *testing.T
-	nodes []*cluster // the last is the standby, the one before the primary
+	nodes []*cluster // the last is the standby, once it has joined; the one before the primary
 }
 
 func (d *drill) primary() *cluster { return d.nodes[len(d.nodes)-2] }
@@ -57,12 +58,17 @@ func (d *drill) join() {
 	d.nodes = append(d.nodes, standby)
 }
 
-// ready waits until the slot would outlive the primary.
+// ready waits until the slot would outlive the primary: what the primary keeps for it
+// must get beyond where the standby began. Both would take their time by themselves.
 func (d *drill) ready() {
 	d.t.Helper()
-	conn := d.standby().connect()
+	primary, conn := d.primary().connect(), d.standby().connect()
+	defer primary.Close(context.Background())
 	defer conn.Close(context.Background())
+	execute(d.t, primary, fmt.Sprintf(changeSource, 1)) // before it has something, a consumer moves nothing
 	within(d.t, time.Minute, "the slot is synchronized", func() bool {
+		query(d.t, primary, "SELECT pg_log_standby_snapshot()")
+		query(d.t, conn, "SELECT pg_reload_conf()") // wakes who synchronizes
 		return query(d.t, conn, "SELECT count(*) FROM cdc.slots WHERE slot_name = 'crash' AND synced AND NOT temporary")[0][0] == "1"
 	})
 }
@@ -122,14 +128,14 @@ func failover(t *testing.T, transport cdc.Transport) {
 	execute(t, conn, "CREATE EXTENSION cdc; "+makeSource+"; "+countChanges)
 	execute(t, conn, `SELECT cdc.create_slot('crash', failover => true, options => '{tables,public.source}')`)
 	_ = conn.Close(context.Background())
-	d.join()
 	t.Setenv("CDC_TEST_TRANSPORT", transport.String())
 	t.Setenv("CDC_TEST_TARGET", target.conn)
 	for round := range failovers() {
+		d.join()
 		kill := d.consume()
+		d.ready()
 		stop := d.write(d.primary())
 		time.Sleep(rand.N(500 * time.Millisecond))
-		d.ready()
 		if round%2 == 1 {
 			kill()
 			kill = d.consume()
@@ -139,7 +145,6 @@ func failover(t *testing.T, transport cdc.Transport) {
 		stop()
 		d.compare(copied)
 		kill()
-		d.join()
 	}
 }
 
@@ -165,7 +170,9 @@ func (d *drill) consume() (kill func()) {
 			}
 		}
 	}()
-	return func() { close(killed); <-done }
+	kill = sync.OnceFunc(func() { close(killed); <-done })
+	d.t.Cleanup(kill)
+	return kill
 }
 
 // compare waits until the copy is the promoted server's table, and as many changes took
@@ -179,7 +186,7 @@ func (d *drill) compare(copied *pgconn.PgConn) {
 		return query(d.t, conn, "SELECT (SELECT count(*) FROM "+changes+"), count(*), coalesce(md5(string_agg(s::text, ',' ORDER BY id)), '') FROM "+table+" s")[0]
 	}
 	want := state(conn, "source", "changed")
-	within(d.t, time.Minute, "the copy has all", func() bool { return state(copied, "copy", "effect")[2] == want[2] })
+	within(d.t, 2*time.Minute, "the copy has all", func() bool { return state(copied, "copy", "effect")[2] == want[2] })
 	if got := state(copied, "copy", "effect"); got[0] != want[0] {
 		d.t.Errorf("%s effects of %s changes", got[0], want[0])
 	}
