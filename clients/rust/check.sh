@@ -9,7 +9,7 @@
 # The server is that of libpq's environment, with the extension; without PGHOST
 # scripts/check starts one. The toolchain is what scripts/toolchain-rust.sh gives;
 # where there is none, status 77 says that all was skipped. FUZZ_SECONDS (5), EVENTS
-# (20000), ROUNDS (8): how much of it.
+# (20000), ROUNDS (8), CDC_FAILOVERS (2): how much of it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
@@ -96,5 +96,6 @@ step "a copy equals the source" test_ --test replay
 step "the initial load joins the stream" test_ --test load
 step "the same JSON as the server's" test_ --test equal
 step "each change once, whatever is killed" test_ --test crash
+step "each change once, whatever fails over" test_ --test failover
 echo "1..$tests"
 [ $failed = 0 ]

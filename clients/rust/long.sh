@@ -1,10 +1,11 @@
 #!/bin/bash
-# What takes long: hundreds of crashes of client, walsender and server, a million
-# random events that decode to the server's JSON, many random workloads,
-# minutes of damaged bytes, and the first steps of the README in a crate of their own. Needs PGHOST and so on as check.sh does; the server must
-# be one that may be killed, run by the same user. Usage:
+# What takes long: hundreds of crashes of client, walsender and server, 5 failovers by
+# each transport, a million random events that decode to the server's JSON, many random
+# workloads, minutes of damaged bytes, and the first steps of the README in a crate of
+# their own. Needs PGHOST and so on as check.sh does; the server must be one that may be
+# killed, run by the same user. Usage:
 #
-#   clients/rust/long.sh [crash|equal|replay|fuzz|bench|steps...]
+#   clients/rust/long.sh [crash|failover|equal|replay|fuzz|bench|steps...]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
@@ -20,6 +21,12 @@ crash()
 {
 	cargo build --locked --all-features --examples
 	CRASH_SERVER=$("${PG_CONFIG:-pg_config}" --bindir)/pg_ctl ROUNDS=${ROUNDS-200} test_ --test crash
+}
+
+failover()
+{
+	cargo build --locked --all-features --examples
+	CDC_FAILOVERS=${CDC_FAILOVERS-5} test_ --test failover
 }
 
 equal() { EVENTS=${EVENTS-1000000} test_ --release --test equal; }
@@ -44,7 +51,7 @@ bench() { cargo bench --locked; }
 
 steps() { ./steps.sh; }
 
-[ $# -gt 0 ] || set -- crash equal replay fuzz bench steps
+[ $# -gt 0 ] || set -- crash failover equal replay fuzz bench steps
 for what; do
 	echo "# $what"
 	"$what"

@@ -13,8 +13,7 @@ const SETTINGS: &str = "listen_addresses = ''\nwal_level = logical";
 
 /// Newer minor releases demand a list of plugins, and the others do not know it.
 fn settings(cluster: &Cluster) -> String {
-    let known = run(cluster.program("postgres").arg("--describe-config")).stdout;
-    let known = String::from_utf8_lossy(&known).contains("output_plugin_libraries");
+    let known = cluster.knows("output_plugin_libraries");
     let plugins = if known { "output_plugin_libraries = 'pgoutput, cdc'" } else { "" };
     format!("{SETTINGS}\n{plugins}")
 }

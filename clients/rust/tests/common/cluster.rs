@@ -48,6 +48,13 @@ impl Cluster {
         Command::new(self.bin.join(name))
     }
 
+    /// Whether its release has such a setting.
+    pub fn knows(&self, setting: &str) -> bool {
+        let described = run(self.program("postgres").arg("--describe-config")).stdout;
+        let described = String::from_utf8_lossy(&described);
+        described.lines().any(|line| line.split('\t').next() == Some(setting))
+    }
+
     pub fn initdb(&self, args: &[&str]) {
         run(self
             .program("initdb")
