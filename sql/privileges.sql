@@ -361,6 +361,20 @@ DROP TABLE p.parent;
 SELECT relation, key FROM seen();
 SELECT lsn IS NOT NULL AS lsn FROM cdc.advance_slot('cdc_regress_privileges', pg_current_wal_lsn());
 
+-- a giver that a restore names, and who is not there, gives nothing
+CREATE TABLE p.reused (id int PRIMARY KEY);
+INSERT INTO p.reused VALUES (1);
+INSERT INTO cdc.read_grant (role_name, schema_name, table_name, giver_name, granted_at, granted_by)
+VALUES ('cdc_regress_consumer', 'p', 'reused', 'cdc_regress_nonsense', now(), 'x');
+SELECT relation, key FROM seen();
+SELECT cdc.drop_row(g) FROM cdc.read_grant g WHERE giver_name = 'cdc_regress_nonsense';
+-- a grant on a table that was dropped is none on another one that has got its number
+SELECT cdc.grant_read('p.reused', 'cdc_regress_consumer');
+SELECT relation, key FROM seen();
+SELECT cdc.put_row(ROW(max(id), pg_current_wal_lsn())::cdc.read_grant_dropped) FROM cdc.read_grant;
+SELECT relation, key FROM seen();
+DROP TABLE p.reused;
+
 -- a slot that is bound to a role
 SELECT cdc.drop_slot('cdc_regress_privileges');
 SELECT slot_name FROM cdc.create_slot('cdc_regress_bound', options => '{old,full}', reader => 'cdc_regress_consumer');

@@ -245,6 +245,7 @@ SELECT peek('publication_names', 'cdc_regress_root', 'exclude_tables', '*.p');
 CALL skip();
 INSERT INTO p VALUES (11, 'b', 'c');
 ALTER TABLE p RENAME TO q;
+INSERT INTO q VALUES (14, 'b', 'c');
 ALTER TABLE q RENAME c TO d;
 INSERT INTO q VALUES (12, 'b', 'd');
 ALTER TABLE q DETACH PARTITION p2;
