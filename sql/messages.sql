@@ -54,6 +54,10 @@ COMMIT;
 SELECT op, new ->> 'id' AS id, event ->> 'prefix' AS prefix, split_part(position, '/', 5) AS index,
   dense_rank() OVER (ORDER BY position COLLATE "C") AS place
 FROM cdc.peek('cdc_regress_messages');
+-- wherever batches are cut
+SELECT count(DISTINCT events) FROM generate_series(1, 500, 9) bytes,
+  LATERAL (SELECT string_agg(concat(op, new ->> 'id'), ' ' ORDER BY position COLLATE "C") AS events
+           FROM cdc.peek('cdc_regress_messages', options => ARRAY['batch_bytes', bytes::text])) e;
 SELECT count(*) - count(DISTINCT position) AS repeated FROM cdc.read('cdc_regress_messages', options => '{batch_bytes,1}');
 SELECT cdc.drop_slot('cdc_regress_messages');
 DROP PROCEDURE write_messages;
