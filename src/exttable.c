@@ -181,7 +181,7 @@ cdc_exttable_scan(Relation rel, CdcExtKey *key, const Datum *values, int n)
 	for (int i = 0; i < n; i++)
 		init_key(&key->keys[i], index, i, values[i]);
 	index_close(index, AccessShareLock);
-	return systable_beginscan(rel, rel->rd_pkindex, true, NULL, n, key->keys);
+	return systable_beginscan(rel, rel->rd_pkindex, true, NULL, n, n > 0 ? key->keys : NULL);
 }
 
 /* --- writing ---------------------------------------------------------------- */
