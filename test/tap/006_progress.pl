@@ -67,21 +67,33 @@ my $sent = -s $file;
 
 # A transaction that takes longer than wal_sender_timeout to pass over. The
 # server ends a connection from which it has not heard for so long, and asks
-# only if the plugin lets it.
-$node->append_conf('postgresql.conf', "wal_sender_timeout = 500ms\n");
-$node->reload;
-$node->safe_psql('postgres', 'REFRESH MATERIALIZED VIEW large');
-$lsn = end_of_wal($node);
-$client = start_client('-s', '0', '-F', '1');
-my $pid = walsender();
-ok($node->poll_query_until('postgres',
-		qq{SELECT confirmed_flush_lsn >= '$lsn' OR NOT active FROM cdc.slots WHERE slot_name = 's'}),
-	'a long transaction is passed over');
-is(walsender(), $pid, 'the connection is alive');
+# only if the plugin lets it. Whether the connection is alive then.
+sub survives
+{
+	my ($times) = @_;
+	my $logged = -s $node->logfile;
+
+	$node->append_conf('postgresql.conf', 'wal_sender_timeout = ' . 500 * $times . "ms\n");
+	$node->reload;
+	$node->safe_psql('postgres', join('; ', 'BEGIN', ('REFRESH MATERIALIZED VIEW large') x $times, 'COMMIT'));
+	$lsn = end_of_wal($node);
+	$client = start_client('-s', '0', '-F', '1');
+	my $pid = walsender();
+	my $ended = $node->poll_query_until('postgres',
+		qq{SELECT confirmed_flush_lsn >= '$lsn' OR NOT active FROM cdc.slots WHERE slot_name = 's'});
+	return 1 if $ended && walsender() eq $pid && slurp_file($node->logfile, $logged) !~ /replication timeout/;
+	$client->signal('INT');
+	$client->finish;
+	wait_active($node, 's', 'false');
+	return 0;
+}
+
+# On a busy machine an answer can take as long as the timeout: both grow with the transaction.
+ok(survives(1) || survives(4) || survives(12),
+	'a long transaction is passed over, and the connection is alive');
 is(-s $file, $sent, 'nothing was sent');
 $node->safe_psql('postgres', 'INSERT INTO t VALUES (3)');
 ok(eventually(sub { -s $file > $sent }), 'until there was something');
-unlike(slurp_file($node->logfile), qr/replication timeout/, 'no timeout in the log');
 $client->signal('INT');
 $client->finish;
 
