@@ -112,9 +112,36 @@ ALTER TABLE orders ALTER client SET NOT NULL;
 -- the stream says the version of a row's schema, as the registry knows it now
 SELECT cdc.set_enforcement('warn');
 SELECT slot_name FROM cdc.create_slot('cdc_regress_registry');
+-- the fields of a message; content is a number, or bytes
+CREATE FUNCTION fields(message bytea) RETURNS TABLE (number bigint, value bigint, content bytea) LANGUAGE plpgsql AS $$
+DECLARE
+  at int := 0;
+  kind bigint;
+BEGIN
+  WHILE at < length(message) LOOP
+    FOR tag IN 0..1 LOOP
+      CONTINUE WHEN tag = 1 AND kind & 7 NOT IN (0, 2);
+      value := 0;
+      FOR n IN 0..9 LOOP
+        value := value | ((get_byte(message, at)::bigint & 127) << (7 * n));
+        at := at + 1;
+        EXIT WHEN get_byte(message, at - 1) < 128;
+      END LOOP;
+      kind := CASE tag WHEN 0 THEN value ELSE kind END;
+    END LOOP;
+    number := kind >> 3;
+    content := substr(message, at + 1, CASE kind & 7 WHEN 0 THEN 0 WHEN 1 THEN 8 WHEN 2 THEN value::int ELSE 4 END);
+    at := at + length(content);
+    RETURN NEXT;
+  END LOOP;
+END $$;
 CREATE FUNCTION stream_versions() RETURNS TABLE (schemas text) LANGUAGE sql AS $$
-  -- fields 6 of batches, of which 3 is the version
-  SELECT string_agg(DISTINCT substring(encode(data, 'hex') FROM '18(0[0-9a-f])(?:3a)'), ',') FROM pg_logical_slot_peek_binary_changes('cdc_regress_registry', NULL, NULL, 'tables', 'public.orders') GROUP BY lsn, xid::text ORDER BY lsn $$;
+  -- fields 6 of batches, of which 3 is the version; a batch has its length before it, in one or two bytes
+  SELECT string_agg(DISTINCT version.value::text, ',')
+  FROM pg_logical_slot_peek_binary_changes('cdc_regress_registry', NULL, NULL, 'tables', 'public.orders')
+    LEFT JOIN LATERAL fields(substr(data, CASE WHEN get_byte(data, 0) < 128 THEN 2 ELSE 3 END)) f ON f.number = 6
+    LEFT JOIN LATERAL fields(f.content) version ON version.number = 3
+  GROUP BY lsn, xid::text ORDER BY lsn $$;
 INSERT INTO orders (id, client) VALUES (1, 'a');
 SELECT cdc.register('orders', 'full');
 ALTER TABLE orders DROP at;
@@ -175,7 +202,7 @@ SELECT cdc.unregister('subject');
 SELECT action, relation, version, reason, jsonb_array_length(findings) AS findings FROM cdc.schema_audit WHERE relation LIKE 'public.%' ORDER BY at;
 DROP TABLE subject;
 DROP TYPE feeling;
-DROP FUNCTION verdict, versions, stream_versions;
+DROP FUNCTION verdict, versions, stream_versions, fields;
 SELECT bool_and(cdc.drop_row(d)) FROM cdc.schema_detail d;
 SELECT bool_and(cdc.drop_row(a)) FROM cdc.schema_audit a;
 SELECT bool_and(cdc.drop_row(e)) FROM cdc.schema_enforcement e;
