@@ -48,7 +48,7 @@ step "generated code is that of the .proto" generated
 step "dependencies of the core" dependencies
 step "the first steps of the README" ./steps.sh
 step "no allocation for an event, a value, a line of JSON" go test -count 1 -run '^TestAllocations$' .
-gotests "go test -race" -race -count 1 -timeout 10m ./...
+gotests "go test -race" -race -count 1 -timeout 30m ./...
 for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./*_test.go | cut -c6-); do
 	step "$target, ${FUZZ_SECONDS:-3} s" fuzz "$target"
 done
