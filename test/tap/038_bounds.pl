@@ -88,8 +88,10 @@ SKIP:
 	note("a row of $mb MB: core's decoding $core MB, cdc.fetch() $fetch MB, cdc.snapshot() $snapshot MB");
 	cmp_ok($snapshot, '<', 3.3 * $mb, "a row of $mb MB takes $snapshot MB in a snapshot");
 	# core has the row's parts and the row then, and copies it to send it
-	cmp_ok($fetch, '<', 3.4 * $mb, "and $fetch MB in cdc.fetch()");
-	cmp_ok($fetch - $core, '<', 1.3 * $mb, "which is " . ($fetch - $core) . " MB beside the $core MB of core's own decoding");
+	# 18 has one buffer of the row more
+	my $more = sql(q{SELECT current_setting('server_version_num')::int >= 180000}) eq 't' ? $mb : 0;
+	cmp_ok($fetch, '<', 3.4 * $mb + $more, "and $fetch MB in cdc.fetch()");
+	cmp_ok($fetch - $core, '<', 1.3 * $mb + $more, "which is " . ($fetch - $core) . " MB beside the $core MB of core's own decoding");
 }
 
 # What is the server's fault comes again, and is no failure: here a file is gone.
