@@ -9,7 +9,6 @@
 #include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -218,24 +217,32 @@ get_newest(Oid relid, uint32 major)
 	return newest;
 }
 
-const Cdc__V1__Table *
-cdc_older_table(Oid relid, uint32 major)
+/* ERROR where it cannot be sent. */
+static const Cdc__V1__Table *
+require_sendable(const Detail *newest, Oid relid, uint32 major)
 {
-	Detail		newest = get_newest(relid, major);
 	const char *name = get_rel_name(relid);
 
-	if (newest.table == NULL)
+	if (newest->table == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("table \"%s\" has no version %u in the registry", name, major),
 				 errhint("The view cdc.schema_versions lists those that there are. After a restore, run SELECT cdc.refresh_registry();")));
-	if (newest.over)
+	if (newest->over)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("version %u of table \"%s\" is not sent any more: it is retired, or its time of grace is over",
 						major, name),
 				 errhint("Read a newer version, or leave the table out of the option \"versions\".")));
-	return newest.table;
+	return newest->table;
+}
+
+const Cdc__V1__Table *
+cdc_older_table(Oid relid, uint32 major)
+{
+	Detail		newest = get_newest(relid, major);
+
+	return require_sendable(&newest, relid, major);
 }
 
 List *
@@ -330,6 +337,15 @@ report_no_table(const CdcOlder *older)
 			 errhint("Give the name that the table has, or had in that version.")));
 }
 
+/* Why there is no such version; NULL where there is one. */
+static const char *
+why_missing(const CdcOlder *older, const Detail *newest)
+{
+	if (!OidIsValid(older->relid))
+		return "no such table";
+	return newest->table == NULL ? "not in the registry" : NULL;
+}
+
 static void
 append_missing(StringInfo list, const CdcOlder *older, const char *why)
 {
@@ -352,18 +368,18 @@ cdc_older_read(List *versions, bool stored)
 	{
 		CdcOlder   *older = lfirst(lc);
 		bool		known = find_relation(older) || stored;
+		Detail		newest = get_newest(older->relid, older->major);
+		const char *why = why_missing(older, &newest);
 
 		if (!OidIsValid(older->relid) && !known)
 			report_no_table(older);
-		if (!OidIsValid(older->relid))
-			append_missing(&missing, older, "no such table");
-		else if (known && get_newest(older->relid, older->major).table == NULL)
+		if (why == NULL || !known)
+			older->table = require_sendable(&newest, older->relid, older->major);
+		else
 		{
-			append_missing(&missing, older, "not in the registry");
+			append_missing(&missing, older, why);
 			older->relid = InvalidOid;
 		}
-		else
-			older->table = cdc_older_table(older->relid, older->major);
 	}
 	return missing.data;
 }
@@ -379,15 +395,15 @@ cdc_older_missing(List *versions)
 	{
 		CdcOlder   *older = lfirst(lc);
 		Detail		newest;
+		const char *why;
 
 		(void) find_relation(older);
 		newest = get_newest(older->relid, older->major);
-		if (!OidIsValid(older->relid))
-			append_missing(&missing, older, "no such table");
-		else if (newest.table == NULL)
-			append_missing(&missing, older, "not in the registry");
-		else if (newest.over)
-			append_missing(&missing, older, "retired, or its time of grace is over");
+		why = why_missing(older, &newest);
+		if (why == NULL && newest.over)
+			why = "retired, or its time of grace is over";
+		if (why != NULL)
+			append_missing(&missing, older, why);
 	}
 	return missing.data;
 }
