@@ -1,10 +1,13 @@
-"""Finds markers in bytes: as they are, in hexadecimal digits, in base64."""
+"""Finds markers in bytes: as they are, in base64, in hexadecimal digits, also where a column
+has become text and bytea in turn."""
 
 import base64
 import re
 
 PLAIN = re.compile(rb"mk0\d{6}x")
 HEX = re.compile(rb"6d6b30(?:3\d){6}78", re.I)
+# the digits of digits
+TWICE = re.compile(rb"(?:3\d|[46][1-6]){20,}")
 # "mk0" at each of the three ways in which it can fall into groups of three bytes
 BASE64 = re.compile(rb"bWsw|1rMD|tazA")
 
@@ -28,6 +31,15 @@ def of_base64(run):
     return found
 
 
+def of_digits(data):
+    found = set()
+    for run in TWICE.findall(data):
+        for start in range(2):
+            part = run[start:]
+            found |= find(bytes.fromhex(part[:len(part) // 2 * 2].decode()))
+    return found
+
+
 def find(data):
     """The numbers of all markers in data."""
     found = set(PLAIN.findall(data))
@@ -35,4 +47,4 @@ def find(data):
         found.add(bytes.fromhex(text.decode()))
     for hit in BASE64.finditer(data):
         found |= of_base64(data[max(0, hit.start() - 4):hit.end() + 16])
-    return numbers(found)
+    return numbers(found) | of_digits(data)
