@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "miscadmin.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -203,4 +204,16 @@ bool
 cdc_access_superuser(const CdcAccess *access)
 {
 	return cdc_privileges_superuser(access->privileges);
+}
+
+void
+cdc_access_refuse(Relation rel, Oid user)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("role \"%s\" may not read table \"%s\"",
+					GetUserNameFromId(user, false), RelationGetRelationName(rel)),
+			 errdetail("The role may not SELECT from it, or row security applies to the role."),
+			 errhint("cdc.grant_read() gives a role what it may be sent.")));
+	pg_unreachable();
 }

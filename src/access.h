@@ -59,4 +59,7 @@ extern bool cdc_access_message(const CdcAccess *access, const char *prefix);
 /* The user is a superuser. */
 extern bool cdc_access_superuser(const CdcAccess *access);
 
+/* ERROR 42501: nothing of a relation may be sent to a user. */
+pg_noreturn extern void cdc_access_refuse(Relation rel, Oid user);
+
 #endif							/* CDC_ACCESS_H */

@@ -15,6 +15,7 @@
 
 #include "compress.h"
 #include "event.h"
+#include "fields.h"
 #include "wire.h"
 
 /* Zstandard's level: its first three differ little in size on rows, and much in time. */

@@ -12,6 +12,7 @@
 
 #include "codetext.h"
 #include "converter.h"
+#include "descriptor.h"
 #include "older.h"
 #include "proto.h"
 #include "table.h"
@@ -323,9 +324,9 @@ fate_of(const Cdc__V1__Column *from, const Cdc__V1__Column *to)
 {
 	if (from == NULL || from->redaction != to->redaction)
 		return TO_DO;
-	if (cdc_older_narrows(from, to->type))
+	if (cdc_type_widens(from->type, to->type))
 		return WIDENED;
-	if (cdc_older_narrows(to, from->type))
+	if (cdc_type_widens(to->type, from->type))
 		return NARROWED;
 	if (from->type != to->type || from->element != to->element ||
 		strcmp(cdc_proto_field_type(from), cdc_proto_field_type(to)) != 0 ||
@@ -378,7 +379,7 @@ cdc_converter_write(StringInfo out, const char *name,
 	names = language->names(to->table);
 	former = language->names(from->table);
 	for (size_t i = 0; i < from->table->n_columns; i++)
-		if (cdc_older_column(to->table, from->table->columns[i]->number) == NULL)
+		if (cdc_column_find(to->table, from->table->columns[i]->number) == NULL)
 			appendStringInfo(out, "%snot taken over: %s (%s)\n", language->comment,
 							 cdc_code_comment_text(former[i]), describe(from->table->columns[i]));
 	language->begin(out, from, to);

@@ -6,7 +6,6 @@
 
 #include "access/detoast.h"
 #include "access/tupmacs.h"
-#include "catalog/namespace.h"
 #include "common/string.h"
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
@@ -22,6 +21,7 @@
 #include "encode.h"
 #include "jsonbtext.h"
 #include "numerictext.h"
+#include "utf8.h"
 #include "wire.h"
 
 /* Room for a tag and a short value; writes the tag. */
@@ -117,15 +117,6 @@ is_plain_utf8(const char *text, int len)
 	return true;
 }
 
-/* Bytes of the character of UTF-8 that begins here; 0 if none does. */
-static int
-legal_char(const char *text, int len)
-{
-	int			charlen = pg_utf_mblen((const unsigned char *) text);
-
-	return charlen <= len && pg_utf8_islegal((const unsigned char *) text, charlen) ? charlen : 0;
-}
-
 /* Appends text with the escapes. */
 static void
 append_escaped_text(StringInfo out, const char *text, int len)
@@ -134,7 +125,7 @@ append_escaped_text(StringInfo out, const char *text, int len)
 
 	while (text < end)
 	{
-		int			charlen = legal_char(text, (int) (end - text));
+		int			charlen = cdc_utf8_char(text, (int) (end - text));
 		unsigned char escape[4];
 
 		if (charlen > 0 && *text != '\0' && !(charlen == 4 && IS_ESCAPE(text)))
@@ -542,67 +533,4 @@ cdc_encode_built_bytes(StringInfo out, const CdcCodec *codec, Datum value)
 	StringInfoData text = built_text(out, codec, value);
 
 	put_bytes(out, codec, text.data, text.len);
-}
-
-/* `conversion` is InvalidOid where there is none. */
-static char *
-to_utf8(const char *text, Oid conversion)
-{
-	int			encoding = GetDatabaseEncoding();
-	bool		utf8 = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
-	int			len = strlen(text);
-	StringInfoData out;
-
-	if (pg_is_ascii(text))
-		return unconstify(char *, text);
-	if (utf8 && pg_encoding_verifymbstr(PG_UTF8, text, len) == len)
-		return unconstify(char *, text);
-
-	initStringInfo(&out);
-	while (len > 0)
-	{
-		int			done = 0;
-
-		if (OidIsValid(conversion))
-		{
-			int			room = len * MAX_CONVERSION_GROWTH + 1;
-
-			enlargeStringInfo(&out, room);
-			done = pg_do_encoding_conversion_buf(conversion, encoding, PG_UTF8,
-												 (unsigned char *) unconstify(char *, text), len,
-												 (unsigned char *) out.data + out.len, room, true);
-			out.len += strlen(out.data + out.len);
-		}
-		else if (!IS_HIGHBIT_SET(*text) || utf8)
-		{
-			done = legal_char(text, len);
-			appendBinaryStringInfo(&out, text, done);
-		}
-		if (done == 0)
-		{
-			/* a byte that is no text in any encoding, or has no counterpart */
-			appendStringInfo(&out, "\\x%02X", (unsigned char) *text);
-			done = 1;
-		}
-		text += done;
-		len -= done;
-	}
-	return out.data;
-}
-
-char *
-cdc_utf8(const char *text)
-{
-	int			encoding = GetDatabaseEncoding();
-	Oid			conversion = InvalidOid;
-
-	if (encoding != PG_UTF8 && encoding != PG_SQL_ASCII && !pg_is_ascii(text))
-		conversion = FindDefaultConversionProc(encoding, PG_UTF8);
-	return to_utf8(text, conversion);
-}
-
-char *
-cdc_utf8_escaped(const char *text)
-{
-	return to_utf8(text, InvalidOid);
 }

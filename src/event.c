@@ -9,6 +9,7 @@
 #include "catalog/pg_class.h"
 
 #include "event.h"
+#include "fields.h"
 #include "wire.h"
 
 static int

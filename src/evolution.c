@@ -9,6 +9,7 @@
 
 #include "miscadmin.h"
 
+#include "descriptor.h"
 #include "evolution.h"
 #include "proto.h"
 
@@ -17,7 +18,6 @@ typedef struct Side
 {
 	const Cdc__V1__Table *table;
 	size_t		n;
-	const Cdc__V1__Column **by_number;
 	const Cdc__V1__Column **by_name;
 } Side;
 
@@ -53,15 +53,6 @@ typedef struct TableRule
 } TableRule;
 
 static int
-compare_numbers(const void *a, const void *b)
-{
-	uint32		left = (*(const Cdc__V1__Column *const *) a)->number;
-	uint32		right = (*(const Cdc__V1__Column *const *) b)->number;
-
-	return (left > right) - (left < right);
-}
-
-static int
 compare_names(const void *a, const void *b)
 {
 	return strcmp((*(const Cdc__V1__Column *const *) a)->name,
@@ -69,13 +60,13 @@ compare_names(const void *a, const void *b)
 }
 
 static const Cdc__V1__Column **
-sort_columns(const Cdc__V1__Table *table, int (*compare) (const void *, const void *))
+sort_by_name(const Cdc__V1__Table *table)
 {
 	const Cdc__V1__Column **columns = palloc(sizeof(*columns) * Max(table->n_columns, 1));
 
 	for (size_t i = 0; i < table->n_columns; i++)
 		columns[i] = table->columns[i];
-	qsort(columns, table->n_columns, sizeof(*columns), compare);
+	qsort(columns, table->n_columns, sizeof(*columns), compare_names);
 	return columns;
 }
 
@@ -84,19 +75,8 @@ make_side(const Cdc__V1__Table *table)
 {
 	Side		side = {table, table->n_columns};
 
-	side.by_number = sort_columns(table, compare_numbers);
-	side.by_name = sort_columns(table, compare_names);
+	side.by_name = sort_by_name(table);
 	return side;
-}
-
-static const Cdc__V1__Column *
-find_column(const Side *side, uint32 number)
-{
-	const Cdc__V1__Column wanted = {.number = number};
-	const Cdc__V1__Column *key = &wanted;
-	const Cdc__V1__Column **found = bsearch(&key, side->by_number, side->n, sizeof(key), compare_numbers);
-
-	return found == NULL ? NULL : *found;
 }
 
 static const Cdc__V1__Column *
@@ -128,7 +108,7 @@ recreated(const Comparison *c, const Pair *pair, char **detail)
 	const Cdc__V1__Column *former;
 
 	if (pair->before != NULL || (former = find_name(&c->before, pair->after->name)) == NULL ||
-		find_column(&c->after, former->number) != NULL)
+		cdc_column_find(c->after.table, former->number) != NULL)
 		return CDC_BREAKS_NONE;
 	*detail = psprintf("dropped and added again: it was number %u and is number %u",
 					   former->number, pair->after->number);
@@ -159,13 +139,6 @@ changes_type(const Pair *pair)
 		(pair->before->type != pair->after->type || pair->before->element != pair->after->element);
 }
 
-/* Of integers the wider one is read as well, the narrower one cuts. */
-static bool
-widens(const Cdc__V1__Column *from, const Cdc__V1__Column *to)
-{
-	return from->type == CDC__V1__TYPE__TYPE_INT32 && to->type == CDC__V1__TYPE__TYPE_INT64;
-}
-
 static CdcBreaks
 retyped(const Comparison *c, const Pair *pair, char **detail)
 {
@@ -173,8 +146,8 @@ retyped(const Comparison *c, const Pair *pair, char **detail)
 
 	if (!changes_type(pair) || same_wire_type(pair))
 		return CDC_BREAKS_NONE;
-	wider = widens(pair->before, pair->after);
-	if (wider || widens(pair->after, pair->before))
+	wider = cdc_type_widens(pair->before->type, pair->after->type);
+	if (wider || cdc_type_widens(pair->after->type, pair->before->type))
 	{
 		*detail = psprintf("was %s, is %s: readers of the narrower one cut values",
 						   pair->before->pg_type, pair->after->pg_type);
@@ -267,9 +240,10 @@ same_key(const Side *a, const Side *b)
 {
 	for (size_t i = 0; i < a->n; i++)
 	{
-		const Cdc__V1__Column *other = a->by_number[i]->key ? find_column(b, a->by_number[i]->number) : NULL;
+		const Cdc__V1__Column *column = a->table->columns[i];
+		const Cdc__V1__Column *other = column->key ? cdc_column_find(b->table, column->number) : NULL;
 
-		if (a->by_number[i]->key && (other == NULL || !other->key))
+		if (column->key && (other == NULL || !other->key))
 			return false;
 	}
 	return true;
@@ -331,7 +305,7 @@ apply_column_rule(const Comparison *c, const ColumnRule *rule)
 		Pair		pair = {c->before.table->columns[i], NULL};
 
 		CHECK_FOR_INTERRUPTS();
-		pair.after = find_column(&c->after, pair.before->number);
+		pair.after = cdc_column_find(c->after.table, pair.before->number);
 		apply_rule(c, rule, &pair);
 	}
 	for (size_t i = 0; i < c->after.n; i++)
@@ -339,7 +313,7 @@ apply_column_rule(const Comparison *c, const ColumnRule *rule)
 		Pair		pair = {NULL, c->after.table->columns[i]};
 
 		CHECK_FOR_INTERRUPTS();
-		if (find_column(&c->before, pair.after->number) == NULL)
+		if (cdc_column_find(c->before.table, pair.after->number) == NULL)
 			apply_rule(c, rule, &pair);
 	}
 }

@@ -11,7 +11,9 @@
 #include "utils/memutils.h"
 
 #include "compress.h"
+#include "descriptor.h"
 #include "event.h"
+#include "fields.h"
 #include "fingerprint.h"
 #include "json.h"
 #include "jsonvalue.h"
@@ -33,30 +35,6 @@ struct CdcSchemas
 	MemoryContext cxt;
 	HTAB	   *entries;
 };
-
-static void *
-pb_alloc(void *arg, size_t size)
-{
-	return palloc(size);
-}
-
-static void
-pb_free(void *arg, void *pointer)
-{
-	if (pointer != NULL)
-		pfree(pointer);
-}
-
-/* protobuf-c allocates in the current memory context. */
-static const ProtobufCAllocator pb_allocator = {pb_alloc, pb_free, NULL};
-
-#define ALLOCATOR unconstify(ProtobufCAllocator *, &pb_allocator)
-
-Cdc__V1__Table *
-cdc_table_unpack(const void *data, size_t len)
-{
-	return cdc__v1__table__unpack(ALLOCATOR, len, data);
-}
 
 CdcSchemas *
 cdc_schemas_create(void)
@@ -225,25 +203,6 @@ typedef struct Fields
 	bool	   *redacted_present;
 } Fields;
 
-/* Place in Table.columns, which ascend by number; -1 if there is none. */
-static int
-find_column(const Cdc__V1__Table *table, uint32 number)
-{
-	int			low = 0;
-	int			high = (int) table->n_columns;
-
-	while (low < high)
-	{
-		int			middle = (low + high) / 2;
-
-		if (table->columns[middle]->number < number)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < (int) table->n_columns && table->columns[low]->number == number ? low : -1;
-}
-
 /* Reads a row; fields that the table does not know are passed over. */
 static void
 read_row(Fields *fields, const Cdc__V1__Table *table, ProtobufCBinaryData row)
@@ -259,13 +218,13 @@ read_row(Fields *fields, const Cdc__V1__Table *table, ProtobufCBinaryData row)
 	fields->redacted_present = palloc0(sizeof(bool) * n);
 	while (cdc_read_field(&cursor, &field))
 	{
-		if ((at = find_column(table, field.number)) >= 0)
+		if ((at = cdc_column_place(table, field.number)) >= 0)
 		{
 			fields->values[at] = field;
 			fields->present[at] = true;
 		}
 		else if (field.number > CDC_REDACTED_BASE &&
-				 (at = find_column(table, field.number - CDC_REDACTED_BASE)) >= 0)
+				 (at = cdc_column_place(table, field.number - CDC_REDACTED_BASE)) >= 0)
 		{
 			if (field.type != CDC_WIRE_LEN)
 				cdc_json_damaged("redacted value is not a string");
@@ -288,7 +247,7 @@ member_row(StringInfo out, const char *name, const Cdc__V1__Table *table,
 
 	for (size_t i = 0; i < n_nulls; i++)
 	{
-		int			at = find_column(table, nulls[i]);
+		int			at = cdc_column_place(table, nulls[i]);
 
 		if (at < 0)
 			cdc_json_damaged("NULL of a column that the schema does not have");
@@ -321,7 +280,7 @@ member_nulls(StringInfo out, const Cdc__V1__Table *table, const uint32 *nulls, s
 	bool	   *is_null = palloc0(sizeof(bool) * Max(table->n_columns, 1));
 
 	for (size_t i = 0; i < n_nulls; i++)
-		is_null[find_column(table, nulls[i])] = true;
+		is_null[cdc_column_place(table, nulls[i])] = true;
 	member(out, "nulls");
 	appendStringInfoChar(out, '[');
 	for (size_t i = 0; i < table->n_columns; i++)
@@ -405,7 +364,7 @@ member_unavailable(StringInfo out, const Cdc__V1__Table *table, const Cdc__V1__C
 	appendStringInfoChar(out, '[');
 	for (size_t i = 0; i < e->n_unavailable; i++)
 	{
-		int			at = find_column(table, e->unavailable[i]);
+		int			at = cdc_column_place(table, e->unavailable[i]);
 
 		if (at < 0)
 			cdc_json_damaged("unavailable column that the schema does not have");
@@ -422,9 +381,7 @@ member_relation(StringInfo out, const Cdc__V1__Table *table, uint64 fingerprint)
 	StringInfoData name;
 
 	initStringInfo(&name);
-	cdc_append_identifier(&name, table->schema);
-	appendStringInfoChar(&name, '.');
-	cdc_append_identifier(&name, table->name);
+	cdc_append_qualified(&name, table->schema, table->name);
 	member_string(out, "relation", name.data);
 	member(out, "fingerprint");
 	appendStringInfo(out, "\"" CDC_FINGERPRINT_FORMAT "\"", fingerprint);
@@ -607,7 +564,7 @@ unpack_frame(const void *data, size_t len)
 			appendBinaryStringInfo(&frame, start, (int) (cursor.p - start));
 	if (cursor.error != NULL)
 		cdc_json_damaged(cursor.error);
-	batch = cdc__v1__batch__unpack(ALLOCATOR, frame.len, (const uint8_t *) frame.data);
+	batch = cdc__v1__batch__unpack(CDC_PB_ALLOCATOR, frame.len, (const uint8_t *) frame.data);
 	pfree(frame.data);
 	if (batch == NULL)
 		cdc_json_damaged("bytes are not a Batch message");
@@ -621,7 +578,7 @@ unpack_and_render_event(Line *line, CdcSchemas *schemas, const Cdc__V1__Batch *b
 	Cdc__V1__ChangeEvent *e = NULL;
 
 	if (bytes->type == CDC_WIRE_LEN)
-		e = cdc__v1__change_event__unpack(ALLOCATOR, bytes->len, (const uint8_t *) bytes->data);
+		e = cdc__v1__change_event__unpack(CDC_PB_ALLOCATOR, bytes->len, (const uint8_t *) bytes->data);
 	if (e == NULL)
 		cdc_json_damaged("bytes are not a ChangeEvent message");
 	render_event(line, schemas, batch, e);

@@ -22,10 +22,6 @@ extern void cdc_schemas_add(CdcSchemas *schemas, const Cdc__V1__SchemaVersion *v
 /* NULL when that fingerprint has not been seen. */
 extern const Cdc__V1__Table *cdc_schemas_find(CdcSchemas *schemas, uint64 fingerprint);
 
-/* Unpacks a serialized Table into the current memory context; NULL when it is
- * damaged. */
-extern Cdc__V1__Table *cdc_table_unpack(const void *data, size_t len);
-
 /* Receives one line, in the database's encoding, without a newline. The text
  * is gone after the call. */
 typedef void (*CdcJsonEmit) (void *arg, const char *line, int len);

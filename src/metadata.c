@@ -8,6 +8,7 @@
 #include "utils/memutils.h"
 
 #include "event.h"
+#include "fields.h"
 #include "metadata.h"
 #include "wire.h"
 

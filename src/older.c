@@ -17,6 +17,7 @@
 #include "utils/timestamp.h"
 
 #include "compat.h"
+#include "descriptor.h"
 #include "exttable.h"
 #include "json.h"
 #include "older.h"
@@ -425,26 +426,11 @@ cdc_older_find(List *versions, Oid relid)
 
 /* --- what fits ------------------------------------------------------------- */
 
-const Cdc__V1__Column *
-cdc_older_column(const Cdc__V1__Table *table, uint32 number)
-{
-	for (size_t i = 0; i < table->n_columns; i++)
-		if (table->columns[i]->number == number)
-			return table->columns[i];
-	return NULL;
-}
-
-bool
-cdc_older_narrows(const Cdc__V1__Column *older, Cdc__V1__Type now)
-{
-	return older->type == CDC__V1__TYPE__TYPE_INT32 && now == CDC__V1__TYPE__TYPE_INT64;
-}
-
 /* Are values of the one written like those of the other, with the same meaning? */
 static bool
 same_values(const Cdc__V1__Column *older, const Cdc__V1__Column *now)
 {
-	if (cdc_older_narrows(older, now->type))
+	if (cdc_type_widens(older->type, now->type))
 		return true;
 	if (older->type != now->type || older->element != now->element)
 		return false;
@@ -500,14 +486,14 @@ cdc_older_hindrance(const Cdc__V1__Table *older, const Cdc__V1__Table *now)
 
 		for (int k = 0; k < lengthof(hindrances); k++)
 		{
-			char	   *reason = hindrances[k] (column, cdc_older_column(now, column->number));
+			char	   *reason = hindrances[k] (column, cdc_column_find(now, column->number));
 
 			if (reason != NULL)
 				return reason;
 		}
 	}
 	for (size_t i = 0; i < now->n_columns; i++)
-		if (now->columns[i]->key && cdc_older_column(older, now->columns[i]->number) == NULL)
+		if (now->columns[i]->key && cdc_column_find(older, now->columns[i]->number) == NULL)
 			return psprintf("column %s, which is not in that version, is part of the key", now->columns[i]->name);
 	return NULL;
 }

@@ -49,12 +49,6 @@ extern List *cdc_older_all(Oid relid);
 /* The version that is asked for of a relation, or NULL. */
 extern CdcOlder *cdc_older_find(List *versions, Oid relid);
 
-/* The column of this number, or NULL. */
-extern const Cdc__V1__Column *cdc_older_column(const Cdc__V1__Table *table, uint32 number);
-
-/* Whether values of a column are sent as the narrower type that it had. */
-extern bool cdc_older_narrows(const Cdc__V1__Column *older, Cdc__V1__Type now);
-
 /*
  * Why rows of a schema cannot be sent in an older one, in words, or NULL where they can:
  * columns that were renamed, added, widened, or dropped and could be NULL are no

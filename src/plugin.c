@@ -18,6 +18,7 @@
 #include "guard.h"
 #include "session.h"
 #include "settings.h"
+#include "utf8.h"
 
 /* Bytes of a logical message's prefix, which has no limit of its own. */
 #define MAX_PREFIX (64 * 1024)

@@ -28,6 +28,7 @@
 #include "privileges.h"
 #include "settings.h"
 #include "typcodec.h"
+#include "utf8.h"
 
 struct CdcPrivileges
 {

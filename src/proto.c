@@ -7,10 +7,11 @@
 #include <ctype.h>
 
 #include "common/string.h"
-#include "miscadmin.h"
-
 #include "codetext.h"
+#include "descriptor.h"
+#include "fields.h"
 #include "fingerprint.h"
+#include "miscadmin.h"
 #include "proto.h"
 #include "table.h"
 
@@ -323,9 +324,7 @@ cdc_proto_write(StringInfo out, const Cdc__V1__Table *table, const CdcProtoNotes
 	for (size_t i = 0; i < table->n_columns; i++)
 		imports |= cdc_proto_field_type(table->columns[i])[0] == '.';
 	initStringInfo(&relation);
-	cdc_append_identifier(&relation, table->schema);
-	appendStringInfoChar(&relation, '.');
-	cdc_append_identifier(&relation, table->name);
+	cdc_append_qualified(&relation, table->schema, table->name);
 
 	appendStringInfoString(out, "// Rows of ");
 	cdc_code_comment(out, relation.data);

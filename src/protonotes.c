@@ -16,9 +16,11 @@
 #include "utils/lsyscache.h"
 
 #include "compat.h"
+#include "descriptor.h"
 #include "older.h"
 #include "protonotes.h"
 #include "typcodec.h"
+#include "utf8.h"
 
 /* Labels of an enum type that are shown. */
 #define MAX_LABELS 50
@@ -64,7 +66,7 @@ enum_labels(Oid typid)
 static bool
 is_there(const Cdc__V1__Table *table, uint32 number)
 {
-	return cdc_older_column(table, number) != NULL;
+	return cdc_column_find(table, number) != NULL;
 }
 
 CdcProtoNotes *
@@ -82,7 +84,7 @@ cdc_proto_notes(Relation rel, const Cdc__V1__Table *table, int natts)
 	notes->labels = palloc0(sizeof(char *) * Max(notes->natts, 1));
 	for (int i = 0; i < Min(natts, tupdesc->natts); i++)
 	{
-		const Cdc__V1__Column *column = cdc_older_column(table, i + 1);
+		const Cdc__V1__Column *column = cdc_column_find(table, i + 1);
 
 		if (TupleDescAttr(tupdesc, i)->attisdropped || column == NULL)
 			continue;

@@ -15,6 +15,7 @@
 #include "jsonpath.h"
 #include "secret.h"
 #include "typcodec.h"
+#include "utf8.h"
 
 PG_FUNCTION_INFO_V1(cdc_check_path);
 PG_FUNCTION_INFO_V1(cdc_rotate_redaction_secret);

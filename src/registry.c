@@ -21,6 +21,7 @@
 #include "utils/memutils.h"
 
 #include "compat.h"
+#include "descriptor.h"
 #include "exttable.h"
 #include "json.h"
 #include "registry.h"

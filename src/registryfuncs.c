@@ -25,6 +25,7 @@
 
 #include "changed.h"
 #include "compat.h"
+#include "descriptor.h"
 #include "evolution.h"
 #include "exttable.h"
 #include "json.h"
@@ -91,6 +92,8 @@ cdc_describe_schema(PG_FUNCTION_ARGS)
 static bool
 is_sound(const Cdc__V1__Table *table)
 {
+	uint32		before = 0;
+
 	if (protobuf_c_enum_descriptor_get_value(&cdc__v1__replica_identity__descriptor,
 											 table->replica_identity) == NULL)
 		return false;
@@ -99,11 +102,12 @@ is_sound(const Cdc__V1__Table *table)
 		const Cdc__V1__Column *column = table->columns[i];
 
 		CHECK_FOR_INTERRUPTS();
-		if (column->number < 1 || column->number > MaxHeapAttributeNumber ||
+		if (column->number < 1 || column->number > MaxHeapAttributeNumber || column->number <= before ||
 			column->type == CDC__V1__TYPE__TYPE_UNSPECIFIED ||
 			protobuf_c_enum_descriptor_get_value(&cdc__v1__type__descriptor, column->type) == NULL ||
 			protobuf_c_enum_descriptor_get_value(&cdc__v1__type__descriptor, column->element) == NULL)
 			return false;
+		before = column->number;
 	}
 	return true;
 }

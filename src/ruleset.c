@@ -20,6 +20,7 @@
 #include "exttable.h"
 #include "ruleset.h"
 #include "typcodec.h"
+#include "utf8.h"
 
 /* Their columns, as in the install script. */
 enum

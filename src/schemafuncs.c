@@ -15,6 +15,7 @@
 
 #include "compat.h"
 #include "converter.h"
+#include "descriptor.h"
 #include "filter.h"
 #include "json.h"
 #include "older.h"
@@ -60,7 +61,7 @@ open_table(Oid relid, Relation *rel)
 	table = cdc_selection_table(selection, access, *rel, CurrentMemoryContext);
 	AtEOXact_GUC(false, nestlevel);
 	if (table == NULL)
-		cdc_snapread_refuse(*rel, GetUserId());
+		cdc_access_refuse(*rel, GetUserId());
 	return table;
 }
 
@@ -103,7 +104,7 @@ older_table(Oid relid, uint32 major, const Cdc__V1__Table *now)
 
 	for (size_t i = 0; i < then->n_columns; i++)
 	{
-		const Cdc__V1__Column *column = cdc_older_column(now, then->columns[i]->number);
+		const Cdc__V1__Column *column = cdc_column_find(now, then->columns[i]->number);
 
 		if (column != NULL)
 			then->columns[i]->redaction = column->redaction;

@@ -25,10 +25,11 @@
 
 #include "compat.h"
 #include "filter.h"
-#include "options.h"
-#include "session.h"
+#include "missing.h"
 #include "older.h"
+#include "options.h"
 #include "pattern.h"
+#include "session.h"
 #include "slotneeds.h"
 #include "slotoption.h"
 #include "stats.h"
@@ -102,8 +103,8 @@ check_options(List *options)
 	CdcOptions	parsed;
 
 	cdc_options_parse(&parsed, NIL, options);
-	cdc_filter_warn_of_gone(cdc_older_read(parsed.versions, false));
-	cdc_filter_warn_of_missing(&parsed);
+	cdc_missing_warn_versions(cdc_older_read(parsed.versions, false));
+	cdc_missing_warn_tables(&parsed);
 }
 
 /* Runs a query that gives one row, and returns it. */
@@ -506,7 +507,7 @@ cdc_missing_tables(PG_FUNCTION_ARGS)
 
 	initStringInfo(&missing);
 	if (!PG_ARGISNULL(0) && cdc_patterns_parse(&parsed, text_to_cstring(PG_GETARG_TEXT_PP(0))))
-		appendStringInfoString(&missing, cdc_filter_missing(parsed));
+		appendStringInfoString(&missing, cdc_missing_in_tables(parsed));
 	parsed = NIL;
 	if (!PG_ARGISNULL(1) && cdc_older_parse(&parsed, text_to_cstring(PG_GETARG_TEXT_PP(1))))
 	{

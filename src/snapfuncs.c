@@ -22,6 +22,7 @@
 #include "asowner.h"
 #include "filter.h"
 #include "keyrange.h"
+#include "missing.h"
 #include "older.h"
 #include "slotoption.h"
 #include "snapread.h"
@@ -97,7 +98,7 @@ read_options(CdcOptions *options, List *given, const char **slot)
 		cdc_options_check_bound(given);
 	}
 	cdc_options_parse(options, stored, given);
-	cdc_filter_warn_of_gone(cdc_older_read(options->versions, options->versions_stored));
+	cdc_missing_warn_versions(cdc_older_read(options->versions, options->versions_stored));
 	if (options->json)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -344,7 +345,7 @@ cdc_snapshot_chunks(PG_FUNCTION_ARGS)
 	access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(access);
 	if (!cdc_access_plain(access, rel, NULL, 0))
-		cdc_snapread_refuse(rel, GetUserId());
+		cdc_access_refuse(rel, GetUserId());
 	caller = cdc_as_owner_begin(rel);
 	cdc_key_describe(rel, &key);
 	/* the ends of ranges are values of the key */

@@ -29,11 +29,13 @@
 #include "attempt.h"
 #include "compress.h"
 #include "exttable.h"
+#include "fields.h"
 #include "filter.h"
 #include "keyrange.h"
 #include "settings.h"
 #include "snapread.h"
 #include "source.h"
+#include "utf8.h"
 #include "wire.h"
 
 /* A buffer that a large row has blown up is given back. */
@@ -131,18 +133,6 @@ require_same_storage(Relation rel)
 				 errmsg("table \"%s\" was created, truncated or rewritten after the snapshot was taken",
 						RelationGetRelationName(rel)),
 				 errhint("Read it in a new transaction.")));
-}
-
-void
-cdc_snapread_refuse(Relation rel, Oid user)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("role \"%s\" may not read table \"%s\"",
-					GetUserNameFromId(user, false), RelationGetRelationName(rel)),
-			 errdetail("The role may not SELECT from it, or row security applies to the role."),
-			 errhint("cdc.grant_read() gives a role what it may be sent.")));
-	pg_unreachable();
 }
 
 static CdcSelection *
@@ -413,7 +403,7 @@ begin_table(CdcSnapRead *read, Relation rel)
 	read->selection = resolve_selection(&read->options, rel, read->table_cxt);
 	read->table = cdc_selection_table(read->selection, read->access, rel, read->table_cxt);
 	if (read->table == NULL)
-		cdc_snapread_refuse(rel, read->user);
+		cdc_access_refuse(rel, read->user);
 	open_cursor(read, rel);
 	read->nfetched = read->next = 0;
 	MemoryContextSwitchTo(oldcxt);

@@ -26,9 +26,6 @@ typedef struct CdcSnapRead CdcSnapRead;
  * changes are sent. */
 extern Relation cdc_snapread_open(Oid relid);
 
-/* ERROR 42501: nothing of a relation may be sent to a user. */
-pg_noreturn extern void cdc_snapread_refuse(Relation rel, Oid user);
-
 /* Appends a relation as FROM needs it: without those that inherit from it, but
  * with its partitions. */
 extern void cdc_snapread_from(StringInfo sql, Relation rel);

@@ -22,10 +22,12 @@
 #include "exttable.h"
 #include "filter.h"
 #include "guard.h"
+#include "missing.h"
 #include "session.h"
 #include "settings.h"
 #include "slotoption.h"
 #include "source.h"
+#include "utf8.h"
 
 /* The first minor releases that tell transactions in progress of changes to
  * catalogs: before, their rows may be read by an outdated schema. */
@@ -82,8 +84,8 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 		cdc_options_check_bound(ctx->output_plugin_options);
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
-	cdc_filter_warn_of_gone(cdc_older_read(state->options.versions, state->options.versions_stored));
-	cdc_filter_warn_of_missing(&state->options);
+	cdc_missing_warn_versions(cdc_older_read(state->options.versions, state->options.versions_stored));
+	cdc_missing_warn_tables(&state->options);
 	if (own_transaction)
 		CommitTransactionCommand();
 	MemoryContextSwitchTo(oldcxt);

@@ -14,6 +14,7 @@
 #include "utils/memutils.h"
 
 #include "session.h"
+#include "utf8.h"
 #include "wire.h"
 
 /* Metadata that is kept until the outcome, of all subtransactions. */

@@ -22,9 +22,11 @@
 
 #include "builttext.h"
 #include "compat.h"
+#include "descriptor.h"
+#include "fields.h"
 #include "guard.h"
-#include "older.h"
 #include "table.h"
+#include "utf8.h"
 #include "wire.h"
 
 /* What the values of older rows may take, of all columns of a table. A schema is sent
@@ -46,28 +48,6 @@ cdc_table_is_sent(Relation rel)
 		return true;
 	extension = getExtensionOfObject(RelationRelationId, RelationGetRelid(rel));
 	return !OidIsValid(extension) || extension != get_extension_oid("cdc", true);
-}
-
-void
-cdc_append_identifier(StringInfo out, const char *name)
-{
-	bool		plain = (name[0] >= 'a' && name[0] <= 'z') || name[0] == '_';
-
-	for (const char *p = name; *p != '\0' && plain; p++)
-		plain = (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_';
-	if (plain)
-	{
-		appendStringInfoString(out, name);
-		return;
-	}
-	appendStringInfoChar(out, '"');
-	for (const char *p = name; *p != '\0'; p++)
-	{
-		if (*p == '"')
-			appendStringInfoChar(out, '"');
-		appendStringInfoChar(out, *p);
-	}
-	appendStringInfoChar(out, '"');
 }
 
 /* Modifiers in parentheses, as they may stand behind a qualified name. What is printed for an
@@ -116,9 +96,7 @@ type_name(CdcTable *table, Oid typid, int32 typmod)
 		return pstrdup("???");
 	table->types[table->ntypes++] = GetSysCacheHashValue1(TYPEOID, ObjectIdGetDatum(named));
 	type = (Form_pg_type) GETSTRUCT(tup);
-	cdc_append_identifier(&out, get_namespace_name(type->typnamespace));
-	appendStringInfoChar(&out, '.');
-	cdc_append_identifier(&out, NameStr(type->typname));
+	cdc_append_qualified(&out, get_namespace_name(type->typnamespace), NameStr(type->typname));
 	if (typmod >= 0)
 		append_modifiers(&out, type->typmodout, typmod);
 	ReleaseSysCache(tup);
@@ -211,7 +189,7 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 	AttrMissing *stored;
 	MissingValue missing = {column};
 	/* one that may be long is not made longer than there is room for */
-	bool		careful = column->codec.may_raise || column->attlen == -1;
+	bool		guarded = column->codec.may_raise || column->attlen == -1;
 
 	if (attnum == 0 || tupdesc->constr == NULL || tupdesc->constr->missing == NULL)
 		return;
@@ -220,8 +198,8 @@ describe_missing(Cdc__V1__Column *desc, const CdcColumn *column, TupleDesc tupde
 		return;
 	missing.value = stored->am_value;
 	initStringInfo(&missing.row);
-	missing.row.cursor = careful ? MAX_MISSING : 0;
-	if (!careful)
+	missing.row.cursor = guarded ? MAX_MISSING : 0;
+	if (!guarded)
 		encode_missing(&missing);
 	else if (cdc_guarded(encode_missing, &missing) != NULL)
 		missing.row.len = MAX_MISSING + 1;
@@ -325,31 +303,43 @@ cdc_table_uses(const CdcTable *table, Oid relid)
 	return false;
 }
 
-CdcTable *
-cdc_table_resolve(Relation rel, const CdcTableView *view)
+/* A table that is being resolved. What is kept goes into one memory context, all else into
+ * another, which is current. */
+typedef struct Resolving
 {
-	CdcTableView itself = {rel};
-	TupleDesc	tupdesc;
-	int			natts;
-	CdcTable   *table = palloc0(sizeof(CdcTable));
-	Cdc__V1__Table desc = CDC__V1__TABLE__INIT;
-	Cdc__V1__Column *columns;
-	Bitmapset  *key;
-	int			missing_total = 0;
-	/* what is kept goes here, and all else into a context of its own */
-	MemoryContext result_cxt = CurrentMemoryContext;
-	MemoryContext scratch = AllocSetContextCreate(result_cxt, "cdc resolve",
-												  ALLOCSET_DEFAULT_SIZES);
+	CdcTable   *table;
+	Relation	rel;
+	const CdcTableView *view;
+	Bitmapset  *key;			/* as far as it is sent */
+	Cdc__V1__Table desc;
+	int			missing_total;	/* see describe_missing() */
+	MemoryContext result_cxt;
+} Resolving;
 
-	if (view == NULL)
-		view = &itself;
-	tupdesc = RelationGetDescr(view->as);
-	natts = Max(tupdesc->natts, 1);
-	MemoryContextSwitchTo(scratch);
-	key = map_key(key_columns(rel), view);
-	MemoryContextSwitchTo(result_cxt);
-	if (!key_is_sent(view, key))
-		key = hide_key(table, key, natts);
+/* What is known of a column before its encoder is. */
+typedef struct ColumnSource
+{
+	Form_pg_attribute att;
+	bool		is_key;
+	bool		sent;			/* itself, or what stands for it */
+	const CdcRedaction *redaction;
+	const Cdc__V1__Column *older;
+} ColumnSource;
+
+static Cdc__V1__ReplicaIdentity
+wire_identity(char relreplident)
+{
+	for (int i = 0; i < lengthof(identities); i++)
+		if (identities[i].relreplident == relreplident)
+			return identities[i].identity;
+	return CDC__V1__REPLICA_IDENTITY__REPLICA_IDENTITY_UNSPECIFIED;
+}
+
+/* The table without its columns, in the current memory context. */
+static CdcTable *
+make_table(Relation rel, const Bitmapset *key, int natts)
+{
+	CdcTable   *table = palloc0(sizeof(CdcTable));
 
 	table->withheld = palloc0(sizeof(bool));
 	table->relid = RelationGetRelid(rel);
@@ -358,93 +348,167 @@ cdc_table_resolve(Relation rel, const CdcTableView *view)
 	table->rest = palloc(sizeof(CdcColumn) * natts);
 	table->varlena = palloc(sizeof(AttrNumber) * natts);
 	table->types = palloc(sizeof(uint32) * natts);
+	return table;
+}
 
-	MemoryContextSwitchTo(scratch);
-	columns = palloc0(sizeof(Cdc__V1__Column) * natts);
-	desc.schema = view->older != NULL ? view->older->schema :
+static void
+begin_description(Resolving *r, int natts)
+{
+	const CdcTableView *view = r->view;
+	const Cdc__V1__Table *older = view->older;
+
+	r->desc.schema = older != NULL ? older->schema :
 		cdc_utf8(get_namespace_name(RelationGetNamespace(view->as)));
-	desc.name = view->older != NULL ? view->older->name :
-		cdc_utf8(RelationGetRelationName(view->as));
-	desc.columns = palloc(sizeof(Cdc__V1__Column *) *
-						  (natts + (view->older != NULL ? view->older->n_columns : 0)));
-	for (int i = 0; i < lengthof(identities); i++)
-		if (identities[i].relreplident == table->replident)
-			desc.replica_identity = identities[i].identity;
+	r->desc.name = older != NULL ? older->name : cdc_utf8(RelationGetRelationName(view->as));
+	r->desc.columns = palloc(sizeof(Cdc__V1__Column *) *
+							 (natts + (older != NULL ? older->n_columns : 0)));
+	r->desc.replica_identity = wire_identity(r->table->replident);
+}
 
+/* The encoder, in the memory of the result. */
+static void
+resolve_codec(Resolving *r, CdcCodec *codec, const ColumnSource *source)
+{
+	Form_pg_attribute att = source->att;
+	CdcTable   *table = r->table;
+	MemoryContext scratch = MemoryContextSwitchTo(r->result_cxt);
+
+	cdc_codec_init(codec, att->attnum, att->atttypid);
+	if (source->older != NULL && cdc_type_widens(source->older->type, codec->type))
+		cdc_codec_narrow(codec);
+	if (source->redaction != NULL && source->sent)
+		cdc_redaction_codec(codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, source->redaction,
+							table->withheld);
+	if (source->sent && cdc_codec_built(codec) != NULL)
+		table->built = lappend(table->built, cdc_codec_built(codec));
+	MemoryContextSwitchTo(scratch);
+	table->may_raise |= codec->may_raise;
+	table->needs_settings |= codec->needs_settings;
+}
+
+/* Adds a column to those that are sent; one that is not is resolved for its description. */
+static CdcColumn *
+add_column(Resolving *r, const ColumnSource *source, CdcColumn *unsent)
+{
+	Form_pg_attribute att = source->att;
+	CdcTable   *table = r->table;
+	CdcColumn  *column = unsent;
+
+	if (source->sent)
+		column = source->is_key ? &table->keys[table->nkeys++] : &table->rest[table->nrest++];
+	column->attnum = att->attnum;
+	column->attbyval = att->attbyval;
+	column->attlen = att->attlen;
+	if (att->attlen == -1 && source->sent)
+		table->varlena[table->nvarlena++] = att->attnum;
+	resolve_codec(r, &column->codec, source);
+	return column;
+}
+
+static void
+describe_column(Resolving *r, const CdcColumn *column, const ColumnSource *source)
+{
+	Form_pg_attribute att = source->att;
+	Cdc__V1__Column *d = palloc(sizeof(Cdc__V1__Column));
+
+	cdc__v1__column__init(d);
+	d->number = att->attnum;
+	d->name = cdc_utf8(NameStr(att->attname));
+	d->pg_type = cdc_utf8(type_name(r->table, att->atttypid, att->atttypmod));
+	d->not_null = att->attnotnull;
+	if (source->older != NULL)
+		describe_older(d, source->older);
+	d->type = column->codec.type;
+	if (column->codec.array != NULL)
+		d->element = column->codec.array->element.type;
+	d->key = source->is_key;
+	d->generated = att->attgenerated != '\0';
+	if (source->redaction != NULL)
+	{
+		d->redaction = cdc_method_wire(source->redaction->method);
+		r->table->restricted = true;
+	}
+	if (source->sent)
+		describe_missing(d, column, RelationGetDescr(r->rel), own_attnum(r->view, att->attnum),
+						 &r->missing_total);
+	r->desc.columns[r->desc.n_columns++] = d;
+}
+
+static void
+resolve_column(Resolving *r, Form_pg_attribute att)
+{
+	const CdcTableView *view = r->view;
+	ColumnSource source = {att};
+	CdcColumn	unsent = {0};
+
+	if (view->older != NULL)
+	{
+		source.older = cdc_column_find(view->older, att->attnum);
+		if (source.older == NULL)
+			return;
+	}
+	if (view->columns != NULL && !bms_is_member(att->attnum, view->columns))
+		return;
+	if (att->attisdropped && source.older != NULL)
+		r->desc.columns[r->desc.n_columns++] = absent_column(source.older);
+	if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+		return;
+	source.is_key = bms_is_member(att->attnum, r->key);
+	source.redaction = redaction_of(view, att->attnum);
+	source.sent = source.redaction == NULL || cdc_method_sends(source.redaction->method);
+	describe_column(r, add_column(r, &source, &unsent), &source);
+}
+
+/* Columns of an older version that were added after the change. */
+static void
+add_later_columns(Resolving *r, int natts)
+{
+	const Cdc__V1__Table *older = r->view->older;
+
+	for (size_t i = 0; older != NULL && i < older->n_columns; i++)
+		if (older->columns[i]->number > natts && r->view->columns == NULL)
+			r->desc.columns[r->desc.n_columns++] = absent_column(older->columns[i]);
+}
+
+static void
+pack_description(Resolving *r)
+{
+	CdcTable   *table = r->table;
+
+	table->descriptor_len = cdc__v1__table__get_packed_size(&r->desc);
+	table->descriptor = MemoryContextAlloc(r->result_cxt, table->descriptor_len);
+	cdc__v1__table__pack(&r->desc, (uint8_t *) table->descriptor);
+	table->fingerprint = cdc_fingerprint(table->descriptor, table->descriptor_len);
+}
+
+CdcTable *
+cdc_table_resolve(Relation rel, const CdcTableView *view)
+{
+	CdcTableView itself = {rel};
+	Resolving	r = {.rel = rel, .view = view != NULL ? view : &itself, .desc = CDC__V1__TABLE__INIT};
+	TupleDesc	tupdesc = RelationGetDescr(r.view->as);
+	int			natts = Max(tupdesc->natts, 1);
+	MemoryContext scratch = AllocSetContextCreate(CurrentMemoryContext, "cdc resolve",
+												  ALLOCSET_DEFAULT_SIZES);
+	bool		hidden;
+
+	r.result_cxt = MemoryContextSwitchTo(scratch);
+	r.key = map_key(key_columns(rel), r.view);
+	hidden = !key_is_sent(r.view, r.key);
+	MemoryContextSwitchTo(r.result_cxt);
+	r.table = make_table(rel, hidden ? NULL : r.key, natts);
+	if (hidden)
+		r.key = hide_key(r.table, r.key, natts);
+	MemoryContextSwitchTo(scratch);
+	begin_description(&r, natts);
 	for (int i = 0; i < tupdesc->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(tupdesc, i);
-		Cdc__V1__Column *d = &columns[desc.n_columns];
-		bool		is_key = bms_is_member(att->attnum, key);
-		const CdcRedaction *redaction = redaction_of(view, att->attnum);
-		const Cdc__V1__Column *older = view->older == NULL ? NULL :
-			cdc_older_column(view->older, att->attnum);
-		CdcColumn	unsent = {0};
-		CdcColumn  *column;
-
 		CHECK_FOR_INTERRUPTS();
-		if (view->older != NULL && older == NULL)
-			continue;
-		if (view->columns != NULL && !bms_is_member(att->attnum, view->columns))
-			continue;
-		if (att->attisdropped && older != NULL)
-			desc.columns[desc.n_columns++] = absent_column(older);
-		if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
-			continue;
-		if (redaction != NULL && !cdc_method_sends(redaction->method))
-			column = &unsent;
-		else
-			column = is_key ? &table->keys[table->nkeys++] : &table->rest[table->nrest++];
-		column->attnum = att->attnum;
-		column->attbyval = att->attbyval;
-		column->attlen = att->attlen;
-		if (att->attlen == -1 && column != &unsent)
-			table->varlena[table->nvarlena++] = att->attnum;
-		MemoryContextSwitchTo(result_cxt);
-		cdc_codec_init(&column->codec, att->attnum, att->atttypid);
-		if (older != NULL && cdc_older_narrows(older, column->codec.type))
-			cdc_codec_narrow(&column->codec);
-		if (redaction != NULL && column != &unsent)
-			cdc_redaction_codec(&column->codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, redaction,
-								table->withheld);
-		if (column != &unsent && cdc_codec_built(&column->codec) != NULL)
-			table->built = lappend(table->built, cdc_codec_built(&column->codec));
-		MemoryContextSwitchTo(scratch);
-		table->may_raise |= column->codec.may_raise;
-		table->needs_settings |= column->codec.needs_settings;
-
-		cdc__v1__column__init(d);
-		d->number = att->attnum;
-		d->name = cdc_utf8(NameStr(att->attname));
-		d->pg_type = cdc_utf8(type_name(table, att->atttypid, att->atttypmod));
-		d->not_null = att->attnotnull;
-		if (older != NULL)
-			describe_older(d, older);
-		d->type = column->codec.type;
-		if (column->codec.array != NULL)
-			d->element = column->codec.array->element.type;
-		d->key = is_key;
-		d->generated = att->attgenerated != '\0';
-		if (redaction != NULL)
-		{
-			d->redaction = cdc_method_wire(redaction->method);
-			table->restricted = true;
-		}
-		if (column != &unsent)
-			describe_missing(d, column, RelationGetDescr(rel), own_attnum(view, att->attnum),
-							 &missing_total);
-		desc.columns[desc.n_columns++] = d;
+		resolve_column(&r, TupleDescAttr(tupdesc, i));
 	}
-	/* columns that were added after the change */
-	for (size_t i = 0; view->older != NULL && i < view->older->n_columns; i++)
-		if (view->older->columns[i]->number > tupdesc->natts && view->columns == NULL)
-			desc.columns[desc.n_columns++] = absent_column(view->older->columns[i]);
-
-	table->descriptor_len = cdc__v1__table__get_packed_size(&desc);
-	table->descriptor = MemoryContextAlloc(result_cxt, table->descriptor_len);
-	cdc__v1__table__pack(&desc, (uint8_t *) table->descriptor);
-	table->fingerprint = cdc_fingerprint(table->descriptor, table->descriptor_len);
-	MemoryContextSwitchTo(result_cxt);
+	add_later_columns(&r, tupdesc->natts);
+	pack_description(&r);
+	MemoryContextSwitchTo(r.result_cxt);
 	MemoryContextDelete(scratch);
-	return table;
+	return r.table;
 }

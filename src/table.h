@@ -14,9 +14,6 @@
 #include "redact.h"
 #include "typcodec.h"
 
-/* Redacted values stand in field 2000 + attnum of a row. */
-#define CDC_REDACTED_BASE 2000
-
 /* A column that is sent. Columns that are dropped, or have no value in the
  * tuple (virtual generated ones), have none. */
 typedef struct CdcColumn
@@ -85,10 +82,5 @@ extern Oid	cdc_key_index(Relation rel);
 /* Whether changes of this relation are ever sent: only tables, and none of
  * those that belong to the extension. */
 extern bool cdc_table_is_sent(Relation rel);
-
-/* Appends an identifier in double quotes if it has other characters than
- * lower-case letters, digits and underscores. Keywords are not quoted: beside
- * a dot any of them may stand. */
-extern void cdc_append_identifier(StringInfo out, const char *name);
 
 #endif							/* CDC_TABLE_H */

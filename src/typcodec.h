@@ -79,17 +79,4 @@ extern bool cdc_type_is_json(Oid typid);
  * int2vector and oidvector, which only look like arrays), else InvalidOid. */
 extern Oid	cdc_array_element(Oid typid);
 
-/*
- * A name or other text in the server's encoding as UTF-8. What is no text in
- * that encoding, or has no counterpart, becomes \xHH, byte by byte, so that the
- * result always is valid and nothing is raised. Returns `text` itself where it
- * needs no change. Reads catalogs, unless the text is ASCII or the encoding
- * UTF-8 or SQL_ASCII.
- */
-extern char *cdc_utf8(const char *text);
-
-/* The same without a conversion, and so without catalogs: in other encodings
- * than UTF-8 everything but ASCII is \xHH. */
-extern char *cdc_utf8_escaped(const char *text);
-
 #endif							/* CDC_TYPCODEC_H */
