@@ -277,6 +277,18 @@ INSERT INTO f6.passing VALUES (2, 'SECRET');
 COMMIT;
 SELECT * FROM sent();
 
+-- what a column is called after its rule was removed is not protected, nor was it before
+CREATE SCHEMA f9;
+CREATE TABLE f9.ruled (id int, email text);
+CREATE TABLE f9.free (id int, email text);
+SELECT cdc.redact('f9.ruled', 'email', 'drop') AS ruled \gset
+INSERT INTO f9.ruled VALUES (1, 'SECRET');
+INSERT INTO f9.free VALUES (1, 'open');
+SELECT cdc.unredact(:ruled);
+ALTER TABLE f9.free RENAME TO freed;
+ALTER TABLE f9.ruled RENAME TO free;
+SELECT * FROM sent();
+
 -- a column that is gone has no name
 SELECT count(*) FROM cdc.redaction_name WHERE column_name ~ 'dropped';
 
@@ -296,4 +308,4 @@ SELECT count(cdc.unredact(id)) > 0 AS removed FROM cdc.redaction_rules;
 SELECT cdc.drop_slot('cdc_regress_follow');
 SELECT cdc.prune_rules();
 SELECT (SELECT count(*) FROM cdc.redaction_rule), (SELECT count(*) FROM cdc.redaction_name), (SELECT count(*) FROM cdc.redaction_column);
-DROP SCHEMA f, f3, f4, f5, f6, f8 CASCADE;
+DROP SCHEMA f, f3, f4, f5, f6, f8, f9 CASCADE;

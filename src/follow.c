@@ -167,6 +167,12 @@ typedef struct NameKey
 	NameData	column;
 } NameKey;
 
+typedef struct EndedEntry
+{
+	int64		rule;
+	bool		ended;
+} EndedEntry;
+
 typedef struct Recording
 {
 	Oid			relid;
@@ -174,6 +180,7 @@ typedef struct Recording
 	HTAB	   *columns;		/* by name */
 	HTAB	   *numbers;		/* recorded */
 	HTAB	   *recorded_names;
+	HTAB	   *ended;			/* rules that were looked up: whether they have ended */
 	const char **now;			/* the names of now, by attnum */
 	bool		added;
 } Recording;
@@ -239,6 +246,7 @@ begin_recording(Recording *r, Oid relid, const CdcRelationNames *names)
 	r->columns = create_set(sizeof(NameData), sizeof(ColumnEntry));
 	r->numbers = create_set(sizeof(NumberKey), sizeof(NumberKey));
 	r->recorded_names = create_set(sizeof(NameKey), sizeof(NameKey));
+	r->ended = create_set(sizeof(int64), sizeof(EndedEntry));
 	r->now = palloc0(sizeof(char *) * (MaxHeapAttributeNumber + 1));
 	foreach(lc, names->columns)
 	{
@@ -256,6 +264,18 @@ begin_recording(Recording *r, Oid relid, const CdcRelationNames *names)
 	read_recorded(r);
 }
 
+static bool
+has_ended(Recording *r, int64 rule)
+{
+	EndedEntry *entry;
+	bool		found;
+
+	entry = hash_search(r->ended, &rule, HASH_ENTER, &found);
+	if (!found)
+		entry->ended = cdc_protection_has_ended(rule);
+	return entry->ended;
+}
+
 /* Every column that has the name, or had it since, is protected, under the name that it has
  * now. */
 static void
@@ -265,6 +285,8 @@ record(Recording *r, const CdcProtection *p)
 	ColumnEntry *entry;
 	ListCell   *lc;
 
+	if (has_ended(r, p->rule))
+		return;
 	namestrcpy(&key, p->column);
 	entry = hash_search(r->columns, &key, HASH_FIND, NULL);
 	foreach(lc, entry == NULL ? NIL : entry->columns)

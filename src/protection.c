@@ -347,6 +347,23 @@ prune_name(Relation rel, HeapTuple tup, void *arg)
 	delete_of_rules(rel, tup, cdc_exttable_int64(rel, tup, NAME_RULE, 0), arg);
 }
 
+static void
+take_ended(Relation rel, HeapTuple tup, void *arg)
+{
+	*(bool *) arg = cdc_exttable_int64(rel, tup, RULE_REMOVED_AT, 0) != 0 &&
+		!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tup->t_data));
+}
+
+bool
+cdc_protection_has_ended(int64 rule)
+{
+	Datum		id = Int64GetDatum(rule);
+	bool		ended = false;
+
+	for_rows(RULES, &id, 1, take_ended, &ended);
+	return ended;
+}
+
 typedef struct RulePruner
 {
 	XLogRecPtr	oldest;

@@ -43,6 +43,10 @@ extern void cdc_protection_dropped(Oid relid, XLogRecPtr position);
 /* Removes what is of relations that were dropped before `oldest`. */
 extern void cdc_protection_prune(XLogRecPtr oldest);
 
+/* Whether a rule was removed by a transaction that has committed: what it protected until then
+ * is known, and nothing is added. */
+extern bool cdc_protection_has_ended(int64 rule);
+
 /* Removes rules that were removed before, and what they protect. */
 extern void cdc_protection_forget_rules(XLogRecPtr oldest);
 
