@@ -74,12 +74,12 @@ write_failure(CdcAttempt *attempt, int start, bool with_key,
 }
 
 bool
-cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
+cdc_attempt(CdcAttempt *attempt, ErrorData *filter_error, bool may_raise)
 {
 	int			start = attempt->out->len;
-	ErrorData  *error = undecided;
+	ErrorData  *error = filter_error;
 
-	if (error == NULL && careful)
+	if (error == NULL && may_raise)
 		error = guard(attempt, write_change);
 	else if (error == NULL)
 		write_change(attempt);
@@ -87,7 +87,7 @@ cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful)
 	{
 		if (attempt->stop_on_error)
 			raise_error(attempt, error);
-		write_failure(attempt, start, undecided == NULL, error->sqlerrcode,
+		write_failure(attempt, start, filter_error == NULL, error->sqlerrcode,
 					  error_text(attempt, error), attempt->change->failing);
 		return false;
 	}

@@ -27,13 +27,13 @@ typedef struct CdcAttempt
 } CdcAttempt;
 
 /*
- * Appends the event of a change. With `careful` an ERROR is caught, and the
+ * Appends the event of a change. With `may_raise` an ERROR is caught, and the
  * change becomes an event that says so, with its key if that can be written; as
- * does one that is too large. `undecided` is the error with which the row filter
+ * does one that is too large. `filter_error` is the error with which the row filter
  * failed, or NULL: then the event has none of the row's values. Returns whether it
  * is the event of the change.
  */
-extern bool cdc_attempt(CdcAttempt *attempt, ErrorData *undecided, bool careful);
+extern bool cdc_attempt(CdcAttempt *attempt, ErrorData *filter_error, bool may_raise);
 
 /* An error_context_stack callback that adds the relation, and the column that is
  * being written. */

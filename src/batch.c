@@ -9,14 +9,11 @@
 #include "utils/timestamp.h"
 
 #include "batch.h"
-#include "compress.h"
 #include "event.h"
+#include "frame.h"
 #include "json.h"
 #include "settings.h"
 #include "wire.h"
-
-/* A buffer that a large event has blown up is given back to the system. */
-#define KEEP_BUFFER (1024 * 1024)
 
 /* What the schemas in a batch may take before it is cut. Its events decide, or a table with a
  * long schema would have a batch for every row; but many tables may come with few events. */
@@ -42,11 +39,8 @@ struct CdcBatch
 	StringInfoData schemas;		/* field 6 */
 	StringInfoData events;		/* field 7 */
 	int			whole;			/* length of the events that are complete */
-	TransactionId rolled_back;	/* field 8, if valid */
-
-	CdcCompressor *compressor;	/* NULL: batches are sent as they are */
-	StringInfoData raw;			/* a batch to be compressed */
-	StringInfoData packed;		/* and one that has it */
+	StringInfoData rolled_back; /* field 8, if there is one */
+	CdcFrame	frame;
 };
 
 CdcBatch *
@@ -69,12 +63,8 @@ cdc_batch_create(LogicalDecodingContext *ctx, const CdcOptions *options,
 	initStringInfo(&batch->head);
 	initStringInfo(&batch->schemas);
 	initStringInfo(&batch->events);
-	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)
-	{
-		batch->compressor = cdc_compressor_create(options->compression, batch->cxt);
-		initStringInfo(&batch->raw);
-		initStringInfo(&batch->packed);
-	}
+	initStringInfo(&batch->rolled_back);
+	cdc_frame_init(&batch->frame, options->compression);
 	MemoryContextSwitchTo(oldcxt);
 	return batch;
 }
@@ -85,29 +75,13 @@ cdc_batch_max_event(const CdcBatch *batch)
 	return Min(batch->options->json ? MAX_EVENT_JSON : CDC_MAX_EVENT, cdc_max_event_bytes());
 }
 
-/* Empties a buffer. */
-static void
-clear(StringInfo buffer)
-{
-	if (buffer->maxlen > KEEP_BUFFER)
-	{
-		char	   *data = buffer->data;
-		MemoryContext oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(data));
-
-		initStringInfo(buffer);
-		MemoryContextSwitchTo(oldcxt);
-		pfree(data);
-	}
-	buffer->len = 0;
-}
-
 void
 cdc_batch_begin(CdcBatch *batch, CdcTransaction *transaction)
 {
 	batch->transaction = transaction;
 	batch->whole = 0;
-	clear(&batch->schemas);
-	clear(&batch->events);
+	cdc_buffer_clear(&batch->schemas);
+	cdc_buffer_clear(&batch->events);
 }
 
 CdcBatchMark
@@ -163,7 +137,7 @@ write_message(CdcBatch *batch, int len, bool last)
 {
 	cdc_stats_count(batch->stats, CDC_COUNT_BYTES, len);
 	OutputPluginWrite(batch->ctx, last);
-	clear(batch->ctx->out);
+	cdc_buffer_clear(batch->ctx->out);
 }
 
 /* JSON lines are written one behind, since only the last one of an outcome has its
@@ -215,57 +189,24 @@ write_json(CdcBatch *batch, bool part)
 	MemoryContextReset(batch->json_cxt);
 }
 
-/* Appends the fields of the batch. */
-static void
-put_fields(CdcBatch *batch, StringInfo out, bool with_source)
-{
-	appendBinaryStringInfo(out, batch->head.data, batch->head.len);
-	appendBinaryStringInfo(out, batch->schemas.data, batch->schemas.len);
-	appendBinaryStringInfo(out, batch->events.data, batch->events.len);
-	if (TransactionIdIsValid(batch->rolled_back))
-		cdc_field_packed(out, CDC_BATCH_ROLLED_BACK_XIDS, &batch->rolled_back, 1);
-	if (with_source)
-		appendBinaryStringInfo(out, batch->source, batch->source_len);
-}
-
-/* The batch as it is sent if it is to be compressed, which may be as it is. */
-static StringInfo
-pack(CdcBatch *batch, bool with_source)
-{
-	clear(&batch->raw);
-	clear(&batch->packed);
-	put_fields(batch, &batch->raw, with_source);
-	return cdc_compress_batch(batch->compressor, &batch->packed, batch->raw.data, batch->raw.len) ?
-		&batch->packed : &batch->raw;
-}
-
 static void
 write_protobuf(CdcBatch *batch)
 {
 	bool		with_source = !batch->source_sent || batch->options->schemas_batch;
-	int			len = batch->head.len + batch->schemas.len + batch->events.len +
-		(with_source ? batch->source_len : 0);
-	StringInfo	packed = NULL;
-	StringInfo	out;
+	CdcParts	parts = {0};
+	int			len;
 
-	/* tag, length, value */
-	if (TransactionIdIsValid(batch->rolled_back))
-		len += 2 + cdc_varint_size(batch->rolled_back);
-	if (batch->compressor != NULL && len <= CDC_MAX_COMPRESSED)
-	{
-		packed = pack(batch, with_source);
-		len = packed->len;
-	}
-
+	cdc_parts_add(&parts, batch->head.data, batch->head.len);
+	cdc_parts_add(&parts, batch->schemas.data, batch->schemas.len);
+	cdc_parts_add(&parts, batch->events.data, batch->events.len);
+	cdc_parts_add(&parts, batch->rolled_back.data, batch->rolled_back.len);
+	if (with_source)
+		cdc_parts_add(&parts, batch->source, batch->source_len);
+	len = cdc_frame_pack(&batch->frame, &parts);
 	OutputPluginPrepareWrite(batch->ctx, true);
-	out = batch->ctx->out;
-	cdc_put_varint(out, (uint64) len);
-	if (packed != NULL)
-		appendBinaryStringInfo(out, packed->data, len);
-	else
-		put_fields(batch, out, with_source);
+	cdc_frame_write(batch->ctx->out, &parts, len);
 	/* before others copy it: an event may be large */
-	clear(&batch->events);
+	cdc_buffer_clear(&batch->events);
 	write_message(batch, len + cdc_varint_size(len), true);
 	batch->source_sent = true;
 }
@@ -295,8 +236,8 @@ write_batch(CdcBatch *batch, Cdc__V1__Outcome outcome, XLogRecPtr end_lsn)
 		write_json(batch, outcome == CDC__V1__OUTCOME__OUTCOME_OPEN);
 	else
 		write_protobuf(batch);
-	clear(&batch->schemas);
-	clear(&batch->events);
+	cdc_buffer_clear(&batch->schemas);
+	cdc_buffer_clear(&batch->events);
 	batch->whole = 0;
 	batch->number++;
 	cdc_stats_count(batch->stats, CDC_COUNT_BATCHES, 1);
@@ -314,7 +255,7 @@ is_full(const CdcBatch *batch)
 StringInfo
 cdc_batch_events(CdcBatch *batch)
 {
-	if (unlikely(batch->whole > KEEP_BUFFER) && is_full(batch))
+	if (unlikely(batch->whole > CDC_KEEP_BUFFER) && is_full(batch))
 		write_batch(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
 	return &batch->events;
 }
@@ -326,15 +267,12 @@ add_schema(CdcBatch *batch, CdcTableEntry *entry)
 	bool		every_batch = batch->options->schemas_batch || batch->options->json;
 	const CdcTable *table = entry->table;
 
-	if (entry->sent && entry->sent_fingerprint == table->fingerprint &&
-		entry->sent_version == table->version &&
-		(!every_batch || entry->sent_batch == batch->number))
+	if (entry->sent.any && entry->sent.fingerprint == table->fingerprint &&
+		entry->sent.version == table->version &&
+		(!every_batch || entry->sent.batch == batch->number))
 		return;
 	cdc_event_schema(&batch->schemas, table);
-	entry->sent = true;
-	entry->sent_fingerprint = table->fingerprint;
-	entry->sent_version = table->version;
-	entry->sent_batch = batch->number;
+	entry->sent = (CdcSentSchema) {true, table->fingerprint, table->version, batch->number};
 }
 
 void
@@ -347,7 +285,7 @@ cdc_batch_added(CdcBatch *batch, CdcTableEntry *entry)
 	if (entry != NULL)
 		add_schema(batch, entry);
 	/* a large event waits until the server has given back what its row took */
-	if (batch->events.len <= KEEP_BUFFER && is_full(batch))
+	if (batch->events.len <= CDC_KEEP_BUFFER && is_full(batch))
 		write_batch(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
 }
 
@@ -370,7 +308,7 @@ void
 cdc_batch_rolled_back(CdcBatch *batch, CdcTransaction *transaction, TransactionId subxid)
 {
 	cdc_batch_begin(batch, transaction);
-	batch->rolled_back = subxid;
+	cdc_field_packed(&batch->rolled_back, CDC_BATCH_ROLLED_BACK_XIDS, &subxid, 1);
 	cdc_batch_end(batch, CDC__V1__OUTCOME__OUTCOME_OPEN, InvalidXLogRecPtr);
-	batch->rolled_back = InvalidTransactionId;
+	resetStringInfo(&batch->rolled_back);
 }

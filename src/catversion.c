@@ -170,7 +170,7 @@ add_class(HeapTuple tup, RowAge age, void *arg)
 		if (name->from <= name->until)
 			names->tables = lappend(names->tables, name);
 		if (name->until == CDC_STILL)
-			names->now = *name;
+			names->current = *name;
 	}
 }
 

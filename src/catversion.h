@@ -35,7 +35,7 @@ typedef struct CdcRelationNames
 	bool		table;			/* a table that may be sent; otherwise the rest is empty */
 	bool		changed;		/* by this transaction: what it is, or a column of it */
 	bool		dropped;
-	CdcTableName now;
+	CdcTableName current;
 	List	   *tables;			/* CdcTableName: now and former ones */
 	List	   *columns;		/* CdcColumnName: now and former ones */
 } CdcRelationNames;

@@ -13,9 +13,7 @@
 #include "codetext.h"
 #include "converter.h"
 #include "descriptor.h"
-#include "older.h"
 #include "proto.h"
-#include "table.h"
 
 /* What becomes of a column. */
 typedef enum Fate

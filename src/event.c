@@ -33,7 +33,7 @@ write_key(StringInfo out, uint32 field, CdcChange *c, const CdcRow *row)
 static inline bool
 write_rest(StringInfo out, uint32 field, CdcChange *c, const CdcRow *row, const bool *only)
 {
-	return cdc_row_write(out, field, c->table->rest, c->table->nrest, row, only, &c->failing);
+	return cdc_row_write(out, field, c->table->others, c->table->nothers, row, only, &c->failing);
 }
 
 /* Lists the columns for which `wanted` says so; `only` as in cdc_row_write(). */
@@ -45,9 +45,9 @@ write_attnums(StringInfo out, uint32 field, const CdcTable *table, const CdcRow 
 	uint32		attnums[MaxTupleAttributeNumber];
 	int			n = 0;
 
-	for (int i = 0; i < table->nrest; i++)
+	for (int i = 0; i < table->nothers; i++)
 	{
-		const CdcColumn *column = &table->rest[i];
+		const CdcColumn *column = &table->others[i];
 
 		if ((only == NULL || only[column->attnum - 1]) && wanted(column, row))
 			attnums[n++] = column->attnum;
@@ -143,7 +143,7 @@ write_update(StringInfo out, CdcChange *c)
 	}
 	if (full)
 	{
-		(void) cdc_delta(table->rest, table->nrest, c->before, c->after, c->changed);
+		(void) cdc_delta(table->others, table->nothers, c->before, c->after, c->changed);
 		only = c->changed;
 		(void) write_rest(out, CDC_EVENT_OLD, c, c->before,
 						  c->old_full || table->nkeys == 0 ? NULL : only);

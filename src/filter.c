@@ -16,6 +16,7 @@
 #include "pattern.h"
 #include "publication.h"
 #include "registry.h"
+#include "versionmap.h"
 
 #define ALL_OPS \
 	(CDC_OP_BIT(INSERT) | CDC_OP_BIT(UPDATE) | CDC_OP_BIT(DELETE) | CDC_OP_BIT(TRUNCATE) | CDC_OP_BIT(REWRITE))
@@ -115,7 +116,7 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
 	if (selection->ops != 0 && filter->publications != NULL)
 		cdc_publications_narrow(filter->publications, publications, sent_as, selection, cxt);
 	close_sent_as(sent_as, rel);
-	selection->older = cdc_older_find(filter->options->versions, selection->relid);
+	selection->requested = cdc_requested_find(filter->options->versions, selection->relid);
 	return selection;
 }
 
@@ -124,7 +125,7 @@ cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt)
  * NULL where they cannot, or have that version. *version is what they have.
  */
 static const Cdc__V1__Table *
-find_older(CdcOlder *older, Relation rel, uint32 *version, char **hindrance)
+map_version(CdcRequested *requested, Relation rel, uint32 *version, char **unmappable)
 {
 	MemoryContext result_cxt = CurrentMemoryContext;
 	MemoryContext scratch;
@@ -132,29 +133,29 @@ find_older(CdcOlder *older, Relation rel, uint32 *version, char **hindrance)
 	bytea	   *now;
 	char	   *reason;
 
-	if (older == NULL || *version == older->major)
+	if (requested == NULL || *version == requested->major)
 		return NULL;
-	scratch = AllocSetContextCreate(result_cxt, "cdc older", ALLOCSET_DEFAULT_SIZES);
+	scratch = AllocSetContextCreate(result_cxt, "cdc version", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(scratch);
 	now = cdc_registry_describe(rel, &defaults);
-	reason = cdc_older_hindrance(older->table, cdc_table_unpack(VARDATA(now), VARSIZE(now) - VARHDRSZ));
+	reason = cdc_version_unmappable(requested->table, cdc_table_unpack(VARDATA(now), VARSIZE(now) - VARHDRSZ));
 	MemoryContextSwitchTo(result_cxt);
 	if (reason != NULL)
-		*hindrance = pstrdup(reason);
+		*unmappable = pstrdup(reason);
 	else
-		*version = older->major;
+		*version = requested->major;
 	MemoryContextDelete(scratch);
-	if (reason != NULL && !older->warned)
+	if (reason != NULL && !requested->warned)
 		ereport(WARNING,
 				(errmsg("rows of table \"%s\" cannot be sent in version %u: %s",
-						RelationGetRelationName(rel), older->major, *hindrance),
+						RelationGetRelationName(rel), requested->major, *unmappable),
 				 errdetail("They are sent as they are, and their schema says so.")));
-	older->warned |= reason != NULL;
-	return reason == NULL ? older->table : NULL;
+	requested->warned |= reason != NULL;
+	return reason == NULL ? requested->table : NULL;
 }
 
 CdcTable *
-cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation rel, MemoryContext cxt)
+cdc_selection_table(CdcSelection *selection, CdcAccess *access, Relation rel, MemoryContext cxt)
 {
 	CdcTableView view = {open_sent_as(selection->relid, rel), selection->map, selection->columns};
 	MemoryContext oldcxt;
@@ -166,7 +167,8 @@ cdc_selection_table(const CdcSelection *selection, CdcAccess *access, Relation r
 	if (cdc_access_resolve(access, rel, &view.redactions))
 	{
 		version = cdc_access_version(access, view.as);
-		view.older = find_older(selection->older, view.as, &version, &unmapped);
+		view.older = map_version(selection->requested, view.as, &version, &unmapped);
+		view.withheld = &selection->withheld;
 		table = cdc_table_resolve(rel, &view);
 		table->version = version;
 		table->unmapped = unmapped;

@@ -25,7 +25,7 @@ extern CdcFilter *cdc_filter_create(const CdcOptions *options, MemoryContext cxt
 extern CdcSelection *cdc_filter_resolve(CdcFilter *filter, Relation rel, MemoryContext cxt);
 
 /* The relation as the user may be sent it, allocated in `cxt`; NULL: not at all. */
-extern CdcTable *cdc_selection_table(const CdcSelection *selection, CdcAccess *access,
+extern CdcTable *cdc_selection_table(CdcSelection *selection, CdcAccess *access,
 									 Relation rel, MemoryContext cxt);
 
 #endif							/* CDC_FILTER_H */

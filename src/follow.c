@@ -181,7 +181,7 @@ typedef struct Recording
 	HTAB	   *numbers;		/* recorded */
 	HTAB	   *recorded_names;
 	HTAB	   *ended;			/* rules that were looked up: whether they have ended */
-	const char **now;			/* the names of now, by attnum */
+	const char **current_names;	/* the names of now, by attnum */
 	bool		added;
 } Recording;
 
@@ -225,9 +225,9 @@ read_recorded(Recording *r)
 
 		(void) is_number_new(r, p->rule, p->attnum);
 	}
-	if (r->names->now.schema == NULL)
+	if (r->names->current.schema == NULL)
 		return;
-	foreach(lc, cdc_protection_by_name(r->names->now.schema, r->names->now.table))
+	foreach(lc, cdc_protection_by_name(r->names->current.schema, r->names->current.table))
 	{
 		const CdcProtection *p = lfirst(lc);
 
@@ -247,7 +247,7 @@ begin_recording(Recording *r, Oid relid, const CdcRelationNames *names)
 	r->numbers = create_set(sizeof(NumberKey), sizeof(NumberKey));
 	r->recorded_names = create_set(sizeof(NameKey), sizeof(NameKey));
 	r->ended = create_set(sizeof(int64), sizeof(EndedEntry));
-	r->now = palloc0(sizeof(char *) * (MaxHeapAttributeNumber + 1));
+	r->current_names = palloc0(sizeof(char *) * (MaxHeapAttributeNumber + 1));
 	foreach(lc, names->columns)
 	{
 		CdcColumnName *column = lfirst(lc);
@@ -259,7 +259,7 @@ begin_recording(Recording *r, Oid relid, const CdcRelationNames *names)
 		entry = hash_search(r->columns, &key, HASH_ENTER, &found);
 		entry->columns = lappend(found ? entry->columns : NIL, column);
 		if (column->until == CDC_STILL)
-			r->now[column->attnum] = column->column;
+			r->current_names[column->attnum] = column->column;
 	}
 	read_recorded(r);
 }
@@ -293,14 +293,14 @@ record(Recording *r, const CdcProtection *p)
 	{
 		const CdcColumnName *column = lfirst(lc);
 		AttrNumber	attnum = column->attnum;
-		const char *now = r->now[attnum];
+		const char *current = r->current_names[attnum];
 
 		if (column->until < p->since)
 			continue;
 		if (is_number_new(r, p->rule, attnum))
 			r->added |= cdc_protection_add_number(r->relid, attnum, p->rule);
-		if (now != NULL && r->names->now.schema != NULL && is_name_new(r, p->rule, now))
-			r->added |= cdc_protection_add_name(r->names->now.schema, r->names->now.table, now, p->rule);
+		if (current != NULL && r->names->current.schema != NULL && is_name_new(r, p->rule, current))
+			r->added |= cdc_protection_add_name(r->names->current.schema, r->names->current.table, current, p->rule);
 	}
 }
 

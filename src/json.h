@@ -9,18 +9,7 @@
 #include "lib/stringinfo.h"
 
 #include "cdc/v1/cdc.pb-c.h"
-
-/* The schemas that a reader has seen, by fingerprint. Lives in the memory
- * context that is current when it is made. */
-typedef struct CdcSchemas CdcSchemas;
-
-extern CdcSchemas *cdc_schemas_create(void);
-
-/* Checks the hash and keeps the schema; ERROR on damage. */
-extern void cdc_schemas_add(CdcSchemas *schemas, const Cdc__V1__SchemaVersion *version);
-
-/* NULL when that fingerprint has not been seen. */
-extern const Cdc__V1__Table *cdc_schemas_find(CdcSchemas *schemas, uint64 fingerprint);
+#include "schemas.h"
 
 /* Receives one line, in the database's encoding, without a newline. The text
  * is gone after the call. */

@@ -14,7 +14,7 @@ extern char *cdc_missing_in_tables(List *tables);
 /* A WARNING that names them. */
 extern void cdc_missing_warn_tables(const CdcOptions *options);
 
-/* Of what cdc_older_read() has not found. */
+/* Of what cdc_requested_read() has not found. */
 extern void cdc_missing_warn_versions(const char *versions);
 
 #endif							/* CDC_MISSING_H */

@@ -12,7 +12,7 @@
 #include "utils/varlena.h"
 
 #include "compress.h"
-#include "older.h"
+#include "requested.h"
 #include "options.h"
 #include "pattern.h"
 
@@ -112,7 +112,7 @@ parse_messages(CdcOptions *options, const char *value)
 static bool
 parse_versions(CdcOptions *options, const char *value)
 {
-	return cdc_older_parse(&options->versions, value);
+	return cdc_requested_parse(&options->versions, value);
 }
 
 static bool

@@ -29,7 +29,7 @@ typedef struct CdcOptions
 	List	   *tables;			/* patterns, see pattern.h */
 	List	   *exclude_tables;
 	Cdc__V1__Codec compression; /* UNSPECIFIED: none */
-	List	   *versions;		/* see older.h */
+	List	   *versions;		/* see requested.h */
 	bool		versions_stored;	/* for the slot */
 } CdcOptions;
 

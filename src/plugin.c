@@ -201,7 +201,7 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
 	CdcAttempt	attempt = {cdc_batch_events(state->batch), &event,
 	cdc_batch_max_event(state->batch), state->options.stop_on_error};
-	ErrorData  *undecided = NULL;
+	ErrorData  *filter_error = NULL;
 	bool		wanted;
 
 	error_context_stack = &callback;
@@ -217,9 +217,9 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 		event.changed = state->changed;
 		event.before = read_row(old, tupdesc, &state->before);
 		event.after = read_row(new, tupdesc, &state->after);
-		wanted = cdc_selection_pass(entry->selection, &event, &undecided);
+		wanted = cdc_selection_pass(entry->selection, &event, &filter_error);
 	}
-	if (!wanted && undecided == NULL)
+	if (!wanted && filter_error == NULL)
 	{
 		count_withheld(state, entry, event.head.op);
 		skip_change(ctx, state);
@@ -234,12 +234,12 @@ cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation rel,
 			cdc_fix_settings();
 			state->settings_fixed = true;
 		}
-		if (!cdc_attempt(&attempt, undecided, entry->table->may_raise ||
+		if (!cdc_attempt(&attempt, filter_error, entry->table->may_raise ||
 						 cdc_row_size(old, entry->table, event.before) +
 						 cdc_row_size(new, entry->table, event.after) > CDC_LARGE_ROW(attempt.max_len)))
 			cdc_stats_count(&state->stats, CDC_COUNT_FAILURES, 1);
-		cdc_stats_count(&state->stats, CDC_COUNT_WITHHELD_VALUES, *entry->table->withheld);
-		*entry->table->withheld = false;
+		cdc_stats_count(&state->stats, CDC_COUNT_WITHHELD_VALUES, entry->selection->withheld);
+		entry->selection->withheld = false;
 		cdc_batch_added(state->batch, entry);
 	}
 	error_context_stack = callback.previous;

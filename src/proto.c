@@ -13,7 +13,6 @@
 #include "fingerprint.h"
 #include "miscadmin.h"
 #include "proto.h"
-#include "table.h"
 
 /* Types of fields; those with a dot are messages of cdc.proto. */
 static const char *const field_types[] =

@@ -17,7 +17,6 @@
 
 #include "compat.h"
 #include "descriptor.h"
-#include "older.h"
 #include "protonotes.h"
 #include "typcodec.h"
 #include "utf8.h"
@@ -70,7 +69,7 @@ is_there(const Cdc__V1__Table *table, uint32 number)
 }
 
 CdcProtoNotes *
-cdc_proto_notes(Relation rel, const Cdc__V1__Table *table, int natts)
+cdc_proto_notes(Relation rel, const Cdc__V1__Table *table, int natts, const List *versions)
 {
 	CdcProtoNotes *notes = palloc0(sizeof(CdcProtoNotes));
 	TupleDesc	tupdesc = RelationGetDescr(rel);
@@ -94,7 +93,7 @@ cdc_proto_notes(Relation rel, const Cdc__V1__Table *table, int natts)
 		if (column->redaction == CDC__V1__REDACTION__REDACTION_UNSPECIFIED)
 			notes->labels[i] = enum_labels(TupleDescAttr(tupdesc, i)->atttypid);
 	}
-	foreach(lc, cdc_older_all(relid))
+	foreach(lc, versions)
 	{
 		const Cdc__V1__Table *version = lfirst(lc);
 

@@ -14,6 +14,7 @@
  * version and fingerprint: from COMMENT ON, the relation's enum types, and the registry,
  * as they are now. In the current memory context.
  */
-extern CdcProtoNotes *cdc_proto_notes(Relation rel, const Cdc__V1__Table *table, int natts);
+extern CdcProtoNotes *cdc_proto_notes(Relation rel, const Cdc__V1__Table *table, int natts,
+									  const List *versions);
 
 #endif							/* CDC_PROTONOTES_H */

@@ -29,10 +29,11 @@
 #include "evolution.h"
 #include "exttable.h"
 #include "json.h"
-#include "older.h"
+#include "requested.h"
 #include "registry.h"
 #include "settings.h"
 #include "table.h"
+#include "versionmap.h"
 
 PG_FUNCTION_INFO_V1(cdc_describe_schema);
 PG_FUNCTION_INFO_V1(cdc_compare_schemas);
@@ -163,11 +164,11 @@ cdc_compare_schemas(PG_FUNCTION_ARGS)
 Datum
 cdc_check_mapping(PG_FUNCTION_ARGS)
 {
-	const Cdc__V1__Table *older = cdc_older_table(PG_GETARG_OID(0), (uint32) Max(PG_GETARG_INT32(1), 0));
+	const Cdc__V1__Table *older = cdc_registered_version(PG_GETARG_OID(0), (uint32) Max(PG_GETARG_INT32(1), 0));
 	Bitmapset  *defaults;
 	bytea	   *now = describe_now(PG_GETARG_OID(0), &defaults);
 	char	   *reason = now == NULL ? pstrdup("it is not sent") :
-		cdc_older_hindrance(older, unpack_argument(now));
+		cdc_version_unmappable(older, unpack_argument(now));
 
 	if (reason == NULL)
 		PG_RETURN_NULL();

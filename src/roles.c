@@ -63,7 +63,7 @@ typedef struct Membership
 typedef struct Memberships
 {
 	List	   *going;			/* that are being revoked, or changed */
-	List	   *rest;			/* that let the member have the other's privileges */
+	List	   *usable;			/* that let the member have the other's privileges */
 } Memberships;
 
 static bool
@@ -122,7 +122,7 @@ find_rest(Relation catalog, HeapTuple tup, CdcVersion version, void *arg)
 
 	if (version == CDC_VERSION_SEEN && cdc_membership_inherits(form, inherits) &&
 		!contains(memberships->going, form))
-		memberships->rest = append(memberships->rest, form);
+		memberships->usable = append(memberships->usable, form);
 	return false;
 }
 
@@ -204,7 +204,7 @@ cdc_role_read(Oid oid, CdcUnsettled *unsettled)
 	{
 		cdc_versions_read(AuthMemRelationId, InvalidOid, 0, InvalidOid, find_rest, &memberships,
 						  unsettled);
-		role->has = follow(oid, role->has, memberships.rest);
+		role->has = follow(oid, role->has, memberships.usable);
 	}
 	return role;
 }

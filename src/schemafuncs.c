@@ -18,10 +18,9 @@
 #include "descriptor.h"
 #include "filter.h"
 #include "json.h"
-#include "older.h"
+#include "requested.h"
 #include "protonotes.h"
 #include "settings.h"
-#include "snapread.h"
 #include "table.h"
 
 PG_FUNCTION_INFO_V1(cdc_fingerprint_sql);
@@ -98,18 +97,18 @@ cdc_table_schema(PG_FUNCTION_ARGS)
 
 /* A version of the registry, with what holds for its columns now: rules and privileges. */
 static const Cdc__V1__Table *
-older_table(Oid relid, uint32 major, const Cdc__V1__Table *now)
+registered_table(Oid relid, uint32 major, const Cdc__V1__Table *current)
 {
-	const Cdc__V1__Table *then = cdc_older_table(relid, major);
+	const Cdc__V1__Table *registered = cdc_registered_version(relid, major);
 
-	for (size_t i = 0; i < then->n_columns; i++)
+	for (size_t i = 0; i < registered->n_columns; i++)
 	{
-		const Cdc__V1__Column *column = cdc_column_find(now, then->columns[i]->number);
+		const Cdc__V1__Column *column = cdc_column_find(current, registered->columns[i]->number);
 
 		if (column != NULL)
-			then->columns[i]->redaction = column->redaction;
+			registered->columns[i]->redaction = column->redaction;
 	}
-	return then;
+	return registered;
 }
 
 /* The table as it is now, or, with the second argument, in a version of the registry. */
@@ -120,15 +119,17 @@ cdc_proto(PG_FUNCTION_ARGS)
 	CdcTable   *table;
 	const Cdc__V1__Table *desc;
 	CdcProtoNotes *notes;
+	List	   *versions;
 	StringInfoData out;
 
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	table = open_table(PG_GETARG_OID(0), &rel);
 	desc = cdc_table_unpack(table->descriptor, table->descriptor_len);
+	versions = cdc_registered_versions(PG_GETARG_OID(0));
 	if (PG_ARGISNULL(1))
 	{
-		notes = cdc_proto_notes(rel, desc, RelationGetDescr(rel)->natts);
+		notes = cdc_proto_notes(rel, desc, RelationGetDescr(rel)->natts, versions);
 		notes->fingerprint = table->fingerprint;
 		notes->version = table->version;
 	}
@@ -137,9 +138,9 @@ cdc_proto(PG_FUNCTION_ARGS)
 		uint32		major = (uint32) Max(PG_GETARG_INT32(1), 0);
 		uint8_t    *bytes;
 
-		desc = older_table(PG_GETARG_OID(0), major, desc);
+		desc = registered_table(PG_GETARG_OID(0), major, desc);
 		notes = cdc_proto_notes(rel, desc, desc->n_columns == 0 ? 0 :
-								(int) desc->columns[desc->n_columns - 1]->number);
+								(int) desc->columns[desc->n_columns - 1]->number, versions);
 		bytes = palloc(cdc__v1__table__get_packed_size(desc));
 		notes->fingerprint = cdc_fingerprint(bytes, cdc__v1__table__pack(desc, bytes));
 		notes->version = major;
@@ -155,7 +156,7 @@ cdc_converter(PG_FUNCTION_ARGS)
 {
 	Relation	rel;
 	CdcTable   *table = open_table(PG_GETARG_OID(0), &rel);
-	Cdc__V1__Table *now = cdc_table_unpack(table->descriptor, table->descriptor_len);
+	Cdc__V1__Table *current = cdc_table_unpack(table->descriptor, table->descriptor_len);
 	char	   *language = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	CdcConverterSide sides[2];
 	StringInfoData out;
@@ -164,7 +165,7 @@ cdc_converter(PG_FUNCTION_ARGS)
 	for (int i = 0; i < lengthof(sides); i++)
 	{
 		sides[i].version = (uint32) Max(PG_GETARG_INT32(1 + i), 0);
-		sides[i].table = older_table(PG_GETARG_OID(0), sides[i].version, now);
+		sides[i].table = registered_table(PG_GETARG_OID(0), sides[i].version, current);
 	}
 	initStringInfo(&out);
 	if (!cdc_converter_write(&out, language, &sides[0], &sides[1]))

@@ -5,7 +5,7 @@
 #ifndef CDC_SELECTION_H
 #define CDC_SELECTION_H
 
-#include "older.h"
+#include "requested.h"
 #include "rowfilter.h"
 
 #define CDC_OP_BIT(op)	(1 << CDC__V1__OP__OP_##op)
@@ -18,9 +18,10 @@ typedef struct CdcSelection
 	List	   *ancestors;		/* of a partition, as OIDs */
 	Bitmapset  *columns;		/* attnums of relid's; NULL: all */
 	CdcRowFilter *rows;			/* NULL: all rows */
-	CdcOlder   *older;			/* the version of relid's that is asked for; or NULL */
+	CdcRequested *requested;	/* the version of relid's that is asked for; or NULL */
 	char		persistence;	/* of the relation itself, as in pg_class */
 	Oid			access_method;
+	bool		withheld;		/* a value of the last row was, by a rule with a path */
 
 	/* Where the attnums of an ancestor are others. */
 	AttrNumber *map;			/* the partition's, by the ancestor's - 1; or NULL */

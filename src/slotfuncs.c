@@ -26,7 +26,7 @@
 #include "compat.h"
 #include "filter.h"
 #include "missing.h"
-#include "older.h"
+#include "requested.h"
 #include "options.h"
 #include "pattern.h"
 #include "session.h"
@@ -103,7 +103,7 @@ check_options(List *options)
 	CdcOptions	parsed;
 
 	cdc_options_parse(&parsed, NIL, options);
-	cdc_missing_warn_versions(cdc_older_read(parsed.versions, false));
+	cdc_missing_warn_versions(cdc_requested_read(parsed.versions, false));
 	cdc_missing_warn_tables(&parsed);
 }
 
@@ -509,9 +509,9 @@ cdc_missing_tables(PG_FUNCTION_ARGS)
 	if (!PG_ARGISNULL(0) && cdc_patterns_parse(&parsed, text_to_cstring(PG_GETARG_TEXT_PP(0))))
 		appendStringInfoString(&missing, cdc_missing_in_tables(parsed));
 	parsed = NIL;
-	if (!PG_ARGISNULL(1) && cdc_older_parse(&parsed, text_to_cstring(PG_GETARG_TEXT_PP(1))))
+	if (!PG_ARGISNULL(1) && cdc_requested_parse(&parsed, text_to_cstring(PG_GETARG_TEXT_PP(1))))
 	{
-		const char *versions = cdc_older_missing(parsed);
+		const char *versions = cdc_requested_missing(parsed);
 
 		appendStringInfo(&missing, "%s%s", missing.len > 0 && *versions != '\0' ? ", " : "", versions);
 	}

@@ -23,7 +23,7 @@
 #include "filter.h"
 #include "keyrange.h"
 #include "missing.h"
-#include "older.h"
+#include "requested.h"
 #include "slotoption.h"
 #include "snapread.h"
 
@@ -98,7 +98,7 @@ read_options(CdcOptions *options, List *given, const char **slot)
 		cdc_options_check_bound(given);
 	}
 	cdc_options_parse(options, stored, given);
-	cdc_missing_warn_versions(cdc_older_read(options->versions, options->versions_stored));
+	cdc_missing_warn_versions(cdc_requested_read(options->versions, options->versions_stored));
 	if (options->json)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),

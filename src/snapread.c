@@ -27,19 +27,16 @@
 
 #include "asowner.h"
 #include "attempt.h"
-#include "compress.h"
 #include "exttable.h"
 #include "fields.h"
 #include "filter.h"
+#include "frame.h"
 #include "keyrange.h"
 #include "settings.h"
 #include "snapread.h"
 #include "source.h"
 #include "utf8.h"
 #include "wire.h"
-
-/* A buffer that a large row has blown up is given back. */
-#define KEEP_BUFFER (1024 * 1024)
 
 /* Rows to fetch at a time. What is large in them stays where it is. */
 #define FETCH_ROWS 100
@@ -50,7 +47,6 @@ struct CdcSnapRead
 	CdcOptions	options;
 	CdcAccess  *access;			/* of the user who reads */
 	Oid			user;
-	CdcCompressor *compressor;	/* NULL: batches are given as they are */
 	Oid			relid;			/* the relation under whose name rows are sent */
 	List	   *relids;			/* those to read, the current one first */
 
@@ -78,6 +74,7 @@ struct CdcSnapRead
 	StringInfoData snapshot;
 	StringInfoData schemas;
 	StringInfoData events;
+	CdcFrame	frame;
 	uint64		fingerprint;	/* of the last schema that was sent */
 	int			batches;
 	MemoryContext row_cxt;
@@ -433,7 +430,7 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 	CdcErrorPlace place = {rel, &change};
 	ErrorContextCallback callback = {error_context_stack, cdc_error_place, &place};
 	CdcAttempt	attempt = {&read->events, &change, Min(CDC_MAX_EVENT, cdc_max_event_bytes()), read->options.stop_on_error};
-	ErrorData  *undecided = NULL;
+	ErrorData  *filter_error = NULL;
 
 	error_context_stack = &callback;
 	heap_deform_tuple(tuple, read->tupdesc, read->selected.values, read->selected.isnull);
@@ -445,10 +442,10 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 	change.table = read->table;
 	change.after = &read->row;
 	change.fetch = true;
-	if (cdc_selection_pass(read->selection, &change, &undecided) || undecided != NULL)
+	if (cdc_selection_pass(read->selection, &change, &filter_error) || filter_error != NULL)
 	{
 		change.head.op = CDC__V1__OP__OP_READ;
-		cdc_attempt(&attempt, undecided, read->table->may_raise ||
+		cdc_attempt(&attempt, filter_error, read->table->may_raise ||
 					has_external(read->table, change.after) ||
 					cdc_row_size(tuple, read->table, change.after) > CDC_LARGE_ROW(attempt.max_len));
 	}
@@ -502,63 +499,29 @@ read_rows(CdcSnapRead *read, Relation rel)
 	return true;
 }
 
-/* The fields of a batch. */
-static void
-put_fields(const CdcSnapRead *read, StringInfo out, bool with_source)
-{
-	appendBinaryStringInfo(out, read->schemas.data, read->schemas.len);
-	appendBinaryStringInfo(out, read->events.data, read->events.len);
-	if (with_source)
-		appendBinaryStringInfo(out, read->source.data, read->source.len);
-	appendBinaryStringInfo(out, read->snapshot.data, read->snapshot.len);
-}
-
-/* A large row's memory is given back at once: others will copy the batch. */
-static void
-clear_events(CdcSnapRead *read)
-{
-	MemoryContext oldcxt;
-
-	resetStringInfo(&read->events);
-	if (read->events.maxlen <= KEEP_BUFFER)
-		return;
-	oldcxt = MemoryContextSwitchTo(GetMemoryChunkContext(read->events.data));
-	pfree(read->events.data);
-	initStringInfo(&read->events);
-	MemoryContextSwitchTo(oldcxt);
-}
-
 /* One delimited batch of what is collected. */
 static bytea *
 finish_batch(CdcSnapRead *read)
 {
 	bool		with_source = read->batches == 0 || read->options.schemas_batch;
-	int			len = read->schemas.len + read->events.len + read->snapshot.len +
-		(with_source ? read->source.len : 0);
-	StringInfoData raw;
-	StringInfoData packed = {0};
+	CdcParts	parts = {0};
 	StringInfoData out;
+	int			len;
 
-	if (read->compressor != NULL)
-	{
-		initStringInfo(&raw);
-		put_fields(read, &raw, with_source);
-		initStringInfo(&packed);
-		if (cdc_compress_batch(read->compressor, &packed, raw.data, raw.len))
-			len = packed.len;
-		pfree(raw.data);
-	}
+	cdc_parts_add(&parts, read->schemas.data, read->schemas.len);
+	cdc_parts_add(&parts, read->events.data, read->events.len);
+	if (with_source)
+		cdc_parts_add(&parts, read->source.data, read->source.len);
+	cdc_parts_add(&parts, read->snapshot.data, read->snapshot.len);
+	len = cdc_frame_pack(&read->frame, &parts);
 	initStringInfo(&out);
 	enlargeStringInfo(&out, len + VARHDRSZ + CDC_MAX_VARINT);
 	appendStringInfoSpaces(&out, VARHDRSZ);
-	cdc_put_varint(&out, (uint64) len);
-	if (packed.len > 0)
-		appendBinaryStringInfo(&out, packed.data, packed.len);
-	else
-		put_fields(read, &out, with_source);
+	cdc_frame_write(&out, &parts, len);
 	SET_VARSIZE(out.data, out.len);
-	resetStringInfo(&read->schemas);
-	clear_events(read);
+	cdc_buffer_clear(&read->schemas);
+	/* a large row's memory at once: others will copy the batch */
+	cdc_buffer_clear(&read->events);
 	if (read->options.schemas_batch && read->table != NULL)
 		cdc_event_schema(&read->schemas, read->table);
 	read->batches++;
@@ -578,8 +541,7 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 	cdc_exttable_require_version();
 	read->access = cdc_access_create(false, CurrentMemoryContext);
 	cdc_access_refresh(read->access);
-	if (options->compression != CDC__V1__CODEC__CODEC_UNSPECIFIED)
-		read->compressor = cdc_compressor_create(options->compression, CurrentMemoryContext);
+	cdc_frame_init(&read->frame, options->compression);
 	read->range = *range;
 	caller = cdc_as_owner_begin(rel);
 	read->relids = find_relations(&read->options, rel);

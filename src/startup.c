@@ -84,7 +84,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 		cdc_options_check_bound(ctx->output_plugin_options);
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
-	cdc_missing_warn_versions(cdc_older_read(state->options.versions, state->options.versions_stored));
+	cdc_missing_warn_versions(cdc_requested_read(state->options.versions, state->options.versions_stored));
 	cdc_missing_warn_tables(&state->options);
 	if (own_transaction)
 		CommitTransactionCommand();

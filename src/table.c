@@ -341,11 +341,10 @@ make_table(Relation rel, const Bitmapset *key, int natts)
 {
 	CdcTable   *table = palloc0(sizeof(CdcTable));
 
-	table->withheld = palloc0(sizeof(bool));
 	table->relid = RelationGetRelid(rel);
 	table->replident = rel->rd_rel->relreplident;
 	table->keys = palloc(sizeof(CdcColumn) * Max(bms_num_members(key), 1));
-	table->rest = palloc(sizeof(CdcColumn) * natts);
+	table->others = palloc(sizeof(CdcColumn) * natts);
 	table->varlena = palloc(sizeof(AttrNumber) * natts);
 	table->types = palloc(sizeof(uint32) * natts);
 	return table;
@@ -378,7 +377,7 @@ resolve_codec(Resolving *r, CdcCodec *codec, const ColumnSource *source)
 		cdc_codec_narrow(codec);
 	if (source->redaction != NULL && source->sent)
 		cdc_redaction_codec(codec, CDC_REDACTED_BASE + att->attnum, att->atttypid, source->redaction,
-							table->withheld);
+							r->view->withheld);
 	if (source->sent && cdc_codec_built(codec) != NULL)
 		table->built = lappend(table->built, cdc_codec_built(codec));
 	MemoryContextSwitchTo(scratch);
@@ -395,7 +394,7 @@ add_column(Resolving *r, const ColumnSource *source, CdcColumn *unsent)
 	CdcColumn  *column = unsent;
 
 	if (source->sent)
-		column = source->is_key ? &table->keys[table->nkeys++] : &table->rest[table->nrest++];
+		column = source->is_key ? &table->keys[table->nkeys++] : &table->others[table->nothers++];
 	column->attnum = att->attnum;
 	column->attbyval = att->attbyval;
 	column->attlen = att->attlen;

@@ -33,13 +33,12 @@ typedef struct CdcTable
 	bool		restricted;		/* some column is redacted or withheld: no text of
 								 * errors may be sent or logged */
 	bool		needs_settings; /* some output function reads settings */
-	bool	   *withheld;		/* set when a value is withheld by a rule with a path */
 	bool	   *identity;		/* by attnum - 1: columns of a key that is not
 								 * sent as such; or NULL */
 	int			nkeys;
 	CdcColumn  *keys;			/* the key, in attnum order */
-	int			nrest;
-	CdcColumn  *rest;			/* all other columns, in attnum order */
+	int			nothers;
+	CdcColumn  *others;			/* all other columns, in attnum order */
 	int			nvarlena;
 	AttrNumber *varlena;		/* columns whose values may be compressed or out of line */
 	int			ntypes;
@@ -61,8 +60,9 @@ typedef struct CdcTableView
 								 * NULL: the same */
 	const Bitmapset *columns;	/* by these, what is sent; NULL: all */
 	const CdcRedaction *const *redactions;	/* by the relation's own attnums - 1; NULL: none */
-	const Cdc__V1__Table *older;	/* a schema without hindrance, see older.h, in which rows
-									 * are sent; NULL: as they are */
+	const Cdc__V1__Table *older;	/* a schema that rows can be sent in, see versionmap.h;
+									 * NULL: as they are */
+	bool	   *withheld;		/* to be set when a value is withheld by a rule with a path */
 } CdcTableView;
 
 /*

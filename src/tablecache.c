@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "lib/ilist.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
@@ -15,13 +16,23 @@
 /* What all resolved relations may take. One of 10 columns takes about 4 kB. */
 #define MAX_BYTES (12 * 1024 * 1024)
 
+typedef struct Entry
+{
+	CdcTableEntry shown;		/* begins with the hash key */
+	bool		valid;
+	bool		outdated;		/* invalidated while it is being resolved */
+	MemoryContext cxt;			/* of table and selection */
+	Size		bytes;			/* of cxt */
+	dlist_node	lru;
+} Entry;
+
 struct CdcTableCache
 {
 	MemoryContext cxt;
 	HTAB	   *entries;
 	dlist_head	lru;			/* the least recently used first */
 	Size		bytes;			/* of all entries' contexts */
-	CdcTableEntry *last;		/* the entry that the last call returned */
+	Entry	   *last;		/* the entry that the last call returned */
 	CdcFilter  *filter;
 	CdcAccess  *access;
 	bool		built;			/* some entry's table reads composite types */
@@ -40,7 +51,7 @@ forget_cache(void *arg)
 }
 
 static void
-mark(CdcTableEntry *entry)
+mark(Entry *entry)
 {
 	entry->valid = false;
 	entry->outdated = true;
@@ -51,11 +62,11 @@ static void
 mark_users(Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	CdcTableEntry *entry;
+	Entry *entry;
 
 	hash_seq_init(&status, current_cache->entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
-		if (entry->table != NULL && cdc_table_uses(entry->table, relid))
+		if (entry->shown.table != NULL && cdc_table_uses(entry->shown.table, relid))
 			mark(entry);
 }
 
@@ -63,7 +74,7 @@ static void
 invalidate_relation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	CdcTableEntry *entry;
+	Entry *entry;
 
 	if (current_cache == NULL)
 		return;
@@ -98,7 +109,7 @@ static void
 invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
 	HASH_SEQ_STATUS status;
-	CdcTableEntry *entry;
+	Entry *entry;
 
 	if (current_cache == NULL)
 		return;
@@ -106,10 +117,10 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 	while ((entry = hash_seq_search(&status)) != NULL)
 	{
 		/* one that is being resolved has no table yet */
-		bool		uses = hashvalue == 0 || (entry->table == NULL && !entry->valid);
+		bool		uses = hashvalue == 0 || (entry->shown.table == NULL && !entry->valid);
 
-		for (int i = 0; !uses && entry->table != NULL && i < entry->table->ntypes; i++)
-			uses = entry->table->types[i] == hashvalue;
+		for (int i = 0; !uses && entry->shown.table != NULL && i < entry->shown.table->ntypes; i++)
+			uses = entry->shown.table->types[i] == hashvalue;
 		if (uses)
 			mark(entry);
 	}
@@ -133,7 +144,7 @@ cdc_tablecache_create(const CdcOptions *options, CdcAccess *access, MemoryContex
 	cache->access = access;
 	dlist_init(&cache->lru);
 	ctl.keysize = sizeof(Oid);
-	ctl.entrysize = sizeof(CdcTableEntry);
+	ctl.entrysize = sizeof(Entry);
 	ctl.hcxt = cache->cxt;
 	cache->entries = hash_create("cdc table cache", 128, &ctl,
 								 HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
@@ -154,18 +165,15 @@ cdc_tablecache_create(const CdcOptions *options, CdcAccess *access, MemoryContex
 	return cache;
 }
 
-static CdcTableEntry *
+static Entry *
 new_entry(CdcTableCache *cache, Oid relid)
 {
-	CdcTableEntry *entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
+	Entry *entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
 
 	entry->valid = false;
-	entry->table = NULL;
-	entry->selection = NULL;
-	entry->sent = false;
-	entry->sent_fingerprint = 0;
-	entry->sent_version = 0;
-	entry->sent_batch = 0;
+	entry->shown.table = NULL;
+	entry->shown.selection = NULL;
+	memset(&entry->shown.sent, 0, sizeof(CdcSentSchema));
 	entry->cxt = AllocSetContextCreate(cache->cxt, "cdc table", ALLOCSET_SMALL_SIZES);
 	entry->bytes = 0;
 	dlist_push_tail(&cache->lru, &entry->lru);
@@ -174,24 +182,24 @@ new_entry(CdcTableCache *cache, Oid relid)
 
 /* Forgets what was not used for longest, but never this one. */
 static void
-make_room(CdcTableCache *cache, CdcTableEntry *keep)
+make_room(CdcTableCache *cache, Entry *keep)
 {
 	while (cache->bytes > MAX_BYTES)
 	{
-		CdcTableEntry *oldest = dlist_head_element(CdcTableEntry, lru, &cache->lru);
+		Entry *oldest = dlist_head_element(Entry, lru, &cache->lru);
 
 		if (oldest == keep)
 			return;
 		dlist_delete(&oldest->lru);
 		cache->bytes -= oldest->bytes;
 		MemoryContextDelete(oldest->cxt);
-		hash_search(cache->entries, &oldest->relid, HASH_REMOVE, NULL);
+		hash_search(cache->entries, &oldest->shown.relid, HASH_REMOVE, NULL);
 	}
 }
 
 /* Resolves what is sent of a relation, if anything is. */
 static CdcTable *
-resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
+resolve_table(CdcTableCache *cache, Entry *entry, Relation rel)
 {
 	CdcSelection *selection = cdc_filter_resolve(cache->filter, rel, entry->cxt);
 	MemoryContext oldcxt;
@@ -203,7 +211,7 @@ resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
 		cache->ancestors = list_concat_unique_oid(cache->ancestors, selection->ancestors);
 		MemoryContextSwitchTo(oldcxt);
 	}
-	entry->selection = selection;
+	entry->shown.selection = selection;
 	return selection->ops == 0 ? NULL :
 		cdc_selection_table(selection, cache->access, rel, entry->cxt);
 }
@@ -211,14 +219,14 @@ resolve_table(CdcTableCache *cache, CdcTableEntry *entry, Relation rel)
 /* Catalogs may change meanwhile: then the entry serves for this once. After an
  * ERROR it stays invalid. */
 static void
-resolve(CdcTableCache *cache, CdcTableEntry *entry, Oid relid, Relation rel)
+resolve(CdcTableCache *cache, Entry *entry, Oid relid, Relation rel)
 {
 	CdcTable   *table = NULL;
 	Relation	target = rel;
 
 	MemoryContextReset(entry->cxt);
-	entry->table = NULL;
-	entry->selection = NULL;
+	entry->shown.table = NULL;
+	entry->shown.selection = NULL;
 	entry->outdated = false;
 	cdc_fix_settings();
 	if (relid != RelationGetRelid(rel))
@@ -229,7 +237,7 @@ resolve(CdcTableCache *cache, CdcTableEntry *entry, Oid relid, Relation rel)
 		table = resolve_table(cache, entry, target);
 	if (target != rel)
 		RelationClose(target);
-	entry->table = table;
+	entry->shown.table = table;
 	cache->built |= table != NULL && table->built != NIL;
 	entry->valid = !entry->outdated;
 }
@@ -237,10 +245,10 @@ resolve(CdcTableCache *cache, CdcTableEntry *entry, Oid relid, Relation rel)
 CdcTableEntry *
 cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 {
-	CdcTableEntry *entry = cache->last;
+	Entry *entry = cache->last;
 
-	if (likely(entry != NULL && entry->relid == relid && entry->valid))
-		return entry;
+	if (likely(entry != NULL && entry->shown.relid == relid && entry->valid))
+		return &entry->shown;
 	/* not while its fields change, and not when resolving it fails */
 	cache->last = NULL;
 	entry = hash_search(cache->entries, &relid, HASH_FIND, NULL);
@@ -252,10 +260,10 @@ cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 	{
 		resolve(cache, entry, relid, rel);
 		cache->bytes -= entry->bytes;
-		entry->bytes = MemoryContextMemAllocated(entry->cxt, true) + sizeof(CdcTableEntry);
+		entry->bytes = MemoryContextMemAllocated(entry->cxt, true) + sizeof(Entry);
 		cache->bytes += entry->bytes;
 		make_room(cache, entry);
 	}
 	cache->last = entry;
-	return entry;
+	return &entry->shown;
 }

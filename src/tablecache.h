@@ -10,25 +10,25 @@
 #ifndef CDC_TABLECACHE_H
 #define CDC_TABLECACHE_H
 
-#include "lib/ilist.h"
 #include "utils/rel.h"
 
 #include "filter.h"
 
+/* The last schema that was sent of a relation: kept by the batch. */
+typedef struct CdcSentSchema
+{
+	bool		any;
+	uint64		fingerprint;
+	uint32		version;
+	uint64		batch;			/* the number of the batch that it was sent in */
+} CdcSentSchema;
+
 typedef struct CdcTableEntry
 {
-	Oid			relid;			/* hash key; the rest is private but for: */
-	bool		valid;
-	bool		outdated;		/* invalidated while it is being resolved */
-	CdcTable   *table;			/* NULL: its changes are not sent */
+	Oid			relid;
+	const CdcTable *table;		/* NULL: its changes are not sent */
 	CdcSelection *selection;	/* what of them is sent */
-	bool		sent;			/* sent_fingerprint is set */
-	uint64		sent_fingerprint;	/* the last schema that was sent */
-	uint32		sent_version;
-	uint64		sent_batch;		/* the batch it was sent in */
-	MemoryContext cxt;			/* of table and selection */
-	Size		bytes;			/* of cxt */
-	dlist_node	lru;
+	CdcSentSchema sent;
 } CdcTableEntry;
 
 typedef struct CdcTableCache CdcTableCache;

@@ -1,6 +1,6 @@
 /*
- * older.c
- *	  Finds older versions of schemas, and says whether rows fit them.
+ * requested.c
+ *	  Finds the versions of schemas that the option `versions` asks for.
  */
 #include "postgres.h"
 
@@ -20,7 +20,7 @@
 #include "descriptor.h"
 #include "exttable.h"
 #include "json.h"
-#include "older.h"
+#include "requested.h"
 #include "pattern.h"
 
 /* Columns, as in the install script. */
@@ -52,12 +52,12 @@ enum
 /* --- the option ------------------------------------------------------------ */
 
 bool
-cdc_older_parse(List **versions, const char *text)
+cdc_requested_parse(List **versions, const char *text)
 {
 	*versions = NIL;
 	for (;;)
 	{
-		CdcOlder   *older = palloc0(sizeof(CdcOlder));
+		CdcRequested   *older = palloc0(sizeof(CdcRequested));
 		char	   *end;
 		long		major;
 
@@ -239,7 +239,7 @@ require_sendable(const Detail *newest, Oid relid, uint32 major)
 }
 
 const Cdc__V1__Table *
-cdc_older_table(Oid relid, uint32 major)
+cdc_registered_version(Oid relid, uint32 major)
 {
 	Detail		newest = get_newest(relid, major);
 
@@ -247,7 +247,7 @@ cdc_older_table(Oid relid, uint32 major)
 }
 
 List *
-cdc_older_all(Oid relid)
+cdc_registered_versions(Oid relid)
 {
 	Registered	registered = find_registered(relid);
 	List	   *tables = NIL;
@@ -265,7 +265,7 @@ cdc_older_all(Oid relid)
 /* A version by the name that its relation had. */
 typedef struct Former
 {
-	CdcOlder   *older;
+	CdcRequested   *older;
 	int64		id;				/* 0: none */
 } Former;
 
@@ -308,7 +308,7 @@ take_relid(Relation rel, HeapTuple tup, void *arg)
 /* The relation that has the name now, or had it in that version. Returns whether the
  * registry has, or had, such a version. */
 static bool
-find_relation(CdcOlder *older)
+find_relation(CdcRequested *older)
 {
 	Former		former = {older};
 	Registered	registered = {InvalidOid};
@@ -329,7 +329,7 @@ find_relation(CdcOlder *older)
 }
 
 static void
-report_no_table(const CdcOlder *older)
+report_no_table(const CdcRequested *older)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -340,7 +340,7 @@ report_no_table(const CdcOlder *older)
 
 /* Why there is no such version; NULL where there is one. */
 static const char *
-why_missing(const CdcOlder *older, const Detail *newest)
+why_missing(const CdcRequested *older, const Detail *newest)
 {
 	if (!OidIsValid(older->relid))
 		return "no such table";
@@ -348,7 +348,7 @@ why_missing(const CdcOlder *older, const Detail *newest)
 }
 
 static void
-append_missing(StringInfo list, const CdcOlder *older, const char *why)
+append_missing(StringInfo list, const CdcRequested *older, const char *why)
 {
 	appendStringInfo(list, "%s%s=%u (%s)", list->len > 0 ? ", " : "",
 					 quote_qualified_identifier(older->schema, older->name), older->major, why);
@@ -359,7 +359,7 @@ append_missing(StringInfo list, const CdcOlder *older, const char *why)
  * no reason to send nothing of the others, and is told; a name that was never right is.
  */
 char *
-cdc_older_read(List *versions, bool stored)
+cdc_requested_read(List *versions, bool stored)
 {
 	StringInfoData missing;
 	ListCell   *lc;
@@ -367,7 +367,7 @@ cdc_older_read(List *versions, bool stored)
 	initStringInfo(&missing);
 	foreach(lc, versions)
 	{
-		CdcOlder   *older = lfirst(lc);
+		CdcRequested   *older = lfirst(lc);
 		bool		known = find_relation(older) || stored;
 		Detail		newest = get_newest(older->relid, older->major);
 		const char *why = why_missing(older, &newest);
@@ -386,7 +386,7 @@ cdc_older_read(List *versions, bool stored)
 }
 
 char *
-cdc_older_missing(List *versions)
+cdc_requested_missing(List *versions)
 {
 	StringInfoData missing;
 	ListCell   *lc;
@@ -394,7 +394,7 @@ cdc_older_missing(List *versions)
 	initStringInfo(&missing);
 	foreach(lc, versions)
 	{
-		CdcOlder   *older = lfirst(lc);
+		CdcRequested   *older = lfirst(lc);
 		Detail		newest;
 		const char *why;
 
@@ -409,91 +409,17 @@ cdc_older_missing(List *versions)
 	return missing.data;
 }
 
-CdcOlder *
-cdc_older_find(List *versions, Oid relid)
+CdcRequested *
+cdc_requested_find(List *versions, Oid relid)
 {
 	ListCell   *lc;
 
 	foreach(lc, versions)
 	{
-		CdcOlder   *older = lfirst(lc);
+		CdcRequested   *older = lfirst(lc);
 
 		if (older->relid == relid)
 			return older;
 	}
-	return NULL;
-}
-
-/* --- what fits ------------------------------------------------------------- */
-
-/* Are values of the one written like those of the other, with the same meaning? */
-static bool
-same_values(const Cdc__V1__Column *older, const Cdc__V1__Column *now)
-{
-	if (cdc_type_widens(older->type, now->type))
-		return true;
-	if (older->type != now->type || older->element != now->element)
-		return false;
-	return older->type != CDC__V1__TYPE__TYPE_OTHER || strcmp(older->pg_type, now->pg_type) == 0;
-}
-
-/* Each tells one hindrance of a column of the older schema, or NULL; `now` is NULL where
- * there is no such column. */
-static char *
-is_missing(const Cdc__V1__Column *older, const Cdc__V1__Column *now)
-{
-	if (now != NULL || !(older->not_null || older->key))
-		return NULL;
-	return psprintf("column %s, which cannot be NULL, is not there", older->name);
-}
-
-static char *
-has_other_type(const Cdc__V1__Column *older, const Cdc__V1__Column *now)
-{
-	if (now == NULL || same_values(older, now))
-		return NULL;
-	return psprintf("column %s is %s instead of %s", older->name, now->pg_type, older->pg_type);
-}
-
-static char *
-may_be_null(const Cdc__V1__Column *older, const Cdc__V1__Column *now)
-{
-	if (now == NULL || now->not_null || !older->not_null)
-		return NULL;
-	return psprintf("column %s can be NULL", older->name);
-}
-
-static char *
-changes_key(const Cdc__V1__Column *older, const Cdc__V1__Column *now)
-{
-	if (now == NULL || now->key == older->key)
-		return NULL;
-	return psprintf(now->key ? "column %s is part of the key" : "column %s is not part of the key",
-					older->name);
-}
-
-static char *(*const hindrances[]) (const Cdc__V1__Column *, const Cdc__V1__Column *) =
-{
-	is_missing, has_other_type, may_be_null, changes_key
-};
-
-char *
-cdc_older_hindrance(const Cdc__V1__Table *older, const Cdc__V1__Table *now)
-{
-	for (size_t i = 0; i < older->n_columns; i++)
-	{
-		const Cdc__V1__Column *column = older->columns[i];
-
-		for (int k = 0; k < lengthof(hindrances); k++)
-		{
-			char	   *reason = hindrances[k] (column, cdc_column_find(now, column->number));
-
-			if (reason != NULL)
-				return reason;
-		}
-	}
-	for (size_t i = 0; i < now->n_columns; i++)
-		if (now->columns[i]->key && cdc_column_find(older, now->columns[i]->number) == NULL)
-			return psprintf("column %s, which is not in that version, is part of the key", now->columns[i]->name);
 	return NULL;
 }
