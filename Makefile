@@ -10,8 +10,11 @@ EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" cdc.control)
 MODULE_big = cdc
 DATA = cdc--$(EXTVERSION).sql
 
-# Every file of src/; by layer, see docs/design.md.
-OBJS = $(patsubst $(or $(srcdir),.)/%.c,%.o,$(sort $(wildcard $(or $(srcdir),.)/src/*.c))) \
+# The rooms of src/, from the lowest to the highest: an include points to the same room or to
+# one before it, which test/layering.sh checks. See docs/design.md.
+ROOMS = util catalog wire values schema json redact rows registry access options select session snapshot slots
+OBJS = $(patsubst $(or $(srcdir),.)/%.c,%.o,$(sort $(wildcard $(or $(srcdir),.)/src/*.c) \
+	$(foreach room,$(ROOMS),$(wildcard $(or $(srcdir),.)/src/$(room)/*.c)))) \
 	src/cdc/v1/cdc.pb-c.o
 
 PG_CPPFLAGS = -I$(srcdir)/src -Isrc -DCDC_VERSION='"$(EXTVERSION)"'
@@ -61,7 +64,7 @@ else
 
 PG_CONFIG ?= pg_config
 # Hashes are made by OpenSSL's SHA-256 where the server has OpenSSL, and its
-# headers are there (src/hmac.h).
+# headers are there (src/redact/hmac.h).
 ifneq (,$(filter -lcrypto,$(shell $(PG_CONFIG) --libs)))
 SHA_TEST = int main(void) { SHA256_CTX c; return !SHA256_Init(&c); }
 ifeq (yes,$(shell echo '$(SHA_TEST)' | $$($(PG_CONFIG) --cc) -x c -include openssl/sha.h - -lcrypto -o /dev/null 2>/dev/null && echo yes))
@@ -70,7 +73,7 @@ SHLIB_LINK += -lcrypto
 endif
 endif
 # Batches can be compressed by what the server has, where its headers are there
-# (src/compress.h).
+# (src/wire/compress.h).
 LIBRARY_TEST = $(shell echo '\#include <$(1).h>' | $$($(PG_CONFIG) --cc) -E - >/dev/null 2>&1 && echo yes)
 CONFIGURED := $(shell $(PG_CONFIG) --configure)
 ifneq (,$(findstring --with-lz4,$(CONFIGURED)))
@@ -99,7 +102,7 @@ src/cdc/v1/cdc.pb-c.c: $(srcdir)/$(PROTO)
 	@$(MKDIR_P) src/cdc/v1
 	protoc -I$(srcdir)/proto --c_out=src $(srcdir)/$(PROTO)
 src/cdc/v1/cdc.pb-c.h: src/cdc/v1/cdc.pb-c.c ;
-$(OBJS): src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h)
+$(OBJS): src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 # Single kinds of tests, against the server that libpq's environment points
 # to, with this tree installed in it; scripts/check runs all of them.

@@ -5,8 +5,8 @@
 #include "postgres.h"
 
 #include "compat.h"
-#include "settings.h"
-#include "stats.h"
+#include "util/settings.h"
+#include "util/stats.h"
 
 CDC_MODULE_MAGIC("cdc", CDC_VERSION);
 

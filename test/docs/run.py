@@ -202,7 +202,7 @@ def undocumented():
     """What README.md does not say of what the extension does to a server."""
     readme = (ROOT / "README.md").read_text()
     triggers = re.findall(r"^CREATE EVENT TRIGGER (\w+)", next(ROOT.glob("cdc--*.sql")).read_text(), re.M)
-    settings = re.findall(r'DefineCustom\w+\("([\w.]+)"', (ROOT / "src/settings.c").read_text())
+    settings = re.findall(r'DefineCustom\w+\("([\w.]+)"', (ROOT / "src/util/settings.c").read_text())
     numbers = "no one two three four five six seven eight nine ten eleven twelve".split()
     wanted = [f"`{name}`" for name in triggers + settings] + [f"{numbers[len(triggers)]} event triggers"]
     return "\n".join(name for name in wanted if name not in readme)

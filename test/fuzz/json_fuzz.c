@@ -1,6 +1,6 @@
 /*
  * json_fuzz.c
- *	  Whatever the paths and the text are, src/jsonredact.c reads inside them; what
+ *	  Whatever the paths and the text are, src/redact/jsonwalker.c reads inside them; what
  *	  it makes is JSON, in which there is nothing left to redact, and only of JSON.
  *
  * Input: a byte for the methods, a line for each of two paths, and the text.
@@ -19,9 +19,9 @@
 typedef struct CdcCodec CdcCodec;
 static void cdc_json_string(StringInfo out, const char *text, size_t len);
 
-#include "../../src/jsoncompact.c"
-#include "../../src/jsonpath.c"
-#include "../../src/jsonredact.c"
+#include "../../src/json/jsontokens.c"
+#include "../../src/redact/jsonpath.c"
+#include "../../src/redact/jsonwalker.c"
 
 extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

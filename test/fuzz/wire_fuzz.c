@@ -1,12 +1,12 @@
 /*
  * wire_fuzz.c
- *	  Whatever the bytes are, src/wire.c reads inside them, and what it writes
+ *	  Whatever the bytes are, src/wire/wire.c reads inside them, and what it writes
  *	  it reads back.
  */
 #include "postgres_fe.h"
 
 #include "cdc/v1/cdc.pb-c.h"
-#include "wire.h"
+#include "wire/wire.h"
 
 #define MAX_DEPTH 20
 #define MAX_OPS 400

@@ -1,6 +1,6 @@
 /*
  * fields.c
- *	  The field numbers in src/fields.h are those of cdc.proto.
+ *	  The field numbers in src/wire/fields.h are those of cdc.proto.
  */
 #include "postgres_fe.h"
 
@@ -9,7 +9,7 @@
 #include "cdc/v1/cdc.pb-c.h"
 #include "tap.h"
 
-/* Made from src/fields.h: CDC_<MESSAGE>_<FIELD> = number. */
+/* Made from src/wire/fields.h: CDC_<MESSAGE>_<FIELD> = number. */
 static const struct
 {
 	const char *name;
@@ -62,7 +62,7 @@ find(const char *name)
 int
 main(void)
 {
-	ok(lengthof(fields) >= 30, "src/fields.h lists %d field numbers", (int) lengthof(fields));
+	ok(lengthof(fields) >= 30, "src/wire/fields.h lists %d field numbers", (int) lengthof(fields));
 	for (int i = 0; i < lengthof(fields); i++)
 	{
 		const ProtobufCFieldDescriptor *f = find(fields[i].name);

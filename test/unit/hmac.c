@@ -1,13 +1,13 @@
 /*
  * hmac.c
- *	  src/hmac.c, in both of its forms, gives what RFC 4231 says.
+ *	  src/redact/hmac.c, in both of its forms, gives what RFC 4231 says.
  */
 #include "postgres_fe.h"
 
 /* for its source, which is a server's */
 #define POSTGRES_H
 #define elog(level, text) (fprintf(stderr, "%s\n", (text)), abort())
-#include "../../src/hmac.c"
+#include "../../src/redact/hmac.c"
 
 #include "tap.h"
 

@@ -1,6 +1,6 @@
 /*
  * like.c
- *	  src/like.c matches names as LIKE does, in time that does not explode.
+ *	  src/util/like.c matches names as LIKE does, in time that does not explode.
  */
 #include "postgres_fe.h"
 
@@ -12,7 +12,7 @@
 #define POSTGRES_H
 static int	encoding;
 #define GetDatabaseEncoding() encoding
-#include "../../src/like.c"
+#include "../../src/util/like.c"
 
 #include "tap.h"
 

@@ -1,13 +1,13 @@
 /*
  * wire_read.c
- *	  src/wire.c reads what protobuf-c writes, and says what is damaged.
+ *	  src/wire/wire.c reads what protobuf-c writes, and says what is damaged.
  */
 #include "postgres_fe.h"
 
 #include "cdc/v1/cdc.pb-c.h"
 #include "unit.pb-c.h"
 #include "tap.h"
-#include "wire.h"
+#include "wire/wire.h"
 
 static const char TRUNCATED_VARINT[] = "truncated varint";
 static const char LONG_VARINT[] = "varint of more than 64 bits";

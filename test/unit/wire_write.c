@@ -1,13 +1,13 @@
 /*
  * wire_write.c
- *	  What src/wire.c writes is, byte for byte, what protobuf-c writes.
+ *	  What src/wire/wire.c writes is, byte for byte, what protobuf-c writes.
  */
 #include "postgres_fe.h"
 
 #include "cdc/v1/cdc.pb-c.h"
 #include "unit.pb-c.h"
 #include "tap.h"
-#include "wire.h"
+#include "wire/wire.h"
 
 static void
 dump(const char *who, const uint8_t *data, size_t len, size_t from)

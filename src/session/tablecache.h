@@ -1,0 +1,49 @@
+/*
+ * tablecache.h
+ *	  The relations that a decoding session has met, resolved once each and
+ *	  again after they changed.
+ *
+ * One cache for a decoding context, in whose memory it lives. Memory is
+ * bounded: beyond a number of bytes the table that was not used for longest is
+ * forgotten, which costs resolving it and sending its schema again.
+ */
+#ifndef CDC_TABLECACHE_H
+#define CDC_TABLECACHE_H
+
+#include "utils/rel.h"
+
+#include "select/filter.h"
+
+/* The last schema that was sent of a relation: kept by the batch. */
+typedef struct CdcSentSchema
+{
+	bool		any;
+	uint64		fingerprint;
+	uint32		version;
+	uint64		batch;			/* the number of the batch that it was sent in */
+} CdcSentSchema;
+
+typedef struct CdcTableEntry
+{
+	Oid			relid;
+	const CdcTable *table;		/* NULL: its changes are not sent */
+	CdcSelection *selection;	/* what of them is sent */
+	CdcSentSchema sent;
+} CdcTableEntry;
+
+typedef struct CdcTableCache CdcTableCache;
+
+/* Created once per decoding context, as a child of `parent`. Its invalidation
+ * ends with that context, also when an ERROR skips the shutdown callback. */
+extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, CdcAccess *access,
+											MemoryContext parent);
+
+/*
+ * The entry of a relation, resolved by the catalogs as of the change that is
+ * being decoded. Valid until the next call. Rows of a rewritten table come
+ * under a transient relation; give the one it is a copy of as `relid`.
+ * Needs a transaction.
+ */
+extern CdcTableEntry *cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel);
+
+#endif							/* CDC_TABLECACHE_H */
