@@ -201,7 +201,8 @@ class Tap:
 def undocumented():
     """What README.md does not say of what the extension does to a server."""
     readme = (ROOT / "README.md").read_text()
-    triggers = re.findall(r"^CREATE EVENT TRIGGER (\w+)", next(ROOT.glob("cdc--*.sql")).read_text(), re.M)
+    script = "".join(part.read_text() for part in ROOT.glob("install/*.sql"))
+    triggers = re.findall(r"^CREATE EVENT TRIGGER (\w+)", script, re.M)
     settings = re.findall(r'DefineCustom\w+\("([\w.]+)"', (ROOT / "src/settings.c").read_text())
     numbers = "no one two three four five six seven eight nine ten eleven twelve".split()
     wanted = [f"`{name}`" for name in triggers + settings] + [f"{numbers[len(triggers)]} event triggers"]
