@@ -1,23 +1,28 @@
+CREATE FUNCTION cdc.redaction_methods(OUT name text, OUT rank int, OUT takes text, OUT needs text)
+RETURNS SETOF record LANGUAGE c IMMUTABLE PARALLEL SAFE ROWS 8
+AS 'MODULE_PATHNAME', 'cdc_redaction_methods';
+REVOKE ALL ON FUNCTION cdc.redaction_methods() FROM PUBLIC;
+COMMENT ON FUNCTION cdc.redaction_methods() IS
+  'The methods of redaction, the strictest first: of two rules for a column the one with the higher rank counts. takes, needs: parameters, with commas between them. For the extension''s own functions.';
+
 CREATE FUNCTION cdc.check_method(method text, value text, length int, prefix int, suffix int, filler text)
 RETURNS void LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   allowed text[];
+  needed text[];
   given text[] := array_remove(ARRAY[
     CASE WHEN value IS NOT NULL THEN 'value' END, CASE WHEN length IS NOT NULL THEN 'length' END,
     CASE WHEN prefix IS NOT NULL THEN 'prefix' END, CASE WHEN suffix IS NOT NULL THEN 'suffix' END,
     CASE WHEN filler IS NOT NULL THEN 'filler' END], NULL);
 BEGIN
-  SELECT m.parameters INTO allowed FROM (VALUES
-    ('drop', '{}'::text[]), ('null', '{}'), ('hash', '{}'), ('constant', '{value}'),
-    ('mask', '{length,filler}'), ('partial', '{prefix,suffix,filler}'),
-    ('email', '{filler}'), ('truncate', '{length}')) m(name, parameters)
-  WHERE m.name = method;
+  SELECT string_to_array(m.takes, ','), string_to_array(m.needs, ',') INTO allowed, needed
+  FROM cdc.redaction_methods() m WHERE m.name = method;
   IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
       MESSAGE = format('unknown method of redaction: %s', coalesce(quote_ident(method), 'NULL')),
-      HINT = 'Methods are: drop, null, constant, mask, hash, partial, email, truncate.';
+      HINT = format('Methods are: %s.', (SELECT string_agg(m.name, ', ') FROM cdc.redaction_methods() m));
   END IF;
   IF NOT given <@ allowed THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -26,11 +31,9 @@ BEGIN
       HINT = CASE WHEN allowed = '{}' THEN 'It takes no parameters.'
              ELSE format('It takes: %s.', array_to_string(allowed, ', ')) END;
   END IF;
-  IF (method = 'constant' AND value IS NULL) OR (method = 'truncate' AND length IS NULL) OR
-     (method = 'partial' AND (prefix IS NULL OR suffix IS NULL)) THEN
+  IF NOT needed <@ given THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
-      MESSAGE = format('method %s needs %s', method,
-        CASE method WHEN 'constant' THEN 'value' WHEN 'truncate' THEN 'length' ELSE 'prefix and suffix' END);
+      MESSAGE = format('method %s needs %s', method, array_to_string(needed, ' and '));
   END IF;
   IF length NOT BETWEEN 0 AND 10000 OR prefix NOT BETWEEN 0 AND 10000 OR suffix NOT BETWEEN 0 AND 10000 THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value',
@@ -56,7 +59,7 @@ BEGIN
   IF rule.method = 'hash' AND NOT EXISTS (SELECT FROM cdc.redaction_secret) THEN
     PERFORM cdc.rotate_redaction_secret();
   END IF;
-  IF rule.method IN ('mask', 'partial', 'email') THEN
+  IF EXISTS (SELECT FROM cdc.redaction_methods() m WHERE m.name = rule.method AND m.takes ~ '\mfiller\M') THEN
     rule.filler := coalesce(rule.filler, '*');
   END IF;
   rule.id := nextval('cdc.redaction_rule_id_seq');

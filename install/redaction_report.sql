@@ -17,11 +17,11 @@ RETURNS SETOF cdc.effective_rule LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
 WITH rule AS MATERIALIZED (
-  SELECT r.id, r.method, r.path,
-    CASE r.method WHEN 'drop' THEN 6 WHEN 'null' THEN 5 WHEN 'constant' THEN 4 WHEN 'mask' THEN 3 WHEN 'hash' THEN 2 ELSE 1 END AS rank,
+  SELECT r.id, r.method, r.path, coalesce(m.rank, 0) AS rank,
     concat(quote_literal(r.method), ', value => ' || quote_literal(r.value), ', length => ' || r.length, ', prefix => ' || r.prefix,
       ', suffix => ' || r.suffix, ', filler => ' || quote_literal(nullif(r.filler, '*')), ', path => ' || quote_literal(r.path)) AS call
-  FROM cdc.redaction_rule r WHERE r.removed_at IS NULL
+  FROM cdc.redaction_rule r LEFT JOIN cdc.redaction_methods() m ON m.name = r.method
+  WHERE r.removed_at IS NULL
 ), covered AS (
   SELECT k.relid, k.attnum, k.attname, r.*, max(r.rank) OVER (PARTITION BY k.relid, k.attnum) AS highest
   FROM cdc.redaction_covered k JOIN rule r ON r.id = k.rule_id

@@ -106,6 +106,7 @@ INSERT INTO cases VALUES
   ($$SELECT cdc.report_idle_rules()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.report_restored_rules()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.report_triggers()$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.redaction_methods()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.check_method('mask', NULL, NULL, NULL, NULL, NULL)$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.check_path('$.a', 'json')$$, '42501', '42501', 'ok', 'ok'),
   ($$DELETE FROM cdc.redaction_rule$$, '42501', '42501', '42501', '42501'),

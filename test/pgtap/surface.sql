@@ -33,6 +33,7 @@ INSERT INTO expected VALUES
   ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('rotate_redaction_secret', '', 'integer', 'c', 'v', false, 'u', false),
+  ('redaction_methods', '', 'record', 'c', 'i', false, 's', true),
   ('check_method', 'method text, value text, length integer, prefix integer, suffix integer, filler text', 'void', 'plpgsql', 'i', false, 's', false),
   ('check_path', 'path text, type regtype', 'void', 'c', 'i', true, 's', false),
   ('audit_rule', 'about name, action text, rule jsonb, former jsonb DEFAULT NULL::jsonb', 'void', 'plpgsql', 'v', false, 'u', false),
