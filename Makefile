@@ -112,7 +112,14 @@ src/cdc/v1/cdc.pb-c.c: $(srcdir)/$(PROTO)
 	@$(MKDIR_P) src/cdc/v1
 	protoc -I$(srcdir)/proto --c_out=src $(srcdir)/$(PROTO)
 src/cdc/v1/cdc.pb-c.h: src/cdc/v1/cdc.pb-c.c ;
-$(OBJS): src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h)
+# The numbers of the columns of our tables, out of the install script. What does not change
+# it compiles nothing anew.
+src/cdc/columns.h: $(SQL_PARTS:%=$(TREE)/install/%.sql) $(TREE)/install/columns.awk
+	@$(MKDIR_P) src/cdc
+	@awk -f $(TREE)/install/columns.awk $(filter %.sql,$^) >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(OBJS:.o=.bc): src/cdc/columns.h
+$(OBJS): src/cdc/columns.h src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h)
 
 # Single kinds of tests, against the server that libpq's environment points
 # to, with this tree installed in it; scripts/check runs all of them.
