@@ -26,7 +26,7 @@ CREATE TABLE cdc.read_grant (
 REVOKE ALL ON cdc.read_grant FROM PUBLIC;
 COMMENT ON TABLE cdc.read_grant IS
   'What cdc.grant_read() gave, by numbers and by the names of then; rows of a restore have names alone. Read the view cdc.read_grants instead. Written by functions of schema cdc.';
--- Role, table and column by their names of now, and no numbers. (No view can be read by pg_dump.)
+-- Role, table and column by their current names, and no numbers. (No view can be read by pg_dump.)
 SELECT pg_catalog.pg_extension_config_dump('cdc.read_grant',
   'WHERE false UNION ALL
 SELECT g.id, r.rolname, n.nspname, c.relname, a.attname, g.prefix, o.rolname, NULL, NULL, NULL, NULL, NULL, g.reason, g.granted_at, g.granted_by

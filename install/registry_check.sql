@@ -62,19 +62,19 @@ AS $$
 #variable_conflict use_column
 DECLARE
   reg cdc.registered_table := cdc.check_registered(relation);
-  now record;
+  schema record;
 BEGIN
-  IF mode IS NOT NULL AND mode !~ '^((backward|forward|full)(_transitive)?|none)$' THEN
+  IF mode <> ALL (cdc.choices('mode')) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode: %s', quote_ident(mode)),
-      HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive.';
+      HINT = format('Modes are: %s.', array_to_string(cdc.choices('mode'), ', '));
   END IF;
-  SELECT * INTO now FROM cdc.schema_now(check_compatibility.relation);
+  SELECT * INTO schema FROM cdc.schema_of(check_compatibility.relation);
   RETURN QUERY
   SELECT format('%s.%s', v.major, v.minor), f.rule, f.column_name, f.backward, f.forward, f.wire, f.detail
   FROM cdc.versions_of(reg, true) v
-    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults,
+    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, schema.descriptor, schema.enums, schema.defaults,
       coalesce(check_compatibility.mode, reg.mode), reg.level) f
-  WHERE v.sha256 <> now.sha256
+  WHERE v.sha256 <> schema.sha256
   ORDER BY v.major, v.minor;
 END $$;
 REVOKE ALL ON FUNCTION cdc.check_compatibility(regclass, text) FROM PUBLIC;

@@ -32,9 +32,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM cdc.require_primary('cdc.set_enforcement()');
-  IF level IS NULL OR level NOT IN ('off', 'warn', 'reject') THEN
+  IF level IS NULL OR level <> ALL (cdc.choices('enforcement')) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown level: %s', coalesce(quote_ident(level), 'NULL')),
-      HINT = 'Levels are: off, warn, reject.';
+      HINT = format('Levels are: %s.', array_to_string(cdc.choices('enforcement'), ', '));
   END IF;
   LOCK TABLE cdc.schema_enforcement IN SHARE ROW EXCLUSIVE MODE;
   PERFORM cdc.put_row(ROW(true, level)::cdc.schema_enforcement);
@@ -91,7 +91,7 @@ REVOKE ALL ON FUNCTION cdc.breaking_changes(bytea, jsonb, bytea, jsonb, int2[], 
 COMMENT ON FUNCTION cdc.breaking_changes(bytea, jsonb, bytea, jsonb, int2[], text, text) IS
   'The findings of cdc.compare_schemas() and about labels of enum types that count in a mode (none, backward, forward, full, each also _transitive) and at a level (wire: bytes alone; file: names and declarations too).';
 
-CREATE FUNCTION cdc.schema_now(relation regclass, OUT schema_name name, OUT table_name name, OUT sha256 bytea,
+CREATE FUNCTION cdc.schema_of(relation regclass, OUT schema_name name, OUT table_name name, OUT sha256 bytea,
   OUT descriptor bytea, OUT defaults int2[], OUT enums jsonb)
 RETURNS record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
@@ -100,6 +100,6 @@ AS $$
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL cdc.describe_schema(relation) d
   WHERE c.oid = relation AND d.descriptor IS NOT NULL
 $$;
-REVOKE ALL ON FUNCTION cdc.schema_now(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION cdc.schema_now(regclass) IS
+REVOKE ALL ON FUNCTION cdc.schema_of(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.schema_of(regclass) IS
   'cdc.describe_schema() with names, hash and labels of enum types; all NULL for what is no table or is never sent. Part of the registry''s own functions.';

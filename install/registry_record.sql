@@ -30,7 +30,7 @@ COMMENT ON FUNCTION cdc.judge_change(text, cdc.registered_table, jsonb) IS
 
 -- A schema that returns keeps its number, of this table or of another one that had its name.
 -- Another one gets the next of all of them: a number means one thing.
-CREATE FUNCTION cdc.put_version(now record, registered cdc.registered_table, breaking boolean, command text, reason text)
+CREATE FUNCTION cdc.put_version(schema record, registered cdc.registered_table, breaking boolean, command text, reason text)
 RETURNS cdc.schema_detail LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -40,7 +40,7 @@ DECLARE
   numbers record;
 BEGIN
   SELECT d.* INTO v FROM cdc.schema_detail d
-  WHERE d.schema_name = now.schema_name AND d.table_name = now.table_name AND d.sha256 = now.sha256
+  WHERE d.schema_name = schema.schema_name AND d.table_name = schema.table_name AND d.sha256 = schema.sha256
   ORDER BY d.id = ANY (registered.versions) DESC LIMIT 1;
   own := v.id = ANY (registered.versions);
   IF v.id IS NULL THEN
@@ -48,18 +48,18 @@ BEGIN
       -- another table that had this name
       array_agg(d.major) FILTER (WHERE d.id <> ALL (registered.versions)) AS taken INTO numbers
     FROM cdc.schema_detail d
-    WHERE d.id = ANY (registered.versions) OR d.schema_name = now.schema_name AND d.table_name = now.table_name;
+    WHERE d.id = ANY (registered.versions) OR d.schema_name = schema.schema_name AND d.table_name = schema.table_name;
     v.major := CASE WHEN breaking OR numbers.current IS NULL OR numbers.current = ANY (numbers.taken) THEN numbers.most + 1 ELSE numbers.current END;
     SELECT coalesce(max(d.minor) + 1, 0) INTO v.minor FROM cdc.schema_detail d WHERE d.id = ANY (registered.versions) AND d.major = v.major;
   ELSIF NOT own THEN
     PERFORM cdc.drop_row(d) FROM cdc.schema_detail d
-    WHERE d.schema_name = now.schema_name AND d.table_name = now.table_name AND d.sha256 = now.sha256 AND d.status IN ('dropped', 'unregistered');
+    WHERE d.schema_name = schema.schema_name AND d.table_name = schema.table_name AND d.sha256 = schema.sha256 AND d.status IN ('dropped', 'unregistered');
   END IF;
   IF own IS NOT TRUE THEN
-    v := ROW(nextval('cdc.registry_id'), now.schema_name, now.table_name, now.sha256, v.major, v.minor, 'active', NULL,
-             now.descriptor, now.enums, now(), session_user, command, reason)::cdc.schema_detail;
+    v := ROW(nextval('cdc.registry_id'), schema.schema_name, schema.table_name, schema.sha256, v.major, v.minor, 'active', NULL,
+             schema.descriptor, schema.enums, now(), session_user, command, reason)::cdc.schema_detail;
   END IF;
-  v.enums := now.enums;
+  v.enums := schema.enums;
   v.status := 'active';
   v.grace_until := NULL;
   PERFORM cdc.put_row(v);
@@ -67,7 +67,7 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION cdc.put_version(record, cdc.registered_table, boolean, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.put_version(record, cdc.registered_table, boolean, text, text) IS
-  'Finds or makes the version of a schema (of cdc.schema_now()): the next minor one of the table, or if it breaks readers the next major one. Part of the registry''s own functions.';
+  'Finds or makes the version of a schema (of cdc.schema_of()): the next minor one of the table, or if it breaks readers the next major one. Part of the registry''s own functions.';
 
 -- Takes up the schema that a registered table has now. Gives the version; raises where
 -- it breaks readers and that is rejected.
@@ -78,12 +78,12 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   reg cdc.registered_table;
-  now record;
+  schema record;
   known cdc.schema_detail;
   findings jsonb;
 BEGIN
-  SELECT * INTO now FROM cdc.schema_now(relation);
-  IF now.sha256 IS NULL THEN           -- it cannot be sent any more
+  SELECT * INTO schema FROM cdc.schema_of(relation);
+  IF schema.sha256 IS NULL THEN           -- it cannot be sent any more
     RETURN NULL;
   END IF;
   reg := cdc.registration(relation);
@@ -91,22 +91,22 @@ BEGIN
     RETURN NULL;
   END IF;
   SELECT d.* INTO known FROM cdc.schema_detail d WHERE d.id = reg.version;
-  IF known.sha256 = now.sha256 AND known.enums = now.enums THEN
+  IF known.sha256 = schema.sha256 AND known.enums = schema.enums THEN
     RETURN format('%s.%s', known.major, known.minor);
   END IF;
   SELECT jsonb_agg(to_jsonb(f)) INTO findings
   FROM cdc.versions_of(reg, reg.mode ~ '_transitive$') v
-    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, now.descriptor, now.enums, now.defaults, reg.mode, reg.level) f
+    CROSS JOIN LATERAL cdc.breaking_changes(v.descriptor, v.enums, schema.descriptor, schema.enums, schema.defaults, reg.mode, reg.level) f
   WHERE reg.mode ~ '_transitive$' OR v.id = reg.version;
   IF findings IS NOT NULL AND gate THEN
     reason := cdc.judge_change(relation::text, reg, findings);
   END IF;
-  known := cdc.put_version(now, reg, findings IS NOT NULL OR NOT gate, command, reason);
-  IF (reg.version, reg.schema_name, reg.table_name) <> (known.id, now.schema_name, now.table_name) OR findings IS NOT NULL THEN
+  known := cdc.put_version(schema, reg, findings IS NOT NULL OR NOT gate, command, reason);
+  IF (reg.version, reg.schema_name, reg.table_name) <> (known.id, schema.schema_name, schema.table_name) OR findings IS NOT NULL THEN
     reg.version := known.id;
     reg.versions := CASE WHEN known.id = ANY (reg.versions) THEN reg.versions ELSE reg.versions || known.id END;
-    reg.schema_name := now.schema_name;
-    reg.table_name := now.table_name;
+    reg.schema_name := schema.schema_name;
+    reg.table_name := schema.table_name;
     PERFORM cdc.put_row(reg);
     PERFORM cdc.audit_schema('change', relation::text, format('%s.%s', known.major, known.minor), command, reason, findings);
   END IF;
@@ -143,23 +143,23 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-  now record;
+  schema record;
   reg cdc.registered_table;
   v cdc.schema_detail;
 BEGIN
-  SELECT * INTO now FROM cdc.schema_now(relation);
-  IF now.sha256 IS NULL THEN
+  SELECT * INTO schema FROM cdc.schema_of(relation);
+  IF schema.sha256 IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
       MESSAGE = format('"%s" is not a table whose changes are sent', coalesce(relation::text, 'NULL'));
   END IF;
   SELECT t.* INTO reg FROM cdc.registered_table t
-  WHERE t.schema_name = now.schema_name AND t.table_name = now.table_name AND NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id);
+  WHERE t.schema_name = schema.schema_name AND t.table_name = schema.table_name AND NOT EXISTS (SELECT FROM cdc.registered_relation r WHERE r.id = t.id);
   IF FOUND THEN
     PERFORM cdc.put_row(ROW(relation, reg.id)::cdc.registered_relation);
     RETURN cdc.record_schema(relation, NULL, false, coalesce(reason, 'restored'));
   END IF;
-  reg := ROW(nextval('cdc.registry_id'), now.schema_name, now.table_name, mode, level, 0, '{}', reason, now(), session_user)::cdc.registered_table;
-  v := cdc.put_version(now, reg, false, NULL, reason);
+  reg := ROW(nextval('cdc.registry_id'), schema.schema_name, schema.table_name, mode, level, 0, '{}', reason, now(), session_user)::cdc.registered_table;
+  v := cdc.put_version(schema, reg, false, NULL, reason);
   reg.version := v.id;
   reg.versions := ARRAY[v.id];
   PERFORM cdc.put_row(reg), cdc.put_row(ROW(relation, reg.id)::cdc.registered_relation);

@@ -24,9 +24,9 @@ DECLARE
   version text;
 BEGIN
   PERFORM cdc.require_primary('cdc.register()');
-  IF mode IS NULL OR mode !~ '^((backward|forward|full)(_transitive)?|none)$' OR level IS NULL OR level NOT IN ('wire', 'file') THEN
+  IF mode IS NULL OR mode <> ALL (cdc.choices('mode')) OR level IS NULL OR level <> ALL (cdc.choices('level')) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = format('unknown mode or level: %s, %s', mode, level),
-      HINT = 'Modes are: none, backward, forward, full, backward_transitive, forward_transitive, full_transitive; levels: wire, file.';
+      HINT = format('Modes are: %s; levels: %s.', array_to_string(cdc.choices('mode'), ', '), array_to_string(cdc.choices('level'), ', '));
   END IF;
   PERFORM cdc.check_registrable(relation);
   PERFORM cdc.hold_relation(relation);
@@ -160,7 +160,7 @@ BEGIN
   LOOP
     relation := to_regclass(format('%I.%I', reg.schema_name, reg.table_name));
     version := NULL;
-    IF EXISTS (SELECT FROM cdc.schema_now(relation) n WHERE n.sha256 IS NOT NULL) THEN
+    IF EXISTS (SELECT FROM cdc.schema_of(relation) n WHERE n.sha256 IS NOT NULL) THEN
       version := cdc.begin_registration(relation, reg.mode, reg.level, NULL);
       RETURN NEXT;
     ELSIF forget THEN

@@ -1,5 +1,18 @@
 -- Registry of schemas
 
+CREATE FUNCTION cdc.choices(what text)
+RETURNS text[] LANGUAGE sql IMMUTABLE PARALLEL SAFE
+SET search_path = pg_catalog, pg_temp
+AS $$
+  SELECT (CASE what
+    WHEN 'mode' THEN '{none,backward,forward,full,backward_transitive,forward_transitive,full_transitive}'
+    WHEN 'level' THEN '{wire,file}'
+    WHEN 'enforcement' THEN '{off,warn,reject}' END)::text[]
+$$;
+REVOKE ALL ON FUNCTION cdc.choices(text) FROM PUBLIC;
+COMMENT ON FUNCTION cdc.choices(text) IS
+  'What can be given as mode and level of cdc.register(), and to cdc.set_enforcement() (enforcement). Part of the registry''s own functions.';
+
 CREATE SEQUENCE cdc.registry_id;
 REVOKE ALL ON SEQUENCE cdc.registry_id FROM PUBLIC;
 COMMENT ON SEQUENCE cdc.registry_id IS 'Numbers of the rows of cdc.registered_table and cdc.schema_detail';
@@ -10,8 +23,8 @@ CREATE TABLE cdc.registered_table (
   -- as it was called when it was last looked at
   schema_name name NOT NULL,
   table_name name NOT NULL,
-  mode text NOT NULL CHECK (mode IN ('none', 'backward', 'forward', 'full', 'backward_transitive', 'forward_transitive', 'full_transitive')),
-  level text NOT NULL CHECK (level IN ('wire', 'file')),
+  mode text NOT NULL CHECK (mode = ANY (cdc.choices('mode'))),
+  level text NOT NULL CHECK (level = ANY (cdc.choices('level'))),
   -- of cdc.schema_detail: what it is, and all that it was
   version bigint NOT NULL,
   versions bigint[] NOT NULL,
@@ -73,7 +86,7 @@ SELECT pg_catalog.pg_extension_config_dump('cdc.schema_reader', '');
 
 CREATE TABLE cdc.schema_enforcement (
   one boolean PRIMARY KEY CHECK (one),
-  level text NOT NULL CHECK (level IN ('off', 'warn', 'reject'))
+  level text NOT NULL CHECK (level = ANY (cdc.choices('enforcement')))
 );
 REVOKE ALL ON cdc.schema_enforcement FROM PUBLIC;
 COMMENT ON TABLE cdc.schema_enforcement IS 'What cdc.set_enforcement() was given; no row: warn.';

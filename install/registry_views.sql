@@ -22,7 +22,7 @@ COMMENT ON COLUMN cdc.schema_versions.command IS 'Tag and object of the command 
 COMMENT ON COLUMN cdc.schema_versions.reason IS 'What cdc.allow_breaking() or cdc.register() was given.';
 
 CREATE VIEW cdc.readers AS
-SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, now.major AS current,
+SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, actual.major AS current,
        ARRAY(SELECT f.detail
              FROM cdc.describe_schema(r.relid) n
                CROSS JOIN LATERAL (
@@ -31,7 +31,7 @@ SELECT s.consumer, r.relid::pg_catalog.regclass AS relation, s.major AS reads, n
                CROSS JOIN LATERAL cdc.breaking_changes(d.descriptor, d.enums, n.descriptor, cdc.enum_labels(r.relid), n.defaults, 'forward', t.level) f) AS breaks,
        s.registered_at, s.registered_by
 FROM cdc.schema_reader s JOIN cdc.registered_table t ON t.id = s.id JOIN cdc.registered_relation r ON r.id = t.id
-  JOIN pg_catalog.pg_class c ON c.oid = r.relid JOIN cdc.schema_detail now ON now.id = t.version;
+  JOIN pg_catalog.pg_class c ON c.oid = r.relid JOIN cdc.schema_detail actual ON actual.id = t.version;
 REVOKE ALL ON cdc.readers FROM PUBLIC;
 COMMENT ON VIEW cdc.readers IS
   'Who reads which major version of which table. breaks: what such a reader meets in data of the table as it is now, {} = nothing. Needs EXECUTE on the functions that compare.';

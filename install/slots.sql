@@ -65,8 +65,8 @@ SELECT s.slot_name, s.active, s.active_pid, s.temporary,
                      WHEN (j->>'conflicting')::boolean THEN 'conflicting' END) AS invalidation,
        s.restart_lsn, s.confirmed_flush_lsn,
        s.catalog_xmin, pg_catalog.age(s.catalog_xmin) AS catalog_xmin_age,
-       pg_catalog.pg_wal_lsn_diff(now.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
-       pg_catalog.pg_wal_lsn_diff(now.lsn, s.restart_lsn)::bigint AS retained_bytes,
+       pg_catalog.pg_wal_lsn_diff(wal_end.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
+       pg_catalog.pg_wal_lsn_diff(wal_end.lsn, s.restart_lsn)::bigint AS retained_bytes,
        s.safe_wal_size, s.two_phase,
        coalesce((j->>'failover')::boolean, false) AS failover,
        coalesce((j->>'synced')::boolean, false) AS synced,
@@ -82,7 +82,7 @@ FROM pg_catalog.pg_replication_slots s
 CROSS JOIN LATERAL pg_catalog.to_jsonb(s) j
 CROSS JOIN (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
                         THEN pg_catalog.pg_last_wal_replay_lsn()
-                        ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) now
+                        ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) wal_end
 LEFT JOIN pg_catalog.pg_stat_replication_slots t ON t.slot_name = s.slot_name
 WHERE s.plugin = 'cdc' AND s.database = pg_catalog.current_database();
 REVOKE ALL ON cdc.slots FROM PUBLIC;
