@@ -86,7 +86,7 @@ BEGIN
   PERFORM cdc.check_method(method, value, length, prefix, suffix, filler);
   -- no DDL beside it is missed: what follows sees what was committed before the lock
   PERFORM cdc.lock_table(relation);
-  SELECT c.relkind, c.relpersistence, n.nspname, c.relname, a.attnum, a.atttypid,
+  SELECT c.relkind, n.nspname, c.relname, a.attnum, a.atttypid,
     EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND a.attnum = ANY (i.indkey)
             AND (i.indisreplident OR i.indisprimary)) AS is_key
   INTO col
@@ -98,7 +98,7 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
       MESSAGE = format('"%s" is not a table', coalesce(relation::text, 'NULL'));
   END IF;
-  IF col.relpersistence <> 'p' OR col.nspname IN ('pg_catalog', 'information_schema', 'cdc') THEN
+  IF NOT EXISTS (SELECT FROM cdc.redactable_table t WHERE t.relid = relation) THEN
     RAISE EXCEPTION USING ERRCODE = 'wrong_object_type',
       MESSAGE = format('changes of table %s are never sent', relation),
       DETAIL = 'Temporary and unlogged tables, catalogs and the tables of cdc are in no stream.';

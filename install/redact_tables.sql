@@ -88,3 +88,15 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION cdc.audit_rule(name, text, jsonb, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.audit_rule(name, text, jsonb, jsonb) IS 'Writes cdc.redaction_audit. For the extension''s own functions.';
+
+CREATE VIEW cdc.redactable_table AS
+SELECT c.oid AS relid, n.nspname, c.relname, c.relispartition
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc');
+REVOKE ALL ON cdc.redactable_table FROM PUBLIC;
+COMMENT ON VIEW cdc.redactable_table IS 'The tables that rules of redaction can be about: changes of others are never sent. For the extension''s own functions.';
+COMMENT ON COLUMN cdc.redactable_table.relid IS 'The table.';
+COMMENT ON COLUMN cdc.redactable_table.nspname IS 'Its schema.';
+COMMENT ON COLUMN cdc.redactable_table.relname IS 'Its name.';
+COMMENT ON COLUMN cdc.redactable_table.relispartition IS 'It is a partition.';

@@ -6,10 +6,9 @@ COMMENT ON FUNCTION cdc.rule_columns() IS
   'The columns that each rule of redaction covers now, some more than once. For the extension''s own views and functions.';
 
 CREATE VIEW cdc.redaction_covered AS
-SELECT DISTINCT k.rule_id, k.relid, k.attnum, n.nspname, c.relname, a.attname
+SELECT DISTINCT k.rule_id, k.relid, k.attnum, t.nspname, t.relname, a.attname
 FROM cdc.rule_columns() k
-  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) k.relid AND c.relkind IN ('r', 'p') AND c.relpersistence OPERATOR(pg_catalog.=) 'p'
-  JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+  JOIN cdc.redactable_table t ON t.relid OPERATOR(pg_catalog.=) k.relid
   JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) k.relid AND a.attnum OPERATOR(pg_catalog.=) k.attnum AND NOT a.attisdropped;
 REVOKE ALL ON cdc.redaction_covered FROM PUBLIC;
 COMMENT ON VIEW cdc.redaction_covered IS 'The columns that each rule of redaction covers now. For cdc.redaction_rules and the reports.';

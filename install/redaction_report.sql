@@ -93,12 +93,11 @@ WITH foreign_key AS MATERIALIZED (       -- both ways
   WHERE k.contype = 'f' AND k.conparentid = 0
 )
 SELECT e.relid, e.column_name, e.rule_id, 'foreign key',
-  format('%s has the same values in %I (%I), %s', t.oid::regclass, o.attname, k.conname,
+  format('%s has the same values in %I (%I), %s', t.relid::regclass, o.attname, k.conname,
     CASE WHEN x.rule_id IS NULL THEN 'and no rule' ELSE format('where %s shows more of them', x.method) END),
-  format('SELECT cdc.redact(%L, %L, %s)', t.oid::regclass, o.attname, e.call)
+  format('SELECT cdc.redact(%L, %L, %s)', t.relid::regclass, o.attname, e.call)
 FROM unnest(rules) e JOIN foreign_key k ON k.relid = e.relid AND k.attnum = e.attnum
-  JOIN pg_class t ON t.oid = k.other AND t.relpersistence = 'p'
-  JOIN pg_namespace n ON n.oid = t.relnamespace AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+  JOIN cdc.redactable_table t ON t.relid = k.other
   JOIN pg_attribute o ON o.attrelid = k.other AND o.attnum = k.other_attnum
   LEFT JOIN unnest(rules) x ON x.relid = k.other AND x.attnum = k.other_attnum
 WHERE x.rule_id IS NULL OR x.rank < e.rank
@@ -225,18 +224,17 @@ CREATE FUNCTION cdc.report_names(rules cdc.effective_rule[])
 RETURNS SETOF cdc.redaction_finding LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-SELECT c.oid, a.attname, NULL::bigint, 'no rule', format('the name is like %s', min(p.pattern)), 'a rule, if it is what the name says'
-FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+SELECT t.relid, a.attname, NULL::bigint, 'no rule', format('the name is like %s', min(p.pattern)), 'a rule, if it is what the name says'
+FROM pg_attribute a JOIN cdc.redactable_table t ON t.relid = a.attrelid
   JOIN (VALUES
     ('%password%'), ('%passwd%'), ('%passphrase%'), ('%secret%'), ('%token%'), ('%credential%'), ('%api\_key%'), ('%apikey%'),
     ('%private\_key%'), ('%email%'), ('%e\_mail%'), ('%phone%'), ('%mobile%'), ('%birth%'), ('dob'), ('ssn'), ('ssn\_%'), ('%\_ssn'),
     ('%social\_security%'), ('%passport%'), ('%tax\_id%'), ('%iban%'), ('%card%number%'), ('%credit%card%'), ('%cvv%'), ('%cvc%'),
     ('%salary%'), ('%diagnos%')) p(pattern) ON a.attname::text ILIKE p.pattern
 WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v'
-  AND c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND NOT c.relispartition
-  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
+  AND NOT t.relispartition
   AND NOT EXISTS (SELECT FROM unnest(rules) e WHERE e.relid = a.attrelid AND e.attnum = a.attnum)
-GROUP BY c.oid, a.attname
+GROUP BY t.relid, a.attname
 $$;
 REVOKE ALL ON FUNCTION cdc.report_names(cdc.effective_rule[]) FROM PUBLIC;
 COMMENT ON FUNCTION cdc.report_names(cdc.effective_rule[]) IS

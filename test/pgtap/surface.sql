@@ -138,7 +138,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'redactable_table', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
