@@ -244,11 +244,11 @@ END $$;
 REVOKE ALL ON FUNCTION cdc.report_configured() FROM PUBLIC;
 COMMENT ON FUNCTION cdc.report_configured() IS 'For cdc.security_report(): settings that protect, as the server''s own configuration has them.';
 
-CREATE FUNCTION cdc.report_settings(OUT role oid, OUT name text, OUT value text, OUT set_by text, OUT statements text[])
+CREATE FUNCTION cdc.report_settings(OUT role oid, OUT name text, OUT value text, OUT is_off boolean, OUT set_by text, OUT statements text[])
 RETURNS SETOF record LANGUAGE sql STABLE PARALLEL UNSAFE
 SET search_path = pg_catalog, pg_temp
 AS $$
-  SELECT c.role, k.name, coalesce(s.value, f.value),
+  SELECT c.role, k.name, coalesce(s.value, f.value), coalesce(s.value, f.value) ~* '^(off?|f(a(l(se?)?)?)?|no?|0)$',
     CASE WHEN s.value IS NULL THEN '' ELSE format(' (by ALTER %s SET)', s.target) END,
     CASE WHEN s.value IS NULL THEN
       CASE WHEN k.name ~ '^cdc' THEN ARRAY['LOAD ''cdc'''] ELSE '{}' END
@@ -343,10 +343,10 @@ AS $$
     UNION ALL
     SELECT s.role, 'cdc.check_privileges is off', 'having REPLICATION, is sent every table, whatever it may SELECT or was granted' || s.set_by, s.statements
     FROM cdc.report_settings() s
-    WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND lower(s.value) ~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    WHERE s.role IN (SELECT v.role FROM via v WHERE v.rolreplication) AND s.name = 'cdc.check_privileges' AND s.is_off
     UNION ALL
     SELECT s.role, 'the secret of hashes', 'lo_compat_privileges is on: reads all large objects' || s.set_by, s.statements
-    FROM cdc.report_settings() s WHERE s.name = 'lo_compat_privileges' AND lower(s.value) !~ '^(off?|f(a(l(se?)?)?)?|no?|0)$'
+    FROM cdc.report_settings() s WHERE s.name = 'lo_compat_privileges' AND NOT s.is_off
       AND EXISTS (SELECT FROM cdc.redaction_secret)
   )
   SELECT r.rolname, f.way, f.detail, f.statements
