@@ -148,6 +148,8 @@ layering:
 	test/layering.sh
 shadow:
 	test/shadow.sh
+elsewhere:
+	PG_CONFIG='$(PG_CONFIG)' test/elsewhere.sh
 proto:
 	test/proto.sh
 golden replay adversary docs:
@@ -168,7 +170,7 @@ clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
 	for dir in $(wildcard test/unit test/fuzz bench/noop); do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary docs adversary-long adversary-faults clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow elsewhere proto golden replay adversary docs adversary-long adversary-faults clean-rest
 
 endif
 
