@@ -5,10 +5,23 @@
 #   make demo           a stream to look at (scripts/demo)
 #   make installcheck   the regression tests, against your running server
 
+# Where this file is: not where make runs, in a build elsewhere (make -f, VPATH).
+TREE := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 EXTENSION = cdc
-EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" cdc.control)
+EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(TREE)/cdc.control)
 MODULE_big = cdc
-DATA = cdc--$(EXTVERSION).sql
+
+# The install script: its parts, in this order, with an empty line between two.
+SQL_PARTS = begin tables changed slots stats ddl reading snapshot schema \
+	redact_tables redact_follow redact_secret redact_rules redact_views grants \
+	security_report redaction_report \
+	registry_tables registry_compare registry_check registry_record registry_register registry_ddl registry_views \
+	metadata end
+ifneq ($(sort $(SQL_PARTS)),$(sort $(notdir $(basename $(wildcard $(TREE)/install/*.sql)))))
+$(error SQL_PARTS of the Makefile are not the files of install/)
+endif
+# (by its whole name: make would take another one, in the tree, for it)
+DATA_built = $(CURDIR)/cdc--$(EXTVERSION).sql
 
 # The rooms of src/, from the lowest to the highest: an include points to the same room or to
 # one before it, which test/layering.sh checks. See docs/design.md.
@@ -55,12 +68,15 @@ matrix:
 
 META.json: META.json.in cdc.control
 	sed 's/@VERSION@/$(EXTVERSION)/g' META.json.in > $@
-dist: META.json
-	git archive --format=zip --prefix=cdc-$(EXTVERSION)/ --add-file=META.json -o cdc-$(EXTVERSION).zip HEAD
+dist: META.json $(DATA_built)
+	git archive --format=zip --prefix=cdc-$(EXTVERSION)/ --add-file=META.json --add-file=$(DATA_built) -o cdc-$(EXTVERSION).zip HEAD
 
 .PHONY: $(filter-out META.json,$(SCRIPTED))
 
 else
+
+# Objects have their folders in a build elsewhere, too.
+MADE := $(shell mkdir -p $(ROOMS:%=src/%))
 
 PG_CONFIG ?= pg_config
 # Hashes are made by OpenSSL's SHA-256 where the server has OpenSSL, and its
@@ -102,7 +118,14 @@ src/cdc/v1/cdc.pb-c.c: $(srcdir)/$(PROTO)
 	@$(MKDIR_P) src/cdc/v1
 	protoc -I$(srcdir)/proto --c_out=src $(srcdir)/$(PROTO)
 src/cdc/v1/cdc.pb-c.h: src/cdc/v1/cdc.pb-c.c ;
-$(OBJS): src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
+# The numbers of the columns of our tables, out of the install script. What does not change
+# it compiles nothing anew.
+src/cdc/columns.h: $(SQL_PARTS:%=$(TREE)/install/%.sql) $(TREE)/install/columns.awk
+	@$(MKDIR_P) src/cdc
+	@awk -f $(TREE)/install/columns.awk $(filter %.sql,$^) >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+$(OBJS:.o=.bc): src/cdc/columns.h src/cdc/v1/cdc.pb-c.h
+$(OBJS): src/cdc/columns.h src/cdc/v1/cdc.pb-c.h $(wildcard $(srcdir)/src/*.h $(srcdir)/src/*/*.h)
 
 # Single kinds of tests, against the server that libpq's environment points
 # to, with this tree installed in it; scripts/check runs all of them.
@@ -131,6 +154,8 @@ layering:
 	test/layering.sh
 shadow:
 	test/shadow.sh
+elsewhere:
+	PG_CONFIG='$(PG_CONFIG)' test/elsewhere.sh
 proto:
 	test/proto.sh
 golden replay adversary docs:
@@ -149,8 +174,11 @@ uninstall-notice:
 clean: clean-rest
 clean-rest:
 	rm -rf META.json cdc-*.zip tmp_check output_iso
-	for dir in test/unit test/fuzz bench/noop; do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
+	for dir in $(wildcard test/unit test/fuzz bench/noop); do $(MAKE) -C $$dir PG_CONFIG='$(PG_CONFIG)' clean || exit 1; done
 
-.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow proto golden replay adversary docs adversary-long adversary-faults clean-rest
+.PHONY: uninstall-notice regress isolation pgtap tap unit layering shadow elsewhere proto golden replay adversary docs adversary-long adversary-faults clean-rest
 
 endif
+
+$(DATA_built): $(SQL_PARTS:%=$(TREE)/install/%.sql) $(TREE)/Makefile
+	awk 'FNR == 1 && NR > 1 { print "" } { print }' $(filter %.sql,$^) >$@

@@ -13,29 +13,6 @@
 #include "catalog/exttable.h"
 #include "compat.h"
 
-/* Columns of cdc.read_grant, as in the install script. */
-enum
-{
-	GRANT_ID = 1,
-	GRANT_ROLE_NAME,
-	GRANT_SCHEMA_NAME,
-	GRANT_TABLE_NAME,
-	GRANT_COLUMN_NAME,
-	GRANT_PREFIX,
-	GRANT_GIVER_NAME,
-	GRANT_ROLE,
-	GRANT_RELATION,
-	GRANT_ATTNUM,
-	GRANT_GIVER,
-	GRANT_GIVEN_AT
-};
-
-/* And of cdc.read_grant_dropped. */
-enum
-{
-	DROPPED_GRANT = 1
-};
-
 /* A row, and whether it counts. */
 typedef struct Row
 {
@@ -61,13 +38,13 @@ typedef struct Reading
 static void
 resolve_names(Row *row, Relation rel, HeapTuple tup)
 {
-	const char *schema = cdc_exttable_name(rel, tup, GRANT_SCHEMA_NAME);
-	const char *table = cdc_exttable_name(rel, tup, GRANT_TABLE_NAME);
-	const char *column = cdc_exttable_name(rel, tup, GRANT_COLUMN_NAME);
-	const char *giver = cdc_exttable_name(rel, tup, GRANT_GIVER_NAME);
+	const char *schema = cdc_exttable_name(rel, tup, Anum_cdc_read_grant_schema_name);
+	const char *table = cdc_exttable_name(rel, tup, Anum_cdc_read_grant_table_name);
+	const char *column = cdc_exttable_name(rel, tup, Anum_cdc_read_grant_column_name);
+	const char *giver = cdc_exttable_name(rel, tup, Anum_cdc_read_grant_giver_name);
 	Oid			namespace = schema == NULL ? InvalidOid : get_namespace_oid(schema, true);
 
-	row->role = get_role_oid(cdc_exttable_name(rel, tup, GRANT_ROLE_NAME), true);
+	row->role = get_role_oid(cdc_exttable_name(rel, tup, Anum_cdc_read_grant_role_name), true);
 	if (OidIsValid(namespace) && table != NULL)
 		row->grant.relid = get_relname_relid(table, namespace);
 	if (column != NULL && OidIsValid(row->grant.relid))
@@ -87,22 +64,22 @@ read_row(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 	Reading    *reading = arg;
 	Row			row = {.state = state};
 
-	row.role = cdc_exttable_oid(rel, tup, GRANT_ROLE);
-	row.grant.prefix = cdc_exttable_text(rel, tup, GRANT_PREFIX);
+	row.role = cdc_exttable_oid(rel, tup, Anum_cdc_read_grant_role);
+	row.grant.prefix = cdc_exttable_text(rel, tup, Anum_cdc_read_grant_prefix);
 	if (OidIsValid(row.role))
 	{
-		row.grant.relid = cdc_exttable_oid(rel, tup, GRANT_RELATION);
-		row.grant.attnum = cdc_exttable_int(rel, tup, GRANT_ATTNUM, 0);
-		row.giver = cdc_exttable_oid(rel, tup, GRANT_GIVER);
+		row.grant.relid = cdc_exttable_oid(rel, tup, Anum_cdc_read_grant_relation);
+		row.grant.attnum = cdc_exttable_int(rel, tup, Anum_cdc_read_grant_attnum, 0);
+		row.giver = cdc_exttable_oid(rel, tup, Anum_cdc_read_grant_giver);
 		row.named = OidIsValid(row.giver);
-		row.grant.given_at = cdc_exttable_int64(rel, tup, GRANT_GIVEN_AT, 0);
+		row.grant.given_at = cdc_exttable_int64(rel, tup, Anum_cdc_read_grant_given_at, 0);
 	}
 	else
 		resolve_names(&row, rel, tup);
 	if (!list_member_oid(reading->roles, row.role) ||
 		OidIsValid(row.grant.relid) == (row.grant.prefix != NULL))
 		return;
-	row.grant.id = cdc_exttable_int64(rel, tup, GRANT_ID, 0);
+	row.grant.id = cdc_exttable_int64(rel, tup, Anum_cdc_read_grant_id, 0);
 	cdc_unsettled_add(reading->unsettled, tup, state.being_added, state.being_removed);
 	row.xid = state.being_removed ? HeapTupleHeaderGetUpdateXid(tup->t_data) :
 		HeapTupleHeaderGetXmin(tup->t_data);
@@ -144,7 +121,7 @@ static void
 read_dropped(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 {
 	Reading    *reading = arg;
-	int64		id = cdc_exttable_int64(rel, tup, DROPPED_GRANT, 0);
+	int64		id = cdc_exttable_int64(rel, tup, Anum_cdc_read_grant_dropped_id, 0);
 	ListCell   *lc;
 
 	foreach(lc, reading->rows)

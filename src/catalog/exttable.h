@@ -5,6 +5,8 @@
  * The plugin has no portal to run SQL in, and whoever decodes needs no right on them.
  * Rows are written so that no output plugin decodes them: subscribers of FOR ALL TABLES
  * publications may have no such tables. For that the tables have no replica identity.
+ * Their columns are numbered as in PostgreSQL's catalogs (Anum_cdc_slot_option_value); the
+ * numbers are made out of the install script.
  */
 #ifndef CDC_EXTTABLE_H
 #define CDC_EXTTABLE_H
@@ -13,6 +15,8 @@
 #include "access/htup.h"
 #include "storage/lockdefs.h"
 #include "utils/rel.h"
+
+#include "cdc/columns.h"
 
 /* ERROR where the tables are of another version than this library: then they need not be
  * what it takes them for, and rules of redaction are among them. */

@@ -29,17 +29,6 @@
 /* Nor is this: the slot is a standby's. */
 #define STANDBY "standby"
 
-/* Columns, as in the install script. */
-enum
-{
-	SLOT_NAME = 1,
-	OPTION,
-	VALUE,
-	SET_AT,
-	SET_BY,
-	NCOLUMNS = SET_BY
-};
-
 /* The options of one slot, or with NULL of all, in the order of the primary key. */
 static SysScanDesc
 begin_scan(Relation rel, const char *slot_name, CdcExtKey *key)
@@ -66,8 +55,8 @@ cdc_slot_options_load(const char *slot_name, Oid *reader)
 	scan = begin_scan(rel, slot_name, &key);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		char	   *option = cdc_exttable_text(rel, tup, OPTION);
-		char	   *value = cdc_exttable_text(rel, tup, VALUE);
+		char	   *option = cdc_exttable_text(rel, tup, Anum_cdc_slot_option_option);
+		char	   *value = cdc_exttable_text(rel, tup, Anum_cdc_slot_option_value);
 
 		if (strcmp(option, READER) == 0)
 			*reader = (Oid) strtoul(value, NULL, 10);
@@ -88,7 +77,7 @@ is_for_standby(Relation rel, const char *slot_name)
 	bool		found = false;
 
 	while (!found && HeapTupleIsValid(tup = systable_getnext(scan)))
-		found = strcmp(cdc_exttable_text(rel, tup, OPTION), STANDBY) == 0;
+		found = strcmp(cdc_exttable_text(rel, tup, Anum_cdc_slot_option_option), STANDBY) == 0;
 	systable_endscan(scan);
 	return found;
 }
@@ -129,10 +118,10 @@ cdc_slots_read_by(Oid role)
 	scan = begin_scan(rel, NULL, NULL);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		const char *name = cdc_exttable_name(rel, tup, SLOT_NAME);
+		const char *name = cdc_exttable_name(rel, tup, Anum_cdc_slot_option_slot_name);
 
-		if (strcmp(cdc_exttable_text(rel, tup, OPTION), READER) == 0 &&
-			(Oid) strtoul(cdc_exttable_text(rel, tup, VALUE), NULL, 10) == role &&
+		if (strcmp(cdc_exttable_text(rel, tup, Anum_cdc_slot_option_option), READER) == 0 &&
+			(Oid) strtoul(cdc_exttable_text(rel, tup, Anum_cdc_slot_option_value), NULL, 10) == role &&
 			(SearchNamedReplicationSlot(name, true) != NULL || is_for_standby(rel, name)))
 			slots = lappend(slots, pstrdup(name));
 	}
@@ -220,14 +209,14 @@ delete_options(Relation rel, const char *slot_name)
 static void
 insert_option(Relation rel, const char *slot_name, const char *option, const char *value)
 {
-	Datum		values[NCOLUMNS];
-	bool		nulls[NCOLUMNS] = {false};
+	Datum		values[Natts_cdc_slot_option];
+	bool		nulls[Natts_cdc_slot_option] = {false};
 
-	values[SLOT_NAME - 1] = DirectFunctionCall1(namein, CStringGetDatum(slot_name));
-	values[OPTION - 1] = CStringGetTextDatum(option);
-	values[VALUE - 1] = CStringGetTextDatum(value);
-	values[SET_AT - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
-	values[SET_BY - 1] = cdc_exttable_user();
+	values[Anum_cdc_slot_option_slot_name - 1] = DirectFunctionCall1(namein, CStringGetDatum(slot_name));
+	values[Anum_cdc_slot_option_option - 1] = CStringGetTextDatum(option);
+	values[Anum_cdc_slot_option_value - 1] = CStringGetTextDatum(value);
+	values[Anum_cdc_slot_option_set_at - 1] = TimestampTzGetDatum(GetCurrentTransactionStartTimestamp());
+	values[Anum_cdc_slot_option_set_by - 1] = cdc_exttable_user();
 	cdc_exttable_insert(rel, values, nulls);
 }
 
@@ -307,7 +296,7 @@ stored_names(Relation rel)
 
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		char	   *name = cdc_exttable_name(rel, tup, SLOT_NAME);
+		char	   *name = cdc_exttable_name(rel, tup, Anum_cdc_slot_option_slot_name);
 
 		if (names == NIL || strcmp(llast(names), name) != 0)
 			names = lappend(names, name);

@@ -18,41 +18,12 @@
 #include "catalog/replaced.h"
 #include "redact/protection.h"
 
+/* The tables; their primary keys are of all columns but the last one of NUMBERS, and the first
+ * one of RULES and INSTALLATION. */
 #define NUMBERS "redaction_column"
 #define NAMES "redaction_name"
 #define RULES "redaction_rule"
 #define INSTALLATION "installation"
-
-/* Columns of the tables, as in the install script; their primary keys are of all but the
- * last one of NUMBERS, and the first one of RULES and INSTALLATION. */
-enum
-{
-	NUMBER_RELATION = 1,
-	NUMBER_ATTNUM,
-	NUMBER_RULE,
-	NUMBER_DROPPED_AT,
-	NUMBER_COLUMNS = NUMBER_DROPPED_AT
-};
-
-enum
-{
-	NAME_SCHEMA = 1,
-	NAME_TABLE,
-	NAME_COLUMN,
-	NAME_RULE,
-	NAME_COLUMNS = NAME_RULE
-};
-
-enum
-{
-	RULE_ID = 1,
-	RULE_REMOVED_AT = 13
-};
-
-enum
-{
-	INSTALLATION_SINCE = 2
-};
 
 static Datum
 name_datum(const char *name)
@@ -92,7 +63,7 @@ count_row(Relation rel, HeapTuple tup, void *arg)
 static bool
 add_row(const char *table, Datum *values, int nkey, int ncolumns)
 {
-	bool		nulls[NUMBER_COLUMNS] = {false};
+	bool		nulls[Natts_cdc_redaction_column] = {false};
 	Relation	rel;
 	int			found = 0;
 
@@ -113,18 +84,18 @@ add_row(const char *table, Datum *values, int nkey, int ncolumns)
 bool
 cdc_protection_add_number(Oid relid, AttrNumber attnum, int64 rule)
 {
-	Datum		values[NUMBER_COLUMNS] = {ObjectIdGetDatum(relid), Int16GetDatum(attnum), Int64GetDatum(rule)};
+	Datum		values[Natts_cdc_redaction_column] = {ObjectIdGetDatum(relid), Int16GetDatum(attnum), Int64GetDatum(rule)};
 
-	return add_row(NUMBERS, values, NUMBER_RULE, NUMBER_COLUMNS);
+	return add_row(NUMBERS, values, Anum_cdc_redaction_column_rule_id, Natts_cdc_redaction_column);
 }
 
 bool
 cdc_protection_add_name(const char *schema, const char *table, const char *column, int64 rule)
 {
-	Datum		values[NAME_COLUMNS] = {name_datum(schema), name_datum(table), name_datum(column),
+	Datum		values[Natts_cdc_redaction_name] = {name_datum(schema), name_datum(table), name_datum(column),
 		Int64GetDatum(rule)};
 
-	return add_row(NAMES, values, NAME_COLUMNS, NAME_COLUMNS);
+	return add_row(NAMES, values, Natts_cdc_redaction_name, Natts_cdc_redaction_name);
 }
 
 void
@@ -152,8 +123,8 @@ collect_number(Relation rel, HeapTuple tup, void *arg)
 	CdcProtection *p = palloc0(sizeof(CdcProtection));
 	List	  **list = arg;
 
-	p->rule = cdc_exttable_int64(rel, tup, NUMBER_RULE, 0);
-	p->attnum = cdc_exttable_int16(rel, tup, NUMBER_ATTNUM);
+	p->rule = cdc_exttable_int64(rel, tup, Anum_cdc_redaction_column_rule_id, 0);
+	p->attnum = cdc_exttable_int16(rel, tup, Anum_cdc_redaction_column_attnum);
 	p->since = written_by(tup);
 	*list = lappend(*list, p);
 }
@@ -164,8 +135,8 @@ collect_name(Relation rel, HeapTuple tup, void *arg)
 	CdcProtection *p = palloc0(sizeof(CdcProtection));
 	List	  **list = arg;
 
-	p->rule = cdc_exttable_int64(rel, tup, NAME_RULE, 0);
-	p->column = cdc_exttable_name(rel, tup, NAME_COLUMN);
+	p->rule = cdc_exttable_int64(rel, tup, Anum_cdc_redaction_name_rule_id, 0);
+	p->column = cdc_exttable_name(rel, tup, Anum_cdc_redaction_name_column_name);
 	p->since = written_by(tup);
 	*list = lappend(*list, p);
 }
@@ -203,11 +174,11 @@ collect_table(Relation rel, HeapTuple tup, void *arg)
 	CdcTableName *last = collector->tables == NIL ? NULL : llast(collector->tables);
 	CdcTableName *name;
 
-	if (collector->rule != 0 && cdc_exttable_int64(rel, tup, NAME_RULE, 0) != collector->rule)
+	if (collector->rule != 0 && cdc_exttable_int64(rel, tup, Anum_cdc_redaction_name_rule_id, 0) != collector->rule)
 		return;
 	name = palloc(sizeof(CdcTableName));
-	name->schema = cdc_exttable_name(rel, tup, NAME_SCHEMA);
-	name->table = cdc_exttable_name(rel, tup, NAME_TABLE);
+	name->schema = cdc_exttable_name(rel, tup, Anum_cdc_redaction_name_schema_name);
+	name->table = cdc_exttable_name(rel, tup, Anum_cdc_redaction_name_table_name);
 	/* they come in the order of the key */
 	if (last == NULL || strcmp(last->schema, name->schema) != 0 || strcmp(last->table, name->table) != 0)
 		collector->tables = lappend(collector->tables, name);
@@ -226,7 +197,7 @@ cdc_protection_tables(int64 rule, const char *schema)
 static void
 collect_relation(Relation rel, HeapTuple tup, void *arg)
 {
-	Oid			relid = cdc_exttable_oid(rel, tup, NUMBER_RELATION);
+	Oid			relid = cdc_exttable_oid(rel, tup, Anum_cdc_redaction_column_relation);
 	List	  **relids = arg;
 
 	if (OidIsValid(relid) && (*relids == NIL || llast_oid(*relids) != relid))
@@ -277,8 +248,8 @@ date_row(Relation rel, HeapTuple tup, void *arg)
 int
 cdc_protection_date(XLogRecPtr position)
 {
-	Dating		removals = {RULE_REMOVED_AT, position};
-	Dating		installation = {INSTALLATION_SINCE, position};
+	Dating		removals = {Anum_cdc_redaction_rule_removed_at, position};
+	Dating		installation = {Anum_cdc_installation_since, position};
 
 	for_rows(RULES, NULL, 0, date_row, &removals);
 	for_rows(INSTALLATION, NULL, 0, date_row, &installation);
@@ -291,14 +262,14 @@ cdc_protection_date(XLogRecPtr position)
 static void
 mark_dropped(Relation rel, HeapTuple tup, void *arg)
 {
-	Datum		values[NUMBER_COLUMNS];
-	bool		nulls[NUMBER_COLUMNS];
+	Datum		values[Natts_cdc_redaction_column];
+	bool		nulls[Natts_cdc_redaction_column];
 
 	heap_deform_tuple(tup, RelationGetDescr(rel), values, nulls);
-	if (!nulls[NUMBER_DROPPED_AT - 1])
+	if (!nulls[Anum_cdc_redaction_column_dropped_at - 1])
 		return;
-	values[NUMBER_DROPPED_AT - 1] = LSNGetDatum(*(XLogRecPtr *) arg);
-	nulls[NUMBER_DROPPED_AT - 1] = false;
+	values[Anum_cdc_redaction_column_dropped_at - 1] = LSNGetDatum(*(XLogRecPtr *) arg);
+	nulls[Anum_cdc_redaction_column_dropped_at - 1] = false;
 	cdc_exttable_delete(rel, tup);
 	cdc_exttable_insert(rel, values, nulls);
 }
@@ -315,7 +286,7 @@ cdc_protection_dropped(Oid relid, XLogRecPtr position)
 static void
 prune_dropped(Relation rel, HeapTuple tup, void *arg)
 {
-	XLogRecPtr	dropped_at = (XLogRecPtr) cdc_exttable_int64(rel, tup, NUMBER_DROPPED_AT, 0);
+	XLogRecPtr	dropped_at = (XLogRecPtr) cdc_exttable_int64(rel, tup, Anum_cdc_redaction_column_dropped_at, 0);
 
 	if (!XLogRecPtrIsInvalid(dropped_at) && dropped_at < *(XLogRecPtr *) arg)
 		cdc_exttable_delete(rel, tup);
@@ -338,19 +309,19 @@ delete_of_rules(Relation rel, HeapTuple tup, int64 rule, const List *rules)
 static void
 prune_number(Relation rel, HeapTuple tup, void *arg)
 {
-	delete_of_rules(rel, tup, cdc_exttable_int64(rel, tup, NUMBER_RULE, 0), arg);
+	delete_of_rules(rel, tup, cdc_exttable_int64(rel, tup, Anum_cdc_redaction_column_rule_id, 0), arg);
 }
 
 static void
 prune_name(Relation rel, HeapTuple tup, void *arg)
 {
-	delete_of_rules(rel, tup, cdc_exttable_int64(rel, tup, NAME_RULE, 0), arg);
+	delete_of_rules(rel, tup, cdc_exttable_int64(rel, tup, Anum_cdc_redaction_name_rule_id, 0), arg);
 }
 
 static void
 take_ended(Relation rel, HeapTuple tup, void *arg)
 {
-	*(bool *) arg = cdc_exttable_int64(rel, tup, RULE_REMOVED_AT, 0) != 0 &&
+	*(bool *) arg = cdc_exttable_int64(rel, tup, Anum_cdc_redaction_rule_removed_at, 0) != 0 &&
 		!TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tup->t_data));
 }
 
@@ -374,13 +345,13 @@ static void
 prune_rule(Relation rel, HeapTuple tup, void *arg)
 {
 	RulePruner *pruner = arg;
-	XLogRecPtr	removed_at = (XLogRecPtr) cdc_exttable_int64(rel, tup, RULE_REMOVED_AT, 0);
+	XLogRecPtr	removed_at = (XLogRecPtr) cdc_exttable_int64(rel, tup, Anum_cdc_redaction_rule_removed_at, 0);
 	int64	   *id;
 
 	if (XLogRecPtrIsInvalid(removed_at) || removed_at >= pruner->oldest)
 		return;
 	id = palloc(sizeof(int64));
-	*id = cdc_exttable_int64(rel, tup, RULE_ID, 0);
+	*id = cdc_exttable_int64(rel, tup, Anum_cdc_redaction_rule_id, 0);
 	pruner->rules = lappend(pruner->rules, id);
 	cdc_exttable_delete(rel, tup);
 }

@@ -14,32 +14,25 @@
 #include "redact/redact.h"
 #include "wire/wire.h"
 
-/* By CdcMethod; rank: of two rules the one with the higher. */
-static const struct
-{
-	const char *name;
-	int			rank;
-	Cdc__V1__Redaction wire;
-}			methods[] =
-{
-	[CDC_METHOD_PARTIAL] = {"partial", 0, CDC__V1__REDACTION__REDACTION_PARTIAL},
-	[CDC_METHOD_EMAIL] = {"email", 0, CDC__V1__REDACTION__REDACTION_EMAIL},
-	[CDC_METHOD_TRUNCATE] = {"truncate", 0, CDC__V1__REDACTION__REDACTION_TRUNCATE},
-	[CDC_METHOD_HASH] = {"hash", 1, CDC__V1__REDACTION__REDACTION_HASH},
-	[CDC_METHOD_MASK] = {"mask", 2, CDC__V1__REDACTION__REDACTION_MASK},
-	[CDC_METHOD_CONSTANT] = {"constant", 3, CDC__V1__REDACTION__REDACTION_CONSTANT},
+const CdcMethodInfo cdc_methods[CDC_METHODS] = {
+	[CDC_METHOD_TRUNCATE] = {"truncate", 0, CDC__V1__REDACTION__REDACTION_TRUNCATE, "length", "length"},
+	[CDC_METHOD_EMAIL] = {"email", 0, CDC__V1__REDACTION__REDACTION_EMAIL, "filler", ""},
+	[CDC_METHOD_PARTIAL] = {"partial", 0, CDC__V1__REDACTION__REDACTION_PARTIAL, "prefix,suffix,filler", "prefix,suffix"},
+	[CDC_METHOD_HASH] = {"hash", 1, CDC__V1__REDACTION__REDACTION_HASH, "", ""},
+	[CDC_METHOD_MASK] = {"mask", 2, CDC__V1__REDACTION__REDACTION_MASK, "length,filler", ""},
+	[CDC_METHOD_CONSTANT] = {"constant", 3, CDC__V1__REDACTION__REDACTION_CONSTANT, "value", "value"},
 	[CDC_METHOD_PATH] = {NULL, 3, CDC__V1__REDACTION__REDACTION_PATH},
-	[CDC_METHOD_NULL] = {"null", 4, CDC__V1__REDACTION__REDACTION_NULL},
-	[CDC_METHOD_DROP] = {"drop", 5, CDC__V1__REDACTION__REDACTION_DROP},
+	[CDC_METHOD_NULL] = {"null", 4, CDC__V1__REDACTION__REDACTION_NULL, "", ""},
+	[CDC_METHOD_DROP] = {"drop", 5, CDC__V1__REDACTION__REDACTION_DROP, "", ""},
 	[CDC_METHOD_WITHHELD] = {NULL, 6, CDC__V1__REDACTION__REDACTION_WITHHELD},
 };
 
 bool
 cdc_method_parse(const char *name, CdcMethod *method)
 {
-	for (int i = 0; i < lengthof(methods); i++)
+	for (int i = 0; i < CDC_METHODS; i++)
 	{
-		if (methods[i].name != NULL && strcmp(methods[i].name, name) == 0)
+		if (cdc_methods[i].name != NULL && strcmp(cdc_methods[i].name, name) == 0)
 		{
 			*method = i;
 			return true;
@@ -48,16 +41,10 @@ cdc_method_parse(const char *name, CdcMethod *method)
 	return false;
 }
 
-Cdc__V1__Redaction
-cdc_method_wire(CdcMethod method)
-{
-	return methods[method].wire;
-}
-
 bool
 cdc_method_stricter(CdcMethod one, CdcMethod other)
 {
-	return methods[one].rank > methods[other].rank;
+	return cdc_methods[one].rank > cdc_methods[other].rank;
 }
 
 static bool

@@ -20,9 +20,9 @@
  * counts. The first three rank alike. */
 typedef enum CdcMethod
 {
-	CDC_METHOD_PARTIAL,
-	CDC_METHOD_EMAIL,
 	CDC_METHOD_TRUNCATE,
+	CDC_METHOD_EMAIL,
+	CDC_METHOD_PARTIAL,
 	CDC_METHOD_HASH,
 	CDC_METHOD_MASK,
 	CDC_METHOD_CONSTANT,
@@ -31,6 +31,20 @@ typedef enum CdcMethod
 	CDC_METHOD_DROP,
 	CDC_METHOD_WITHHELD
 } CdcMethod;
+
+#define CDC_METHODS (CDC_METHOD_WITHHELD + 1)
+
+/* The one table of them; SQL has it by cdc.redaction_methods(). */
+typedef struct CdcMethodInfo
+{
+	const char *name;			/* NULL: no rule's own */
+	int			rank;			/* of two rules the one with the higher counts */
+	Cdc__V1__Redaction wire;	/* in Column.redaction */
+	const char *takes;			/* parameters, with commas between them */
+	const char *needs;			/* those that have no default */
+} CdcMethodInfo;
+
+extern const CdcMethodInfo cdc_methods[CDC_METHODS];
 
 /* The secret that hashes are made with. */
 typedef struct CdcSecret
@@ -55,9 +69,6 @@ typedef struct CdcRedaction
 
 /* By its name in SQL; false when there is none. */
 extern bool cdc_method_parse(const char *name, CdcMethod *method);
-
-/* The name in Column.redaction. */
-extern Cdc__V1__Redaction cdc_method_wire(CdcMethod method);
 
 /* Whether a redacted text is sent; otherwise nothing is. */
 static inline bool

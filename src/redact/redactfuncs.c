@@ -5,18 +5,22 @@
 #include "postgres.h"
 
 #include "commands/event_trigger.h"
+#include "funcapi.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 #include "catalog/exttable.h"
 #include "compat.h"
 #include "redact/atcommit.h"
 #include "redact/follow.h"
 #include "redact/jsonpath.h"
+#include "redact/redact.h"
 #include "redact/secret.h"
 #include "util/utf8.h"
 #include "values/typcodec.h"
 
+PG_FUNCTION_INFO_V1(cdc_redaction_methods);
 PG_FUNCTION_INFO_V1(cdc_check_path);
 PG_FUNCTION_INFO_V1(cdc_rotate_redaction_secret);
 PG_FUNCTION_INFO_V1(cdc_follow_rules);
@@ -24,6 +28,29 @@ PG_FUNCTION_INFO_V1(cdc_protect);
 PG_FUNCTION_INFO_V1(cdc_confirm);
 PG_FUNCTION_INFO_V1(cdc_prune_rules);
 PG_FUNCTION_INFO_V1(cdc_positions_at_commit);
+
+Datum
+cdc_redaction_methods(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = CDC_METHODS; i-- > 0;)
+	{
+		const CdcMethodInfo *method = &cdc_methods[i];
+		Datum		values[4];
+		bool		nulls[4] = {0};
+
+		if (method->name == NULL)
+			continue;
+		values[0] = CStringGetTextDatum(method->name);
+		values[1] = Int32GetDatum(method->rank);
+		values[2] = CStringGetTextDatum(method->takes);
+		values[3] = CStringGetTextDatum(method->needs);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
 
 static int
 characters(const char *p, const char *end)

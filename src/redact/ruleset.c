@@ -22,44 +22,6 @@
 #include "util/utf8.h"
 #include "values/typcodec.h"
 
-/* Their columns, as in the install script. */
-enum
-{
-	RULE_ID = 1,
-	RULE_SCHEMA,
-	RULE_TABLE,
-	RULE_COLUMN,
-	RULE_PATTERN,
-	RULE_METHOD,
-	RULE_VALUE,
-	RULE_LENGTH,
-	RULE_PREFIX,
-	RULE_SUFFIX,
-	RULE_FILLER,
-	RULE_PATH,
-	RULE_REMOVED_AT
-};
-
-enum
-{
-	NAME_SCHEMA = 1,
-	NAME_TABLE,
-	NAME_COLUMN,
-	NAME_RULE
-};
-
-enum
-{
-	COLUMN_RELATION = 1,
-	COLUMN_NUMBER,
-	COLUMN_RULE
-};
-
-enum
-{
-	INSTALLATION_SINCE = 2
-};
-
 typedef struct NameKey
 {
 	NameData	schema;
@@ -110,13 +72,13 @@ read_path(CdcRule *rule, const char *text)
 static void
 read_redaction(CdcRedaction *r, Relation rel, HeapTuple tup, const CdcSecret *secret)
 {
-	char	   *method = cdc_exttable_text(rel, tup, RULE_METHOD);
+	char	   *method = cdc_exttable_text(rel, tup, Anum_cdc_redaction_rule_method);
 
-	r->value = cdc_exttable_text(rel, tup, RULE_VALUE);
-	r->length = cdc_exttable_int(rel, tup, RULE_LENGTH, -1);
-	r->prefix = cdc_exttable_int(rel, tup, RULE_PREFIX, 0);
-	r->suffix = cdc_exttable_int(rel, tup, RULE_SUFFIX, 0);
-	r->filler = cdc_exttable_text(rel, tup, RULE_FILLER);
+	r->value = cdc_exttable_text(rel, tup, Anum_cdc_redaction_rule_value);
+	r->length = cdc_exttable_int(rel, tup, Anum_cdc_redaction_rule_length, -1);
+	r->prefix = cdc_exttable_int(rel, tup, Anum_cdc_redaction_rule_prefix, 0);
+	r->suffix = cdc_exttable_int(rel, tup, Anum_cdc_redaction_rule_suffix, 0);
+	r->filler = cdc_exttable_text(rel, tup, Anum_cdc_redaction_rule_filler);
 	r->value = r->value == NULL ? "" : cdc_utf8(r->value);
 	r->filler = r->filler == NULL ? "" : cdc_utf8(r->filler);
 	r->secret = secret;
@@ -131,8 +93,8 @@ static void
 read_rule(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 {
 	Reading    *reading = arg;
-	int64		id = cdc_exttable_int64(rel, tup, RULE_ID, 0);
-	XLogRecPtr	removed_at = (XLogRecPtr) cdc_exttable_int64(rel, tup, RULE_REMOVED_AT, 0);
+	int64		id = cdc_exttable_int64(rel, tup, Anum_cdc_redaction_rule_id, 0);
+	XLogRecPtr	removed_at = (XLogRecPtr) cdc_exttable_int64(rel, tup, Anum_cdc_redaction_rule_removed_at, 0);
 	CdcRule    *rule;
 	bool		found;
 
@@ -148,9 +110,9 @@ read_rule(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 	memset(rule, 0, sizeof(CdcRule));
 	rule->id = id;
 	rule->removed_at = removed_at;
-	rule->pattern = cdc_exttable_text(rel, tup, RULE_PATTERN);
+	rule->pattern = cdc_exttable_text(rel, tup, Anum_cdc_redaction_rule_column_pattern);
 	read_redaction(&rule->redaction, rel, tup, reading->secret);
-	read_path(rule, cdc_exttable_text(rel, tup, RULE_PATH));
+	read_path(rule, cdc_exttable_text(rel, tup, Anum_cdc_redaction_rule_path));
 }
 
 /* A rule's column, unless the rule is not there. */
@@ -177,21 +139,21 @@ read_name(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 	NameEntry  *entry;
 	bool		found;
 
-	namestrcpy(&key.schema, cdc_exttable_name(rel, tup, NAME_SCHEMA));
-	namestrcpy(&key.table, cdc_exttable_name(rel, tup, NAME_TABLE));
+	namestrcpy(&key.schema, cdc_exttable_name(rel, tup, Anum_cdc_redaction_name_schema_name));
+	namestrcpy(&key.table, cdc_exttable_name(rel, tup, Anum_cdc_redaction_name_table_name));
 	entry = hash_search(set->names, &key, HASH_ENTER, &found);
 	if (!found)
 		entry->columns = NIL;
-	entry->columns = add_column(set, entry->columns, cdc_exttable_int64(rel, tup, NAME_RULE, 0),
-								InvalidAttrNumber, cdc_exttable_name(rel, tup, NAME_COLUMN));
+	entry->columns = add_column(set, entry->columns, cdc_exttable_int64(rel, tup, Anum_cdc_redaction_name_rule_id, 0),
+								InvalidAttrNumber, cdc_exttable_name(rel, tup, Anum_cdc_redaction_name_column_name));
 }
 
 static void
 read_number(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 {
 	CdcRuleSet *set = arg;
-	Oid			relid = cdc_exttable_oid(rel, tup, COLUMN_RELATION);
-	int64		id = cdc_exttable_int64(rel, tup, COLUMN_RULE, 0);
+	Oid			relid = cdc_exttable_oid(rel, tup, Anum_cdc_redaction_column_relation);
+	int64		id = cdc_exttable_int64(rel, tup, Anum_cdc_redaction_column_rule_id, 0);
 	CdcRule    *rule = hash_search(set->rules, &id, HASH_FIND, NULL);
 	NumberEntry *entry;
 	bool		found;
@@ -206,7 +168,7 @@ read_number(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 	if (!found)
 		entry->columns = NIL;
 	entry->columns = add_column(set, entry->columns, id,
-								(AttrNumber) cdc_exttable_int16(rel, tup, COLUMN_NUMBER), NULL);
+								(AttrNumber) cdc_exttable_int16(rel, tup, Anum_cdc_redaction_column_attnum), NULL);
 }
 
 static void
@@ -215,7 +177,7 @@ read_installation(Relation rel, HeapTuple tup, CdcRowState state, void *arg)
 	CdcRuleSet *set = arg;
 
 	set->since = Max(set->since,
-					 (XLogRecPtr) cdc_exttable_int64(rel, tup, INSTALLATION_SINCE, 0));
+					 (XLogRecPtr) cdc_exttable_int64(rel, tup, Anum_cdc_installation_since, 0));
 }
 
 /* Sorts out those that count always from those that count for a while. */

@@ -26,16 +26,6 @@
 
 #define TABLE "redaction_secret"
 
-/* Its columns, as in the install script. */
-enum
-{
-	SECRET_NUMBER = 1,
-	SECRET_OBJECT,
-	SECRET_CREATED_AT,
-	SECRET_CREATED_BY,
-	NCOLUMNS = SECRET_CREATED_BY
-};
-
 /* Whether it belongs to the extension's owner. Somebody else knows what he has made, also
  * where a restore has found the number taken. */
 static bool
@@ -96,12 +86,12 @@ newest(Relation rel, Oid *loid)
 
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{
-		int			number = cdc_exttable_int(rel, tup, SECRET_NUMBER, 0);
+		int			number = cdc_exttable_int(rel, tup, Anum_cdc_redaction_secret_number, 0);
 
 		if (number > result)
 		{
 			result = number;
-			*loid = cdc_exttable_oid(rel, tup, SECRET_OBJECT);
+			*loid = cdc_exttable_oid(rel, tup, Anum_cdc_redaction_secret_large_object);
 		}
 	}
 	systable_endscan(scan);
@@ -156,8 +146,8 @@ cdc_secret_create(void)
 	uint8		bytes[CDC_SECRET_BYTES];
 	Oid			loid = InvalidOid;
 	int			number;
-	Datum		values[NCOLUMNS];
-	bool		nulls[NCOLUMNS] = {false};
+	Datum		values[Natts_cdc_redaction_secret];
+	bool		nulls[Natts_cdc_redaction_secret] = {false};
 
 	if (rel == NULL)
 		elog(ERROR, "table cdc.redaction_secret does not exist");
@@ -168,10 +158,10 @@ cdc_secret_create(void)
 	number = newest(rel, &loid) + 1;
 	loid = create_object(bytes, rel->rd_rel->relowner);
 	explicit_bzero(bytes, sizeof(bytes));
-	values[SECRET_NUMBER - 1] = Int32GetDatum(number);
-	values[SECRET_OBJECT - 1] = ObjectIdGetDatum(loid);
-	values[SECRET_CREATED_AT - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-	values[SECRET_CREATED_BY - 1] = cdc_exttable_user();
+	values[Anum_cdc_redaction_secret_number - 1] = Int32GetDatum(number);
+	values[Anum_cdc_redaction_secret_large_object - 1] = ObjectIdGetDatum(loid);
+	values[Anum_cdc_redaction_secret_created_at - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+	values[Anum_cdc_redaction_secret_created_by - 1] = cdc_exttable_user();
 	cdc_exttable_insert(rel, values, nulls);
 	table_close(rel, NoLock);
 	CommandCounterIncrement();

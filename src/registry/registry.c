@@ -30,18 +30,6 @@
 #define TABLE "schema_detail"
 #define INDEX "schema_detail_names"
 
-/* Its columns, as in the install script. */
-enum
-{
-	DETAIL_ID = 1,
-	DETAIL_SCHEMA,
-	DETAIL_TABLE,
-	DETAIL_SHA256,
-	DETAIL_MAJOR,
-	DETAIL_MINOR,
-	DETAIL_STATUS
-};
-
 typedef struct Names
 {
 	NameData	schema;
@@ -104,14 +92,14 @@ get_column(Relation table, HeapTuple tup, int number)
 static Version *
 read_version(Relation table, HeapTuple tup)
 {
-	bytea	   *sha256 = DatumGetByteaPP(get_column(table, tup, DETAIL_SHA256));
+	bytea	   *sha256 = DatumGetByteaPP(get_column(table, tup, Anum_cdc_schema_detail_sha256));
 	Version    *version;
 
-	if (strcmp(cdc_exttable_text(table, tup, DETAIL_STATUS), "unregistered") == 0 ||
+	if (strcmp(cdc_exttable_text(table, tup, Anum_cdc_schema_detail_status), "unregistered") == 0 ||
 		VARSIZE_ANY_EXHDR(sha256) != PG_SHA256_DIGEST_LENGTH)
 		return NULL;
 	version = palloc0(sizeof(Version));
-	version->major = DatumGetInt32(get_column(table, tup, DETAIL_MAJOR));
+	version->major = DatumGetInt32(get_column(table, tup, Anum_cdc_schema_detail_major));
 	memcpy(version->sha256, VARDATA_ANY(sha256), PG_SHA256_DIGEST_LENGTH);
 	return version;
 }
@@ -134,8 +122,8 @@ take_row(Relation table, HeapTuple tup, CdcRowState state, void *arg)
 
 		registry->known = hash_create("cdc registry", 64, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	}
-	namestrcpy(&names.schema, NameStr(*DatumGetName(get_column(table, tup, DETAIL_SCHEMA))));
-	namestrcpy(&names.table, NameStr(*DatumGetName(get_column(table, tup, DETAIL_TABLE))));
+	namestrcpy(&names.schema, NameStr(*DatumGetName(get_column(table, tup, Anum_cdc_schema_detail_schema_name))));
+	namestrcpy(&names.table, NameStr(*DatumGetName(get_column(table, tup, Anum_cdc_schema_detail_table_name))));
 	known = hash_search(registry->known, &names, HASH_ENTER, &found);
 	version->next = found ? known->versions : NULL;
 	known->versions = version;
@@ -169,8 +157,8 @@ look_up(const Names *names)
 
 	if (table == NULL)
 		return NULL;
-	ScanKeyInit(&keys[0], DETAIL_SCHEMA, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&names->schema));
-	ScanKeyInit(&keys[1], DETAIL_TABLE, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&names->table));
+	ScanKeyInit(&keys[0], Anum_cdc_schema_detail_schema_name, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&names->schema));
+	ScanKeyInit(&keys[1], Anum_cdc_schema_detail_table_name, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&names->table));
 	scan = systable_beginscan(table, index, OidIsValid(index), NULL, lengthof(keys), keys);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{

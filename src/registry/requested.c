@@ -23,32 +23,6 @@
 #include "schema/descriptor.h"
 #include "util/pattern.h"
 
-/* Columns, as in the install script. */
-enum
-{
-	RELATION_RELID = 1,
-	RELATION_ID
-};
-
-enum
-{
-	REGISTERED_ID = 1,
-	REGISTERED_VERSIONS = 7
-};
-
-enum
-{
-	DETAIL_ID = 1,
-	DETAIL_SCHEMA,
-	DETAIL_TABLE,
-	DETAIL_SHA256,
-	DETAIL_MAJOR,
-	DETAIL_MINOR,
-	DETAIL_STATUS,
-	DETAIL_GRACE,
-	DETAIL_DESCRIPTOR
-};
-
 /* --- the option ------------------------------------------------------------ */
 
 bool
@@ -128,7 +102,7 @@ take_registered_id(Relation rel, HeapTuple tup, void *arg)
 {
 	Registered *registered = arg;
 
-	registered->id = cdc_exttable_int64(rel, tup, RELATION_ID, 0);
+	registered->id = cdc_exttable_int64(rel, tup, Anum_cdc_registered_relation_id, 0);
 	return true;
 }
 
@@ -136,7 +110,7 @@ static void
 get_versions(Relation rel, HeapTuple tup, Registered *registered)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(tup, REGISTERED_VERSIONS, RelationGetDescr(rel), &isnull);
+	Datum		value = heap_getattr(tup, Anum_cdc_registered_table_versions, RelationGetDescr(rel), &isnull);
 	int16		len;
 	bool		byval;
 	char		align;
@@ -180,14 +154,14 @@ take_detail(Relation rel, HeapTuple tup, void *arg)
 {
 	Detail	   *detail = arg;
 	bool		isnull;
-	Datum		value = heap_getattr(tup, DETAIL_DESCRIPTOR, RelationGetDescr(rel), &isnull);
+	Datum		value = heap_getattr(tup, Anum_cdc_schema_detail_descriptor, RelationGetDescr(rel), &isnull);
 	bytea	   *bytes = DatumGetByteaPP(value);
 
 	detail->table = cdc_table_unpack(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	detail->major = (uint32) cdc_exttable_int(rel, tup, DETAIL_MAJOR, 0);
-	detail->minor = cdc_exttable_int(rel, tup, DETAIL_MINOR, 0);
-	value = heap_getattr(tup, DETAIL_GRACE, RelationGetDescr(rel), &isnull);
-	detail->over = strcmp(cdc_exttable_text(rel, tup, DETAIL_STATUS), "retired") == 0 ||
+	detail->major = (uint32) cdc_exttable_int(rel, tup, Anum_cdc_schema_detail_major, 0);
+	detail->minor = cdc_exttable_int(rel, tup, Anum_cdc_schema_detail_minor, 0);
+	value = heap_getattr(tup, Anum_cdc_schema_detail_grace_until, RelationGetDescr(rel), &isnull);
+	detail->over = strcmp(cdc_exttable_text(rel, tup, Anum_cdc_schema_detail_status), "retired") == 0 ||
 		(!isnull && DatumGetTimestampTz(value) <= GetCurrentTimestamp());
 	return true;
 }
@@ -275,10 +249,10 @@ take_former(Relation rel, HeapTuple tup, void *arg)
 	Former	   *former = arg;
 
 	/* a later one is that of a table that was made again */
-	if (cdc_exttable_int(rel, tup, DETAIL_MAJOR, 0) == (int) former->older->major &&
-		has_name(rel, tup, DETAIL_TABLE, former->older->name) &&
-		has_name(rel, tup, DETAIL_SCHEMA, former->older->schema))
-		former->id = cdc_exttable_int64(rel, tup, DETAIL_ID, 0);
+	if (cdc_exttable_int(rel, tup, Anum_cdc_schema_detail_major, 0) == (int) former->older->major &&
+		has_name(rel, tup, Anum_cdc_schema_detail_table_name, former->older->name) &&
+		has_name(rel, tup, Anum_cdc_schema_detail_schema_name, former->older->schema))
+		former->id = cdc_exttable_int64(rel, tup, Anum_cdc_schema_detail_id, 0);
 	return false;
 }
 
@@ -290,7 +264,7 @@ take_owner(Relation rel, HeapTuple tup, void *arg)
 	get_versions(rel, tup, registered);
 	for (int i = 0; i < registered->n_versions && registered->id == 0; i++)
 		if (DatumGetInt64(registered->versions[i]) == registered->has)
-			registered->id = cdc_exttable_int64(rel, tup, REGISTERED_ID, 0);
+			registered->id = cdc_exttable_int64(rel, tup, Anum_cdc_registered_table_id, 0);
 	return registered->id != 0;
 }
 
@@ -299,9 +273,9 @@ take_relid(Relation rel, HeapTuple tup, void *arg)
 {
 	Registered *registered = arg;
 
-	if (cdc_exttable_int64(rel, tup, RELATION_ID, 0) != registered->id)
+	if (cdc_exttable_int64(rel, tup, Anum_cdc_registered_relation_id, 0) != registered->id)
 		return false;
-	registered->relid = cdc_exttable_oid(rel, tup, RELATION_RELID);
+	registered->relid = cdc_exttable_oid(rel, tup, Anum_cdc_registered_relation_relid);
 	return true;
 }
 

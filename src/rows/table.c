@@ -426,7 +426,7 @@ describe_column(Resolving *r, const CdcColumn *column, const ColumnSource *sourc
 	d->generated = att->attgenerated != '\0';
 	if (source->redaction != NULL)
 	{
-		d->redaction = cdc_method_wire(source->redaction->method);
+		d->redaction = cdc_methods[source->redaction->method].wire;
 		r->table->restricted = true;
 	}
 	if (source->sent)

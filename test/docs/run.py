@@ -198,11 +198,32 @@ class Tap:
         print(f"ok {self.tests} - {name} # SKIP not run: {reason}", flush=True)
 
 
+def install_script():
+    return "".join(part.read_text() for part in ROOT.glob("install/*.sql"))
+
+
+def code(name):
+    return next(ROOT.glob(f"src/**/{name}")).read_text()
+
+
+def told_otherwise():
+    """Rules of compatibility with their levels, and methods of redaction, that documents and code do not both have."""
+    said = (ROOT / "docs/schema-evolution.md").read_text()
+    rules = (re.findall(r'\{"(\w+)", (true|false), \w+\}', code("evolution.c")) +
+             re.findall(r"SELECT (?:relation, version, )?'(\w+)', (?:NULL, )?\w+, \w+, (true|false),", install_script()))
+    there = {f"{name} ({'wire' if wire == 'true' else 'file'})" for name, wire in rules}
+    told = {f"{name} ({level})" for name, level in re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\| (wire|file) \|", said, re.M)}
+    there |= set(re.findall(r'^\t\[CDC_METHOD_\w+\] = \{"(\w+)"', code("redact.c"), re.M))
+    methods = (ROOT / "docs/reference.md").read_text().split("| method |")[1].split("\n\n")[0]
+    told |= set(re.findall(r"^\| `(\w+)` \|", methods, re.M))
+    return "\n".join(sorted(there ^ told))
+
+
 def undocumented():
     """What README.md does not say of what the extension does to a server."""
     readme = (ROOT / "README.md").read_text()
-    triggers = re.findall(r"^CREATE EVENT TRIGGER (\w+)", next(ROOT.glob("cdc--*.sql")).read_text(), re.M)
-    settings = re.findall(r'DefineCustom\w+\("([\w.]+)"', (ROOT / "src/util/settings.c").read_text())
+    triggers = re.findall(r"^CREATE EVENT TRIGGER (\w+)", install_script(), re.M)
+    settings = re.findall(r'DefineCustom\w+\("([\w.]+)"', code("settings.c"))
     numbers = "no one two three four five six seven eight nine ten eleven twelve".split()
     wanted = [f"`{name}`" for name in triggers + settings] + [f"{numbers[len(triggers)]} event triggers"]
     return "\n".join(name for name in wanted if name not in readme)
@@ -255,6 +276,7 @@ def main():
     major = int(re.search(r"PostgreSQL (\d+)", subprocess.check_output([pg_config, "--version"], text=True))[1])
     tap = Tap()
     tap.result("README.md names event triggers and settings", undocumented())
+    tap.result("rules of compatibility and methods of redaction are told as they are", told_otherwise())
     with tempfile.TemporaryDirectory(prefix="cdc-docs-") as folder:
         template = pathlib.Path(folder) / "data"
         counts = [run(tap, bindir, major, template, name) for name in names]

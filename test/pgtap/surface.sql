@@ -33,6 +33,7 @@ INSERT INTO expected VALUES
   ('redact_matching', 'column_pattern text, method text, value text DEFAULT NULL::text, length integer DEFAULT NULL::integer, prefix integer DEFAULT NULL::integer, suffix integer DEFAULT NULL::integer, filler text DEFAULT NULL::text, reason text DEFAULT NULL::text', 'bigint', 'plpgsql', 'v', false, 'u', false),
   ('unredact', 'rule_id bigint, reason text DEFAULT NULL::text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('rotate_redaction_secret', '', 'integer', 'c', 'v', false, 'u', false),
+  ('redaction_methods', '', 'record', 'c', 'i', false, 's', true),
   ('check_method', 'method text, value text, length integer, prefix integer, suffix integer, filler text', 'void', 'plpgsql', 'i', false, 's', false),
   ('check_path', 'path text, type regtype', 'void', 'c', 'i', true, 's', false),
   ('audit_rule', 'about name, action text, rule jsonb, former jsonb DEFAULT NULL::jsonb', 'void', 'plpgsql', 'v', false, 'u', false),
@@ -81,6 +82,7 @@ INSERT INTO expected VALUES
   ('compare_schemas', 'before bytea, after bytea, defaults smallint[] DEFAULT ''{}''::smallint[]', 'record', 'c', 'i', true, 's', true),
   ('allow_breaking', 'reason text', 'void', 'c', 'v', true, 'u', false),
   ('breaking_reason', '', 'text', 'c', 'v', false, 'u', false),
+  ('choices', 'what text', 'text[]', 'sql', 'i', false, 's', false),
   ('enum_labels', 'relation regclass', 'jsonb', 'sql', 's', false, 's', false),
   ('breaking_changes', 'before bytea, before_enums jsonb, after bytea, after_enums jsonb, defaults smallint[], mode text, level text', 'record', 'sql', 's', false, 's', true),
   ('check_compatibility', 'relation regclass, mode text DEFAULT NULL::text', 'record', 'plpgsql', 's', false, 'u', true),
@@ -88,12 +90,12 @@ INSERT INTO expected VALUES
   ('audit_schema', 'action text, relation text, version text DEFAULT NULL::text, command text DEFAULT NULL::text, reason text DEFAULT NULL::text, findings jsonb DEFAULT NULL::jsonb', 'void', 'sql', 'v', false, 'u', false),
   ('set_enforcement', 'level text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('enforcement', '', 'text', 'sql', 's', false, 's', false),
-  ('schema_now', 'relation regclass', 'record', 'sql', 's', false, 'u', false),
+  ('schema_of', 'relation regclass', 'record', 'sql', 's', false, 'u', false),
   ('versions_of', 'registered cdc.registered_table, counting boolean DEFAULT false', 'cdc.schema_detail', 'sql', 's', false, 's', true),
   ('registration', 'relation regclass', 'cdc.registered_table', 'plpgsql', 'v', false, 'u', false),
   ('check_registered', 'relation regclass', 'cdc.registered_table', 'plpgsql', 's', false, 'u', false),
   ('judge_change', 'relation text, registered cdc.registered_table, findings jsonb', 'text', 'plpgsql', 'v', false, 'u', false),
-  ('put_version', 'now record, registered cdc.registered_table, breaking boolean, command text, reason text', 'cdc.schema_detail', 'plpgsql', 'v', false, 'u', false),
+  ('put_version', 'schema record, registered cdc.registered_table, breaking boolean, command text, reason text', 'cdc.schema_detail', 'plpgsql', 'v', false, 'u', false),
   ('record_schema', 'relation regclass, command text, gate boolean, reason text', 'text', 'plpgsql', 'v', false, 'u', false),
   ('end_registration', 'registered cdc.registered_table, status text', 'void', 'plpgsql', 'v', false, 'u', false),
   ('begin_registration', 'relation regclass, mode text, level text, reason text', 'text', 'plpgsql', 'v', false, 'u', false),
@@ -136,7 +138,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'redactable_table', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -203,6 +205,7 @@ SELECT is_empty($$
   SELECT o.description, length(d.description) FROM object o JOIN pg_description d ON d.objoid = o.objid AND d.classoid = o.classid
   WHERE length(d.description) > 400 $$,
   'none is longer than \df+ can show; docs/reference.md has the rest');
+SELECT is_empty('SELECT oid::regprocedure FROM function WHERE regexp_count(prosrc, E''\n'') > 80', 'no function is longer than 80 lines');
 SELECT ok(length(obj_description(oid, 'pg_extension')) > 20, 'the extension has a comment') FROM pg_extension WHERE extname = 'cdc';
 SELECT is_empty($$
   SELECT description FROM object WHERE classid NOT IN ('pg_proc'::regclass, 'pg_class'::regclass, 'pg_type'::regclass, 'pg_namespace'::regclass, 'pg_rewrite'::regclass, 'pg_event_trigger'::regclass) $$,
