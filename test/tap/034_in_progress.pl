@@ -18,19 +18,6 @@ $ENV{PGOPTIONS} = '-c synchronous_commit=local';
 
 sub sql { return $node->safe_psql('postgres', @_) }
 
-# name and version of each schema in a stream
-sub versions
-{
-	my @versions;
-	foreach my $field (grep { $_->[0] == 6 } map { fields($_) } batches($_[0]))
-	{
-		my %schema = map { $_->[0] => $_->[1] } fields($field->[1]);
-		my %table = map { $_->[0] => $_->[1] } fields($schema{2});
-		push @versions, "$table{2} " . ($schema{3} // 0);
-	}
-	return join ', ', @versions;
-}
-
 # The batches that have come up to now, of what a consumer is still writing.
 sub so_far { return slurp_file($_[0]) =~ s/(?<!\n)\z/\n/r }
 
@@ -50,18 +37,18 @@ slot($node, $_) for qw(live before peeked);
 my $live = IPC::Run::start([ 'pg_recvlogical', '-d', $node->connstr('postgres'), '-S', 'live', '--start', '--no-loop', '-f', "$dir/in_progress_live", '-F', '0', '-s', '1' ]);
 wait_active($node, 'live', 'true');
 sql('INSERT INTO t VALUES (2, 2); INSERT INTO late VALUES (1)');
-ok(eventually(sub { -s "$dir/in_progress_live" && versions(so_far("$dir/in_progress_live")) eq 't 1, late 0' }), 'a consumer is there') or diag versions(so_far("$dir/in_progress_live"));
+ok(eventually(sub { -s "$dir/in_progress_live" && schema_versions(so_far("$dir/in_progress_live")) eq 't 1, late 0' }), 'a consumer is there') or diag schema_versions(so_far("$dir/in_progress_live"));
 sql(q{ALTER SYSTEM SET synchronous_standby_names = 'nobody'; SELECT pg_reload_conf()});
 ok(eventually(sub { sql('SHOW synchronous_standby_names') eq 'nobody' }), 'the standby is away');
 
 my @sessions = hanging(q{BEGIN; ALTER TABLE t ALTER v TYPE bigint; INSERT INTO t VALUES (3, 3); SELECT cdc.register('late'); INSERT INTO late VALUES (2); COMMIT});
 my $wanted = 't 1, late 0, t 2, late 1';
-ok(eventually(sub { versions(so_far("$dir/in_progress_live")) eq $wanted }), 'rows of a rewrite, of the transaction, and of a table that it has registered') or diag versions(so_far("$dir/in_progress_live"));
+ok(eventually(sub { schema_versions(so_far("$dir/in_progress_live")) eq $wanted }), 'rows of a rewrite, of the transaction, and of a table that it has registered') or diag schema_versions(so_far("$dir/in_progress_live"));
 is(sql(q{SELECT count(*) FROM cdc.registered_table}), 1, 'which nobody else sees yet');
-is(versions(receive($node, 'before')), 't 1, late 1, t 2', 'another consumer, who meets all of it at once');
+is(schema_versions(receive($node, 'before')), 't 1, late 1, t 2', 'another consumer, who meets all of it at once');
 push @sessions, hanging(q{BEGIN; CREATE TABLE more (id int PRIMARY KEY); SELECT cdc.register('more'); INSERT INTO more VALUES (1); ALTER TABLE more ADD w int; INSERT INTO more VALUES (2, 2); ALTER TABLE more DROP w; COMMIT});
 my $peeked = join '', map { pack('H*', $_) . "\n" } split /\n/, sql(q{SELECT encode(data, 'hex') FROM pg_logical_slot_peek_binary_changes('peeked', NULL, NULL, 'tables', 'public.more')});
-is(versions($peeked), 'more 1, more 1', 'in SQL, too');
+is(schema_versions($peeked), 'more 1, more 1', 'in SQL, too');
 
 sql(q{ALTER SYSTEM RESET synchronous_standby_names; SELECT pg_reload_conf()});
 $_->finish for @sessions;
@@ -70,7 +57,7 @@ is(sql(q{SELECT string_agg(relation || ' ' || major, ', ' ORDER BY relation::tex
 
 # a removal counts when it is committed
 sql(q{SELECT cdc.unregister('late'); INSERT INTO late VALUES (4)});
-ok(eventually(sub { versions(so_far("$dir/in_progress_live")) =~ /late 0$/ }), 'what is removed is told no more') or diag versions(so_far("$dir/in_progress_live"));
+ok(eventually(sub { schema_versions(so_far("$dir/in_progress_live")) =~ /late 0$/ }), 'what is removed is told no more') or diag schema_versions(so_far("$dir/in_progress_live"));
 $live->signal('INT');
 $live->finish;
 

@@ -15,19 +15,6 @@ my $dir = $PostgreSQL::Test::Utils::tmp_check;
 
 sub sql { return $node->safe_psql('postgres', @_) }
 
-# names and versions of the schemas in a stream
-sub versions
-{
-	my @versions;
-	foreach my $field (grep { $_->[0] == 6 } map { fields($_) } batches($_[0]))
-	{
-		my %schema = map { $_->[0] => $_->[1] } fields($field->[1]);
-		my %table = map { $_->[0] => $_->[1] } fields($schema{2});
-		push @versions, "$table{2} " . ($schema{3} // 0);
-	}
-	return join ', ', @versions;
-}
-
 # a subscriber that has no such extension, and another plugin that shows all it meets
 my $tables = 'CREATE TABLE t (id int PRIMARY KEY, v text); CREATE TABLE u (id int PRIMARY KEY)';
 my $connection = $node->connstr('postgres') =~ s/'//gr;
@@ -96,9 +83,9 @@ sql(q{INSERT INTO t VALUES (3); INSERT INTO u VALUES (3)});
 sql(q{SET session_replication_role = replica; ALTER TABLE cdc.schema_detail DISABLE TRIGGER ALL; TRUNCATE cdc.schema_detail; ALTER TABLE cdc.schema_detail ENABLE ALWAYS TRIGGER refuse_sql, ENABLE ALWAYS TRIGGER table_written});
 is($node->psql('postgres', 'ALTER TABLE t ADD more int; ALTER TABLE t DROP more', on_error_stop => 1), 0, 'DDL goes on where versions are gone');
 sql('INSERT INTO u VALUES (4)');
-like(versions(receive($node, 's')), qr/^t \d, u 0$/, 'there are none then, but of what was altered since');
+like(schema_versions(receive($node, 's')), qr/^t \d, u 0$/, 'there are none then, but of what was altered since');
 sql(q{INSERT INTO t VALUES (5); DROP EXTENSION cdc CASCADE; CREATE EXTENSION cdc; INSERT INTO t VALUES (6)});
-is(versions(receive($node, 's')), 't 0', 'nor after it was made anew');
+is(schema_versions(receive($node, 's')), 't 0', 'nor after it was made anew');
 
 is_up($node, 'the server lives');
 $_->stop for $node, $other;

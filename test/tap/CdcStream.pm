@@ -12,7 +12,7 @@ use Test::More;
 
 our @EXPORT = qw(knows_plugin_list has_plugin has_xml major new_node slot end_of_wal receive receive_json
   batches
-  fields without_source decode write_file wait_active is_up eventually);
+  fields schema_versions without_source decode write_file wait_active is_up eventually);
 
 # For who only wants to know whether all is well (scripts/mutants).
 if ($ENV{CDC_BAIL_ON_FAIL})
@@ -169,6 +169,19 @@ sub fields
 		push @fields, [ $tag >> 3, $value, substr($message, $start, pos($message) - $start) ];
 	}
 	return @fields;
+}
+
+# The name and version of each schema in a stream, "t 1, u 0".
+sub schema_versions
+{
+	my @versions;
+	foreach my $field (grep { $_->[0] == 6 } map { fields($_) } batches($_[0]))
+	{
+		my %schema = map { $_->[0] => $_->[1] } fields($field->[1]);
+		my %table = map { $_->[0] => $_->[1] } fields($schema{2});
+		push @versions, "$table{2} " . ($schema{3} // 0);
+	}
+	return join ', ', @versions;
 }
 
 # The batches in hexadecimal, without Batch.source, which names the slot.
