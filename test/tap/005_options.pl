@@ -69,6 +69,7 @@ is(scalar(grep { my %has = map { $_->[0] => 1 } fields($_); !$has{6} && $has{7} 
 	'schemas=batch: schemas in every batch');
 is(scalar(grep { my %has = map { $_->[0] => 1 } fields($_); !$has{9} } @alone), 0, 'and the source');
 cmp_ok(scalar(grep { grep { $_->[0] == 6 } fields($_) } @small), '==', 2, 'schemas=once: each once');
+is(scalar(grep { grep { $_->[0] == 9 } fields($_) } @small), 1, 'and the source');
 
 my @json = receive_json($node, 'json');
 is(scalar @json, 2003, 'format=json');

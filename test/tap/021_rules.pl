@@ -123,6 +123,15 @@ sql($constant);
 committed_beside("SAVEPOINT s; $remove; ROLLBACK TO s", 70);
 committed_beside($remove, 72, 'ROLLBACK');
 is(rows(receive_json($node, 'removal')), '70:x 71:x 72:x 73:x', 'rolled back');
+
+# An open removal is no removal, also where its row stands before the one that it replaces.
+sql('VACUUM cdc.redaction_rule');
+my $remover = $node->background_psql('postgres');
+$remover->query_safe("BEGIN; $remove");
+sql(q{INSERT INTO t VALUES (78, 'beside')});
+is(rows(receive_json($node, 'removal')), '78:x', 'read while a removal is open');
+$remover->query_safe('ROLLBACK');
+$remover->quit;
 my (undef, undef, $refused) = $node->psql('postgres', "BEGIN; $remove; PREPARE TRANSACTION 'p'");
 like($refused, qr/cannot PREPARE a transaction that has removed a rule/, 'a removal cannot be prepared');
 is(sql('SELECT count(*) FROM cdc.redaction_rules'), '1', 'and then is none');
