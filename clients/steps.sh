@@ -1,5 +1,6 @@
 # The first steps of a client's README.md, as they stand; to be sourced by its steps.sh,
-# with the client's folder in $here. Works in a folder of its own, where "cdc" is the tree.
+# with the client's folder in $here, and the slot's name in $slot where it is not "orders".
+# Works in a folder of its own, where "cdc" is the tree.
 #
 # block FENCE N          the Nth block of the section "Typed rows" that begins so
 # sql                    runs what it reads
@@ -10,6 +11,7 @@
 
 root=$(cd "$here/../.." && pwd)
 work=$(mktemp -d)
+slot=${slot-orders}
 reader=
 
 finish()
@@ -17,7 +19,7 @@ finish()
 	[ -z "$reader" ] || kill "$reader" 2>/dev/null || :
 	[ -z "$reader" ] || wait "$reader" 2>/dev/null || :
 	cd / && rm -rf "$work"
-	psql -qAtXc 'SELECT cdc.drop_slot('\''orders'\'', true)' -c 'DROP TABLE orders' >/dev/null || :
+	psql -qAtXc 'SELECT cdc.drop_slot('\'"$slot"\'', true)' -c 'DROP TABLE orders' >/dev/null || :
 }
 trap finish EXIT
 

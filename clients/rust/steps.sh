@@ -7,6 +7,7 @@
 #   clients/rust/steps.sh
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+slot=orders_rust
 . "$here/../steps.sh"
 
 # What is another one at each run.

@@ -9,7 +9,14 @@ use pgcdc::{
 };
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() {
+    if let Err(error) = keep_rows().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn keep_rows() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
     let server = ConnectConfig::parse(&args.next().unwrap_or_default())?;
     let slot = args.next().unwrap_or("cache".into());

@@ -300,7 +300,14 @@ async fn run(
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() {
+    if let Err(error) = copy().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn copy() -> Result<(), Error> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {

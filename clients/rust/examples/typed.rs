@@ -11,7 +11,14 @@ mod rows {
 const DESCRIPTORS: &[u8] = include_bytes!("rows/orders.fds");
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Error> {
+async fn main() {
+    if let Err(error) = print_orders().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn print_orders() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
     let server = ConnectConfig::parse(&args.next().unwrap_or_default())?;
     let slot = args.next().unwrap_or("orders".into());

@@ -12,7 +12,14 @@ use std::collections::BTreeMap;
 use pgcdc::{Change, Compression, ConnectConfig, Connection, Limits, Router, StreamConfig};
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() {
+    if let Err(error) = read().await {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+async fn read() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<_> = std::env::args().skip(1).collect();
     let [conninfo, slot, relation, version] = &args[..] else {
         return Err("usage: versions CONNINFO SLOT SCHEMA.TABLE VERSION".into());

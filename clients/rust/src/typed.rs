@@ -146,7 +146,7 @@ impl Layout {
                     None => name_of(&[field.kind]),
                 };
                 return Err(Error::Fit(format!(
-                    "column \"{}\" of {table} ({}) needs a field {number} of type {expected}, but {}.{} is {}{found}",
+                    "column \"{}\" of {table} ({}) needs a field {number} of type {expected}, but {}.{} is {}{found}: generate it anew from cdc.proto()",
                     column.name,
                     column.pg_type,
                     self.message,

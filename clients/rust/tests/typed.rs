@@ -140,6 +140,7 @@ fn schemas_that_do_not_fit() {
         let error = changed(number, &|c| (c.r#type, c.element) = (r#type, element)).unwrap_err();
         let name = &table().columns[number as usize - 1].name;
         assert!(error.to_string().contains(&format!("\"{name}\"")), "{error}");
+        assert!(error.to_string().ends_with("generate it anew from cdc.proto()"), "{error}");
     }
     // a new column is passed over, a redacted one is elsewhere
     let mut more = table();
