@@ -2,39 +2,14 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-mod applier;
-mod array;
-mod assembler;
-mod batch;
-mod checkpoint;
-mod convert;
-mod cut;
-mod damage;
-pub mod datetime;
-mod deadletter;
-mod error;
-mod event;
-mod frame;
-mod inflate;
+mod base;
 pub mod json;
-mod limits;
-mod load;
-pub mod metrics;
+mod model;
 mod net;
-mod position;
-mod relation;
-mod replace;
-mod router;
-mod row;
-mod schema;
-mod sequence;
+mod replica;
 mod stream;
 #[cfg(feature = "test")]
 pub mod test;
-mod trace;
-mod typed;
-mod value;
-mod versions;
 mod wire;
 
 /// The messages of `proto/cdc/v1/cdc.proto`, as prost makes them: for whoever
@@ -45,41 +20,51 @@ pub mod pb {
     include!("pb/cdc.v1.rs");
 }
 
-pub use applier::{Applied, Applier, ApplyError, MemoryState, PostgresApplier, ScanFn, State};
-pub use array::{Array, ArrayIter, MAX_DIMENSIONS};
-pub use assembler::{Assembled, Assembler};
-pub use batch::{
+pub use base::damage::Damage;
+pub use base::error::{Error, Refusal, ServerError};
+pub use base::limits::Limits;
+pub use base::position::{Lsn, ParseError, Position};
+pub use base::relation::{NotARelation, Relation};
+pub use model::array::{Array, ArrayIter, MAX_DIMENSIONS};
+pub use model::batch::{
     Batch, Events, Metadata, Outcome, OwnedSnapshot, SchemaVersion, Snapshot, Source, Transaction,
 };
-pub use checkpoint::{BoxFuture, Checkpoint, CheckpointStore, FileStore, PostgresStore};
-pub use convert::ConvertError;
+pub use model::convert::ConvertError;
 #[cfg(feature = "serde")]
-pub use convert::NamedRow;
-pub use cut::cut;
-pub use damage::Damage;
-pub use deadletter::{DeadLetter, DeadLetterDir, DeadLetters, Policy, Reason};
-pub use error::{Error, Refusal, ServerError};
-pub use event::{Event, Failure, Message, Op, Truncate};
-pub use frame::{unframe, FrameReader, Frames};
-pub use inflate::Inflater;
-pub use limits::Limits;
-pub use load::{InitialLoad, Joiner, Reload, Reread};
-pub use net::{ChannelBinding, ConnectConfig, Connection, Host, SslMode, TargetSession};
-pub use position::{Lsn, ParseError, Position};
-pub use relation::{NotARelation, Relation};
-pub use router::Router;
-pub use row::{overlay, Row, Values};
-pub use schema::{
+pub use model::convert::NamedRow;
+pub use model::datetime;
+pub use model::decoder::{Layout, Typed};
+pub use model::event::{Event, Failure, Message, Op, Truncate};
+pub use model::row::{overlay, Row, Values};
+pub use model::schema::{
     fingerprint, Column, Redaction, ReplicaIdentity, Schema, SchemaCache, Table, Type, MAX_COLUMN,
     REDACTED_BASE,
 };
-pub use sequence::Sequence;
-pub use stream::{
-    Acker, Change, Changes, Compression, Delivery, SlotSnapshot, SlotStatus, Stream, StreamConfig,
-    Transport,
-};
-pub use trace::TraceParent;
-pub use typed::{Layout, Typed};
-pub use value::Value;
-pub use versions::{Convert, VersionMismatch, VersionPolicy};
-pub use wire::{unzigzag, Field, Fields, Numbers, Wire};
+pub use model::sequence::Sequence;
+pub use model::single::cut;
+pub use model::trace::TraceParent;
+pub use model::value::Value;
+pub use net::binding::ChannelBinding;
+pub use net::config::{ConnectConfig, SslMode};
+pub use net::connection::Connection;
+pub use net::hosts::{Host, TargetSession};
+pub use replica::applier::{Applied, Applier, ApplyError, ScanFn, State};
+pub use replica::joiner::{Joiner, Reload, Reread};
+pub use replica::loader::InitialLoad;
+pub use replica::memory::MemoryState;
+pub use replica::postgres::PostgresApplier;
+pub use stream::assembler::{Assembled, Assembler};
+pub use stream::config::{Compression, StreamConfig, Transport};
+pub use stream::delivery::{Change, Changes, Delivery};
+pub use stream::handle::{Acker, Stream};
+pub use stream::metrics;
+pub use stream::router::Router;
+pub use stream::slot::{SlotSnapshot, SlotStatus};
+pub use stream::store::checkpoint::{BoxFuture, Checkpoint, CheckpointStore};
+pub use stream::store::deadletter::{DeadLetter, DeadLetterDir, DeadLetters, Policy, Reason};
+pub use stream::store::file::FileStore;
+pub use stream::store::postgres::PostgresStore;
+pub use stream::versions::{Convert, VersionMismatch, VersionPolicy};
+pub use wire::field::{unzigzag, Field, Fields, Numbers, Wire};
+pub use wire::frame::{unframe, FrameReader, Frames};
+pub use wire::inflate::Inflater;

@@ -21,13 +21,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message;
 
-use crate::damage::Damage;
-use crate::error::Error;
-use crate::frame::{unframe, Frames};
-use crate::limits::Limits;
-use crate::net::ConnectConfig;
+use crate::base::damage::Damage;
+use crate::base::error::Error;
+use crate::base::limits::Limits;
+use crate::net::config::ConnectConfig;
 use crate::pb;
-use crate::stream::{Stream, StreamConfig};
+use crate::stream::config::StreamConfig;
+use crate::stream::handle::Stream;
+use crate::wire::frame::{unframe, Frames};
 
 /// A step of a [`Script`].
 #[derive(Debug)]
@@ -77,16 +78,16 @@ pub fn things() -> pb::SchemaVersion {
         replica_identity: pb::ReplicaIdentity::Default as i32,
     }
     .encode_to_vec();
-    let fingerprint = crate::schema::fingerprint(&table);
+    let fingerprint = crate::model::schema::fingerprint(&table);
     pb::SchemaVersion { fingerprint, table, ..pb::SchemaVersion::default() }
 }
 
 /// An INSERT into `public.things`.
 pub fn insert(id: i32, name: &str) -> pb::ChangeEvent {
     let mut key = vec![0x08];
-    crate::wire::put_varint(&mut key, u64::from(((id << 1) ^ (id >> 31)) as u32));
+    crate::wire::field::put_varint(&mut key, u64::from(((id << 1) ^ (id >> 31)) as u32));
     let mut new = Vec::new();
-    crate::wire::put_bytes(&mut new, 2, name.as_bytes());
+    crate::wire::field::put_bytes(&mut new, 2, name.as_bytes());
     pb::ChangeEvent {
         op: pb::Op::Insert as i32,
         schema: things().fingerprint,
@@ -118,7 +119,7 @@ impl Script {
     #[must_use]
     pub fn batch(mut self, batch: &[u8]) -> Self {
         let mut payload = Vec::with_capacity(batch.len() + 10);
-        crate::wire::put_varint(&mut payload, batch.len() as u64);
+        crate::wire::field::put_varint(&mut payload, batch.len() as u64);
         payload.extend_from_slice(batch);
         self.steps.push(Step::Payload(payload.into()));
         self

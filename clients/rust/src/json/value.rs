@@ -1,12 +1,14 @@
 //! Values of columns in the JSON form.
 
-use super::{compact, number, put, string};
-use crate::array::{Array, ArrayIter};
-use crate::damage::{malformed, Damage};
-use crate::datetime::{self, Date, Interval, Timestamp};
-use crate::schema::{Column, Type};
-use crate::value::Value;
-use crate::wire::Wire;
+use super::compact;
+use super::lines::{put, string};
+use crate::base::damage::{malformed, Damage};
+use crate::model::array::{Array, ArrayIter};
+use crate::model::datetime::{self, Date, Interval, Timestamp};
+use crate::model::number;
+use crate::model::schema::{Column, Type};
+use crate::model::value::Value;
+use crate::wire::field::Wire;
 
 /// Appends the value of a column.
 ///

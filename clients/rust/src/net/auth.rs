@@ -11,7 +11,7 @@ use postgres_protocol::message::frontend;
 use super::binding::{required, ChannelBinding};
 use super::connection::Connection;
 use super::demands::Allowed;
-use crate::error::Error;
+use crate::base::error::Error;
 
 fn protocol(what: impl Into<String>) -> Error {
     Error::Protocol(what.into())

@@ -5,7 +5,7 @@
 use postgres_protocol::authentication::sasl::ChannelBinding as Sasl;
 use ring::digest::{digest, Algorithm, SHA256, SHA384, SHA512};
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// Whether passwords are bound to the TLS channel, by SCRAM-SHA-256-PLUS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

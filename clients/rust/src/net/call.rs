@@ -13,7 +13,7 @@ use super::config::ConnectConfig;
 use super::connection::{Connection, Rows};
 use super::hosts::Host;
 use super::link::link;
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// How long it may take to tell the server.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -11,7 +11,7 @@ use super::binding::ChannelBinding;
 use super::demands::{tls_version, Allowed};
 use super::hosts::{Host, Lists, TargetSession};
 use super::words::{check, check_variable, WORDS};
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// How far the server must prove who it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,8 +13,8 @@ use super::call::Cancel;
 use super::config::ConnectConfig;
 use super::hosts::{Host, Session, TargetSession};
 use super::link::{link, Link, Transport};
-use crate::error::{Error, ServerError};
-use crate::limits::Limits;
+use crate::base::error::{Error, ServerError};
+use crate::base::limits::Limits;
 
 /// A message of the server.
 #[derive(Clone, Debug)]

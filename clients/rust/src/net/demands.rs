@@ -6,7 +6,7 @@ use std::path::Path;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::SupportedProtocolVersion;
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// Ways to authenticate, as libpq calls them; the last three are not spoken here.
 const METHODS: [&str; 7] = ["none", "password", "md5", "scram-sha-256", "gss", "sspi", "oauth"];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use super::config::ConnectConfig;
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// A server to try. Of a name with several addresses the first that answers counts.
 #[derive(Clone, Debug, PartialEq, Eq)]

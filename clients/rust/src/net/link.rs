@@ -13,7 +13,7 @@ use super::config::{ConnectConfig, SslMode, Tcp, Warned};
 use super::demands::check_peer;
 use super::hosts::Host;
 use super::tls;
-use crate::error::Error;
+use crate::base::error::Error;
 
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}

@@ -24,7 +24,7 @@ use tokio_rustls::TlsConnector;
 use super::config::{ConnectConfig, SslMode};
 use super::demands::tls_versions;
 use super::hosts::Host;
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// Where systems keep their root certificates; SSL_CERT_FILE comes first.
 const SYSTEM: [&str; 4] = [

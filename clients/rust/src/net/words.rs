@@ -1,7 +1,7 @@
 //! What libpq 18 takes: each word is honoured, does no harm, or is refused by name. None
 //! is ignored in silence.
 
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// What becomes of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +138,7 @@ fn treat(word: &Word, said: &str, value: &str) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::ConnectConfig;
+    use crate::net::config::ConnectConfig;
 
     /// Values that are right, of words that do not take any.
     fn value(name: &str) -> &'static str {

@@ -5,14 +5,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Stream;
-use crate::checkpoint::CheckpointStore;
-use crate::deadletter::{DeadLetters, Policy};
-use crate::error::Error;
-use crate::limits::Limits;
-use crate::metrics::Metrics;
-use crate::net::ConnectConfig;
-use crate::versions::{expected, option, Guard, VersionPolicy};
+use super::handle::Stream;
+use super::metrics::Metrics;
+use super::store::checkpoint::CheckpointStore;
+use super::store::deadletter::{DeadLetters, Policy};
+use super::versions::{expected, option, Guard, VersionPolicy};
+use crate::base::error::Error;
+use crate::base::limits::Limits;
+use crate::net::config::ConnectConfig;
 
 /// How a stream comes from the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

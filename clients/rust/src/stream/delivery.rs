@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::assembler::Assembled;
 use super::config::StreamConfig;
-use crate::assembler::Assembled;
-use crate::batch::{Batch, Events};
-use crate::cut::{cut, cut_under, header};
-use crate::damage::Damage;
-use crate::deadletter::{DeadLetter, Policy, Reason};
-use crate::error::Error;
-use crate::event::{Event, Op};
-use crate::metrics::Counter;
-use crate::position::Position;
-use crate::schema::{Schema, SchemaCache, Table};
-use crate::versions::VersionPolicy;
-use crate::wire::put_bytes;
+use super::metrics::Counter;
+use super::store::deadletter::{DeadLetter, Policy, Reason};
+use super::versions::VersionPolicy;
+use crate::base::damage::Damage;
+use crate::base::error::Error;
+use crate::base::position::Position;
+use crate::model::batch::{Batch, Events};
+use crate::model::event::{Event, Op};
+use crate::model::schema::{Schema, SchemaCache, Table};
+use crate::model::single::{cut, cut_under, header};
+use crate::wire::field::put_bytes;
 
 /// What to do about something that cannot be handled: goes on, or is the
 /// error.

@@ -12,14 +12,14 @@ use tokio::time::{interval_at, sleep, timeout, timeout_at, Interval, MissedTickB
 
 use super::config::{StreamConfig, Transport};
 use super::keep::{keep, saved, Saving};
+use super::metrics::{Counter, Gauge};
 use super::start::{self, Slot, System};
+use super::store::checkpoint::Checkpoint;
 use super::tracker::{Micros, Role, Tracker};
-use crate::checkpoint::Checkpoint;
-use crate::datetime::EPOCH_SECONDS;
-use crate::error::{Error, Refusal, ServerError};
-use crate::metrics::{Counter, Gauge};
-use crate::net::{Connection, Incoming};
-use crate::position::{Lsn, Position};
+use crate::base::error::{Error, Refusal, ServerError};
+use crate::base::position::{Lsn, Position};
+use crate::model::datetime::EPOCH_SECONDS;
+use crate::net::connection::{Connection, Incoming};
 
 /// What the consumer's side is told.
 pub(super) enum Item {

@@ -10,9 +10,10 @@ use tokio::time::{timeout, timeout_at, Instant};
 use super::config::StreamConfig;
 use super::driver::{silent, ticks, Driver, Ended, Orders, GOODBYE, SAVE_INTERVAL};
 use super::keep::{saved, Saving};
-use crate::error::{Error, ServerError};
-use crate::net::{fields, Connection, Incoming};
-use crate::position::Lsn;
+use crate::base::error::{Error, ServerError};
+use crate::base::position::Lsn;
+use crate::net::call::fields;
+use crate::net::connection::{Connection, Incoming};
 
 /// The server's own limit of a wait.
 const MAX_WAIT: Duration = Duration::from_secs(60);

@@ -7,10 +7,10 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::config::StreamConfig;
-use crate::checkpoint::{BoxFuture, Checkpoint, CheckpointStore};
-use crate::error::Error;
-use crate::metrics::Counter;
-use crate::position::Lsn;
+use super::metrics::Counter;
+use super::store::checkpoint::{BoxFuture, Checkpoint, CheckpointStore};
+use crate::base::error::Error;
+use crate::base::position::Lsn;
 
 /// A checkpoint on its way to the store.
 pub(super) type Saving = Option<BoxFuture<'static, Result<Lsn, Error>>>;

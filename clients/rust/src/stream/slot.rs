@@ -1,12 +1,12 @@
 //! A slot with the snapshot of the moment where its changes begin.
 
 use super::config::{StreamConfig, Transport};
+use super::metrics::Gauge;
 use super::start;
-use crate::checkpoint::Checkpoint;
-use crate::error::{Error, Refusal};
-use crate::metrics::Gauge;
-use crate::net::{quote_literal, Connection};
-use crate::position::{Lsn, Position};
+use super::store::checkpoint::Checkpoint;
+use crate::base::error::{Error, Refusal};
+use crate::base::position::{Lsn, Position};
+use crate::net::connection::{quote_literal, Connection};
 
 /// A slot that was just made, and what the database was at the point where its
 /// changes begin: what a transaction under [`SlotSnapshot::name`] reads, and the changes

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::config::{StreamConfig, Transport};
 use super::driver::silent;
-use crate::checkpoint::Checkpoint;
-use crate::error::{Error, Refusal};
-use crate::net::{quote_command, quote_identifier, quote_literal, Connection};
-use crate::position::{Lsn, Position};
+use super::store::checkpoint::Checkpoint;
+use crate::base::error::{Error, Refusal};
+use crate::base::position::{Lsn, Position};
+use crate::net::connection::{quote_command, quote_identifier, quote_literal, Connection};
 
 /// What the server says of itself.
 #[derive(Clone, Debug)]

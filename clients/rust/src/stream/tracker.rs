@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::position::{Lsn, Position};
+use crate::base::position::{Lsn, Position};
 
 #[derive(Clone, Copy, Debug)]
 struct Pending {

@@ -13,7 +13,7 @@ use super::config::StreamConfig;
 use super::driver::{Driver, Flush, Item, Orders};
 use super::start::System;
 use super::tracker::Tracker;
-use crate::error::Error;
+use crate::base::error::Error;
 
 /// How long what was dropped at work may take to be cancelled.
 const SETTLE: Duration = Duration::from_secs(3);

@@ -1,0 +1,52 @@
+//! Rows in memory.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::applier::{ScanFn, State};
+use crate::base::error::Error;
+use crate::base::relation::Relation;
+
+/// All rows in memory, ordered by the bytes of their keys.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct MemoryState {
+    relations: HashMap<Relation, BTreeMap<Vec<u8>, Vec<u8>>>,
+}
+
+impl MemoryState {
+    /// The rows of a relation by their keys; `None` if it never had one.
+    pub fn rows(&self, relation: &Relation) -> Option<&BTreeMap<Vec<u8>, Vec<u8>>> {
+        self.relations.get(relation)
+    }
+}
+
+impl State for MemoryState {
+    fn get(&mut self, relation: &Relation, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.relations.get(relation).and_then(|rows| rows.get(key)).cloned())
+    }
+
+    fn put(&mut self, relation: &Relation, key: &[u8], row: &[u8]) -> Result<(), Error> {
+        match self.relations.get_mut(relation) {
+            Some(rows) => rows.insert(key.to_vec(), row.to_vec()),
+            None => {
+                let rows = self.relations.entry(relation.clone()).or_default();
+                rows.insert(key.to_vec(), row.to_vec())
+            }
+        };
+        Ok(())
+    }
+
+    fn delete(&mut self, relation: &Relation, key: &[u8]) -> Result<(), Error> {
+        self.relations.get_mut(relation).map(|rows| rows.remove(key));
+        Ok(())
+    }
+
+    fn truncate(&mut self, relation: &Relation) -> Result<(), Error> {
+        self.relations.get_mut(relation).map(BTreeMap::clear);
+        Ok(())
+    }
+
+    fn scan(&mut self, relation: &Relation, f: &mut ScanFn<'_>) -> Result<(), Error> {
+        let mut rows = self.relations.get(relation).into_iter().flatten();
+        rows.try_for_each(|(key, row)| f(key, row))
+    }
+}

@@ -1,0 +1,15 @@
+//! Whole rows: what merges changes into them, and where they are kept; the initial load.
+
+pub(crate) mod applier;
+mod copy;
+mod held;
+pub(crate) mod joiner;
+pub(crate) mod loader;
+pub(crate) mod memory;
+mod meter;
+mod migrate;
+pub(crate) mod postgres;
+mod progress;
+mod rows;
+mod wants;
+mod whole;

@@ -1,0 +1,184 @@
+//! A load as bytes, so that it goes on after a restart.
+
+use super::loader::{Chunk, InitialLoad};
+use crate::base::damage::{malformed, Damage};
+use crate::base::position::Lsn;
+use crate::base::relation::Relation;
+use crate::model::batch::OwnedSnapshot;
+use crate::wire::field::{put_bytes, put_varint, Fields};
+
+/// The strings of a JSON array of strings.
+pub(super) fn strings(json: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = json.trim_start_matches('[');
+    while let Some((text, tail)) = crate::stream::store::checkpoint::json_string(rest) {
+        found.push(text);
+        rest = tail.trim_start_matches(',');
+    }
+    found
+}
+
+impl InitialLoad {
+    /// What has been read and what not, with the snapshots: to be kept with
+    /// the state.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_bytes(&mut out, 1, self.relation.as_bytes());
+        for option in &self.options {
+            put_bytes(&mut out, 2, option.as_bytes());
+        }
+        for column in &self.key_columns {
+            put_bytes(&mut out, 3, column.as_bytes());
+        }
+        for chunk in &self.chunks {
+            let mut bytes = Vec::new();
+            let parts = [&chunk.from_key, &chunk.to_key, &chunk.from_block, &chunk.to_block];
+            for (number, part) in (1..).zip(parts) {
+                if let Some(part) = part {
+                    put_bytes(&mut bytes, number, part.as_bytes());
+                }
+            }
+            if chunk.done {
+                bytes.extend([0x28, 1]);
+            }
+            put_bytes(&mut out, 4, &bytes);
+        }
+        for snapshot in &self.snapshots {
+            put_bytes(&mut out, 5, snapshot.bytes());
+        }
+        for (relation, fingerprint) in &self.tables {
+            let mut bytes = Vec::new();
+            put_bytes(&mut bytes, 1, relation.schema.as_bytes());
+            put_bytes(&mut bytes, 2, relation.name.as_bytes());
+            bytes.push(3 << 3);
+            put_varint(&mut bytes, *fingerprint);
+            put_bytes(&mut out, 7, &bytes);
+        }
+        if !self.slot.is_empty() {
+            put_bytes(&mut out, 11, self.slot.as_bytes());
+        }
+        let numbers =
+            [self.end_lsn.0, self.max_rows, self.restarts.into(), self.first_snapshot as u64];
+        for (field, number) in [6u8, 8, 9, 10].into_iter().zip(numbers) {
+            out.push(field << 3);
+            put_varint(&mut out, number);
+        }
+        out
+    }
+
+    /// Of what [`InitialLoad::to_bytes`] gave.
+    ///
+    /// # Errors
+    /// Damage.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
+        let mut load = InitialLoad::default();
+        for field in Fields::new(bytes) {
+            let field = field?;
+            match field.number {
+                1 => load.relation = field.value.str()?.to_owned(),
+                2 => load.options.push(field.value.str()?.to_owned()),
+                3 => load.key_columns.push(field.value.str()?.to_owned()),
+                4 => load.chunks.push(chunk(field.value.bytes()?)?),
+                5 => load.snapshots.push(OwnedSnapshot::new(field.value.bytes()?)?),
+                6 => load.end_lsn = Lsn(field.value.varint()?),
+                7 => load.tables.push(table(field.value.bytes()?)?),
+                8 => load.max_rows = field.value.varint()?,
+                9 => load.restarts = field.value.uint32()?,
+                10 => load.first_snapshot = field.value.uint32()? as usize,
+                11 => load.slot = field.value.str()?.to_owned(),
+                _ => return malformed("not the progress of a load"),
+            }
+        }
+        Ok(load)
+    }
+
+    /// The snapshots of the rows that have been read, for
+    /// [`Joiner::resume`](super::Joiner::resume).
+    pub fn snapshots(&self) -> &[OwnedSnapshot] {
+        &self.snapshots
+    }
+}
+
+fn table(bytes: &[u8]) -> Result<(Relation, u64), Damage> {
+    let (mut relation, mut fingerprint) =
+        (Relation { schema: String::new(), name: String::new() }, 0);
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            1 => relation.schema = field.value.str()?.to_owned(),
+            2 => relation.name = field.value.str()?.to_owned(),
+            3 => fingerprint = field.value.varint()?,
+            _ => return malformed("not the progress of a load"),
+        }
+    }
+    Ok((relation, fingerprint))
+}
+
+/// Of the text of `pg_current_snapshot()`: xmin, xmax, and what is in progress.
+pub(super) fn snapshot(text: &str) -> Option<OwnedSnapshot> {
+    let mut parts = text.split(':');
+    let number = |field: u8, text: &str| -> Option<Vec<u8>> {
+        let mut bytes = vec![field << 3];
+        put_varint(&mut bytes, text.parse().ok()?);
+        Some(bytes)
+    };
+    let mut bytes = [number(1, parts.next()?)?, number(2, parts.next()?)?].concat();
+    for xid in parts.next()?.split(',').filter(|xid| !xid.is_empty()) {
+        bytes.extend(number(3, xid)?);
+    }
+    OwnedSnapshot::new(&bytes).ok()
+}
+
+fn chunk(bytes: &[u8]) -> Result<Chunk, Damage> {
+    let mut chunk = Chunk::default();
+    for field in Fields::new(bytes) {
+        let field = field?;
+        let text = || field.value.str().map(|text| Some(text.to_owned()));
+        match field.number {
+            1 => chunk.from_key = text()?,
+            2 => chunk.to_key = text()?,
+            3 => chunk.from_block = text()?,
+            4 => chunk.to_block = text()?,
+            5 => chunk.done = field.value.bool()?,
+            _ => return malformed("not the progress of a load"),
+        }
+    }
+    Ok(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes() {
+        let load = InitialLoad {
+            slot: "slot".into(),
+            relation: "public.orders".into(),
+            options: vec!["tables".into(), "public.*".into()],
+            key_columns: vec!["id".into(), "part".into()],
+            chunks: vec![
+                Chunk { to_key: Some("{1,a}".into()), done: true, ..Chunk::default() },
+                Chunk { from_key: Some("{1,a}".into()), ..Chunk::default() },
+            ],
+            end_lsn: Lsn(7),
+            snapshots: vec![OwnedSnapshot::new(&[0x08, 1, 0x10, 2]).unwrap()],
+            first_snapshot: 1,
+            tables: vec![(Relation { schema: "public".into(), name: "orders".into() }, u64::MAX)],
+            max_rows: 1000,
+            restarts: 2,
+            ..InitialLoad::default()
+        };
+        let bytes = load.to_bytes();
+        assert_eq!(InitialLoad::from_bytes(&bytes), Ok(load.clone()));
+        assert!(!load.is_done());
+        assert!(InitialLoad::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        let current = snapshot("7:12:8,10").unwrap();
+        let seen: Vec<_> = (5..14).filter(|&xid| current.sees(xid)).collect();
+        assert_eq!(seen, [5, 6, 7, 9, 11]);
+        assert!(
+            snapshot("7:7:").is_some() && snapshot("7").is_none() && snapshot("a:b:").is_none()
+        );
+        assert_eq!(strings(r#"["id","a \"b\"",",x"]"#), ["id", "a \"b\"", ",x"]);
+    }
+}

@@ -1,0 +1,377 @@
+//! A stream: connection, acknowledgement, resuming.
+
+use super::config::StreamConfig;
+use super::delivery;
+use super::delivery::Delivery;
+use super::slot::SlotStatus;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::delivery::set_aside;
+use super::driver::{now, Item};
+use super::metrics::Counter;
+use super::start::System;
+use super::store::checkpoint::Checkpoint;
+use super::store::deadletter::{DeadLetter, Reason};
+use super::tracker::Tracker;
+use super::versions::Guard;
+use super::worker::Worker;
+use crate::base::damage::Damage;
+use crate::base::error::{Error, Refusal};
+use crate::base::position::{Lsn, Position};
+use crate::model::batch::Batch;
+use crate::model::schema::SchemaCache;
+use crate::model::sequence::Sequence;
+use crate::wire::field::Fields;
+use crate::wire::frame::unframe;
+use crate::wire::inflate::{nested, Inflater};
+
+/// Acknowledges deliveries from other tasks.
+#[derive(Clone, Debug)]
+pub struct Acker {
+    tracker: Arc<Tracker>,
+}
+
+impl Acker {
+    /// As [`Stream::ack`].
+    pub fn ack(&self, delivery: &Delivery) {
+        if let Some(id) = delivery.id {
+            self.tracker.acknowledge(id);
+        }
+    }
+}
+
+/// A stream of batches, read ahead by a thread of its own that also reports to
+/// the server, however long the consumer blocks. Dropping it ends the connection, and
+/// what the server is at, if the process goes on; [`Stream::close`] reports what is
+/// acknowledged first.
+#[derive(Debug)]
+pub struct Stream {
+    config: Arc<StreamConfig>,
+    tracker: Arc<Tracker>,
+    items: mpsc::UnboundedReceiver<Item>,
+    /// None with what comes from a script.
+    worker: Option<Worker>,
+    schemas: Arc<SchemaCache>,
+    sequence: Sequence,
+    inflater: Inflater,
+    guard: Guard,
+    source: Bytes,
+    /// What was applied before this process began, or was handed out.
+    applied: Lsn,
+    ended: bool,
+    /// No delivery has come on this connection yet.
+    fresh: bool,
+    /// The number of the connection that messages come by.
+    epoch: u64,
+    /// What that connection is to.
+    system: System,
+}
+
+impl Stream {
+    pub(crate) async fn start(mut config: StreamConfig) -> Result<Self, Error> {
+        config.validate()?;
+        let (guard, options) = config.guard()?;
+        config.options = options;
+        config.connect.forget_warnings();
+        let config = Arc::new(config);
+        let tracker = Arc::new(Tracker::default());
+        let (sender, items) = mpsc::unbounded_channel();
+        let (worker, system) = Worker::start(config.clone(), tracker.clone(), sender).await?;
+        Ok(Self::new(config, guard, tracker, items, system, Some(worker)))
+    }
+
+    fn new(
+        config: Arc<StreamConfig>,
+        guard: Guard,
+        tracker: Arc<Tracker>,
+        items: mpsc::UnboundedReceiver<Item>,
+        system: System,
+        worker: Option<Worker>,
+    ) -> Self {
+        Stream {
+            schemas: Arc::new(SchemaCache::new(config.limits)),
+            inflater: Inflater::new(config.limits),
+            guard,
+            applied: tracker.acknowledged().0,
+            config,
+            tracker,
+            items,
+            worker,
+            sequence: Sequence::new(),
+            source: Bytes::new(),
+            ended: false,
+            fresh: true,
+            epoch: 0,
+            system,
+        }
+    }
+
+    /// One whose items come from a script.
+    #[cfg(feature = "test")]
+    pub(crate) fn play(config: StreamConfig, steps: Vec<crate::test::Step>) -> Self {
+        use crate::test::{Step, DATABASE, SYSTEM};
+
+        let system = |timeline| System {
+            identifier: SYSTEM,
+            timeline,
+            wal_end: Lsn::ZERO,
+            database: DATABASE.into(),
+        };
+
+        let guard = config.guard().expect("the settings are right").0;
+        let tracker = Arc::new(Tracker::default());
+        let (sender, items) = mpsc::unbounded_channel();
+        let queue = tracker.clone();
+        tokio::spawn(async move {
+            for step in steps {
+                let item = match step {
+                    Step::Payload(payload) => {
+                        queue.queue(payload.len());
+                        Item::Payload(payload)
+                    }
+                    Step::Delay(time) => {
+                        tokio::time::sleep(time).await;
+                        continue;
+                    }
+                    Step::Reconnect(timeline) => {
+                        queue.queue(0);
+                        Item::Reconnected(0, system(timeline))
+                    }
+                    Step::Fail(error) => Item::Failed(error),
+                };
+                if sender.send(item).is_err() {
+                    return;
+                }
+            }
+        });
+        Self::new(Arc::new(config), guard, tracker, items, system(1), None)
+    }
+
+    /// The next batch, in the order of the stream; waits for it. Whole
+    /// transactions come in the order of their commits, large ones in several
+    /// batches. After a new connection a transaction of which only a part had
+    /// come begins again with part 0: forget the earlier parts.
+    ///
+    /// Cancel safe. After an error or the end there is nothing more.
+    ///
+    /// # Errors
+    /// What ended the stream. Errors that may pass are not among them, as the
+    /// stream reconnects.
+    pub async fn next(&mut self) -> Option<Result<Delivery, Error>> {
+        while !self.ended {
+            let step = match self.items.recv().await {
+                None => {
+                    self.ended = true;
+                    return None;
+                }
+                Some(Item::Failed(error)) => Err(error),
+                Some(Item::Reconnected(epoch, system)) => {
+                    (self.epoch, self.system) = (epoch, system);
+                    self.sequence = Sequence::new();
+                    self.guard.disconnected();
+                    self.fresh = true;
+                    self.tracker.reconnected();
+                    self.tracker.taken(0, false);
+                    continue;
+                }
+                Some(Item::Payload(payload)) => {
+                    let result = self.payload(&payload);
+                    self.tracker.taken(payload.len(), self.sequence.is_inside());
+                    if matches!(result, Ok(None)) {
+                        continue;
+                    }
+                    result
+                }
+            };
+            self.ended = step.is_err();
+            return step.transpose();
+        }
+        None
+    }
+
+    /// The delivery; `None` if it is passed over.
+    fn payload(&mut self, payload: &Bytes) -> Result<Option<Delivery>, Error> {
+        // a frame's length, and then no field that a batch has
+        if payload.starts_with(b"{\"") {
+            return Err(Refusal::Json(self.config.slot.clone()).into());
+        }
+        let outer = unframe(payload, &self.config.limits).map(|bytes| payload.slice_ref(bytes));
+        let mut inside = Bytes::new();
+        let parsed = match &outer {
+            Ok(outer) => self.accept(outer, &mut inside),
+            Err(damage) => Err(*damage),
+        };
+        let (bytes, batch) = match parsed {
+            Ok(parsed) => parsed,
+            Err(damage) => {
+                self.sequence.lost();
+                let text = damage.to_string();
+                let letter = DeadLetter {
+                    reason: damage.into(),
+                    error: &text,
+                    slot: &self.config.slot,
+                    position: None,
+                    batch: outer.as_ref().unwrap_or(payload),
+                };
+                delivery::apply(&self.config, self.config.on_damage, &letter, damage.into())?;
+                return Ok(None);
+            }
+        };
+        let Some((end, position)) = self.place(&batch) else { return Ok(None) };
+        let converted = self.guard.check(&batch, &self.schemas, |event, schema, error| {
+            let source = Some(&self.source[..]).filter(|source| !source.is_empty());
+            let config = &self.config;
+            set_aside(config, Reason::Version, source, &batch, event, Some(schema), error)
+        })?;
+        let mut id = None;
+        if let Some(end) = end {
+            let commit = match &batch.transaction {
+                Some(t) => (t.commit_lsn != Lsn::ZERO).then_some(t.commit_time),
+                None => Some(now()),
+            };
+            id = self.tracker.deliver(self.epoch, end, position, commit);
+            // it had not been handed out when a new connection was made, and comes by that
+            if id.is_none() {
+                return Ok(None);
+            }
+            self.applied = self.applied.max(end);
+            self.config.metrics.add(Counter::Transactions, 1);
+        }
+        let bytes = match converted {
+            Some(converted) => {
+                let schemas = Arc::make_mut(&mut self.schemas);
+                schemas.add_all(&Batch::parse(&converted)?)?;
+                converted.into()
+            }
+            None => bytes.clone(),
+        };
+        Ok(Some(Delivery {
+            bytes,
+            schemas: self.schemas.clone(),
+            config: self.config.clone(),
+            source: self.source.clone(),
+            id,
+            first: std::mem::take(&mut self.fresh),
+        }))
+    }
+
+    /// The batch, which is compressed, and then `inside`, or is not.
+    fn accept<'a>(
+        &mut self,
+        outer: &'a Bytes,
+        inside: &'a mut Bytes,
+    ) -> Result<(&'a Bytes, Batch<'a>), Damage> {
+        let (bytes, batch) = match Batch::parse(outer) {
+            Err(Damage::Compressed) => {
+                *inside = self.inflater.inflate(outer)?;
+                (&*inside, Batch::parse(inside).map_err(nested)?)
+            }
+            parsed => (outer, parsed?),
+        };
+        self.guard.add_all(&batch, &mut self.schemas)?;
+        if batch.source.is_some() {
+            let source =
+                Fields::new(batch.bytes()).flatten().filter(|field| field.number == 9).last();
+            if let Some(source) = source.and_then(|field| field.value.bytes().ok()) {
+                self.source = Bytes::copy_from_slice(source);
+            }
+        }
+        self.sequence.check(&batch)?;
+        Ok((bytes, batch))
+    }
+
+    /// Where the batch ends, if it ends something, and its position. `None`: it
+    /// has been applied before.
+    fn place(&self, batch: &Batch<'_>) -> Option<(Option<Lsn>, Position)> {
+        let commit = match &batch.transaction {
+            Some(t) => t.commit_lsn.max(t.prepare_lsn),
+            None => batch.end_lsn,
+        };
+        let applied = match &batch.transaction {
+            Some(_) => commit != Lsn::ZERO && commit < self.applied,
+            None => commit <= self.applied,
+        };
+        if applied {
+            return None;
+        }
+        if !batch.is_end() {
+            return Some((None, Position::default()));
+        }
+        let last = batch.events().last().and_then(Result::ok).map(|event| event.position);
+        let position = last.unwrap_or(Position { commit_lsn: commit, lsn: commit, index: 0 });
+        Some((Some(batch.end_lsn), position))
+    }
+
+    /// Says that a transaction, and for the caller everything in it, is
+    /// durable. Its end is reported to the server when all before it are
+    /// acknowledged too and the checkpoint is stored. Of a part that ends
+    /// nothing this does nothing.
+    pub fn ack(&self, delivery: &Delivery) {
+        if let Some(id) = delivery.id {
+            self.tracker.acknowledge(id);
+        }
+    }
+
+    /// What would be stored if the delivery were acknowledged now, for consumers that deal
+    /// with deliveries in order and store it together with their effects: see
+    /// [`PostgresStore::save_sql`](crate::PostgresStore::save_sql). Its timeline is that of
+    /// the server that this stream reads from by now, whatever it began with: after a
+    /// failover the former one would be refused at the next start.
+    pub fn checkpoint(&self, delivery: &Delivery) -> Checkpoint {
+        self.system.checkpoint(&self.config.slot, self.tracker.assuming(delivery.id))
+    }
+
+    /// Acknowledges from other tasks.
+    pub fn acker(&self) -> Acker {
+        Acker { tracker: self.tracker.clone() }
+    }
+
+    /// Up to where everything is acknowledged.
+    pub fn acknowledged(&self) -> Lsn {
+        self.tracker.acknowledged().0
+    }
+
+    /// As [`StreamConfig::slot_status`].
+    ///
+    /// # Errors
+    /// As that.
+    pub async fn slot_status(&self) -> Result<SlotStatus, Error> {
+        self.config.slot_status().await
+    }
+
+    /// Waits until what is acknowledged by now is stored and, as soon as there is a
+    /// connection, reported. (With [`Transport::Fetch`] it is reported by the next call,
+    /// which may come after [`StreamConfig::fetch_wait`].)
+    ///
+    /// # Errors
+    /// The stream has ended: [`Stream::next`] says why, and [`Stream::close`] whether
+    /// everything is stored.
+    pub async fn flush(&self) -> Result<(), Error> {
+        match &self.worker {
+            Some(worker) => worker.flush().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Stores and reports what is acknowledged, and ends the connection.
+    ///
+    /// # Errors
+    /// What kept the checkpoint from being stored or, without a store, the server from
+    /// being told: then what was acknowledged comes again. And what had ended the stream
+    /// before, if [`Stream::next`] has not told.
+    pub async fn close(mut self) -> Result<(), Error> {
+        let result = match self.worker.take() {
+            Some(worker) => worker.close().await,
+            None => Ok(()),
+        };
+        while let Ok(item) = self.items.try_recv() {
+            if let Item::Failed(error) = item {
+                return Err(error);
+            }
+        }
+        result
+    }
+}
