@@ -42,7 +42,7 @@ step()
 	tests=$((tests + 1))
 	if "$@" >"$log" 2>&1 </dev/null; then
 		echo "ok $tests - $name ($((SECONDS - start)) s)"
-		grep -E '^(test result:|SEED=|[0-9].* (equal|same JSON|each once|refused)|[a-z]+: [0-9]+ rows|ok [a-z]+: [0-9]+ inputs|skipped:)' "$log" |
+		grep -E '^(test result:|SEED=|[0-9].* (equal|same JSON|each once|refused)|[a-z]+: [0-9]+ rows|[0-9]+ files, |ok [a-z]+: [0-9]+ inputs|skipped:)' "$log" |
 			sort -u | cut -c1-160 | sed 's/^/#   /' || :
 	else
 		failed=$((failed + 1))
@@ -76,6 +76,7 @@ step "clippy, warnings denied" cargo clippy --locked --all-targets --all-feature
 step "documentation, warnings denied" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 step "examples and tests compile" cargo test --locked --all-features --no-run
 step "unit tests" test_ --lib
+step "rooms, and no circle of files" test_ --test layering
 step "examples of the documentation" cargo test --locked --all-features --doc
 step "golden files" test_ --test golden
 step "typed rows" test_ --test typed

@@ -21,11 +21,14 @@ pub mod pb {
 }
 
 pub use base::damage::Damage;
-pub use base::error::{Error, Refusal, ServerError};
+pub use base::error::Error;
 pub use base::limits::Limits;
 pub use base::position::{Lsn, ParseError, Position};
+pub use base::refusal::Refusal;
 pub use base::relation::{NotARelation, Relation};
-pub use model::array::{Array, ArrayIter, MAX_DIMENSIONS};
+pub use base::server::ServerError;
+pub use base::version::VersionMismatch;
+pub use model::array::{Array, MAX_DIMENSIONS};
 pub use model::batch::{
     Batch, Events, Metadata, Outcome, OwnedSnapshot, SchemaVersion, Snapshot, Source, Transaction,
 };
@@ -34,25 +37,27 @@ pub use model::convert::ConvertError;
 pub use model::convert::NamedRow;
 pub use model::datetime;
 pub use model::decoder::{Layout, Typed};
+pub use model::elements::ArrayIter;
 pub use model::event::{Event, Failure, Message, Op, Truncate};
 pub use model::row::{overlay, Row, Values};
-pub use model::schema::{
-    fingerprint, Column, Redaction, ReplicaIdentity, Schema, SchemaCache, Table, Type, MAX_COLUMN,
-    REDACTED_BASE,
-};
+pub use model::schema::{fingerprint, Schema, SchemaCache};
 pub use model::sequence::Sequence;
 pub use model::single::cut;
+pub use model::table::{
+    Column, Redaction, ReplicaIdentity, Table, Type, MAX_COLUMN, REDACTED_BASE,
+};
 pub use model::trace::TraceParent;
 pub use model::value::Value;
 pub use net::binding::ChannelBinding;
 pub use net::config::{ConnectConfig, SslMode};
 pub use net::connection::Connection;
 pub use net::hosts::{Host, TargetSession};
-pub use replica::applier::{Applied, Applier, ApplyError, ScanFn, State};
+pub use replica::applier::{Applied, Applier, ApplyError};
 pub use replica::joiner::{Joiner, Reload, Reread};
 pub use replica::loader::InitialLoad;
 pub use replica::memory::MemoryState;
 pub use replica::postgres::PostgresApplier;
+pub use replica::state::{ScanFn, State};
 pub use stream::assembler::{Assembled, Assembler};
 pub use stream::config::{Compression, StreamConfig, Transport};
 pub use stream::delivery::{Change, Changes, Delivery};
@@ -64,7 +69,7 @@ pub use stream::store::checkpoint::{BoxFuture, Checkpoint, CheckpointStore};
 pub use stream::store::deadletter::{DeadLetter, DeadLetterDir, DeadLetters, Policy, Reason};
 pub use stream::store::file::FileStore;
 pub use stream::store::postgres::PostgresStore;
-pub use stream::versions::{Convert, VersionMismatch, VersionPolicy};
+pub use stream::versions::{Convert, VersionPolicy};
 pub use wire::field::{unzigzag, Field, Fields, Numbers, Wire};
 pub use wire::frame::{unframe, FrameReader, Frames};
 pub use wire::inflate::Inflater;

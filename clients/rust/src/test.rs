@@ -28,24 +28,8 @@ use crate::net::config::ConnectConfig;
 use crate::pb;
 use crate::stream::config::StreamConfig;
 use crate::stream::handle::Stream;
+use crate::stream::script::{Step, DATABASE, SYSTEM};
 use crate::wire::frame::{unframe, Frames};
-
-/// A step of a [`Script`].
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// The payload of a message.
-    Payload(Bytes),
-    /// Nothing comes for a while.
-    Delay(Duration),
-    /// The connection breaks and is made again, to a server on this timeline.
-    Reconnect(u32),
-    /// The stream ends with an error.
-    Fail(Error),
-}
-
-/// Of the server that there is not.
-pub(crate) const SYSTEM: u64 = 7;
-pub(crate) const DATABASE: &str = "test";
 
 /// What a source plays.
 #[derive(Debug, Default)]

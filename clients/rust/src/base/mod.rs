@@ -5,4 +5,7 @@ pub(crate) mod damage;
 pub(crate) mod error;
 pub(crate) mod limits;
 pub(crate) mod position;
+pub(crate) mod refusal;
 pub(crate) mod relation;
+pub(crate) mod server;
+pub(crate) mod version;

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::model::schema::Table;
-
 /// Name of a relation: schema and name. As text it is as in SQL, `public.orders` or
 /// `"Sales"."Orders"`; names without double quotes are folded to lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,12 +11,6 @@ pub struct Relation {
     pub schema: String,
     /// Its name.
     pub name: String,
-}
-
-impl From<&Table> for Relation {
-    fn from(table: &Table) -> Self {
-        Relation { schema: table.schema.clone(), name: table.name.clone() }
-    }
 }
 
 impl fmt::Display for Relation {

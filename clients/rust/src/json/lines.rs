@@ -1,15 +1,16 @@
 //! The JSON form: one line for each event and each outcome, equal to the byte
 //! to what `format = 'json'` and `cdc.decode_json()` give.
 
+use super::text::{member, put, string};
 use super::value::{self, write_value};
-use std::fmt::Write;
 
 use crate::base::damage::{malformed, Damage};
 use crate::model::batch::{Batch, Metadata, Outcome, Transaction};
 use crate::model::datetime::Timestamp;
 use crate::model::event::{Event, Op};
 use crate::model::row::Row;
-use crate::model::schema::{Schema, SchemaCache, Table, Type, REDACTED_BASE};
+use crate::model::schema::{Schema, SchemaCache};
+use crate::model::table::{Table, Type, REDACTED_BASE};
 use crate::wire::field::{Fields, Wire};
 
 /// Appends the lines of a batch, each with a newline. The batch's own schemas
@@ -39,45 +40,6 @@ fn line(out: &mut String, f: impl FnOnce(&mut String) -> Result<(), Damage>) -> 
         Err(_) => out.truncate(start),
     }
     result
-}
-
-/// Begins a member of an object that began at the nearest `{`.
-fn member(out: &mut String, name: &str) {
-    if !out.ends_with('{') {
-        out.push(',');
-    }
-    string(out, name);
-    out.push(':');
-}
-
-/// Text in double quotes, with JSON's escapes: only what must be.
-pub(crate) fn string(out: &mut String, text: &str) {
-    out.push('"');
-    let mut from = 0;
-    for (i, byte) in text.bytes().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.push_str(&text[from..i]);
-        from = i + 1;
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            0x08 => out.push_str("\\b"),
-            0x0c => out.push_str("\\f"),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            _ => put(out, format_args!("\\u{byte:04x}")),
-        }
-    }
-    out.push_str(&text[from..]);
-    out.push('"');
-}
-
-/// Writing to a `String` cannot fail.
-pub(super) fn put(out: &mut String, args: std::fmt::Arguments<'_>) {
-    let _ = out.write_fmt(args);
 }
 
 fn of_transaction(out: &mut String, t: Option<&Transaction<'_>>) -> Result<(), Damage> {
@@ -363,15 +325,9 @@ mod tests {
 
     use super::*;
     use crate::base::limits::Limits;
-    use crate::model::schema::{fingerprint, Redaction};
+    use crate::model::schema::fingerprint;
+    use crate::model::table::Redaction;
     use crate::pb;
-
-    #[test]
-    fn strings() {
-        let mut out = String::new();
-        string(&mut out, "a\"\\\u{8}\u{c}\n\r\t\u{1}\u{1f}\u{7f}é😀/");
-        assert_eq!(out, "\"a\\\"\\\\\\b\\f\\n\\r\\t\\u0001\\u001f\u{7f}é😀/\"");
-    }
 
     /// Columns of type JSON are named where they are NULL, of a row that was read as well;
     /// which has no place in the WAL.

@@ -2,7 +2,8 @@
 //! to what `format = 'json'` and `cdc.decode_json()` give.
 
 mod compact;
-pub(crate) mod lines;
+mod lines;
+pub(crate) mod text;
 pub(crate) mod value;
 
 pub use lines::{write_batch, write_event, write_outcome};

@@ -1,12 +1,13 @@
 //! Values of columns in the JSON form.
 
 use super::compact;
-use super::lines::{put, string};
+use super::text::{put, string};
 use crate::base::damage::{malformed, Damage};
-use crate::model::array::{Array, ArrayIter};
+use crate::model::array::Array;
 use crate::model::datetime::{self, Date, Interval, Timestamp};
 use crate::model::number;
-use crate::model::schema::{Column, Type};
+use crate::model::table::{Column, Type};
+use crate::model::text::{array_literal, hex_digits, nested, uuid};
 use crate::model::value::Value;
 use crate::wire::field::Wire;
 
@@ -82,24 +83,6 @@ pub(super) fn hex(out: &mut String, bytes: &[u8]) {
     out.push_str("\"\\\\x");
     hex_digits(out, bytes);
     out.push('"');
-}
-
-fn hex_digits(out: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.reserve(bytes.len() * 2);
-    for byte in bytes {
-        out.push(DIGITS[usize::from(byte >> 4)].into());
-        out.push(DIGITS[usize::from(byte & 15)].into());
-    }
-}
-
-fn uuid(out: &mut String, bytes: &[u8; 16]) {
-    for (i, part) in [0..4, 4..6, 6..8, 8..10, 10..16].into_iter().enumerate() {
-        if i > 0 {
-            out.push('-');
-        }
-        hex_digits(out, &bytes[part]);
-    }
 }
 
 fn infinity(out: &mut String, positive: bool) {
@@ -186,114 +169,6 @@ fn has_json_null(array: &Array<'_>) -> Result<bool, Damage> {
         }
     }
     Ok(false)
-}
-
-/// PostgreSQL's array literal, with the bounds where they are not 1.
-pub(crate) fn array_literal(out: &mut String, array: &Array<'_>) -> Result<(), Damage> {
-    if array.is_empty() {
-        out.push_str("{}");
-        return Ok(());
-    }
-    if array.lower_bounds().iter().any(|&bound| bound != 1) {
-        for (&size, &bound) in array.dimensions().iter().zip(array.lower_bounds()) {
-            let last = i64::from(bound) + i64::from(size) - 1;
-            put(out, format_args!("[{bound}:{last}]"));
-        }
-        out.push('=');
-    }
-    nested(out, array.dimensions(), &mut array.iter(), "{}", &mut literal)
-}
-
-type Element<'f> = dyn FnMut(&mut String, Option<Value<'_>>) -> Result<(), Damage> + 'f;
-
-/// At most six deep.
-fn nested(
-    out: &mut String,
-    dimensions: &[u32],
-    elements: &mut ArrayIter<'_>,
-    brackets: &str,
-    element: &mut Element<'_>,
-) -> Result<(), Damage> {
-    let [size, inner @ ..] = dimensions else {
-        let value = elements.next().ok_or(Damage::Malformed("array is cut"))??;
-        return element(out, value);
-    };
-    out.push_str(&brackets[..1]);
-    for i in 0..*size {
-        if i > 0 {
-            out.push(',');
-        }
-        nested(out, inner, elements, brackets, element)?;
-    }
-    out.push_str(&brackets[1..]);
-    Ok(())
-}
-
-/// PostgreSQL's text form.
-pub(crate) fn write_text(out: &mut String, value: &Value<'_>) -> Result<(), Damage> {
-    match value {
-        Value::Bool(v) => out.push(if *v { 't' } else { 'f' }),
-        Value::Float(v) => drop(number::single(out, *v)),
-        Value::Double(v) => drop(number::double(out, *v)),
-        Value::Int32(v) => put(out, format_args!("{v}")),
-        Value::Int64(v) => put(out, format_args!("{v}")),
-        Value::UInt32(v) => put(out, format_args!("{v}")),
-        Value::Bytes(v) => {
-            out.push_str("\\x");
-            hex_digits(out, v);
-        }
-        Value::Uuid(v) => uuid(out, v),
-        Value::Timestamp(v) => put(out, format_args!("{v}")),
-        Value::TimestampTz(v) => match v.to_string().strip_suffix(" BC") {
-            _ if v.is_infinite() => put(out, format_args!("{v}")),
-            Some(text) => put(out, format_args!("{text}+00 BC")),
-            None => put(out, format_args!("{v}+00")),
-        },
-        Value::Date(v) => put(out, format_args!("{v}")),
-        Value::Time(v) => put(out, format_args!("{v}")),
-        Value::TimeTz(v) => put(out, format_args!("{v}")),
-        Value::Interval(v) => put(out, format_args!("{v}")),
-        Value::Array(v) => return array_literal(out, v),
-        Value::Numeric(v)
-        | Value::Text(v)
-        | Value::Json(v)
-        | Value::Other(v)
-        | Value::Redacted(v) => {
-            out.push_str(v);
-        }
-    }
-    Ok(())
-}
-
-/// An element in an array literal, as PostgreSQL prints it.
-fn literal(out: &mut String, value: Option<Value<'_>>) -> Result<(), Damage> {
-    let Some(value) = value else {
-        out.push_str("NULL");
-        return Ok(());
-    };
-    let mut own = String::new();
-    let text = match value.as_str() {
-        Some(text) => text,
-        None => {
-            write_text(&mut own, &value)?;
-            &own
-        }
-    };
-    let space = |b: u8| b.is_ascii_whitespace() || b == 0x0b;
-    let special = |b: u8| space(b) || matches!(b, b'"' | b'\\' | b'{' | b'}' | b',');
-    if !text.is_empty() && !text.eq_ignore_ascii_case("NULL") && !text.bytes().any(special) {
-        out.push_str(text);
-        return Ok(());
-    }
-    out.push('"');
-    for c in text.chars() {
-        if c == '"' || c == '\\' {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push('"');
-    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use super::event::Event;
 use crate::base::damage::{malformed, Damage};
 use crate::base::position::Lsn;
-use crate::wire::field::{Fields, Numbers, Wire};
+use crate::wire::field::{put_varint, Fields, Numbers, Wire};
 
 /// What follows of a transaction, or how it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -258,6 +258,21 @@ impl OwnedSnapshot {
         Ok(OwnedSnapshot(bytes.into()))
     }
 
+    /// Of the text of `pg_current_snapshot()`: xmin, xmax, and what is in progress.
+    pub(crate) fn of_text(text: &str) -> Option<Self> {
+        let mut parts = text.split(':');
+        let number = |field: u8, text: &str| -> Option<Vec<u8>> {
+            let mut bytes = vec![field << 3];
+            put_varint(&mut bytes, text.parse().ok()?);
+            Some(bytes)
+        };
+        let mut bytes = [number(1, parts.next()?)?, number(2, parts.next()?)?].concat();
+        for xid in parts.next()?.split(',').filter(|xid| !xid.is_empty()) {
+            bytes.extend(number(3, xid)?);
+        }
+        OwnedSnapshot::new(&bytes).ok()
+    }
+
     /// As [`Snapshot::sees`].
     pub fn sees(&self, xid: u32) -> bool {
         Snapshot::parse(&self.0).is_ok_and(|snapshot| snapshot.sees(xid))
@@ -496,15 +511,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn snapshots_as_text() {
+        let snapshot = OwnedSnapshot::of_text;
+        let current = snapshot("7:12:8,10").unwrap();
+        let seen: Vec<_> = (5..14).filter(|&xid| current.sees(xid)).collect();
+        assert_eq!(seen, [5, 6, 7, 9, 11]);
+        assert!(
+            snapshot("7:7:").is_some() && snapshot("7").is_none() && snapshot("a:b:").is_none()
+        );
+    }
+
+    #[test]
     fn snapshots_see() {
         // xmin 2^32 + 5, xmax 2^32 + 10, xip 7 and 8
         let mut bytes = vec![0x08];
-        crate::wire::field::put_varint(&mut bytes, (1 << 32) + 5);
+        put_varint(&mut bytes, (1 << 32) + 5);
         bytes.push(0x10);
-        crate::wire::field::put_varint(&mut bytes, (1 << 32) + 10);
+        put_varint(&mut bytes, (1 << 32) + 10);
         let mut xip = Vec::new();
         for xid in [7u64, 8] {
-            crate::wire::field::put_varint(&mut xip, (1 << 32) + xid);
+            put_varint(&mut xip, (1 << 32) + xid);
         }
         crate::wire::field::put_bytes(&mut bytes, 3, &xip);
         let snapshot = OwnedSnapshot::new(&bytes).unwrap();

@@ -7,7 +7,8 @@ use prost::Message;
 
 use super::event::{Event, Op};
 use super::row::{overlay, Row};
-use super::schema::{Column, Schema, Table, Type, REDACTED_BASE};
+use super::schema::Schema;
+use super::table::{Column, Table, Type, REDACTED_BASE};
 use crate::base::damage::Damage;
 use crate::base::error::Error;
 use crate::wire::field::{Fields, Wire};

@@ -1,6 +1,6 @@
 //! Rows: serialized messages of the table's own type, and the overlay of two.
 
-use super::schema::{Column, Table, REDACTED_BASE};
+use super::table::{Column, Table, REDACTED_BASE};
 use super::value::Value;
 use crate::base::damage::Damage;
 use crate::wire::field::{Field, Fields};

@@ -2,7 +2,7 @@
 
 use super::array::Array;
 use super::datetime::{Date, Interval, Time, TimeTz, Timestamp, DAY};
-use super::schema::{Column, Type};
+use super::table::Type;
 use crate::base::damage::{malformed, Damage};
 use crate::wire::field::{unzigzag, Fields, Wire};
 
@@ -93,19 +93,8 @@ fn interval(bytes: &[u8]) -> Result<Interval, Damage> {
 }
 
 impl<'a> Value<'a> {
-    /// The value of a column in a row.
-    ///
-    /// # Errors
-    /// Damage: another wire type than the column's, text that is not UTF-8,
-    /// numbers out of range; a type that this version does not know.
-    pub fn decode(column: &Column, wire: Wire<'a>) -> Result<Self, Damage> {
-        match column.r#type {
-            Type::Array => Array::parse(column.element, wire.bytes()?).map(Value::Array),
-            other => Value::of_type(other, wire),
-        }
-    }
-
-    pub(crate) fn of_type(r#type: Type, wire: Wire<'a>) -> Result<Self, Damage> {
+    /// Of any type but an array's.
+    pub(super) fn of_type(r#type: Type, wire: Wire<'a>) -> Result<Self, Damage> {
         Ok(match (r#type, wire) {
             (Type::Bool, Wire::Varint(v)) => Value::Bool(v != 0),
             (Type::Int32, Wire::Varint(v)) => Value::Int32(int32(v)?),
@@ -153,40 +142,6 @@ impl<'a> Value<'a> {
             Value::Int64(number) => Some(number),
             Value::UInt32(number) => Some(number.into()),
             _ => None,
-        }
-    }
-}
-
-/// Text that PostgreSQL reads back to the same value, in a session with
-/// DateStyle `ISO`: to be cast to the column's `pg_type`.
-impl std::fmt::Display for Value<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut text = String::new();
-        crate::json::value::write_text(&mut text, self).map_err(|_| std::fmt::Error)?;
-        f.write_str(&text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text() {
-        for (value, text) in [
-            (Value::Bool(true), "t"),
-            (Value::Double(1e20), "1e+20"),
-            (Value::Float(f32::INFINITY), "Infinity"),
-            (Value::Bytes(&[0, 255]), "\\x00ff"),
-            (Value::TimestampTz(Timestamp(0)), "2000-01-01 00:00:00+00"),
-            (Value::TimestampTz(Timestamp(-70_000_000_000_000_000)), "0220-10-14 19:33:20+00 BC"),
-            (Value::TimestampTz(Timestamp::INFINITY), "infinity"),
-            (
-                Value::Array(Array::parse(Type::Text, b"\x0a\x01a\x0a\x03\"b,").unwrap()),
-                r#"{a,"\"b,"}"#,
-            ),
-        ] {
-            assert_eq!(value.to_string(), text);
         }
     }
 }

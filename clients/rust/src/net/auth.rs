@@ -1,6 +1,7 @@
 //! Who we are: SCRAM-SHA-256, bound to the TLS channel where that can be, MD5,
 //! passwords in clear text over TLS or a Unix socket only.
 
+use super::link::Channel;
 use bytes::BytesMut;
 use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{
@@ -20,15 +21,6 @@ fn protocol(what: impl Into<String>) -> Error {
 fn number(body: &[u8]) -> Result<(u32, &[u8]), Error> {
     let (bytes, rest) = body.split_first_chunk().ok_or_else(|| protocol("short message"))?;
     Ok((u32::from_be_bytes(*bytes), rest))
-}
-
-/// What the way to the server is.
-#[derive(Debug)]
-pub(super) struct Channel {
-    /// Nobody else can read what goes over it.
-    pub(super) private: bool,
-    /// The server's certificate.
-    pub(super) certificate: Option<Vec<u8>>,
 }
 
 /// What the server asks for, by its number.

@@ -510,6 +510,13 @@ fn conninfo_value(text: &str) -> Result<(String, &str), Error> {
     Ok((value, ""))
 }
 
+impl ConnectConfig {
+    /// The same for one of the hosts.
+    pub(super) fn only(&self, host: Host) -> Self {
+        ConnectConfig { hosts: vec![host], ..self.clone() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::config::ConnectConfig;
 use crate::base::error::Error;
 
 /// A server to try. Of a name with several addresses the first that answers counts.
@@ -168,13 +167,6 @@ impl std::fmt::Display for Host {
             Some(path) => path.display().fmt(f),
             None => write!(f, "{}:{}", self.target(), self.port),
         }
-    }
-}
-
-impl ConnectConfig {
-    /// The same for one of the hosts.
-    pub(super) fn only(&self, host: Host) -> Self {
-        ConnectConfig { hosts: vec![host], ..self.clone() }
     }
 }
 

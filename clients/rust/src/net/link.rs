@@ -8,12 +8,20 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::auth::Channel;
 use super::config::{ConnectConfig, SslMode, Tcp, Warned};
 use super::demands::check_peer;
 use super::hosts::Host;
 use super::tls;
 use crate::base::error::Error;
+
+/// What the way to the server is.
+#[derive(Debug)]
+pub(super) struct Channel {
+    /// Nobody else can read what goes over it.
+    pub(super) private: bool,
+    /// The server's certificate.
+    pub(super) certificate: Option<Vec<u8>>,
+}
 
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}

@@ -1,5 +1,6 @@
 //! Merges events into full rows.
 
+use super::state::State;
 use super::whole::Takes;
 use super::{migrate, rows};
 use std::collections::hash_map::{Entry, HashMap};
@@ -13,45 +14,9 @@ use crate::base::relation::Relation;
 use crate::model::batch::Batch;
 use crate::model::event::{Event, Op};
 use crate::model::row::{overlay, Row};
-use crate::model::schema::{ReplicaIdentity, Schema, SchemaCache, Table};
+use crate::model::schema::{Schema, SchemaCache};
+use crate::model::table::{ReplicaIdentity, Table};
 use crate::stream::assembler::Assembled;
-
-/// What [`State::scan`] calls with key and row.
-pub type ScanFn<'f> = dyn FnMut(&[u8], &[u8]) -> Result<(), Error> + 'f;
-
-/// Where rows are kept: a map for each relation from key bytes to row bytes.
-///
-/// A row is a serialized message of the table's type with all columns, key
-/// columns included; absent columns are NULL. Where the table has no key, the
-/// row in the order of its columns is its own key, and field 536870911 of the
-/// row says how often it is there, if more than once.
-pub trait State {
-    /// The row with a key.
-    ///
-    /// # Errors
-    /// Whatever prevents it; so for the others.
-    fn get(&mut self, relation: &Relation, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
-    /// Inserts or replaces a row.
-    ///
-    /// # Errors
-    /// As for `get`.
-    fn put(&mut self, relation: &Relation, key: &[u8], row: &[u8]) -> Result<(), Error>;
-    /// Removes a row, if it is there.
-    ///
-    /// # Errors
-    /// As for `get`.
-    fn delete(&mut self, relation: &Relation, key: &[u8]) -> Result<(), Error>;
-    /// Removes all rows of a relation.
-    ///
-    /// # Errors
-    /// As for `get`.
-    fn truncate(&mut self, relation: &Relation) -> Result<(), Error>;
-    /// Calls `f` with key and row of each row of a relation, in any order.
-    ///
-    /// # Errors
-    /// As for `get`, and `f`'s.
-    fn scan(&mut self, relation: &Relation, f: &mut ScanFn<'_>) -> Result<(), Error>;
-}
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -319,6 +284,16 @@ impl<S: State> Applier<S> {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl<S: State> Takes for Applier<S> {
+    fn begin(&mut self, commit_lsn: Option<Lsn>) {
+        self.begin(commit_lsn);
+    }
+
+    fn take(&mut self, _: u32, event: &Event<'_>, schemas: &SchemaCache) -> Result<(), Error> {
+        self.strictly(event, schemas)
     }
 }
 

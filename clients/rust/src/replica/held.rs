@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::applier::{ScanFn, State};
+use super::state::{ScanFn, State};
 use crate::base::error::Error;
 use crate::base::relation::Relation;
 

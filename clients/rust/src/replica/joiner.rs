@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 
-use super::applier::{Applied, Applier, State};
+use super::applier::{Applied, Applier};
 use super::rows::has_all_columns;
+use super::state::State;
 use super::whole::Takes;
 use crate::base::damage::Damage;
 use crate::base::error::Error;
@@ -16,7 +17,7 @@ use crate::model::row::Row;
 use crate::model::schema::SchemaCache;
 use crate::stream::assembler::Assembled;
 use crate::stream::config::StreamConfig;
-use crate::stream::versions::Guard;
+use crate::stream::guard::Guard;
 use crate::wire::field::{put_varint, Wire};
 
 /// The number of a row's snapshot stands in the row, as a field that no table
@@ -121,17 +122,21 @@ impl<S: State> Joiner<S> {
         self.guard.clone()
     }
 
-    /// For a load that was interrupted: of one table with a key, whose rows are
-    /// in the state.
-    pub fn resume(applier: Applier<S>, load: &super::loader::InitialLoad) -> Self {
-        let snapshots = load.snapshots().to_vec();
+    /// With what was read before, under these snapshots from `first` on.
+    pub(super) fn having_read(
+        applier: Applier<S>,
+        snapshots: Vec<OwnedSnapshot>,
+        first: usize,
+        tables: &[(Relation, u64)],
+        end_lsn: Lsn,
+    ) -> Self {
         let of = |fingerprint| Loaded {
             fingerprint,
-            snapshots: (load.first_snapshot..snapshots.len()).collect(),
-            end_lsn: load.end_lsn(),
+            snapshots: (first..snapshots.len()).collect(),
+            end_lsn,
             ..Loaded::default()
         };
-        let loaded = load.tables.iter().map(|(relation, f)| (relation.clone(), of(*f))).collect();
+        let loaded = tables.iter().map(|(relation, f)| (relation.clone(), of(*f))).collect();
         Joiner { loaded, snapshots, ..Joiner::new(applier) }
     }
 
@@ -146,14 +151,14 @@ impl<S: State> Joiner<S> {
     }
 
     /// Rows that must be read again by
-    /// [`InitialLoad::reread`](super::loader::InitialLoad::reread), before or after what
+    /// [`InitialLoad::reread`](crate::InitialLoad::reread), before or after what
     /// follows.
     pub fn take_rereads(&mut self) -> Vec<Reread> {
         std::mem::take(&mut self.rereads)
     }
 
     /// Tables that must be read anew, by
-    /// [`InitialLoad::reload`](super::loader::InitialLoad::reload) and what follows it, before the
+    /// [`InitialLoad::reload`](crate::InitialLoad::reload) and what follows it, before the
     /// transaction that was applied last is acknowledged. Until then all changes of them
     /// are passed over, and those of another transaction are an error. To be looked at
     /// after rereads.

@@ -1,23 +1,24 @@
 //! The initial load: a table as it is, by `cdc.snapshot()`, joined with the
 //! stream without a gap or a repetition.
 
+use super::applier::Applier;
 use super::joiner::{Joiner, Reload, Reread};
-use super::progress;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::applier::State;
 use super::copy::CopyReader;
 use super::meter::Meter;
+use super::state::State;
 use crate::base::error::Error;
 use crate::base::limits::Limits;
 use crate::base::position::Lsn;
 use crate::base::relation::Relation;
+use crate::json::text::strings;
 use crate::model::batch::{Batch, OwnedSnapshot};
 use crate::model::schema::SchemaCache;
 use crate::net::connection::{quote_literal, Connection};
 use crate::stream::config::StreamConfig;
-use crate::stream::versions::Guard;
+use crate::stream::guard::Guard;
 use crate::wire::frame::unframe;
 use crate::wire::inflate::Inflater;
 
@@ -158,7 +159,7 @@ impl InitialLoad {
                 .map_err(|_| {
                     Error::Protocol("unexpected answer of cdc.snapshot_chunks()".into())
                 })?;
-            self.key_columns = key_columns.as_deref().map(progress::strings).unwrap_or_default();
+            self.key_columns = key_columns.as_deref().map(strings).unwrap_or_default();
             self.chunks.push(Chunk { from_key, to_key, from_block, to_block, done: false });
         }
         let rows = connection.query_with(EXPECTED, &[Some(&self.relation)]).await?;
@@ -406,6 +407,15 @@ impl InitialLoad {
     }
 }
 
+impl<S: State> Joiner<S> {
+    /// For a load that was interrupted: of one table with a key, whose rows are
+    /// in the state.
+    pub fn resume(applier: Applier<S>, load: &InitialLoad) -> Self {
+        let (snapshots, first) = (load.snapshots().to_vec(), load.first_snapshot);
+        Joiner::having_read(applier, snapshots, first, &load.tables, load.end_lsn())
+    }
+}
+
 /// Where a record ended after which one is inserted here: not behind the header of a
 /// page of WAL, up to which a stream does not come until something is written there.
 fn before_header(insert: Lsn) -> Lsn {
@@ -423,7 +433,7 @@ async fn visible(connection: &mut Connection, xids: &[u32]) -> Result<(), Error>
     loop {
         let rows = connection.query("SELECT pg_catalog.pg_current_snapshot()").await?;
         let text = rows.first().and_then(|row| row.first()?.as_deref()).unwrap_or("");
-        let snapshot = progress::snapshot(text)
+        let snapshot = OwnedSnapshot::of_text(text)
             .ok_or_else(|| Error::Protocol(format!("snapshot \"{text}\"")))?;
         if xids.iter().all(|&xid| snapshot.sees(xid)) {
             return Ok(());

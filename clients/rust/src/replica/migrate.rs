@@ -1,11 +1,11 @@
 //! Brings the rows of a relation from one schema to the next.
 
-use super::applier::State;
 use super::rows;
+use super::state::State;
 use crate::base::error::Error;
 use crate::base::relation::Relation;
 use crate::model::row::Row;
-use crate::model::schema::{Column, Table, Type, MAX_COLUMN, REDACTED_BASE};
+use crate::model::table::{Column, Table, Type, MAX_COLUMN, REDACTED_BASE};
 use crate::wire::field::{put_varint, unzigzag, Field, Wire};
 
 /// What becomes of a column.

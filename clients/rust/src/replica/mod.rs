@@ -11,5 +11,6 @@ mod migrate;
 pub(crate) mod postgres;
 mod progress;
 mod rows;
+pub(crate) mod state;
 mod wants;
 mod whole;

@@ -7,17 +7,6 @@ use crate::base::relation::Relation;
 use crate::model::batch::OwnedSnapshot;
 use crate::wire::field::{put_bytes, put_varint, Fields};
 
-/// The strings of a JSON array of strings.
-pub(super) fn strings(json: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut rest = json.trim_start_matches('[');
-    while let Some((text, tail)) = crate::stream::store::checkpoint::json_string(rest) {
-        found.push(text);
-        rest = tail.trim_start_matches(',');
-    }
-    found
-}
-
 impl InitialLoad {
     /// What has been read and what not, with the snapshots: to be kept with
     /// the state.
@@ -93,7 +82,7 @@ impl InitialLoad {
     }
 
     /// The snapshots of the rows that have been read, for
-    /// [`Joiner::resume`](super::Joiner::resume).
+    /// [`Joiner::resume`](crate::Joiner::resume).
     pub fn snapshots(&self) -> &[OwnedSnapshot] {
         &self.snapshots
     }
@@ -112,21 +101,6 @@ fn table(bytes: &[u8]) -> Result<(Relation, u64), Damage> {
         }
     }
     Ok((relation, fingerprint))
-}
-
-/// Of the text of `pg_current_snapshot()`: xmin, xmax, and what is in progress.
-pub(super) fn snapshot(text: &str) -> Option<OwnedSnapshot> {
-    let mut parts = text.split(':');
-    let number = |field: u8, text: &str| -> Option<Vec<u8>> {
-        let mut bytes = vec![field << 3];
-        put_varint(&mut bytes, text.parse().ok()?);
-        Some(bytes)
-    };
-    let mut bytes = [number(1, parts.next()?)?, number(2, parts.next()?)?].concat();
-    for xid in parts.next()?.split(',').filter(|xid| !xid.is_empty()) {
-        bytes.extend(number(3, xid)?);
-    }
-    OwnedSnapshot::new(&bytes).ok()
 }
 
 fn chunk(bytes: &[u8]) -> Result<Chunk, Damage> {
@@ -173,12 +147,5 @@ mod tests {
         assert_eq!(InitialLoad::from_bytes(&bytes), Ok(load.clone()));
         assert!(!load.is_done());
         assert!(InitialLoad::from_bytes(&bytes[..bytes.len() - 1]).is_err());
-        let current = snapshot("7:12:8,10").unwrap();
-        let seen: Vec<_> = (5..14).filter(|&xid| current.sees(xid)).collect();
-        assert_eq!(seen, [5, 6, 7, 9, 11]);
-        assert!(
-            snapshot("7:7:").is_some() && snapshot("7").is_none() && snapshot("a:b:").is_none()
-        );
-        assert_eq!(strings(r#"["id","a \"b\"",",x"]"#), ["id", "a \"b\"", ",x"]);
     }
 }

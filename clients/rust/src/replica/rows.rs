@@ -1,12 +1,12 @@
 //! Rows as bytes: in order, without a key, with all columns.
 
-use super::applier::State;
+use super::state::State;
 use crate::base::damage::Damage;
 use crate::base::error::Error;
 use crate::base::relation::Relation;
 use crate::model::event::Event;
 use crate::model::row::Row;
-use crate::model::schema::{Table, REDACTED_BASE};
+use crate::model::table::{Table, REDACTED_BASE};
 use crate::wire::field::{put_varint, Wire};
 
 /// How often a row without a key is there, if more than once.

@@ -2,13 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::applier::{Applier, State};
+use super::applier::Applier;
+use super::state::State;
 use super::{migrate, rows};
 use crate::base::error::Error;
 use crate::base::relation::Relation;
 use crate::model::event::{Event, Op};
 use crate::model::row::{overlay, Row};
-use crate::model::schema::{ReplicaIdentity, Schema, SchemaCache};
+use crate::model::schema::{Schema, SchemaCache};
+use crate::model::table::ReplicaIdentity;
 
 /// Rows by their keys, and relations of which all rows are needed.
 #[derive(Debug, Default)]

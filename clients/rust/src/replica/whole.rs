@@ -1,13 +1,11 @@
 //! Whole transactions, as they come: batch by batch, or assembled.
 
-use super::applier::Applier;
 use crate::base::error::Error;
 use crate::base::position::Lsn;
 use crate::model::batch::{Batch, Outcome};
 use crate::model::event::Event;
 use crate::model::schema::SchemaCache;
 use crate::stream::assembler::Assembled;
-use crate::State;
 
 /// What takes the events of committed transactions.
 pub(crate) trait Takes {
@@ -34,15 +32,5 @@ pub(crate) trait Takes {
         self.begin(transaction.commit_lsn);
         let xid = transaction.xid;
         transaction.for_each(|event| self.take(xid, event, schemas))
-    }
-}
-
-impl<S: State> Takes for Applier<S> {
-    fn begin(&mut self, commit_lsn: Option<Lsn>) {
-        self.begin(commit_lsn);
-    }
-
-    fn take(&mut self, _: u32, event: &Event<'_>, schemas: &SchemaCache) -> Result<(), Error> {
-        self.strictly(event, schemas)
     }
 }

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::handle::Stream;
+use super::guard::{expected, option, Guard};
 use super::metrics::Metrics;
 use super::store::checkpoint::CheckpointStore;
 use super::store::deadletter::{DeadLetters, Policy};
-use super::versions::{expected, option, Guard, VersionPolicy};
+use super::versions::VersionPolicy;
 use crate::base::error::Error;
 use crate::base::limits::Limits;
 use crate::net::config::ConnectConfig;
@@ -85,7 +85,7 @@ const WITHOUT_LOSS: [&str; 8] = [
     "versions",
 ];
 
-/// Settings of a [`Stream`]; [`StreamConfig::start`] starts it.
+/// Settings of a [`Stream`](crate::Stream); [`StreamConfig::start`] starts it.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct StreamConfig {
@@ -105,7 +105,7 @@ pub struct StreamConfig {
     /// the transaction that reaches it; 16 MiB by default, at most half of
     /// `max_buffered_bytes`.
     pub fetch_bytes: usize,
-    /// Just looks: nothing is acknowledged, whatever [`Stream::ack`] is called for, and
+    /// Just looks: nothing is acknowledged, whatever [`Stream::ack`](crate::Stream::ack) is called for, and
     /// the slot stays where it is.
     ///
     /// Otherwise the slot follows what is acknowledged and, while nothing is in flight,
@@ -303,14 +303,6 @@ impl StreamConfig {
     pub fn metrics(mut self, metrics: impl Metrics + 'static) -> Self {
         self.metrics = Arc::new(metrics);
         self
-    }
-
-    /// Connects, checks that it is safe to go on, and starts.
-    ///
-    /// # Errors
-    /// Everything that prevents it. The first connection is tried once.
-    pub async fn start(self) -> Result<Stream, Error> {
-        Stream::start(self).await
     }
 
     /// What compares versions, and the options of the plugin with what asks for them.

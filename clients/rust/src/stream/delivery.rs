@@ -15,8 +15,9 @@ use crate::base::error::Error;
 use crate::base::position::Position;
 use crate::model::batch::{Batch, Events};
 use crate::model::event::{Event, Op};
-use crate::model::schema::{Schema, SchemaCache, Table};
+use crate::model::schema::{Schema, SchemaCache};
 use crate::model::single::{cut, cut_under, header};
+use crate::model::table::Table;
 use crate::wire::field::put_bytes;
 
 /// What to do about something that cannot be handled: goes on, or is the

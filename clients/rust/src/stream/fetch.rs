@@ -1,6 +1,7 @@
 //! The stream by calls of `cdc.fetch()`: each gives what has come since the one
 //! before, or waits for it, and confirms what is durable.
 
+use super::start::silent;
 use std::future::ready;
 use std::time::Duration;
 
@@ -8,10 +9,11 @@ use bytes::Bytes;
 use tokio::time::{timeout, timeout_at, Instant};
 
 use super::config::StreamConfig;
-use super::driver::{silent, ticks, Driver, Ended, Orders, GOODBYE, SAVE_INTERVAL};
+use super::driver::{ticks, Driver, Ended, Orders, GOODBYE, SAVE_INTERVAL};
 use super::keep::{saved, Saving};
-use crate::base::error::{Error, ServerError};
+use crate::base::error::Error;
 use crate::base::position::Lsn;
+use crate::base::server::ServerError;
 use crate::net::call::fields;
 use crate::net::connection::{Connection, Incoming};
 

@@ -11,22 +11,24 @@ use tokio::sync::mpsc;
 
 use super::delivery::set_aside;
 use super::driver::{now, Item};
+use super::guard::Guard;
 use super::metrics::Counter;
 use super::start::System;
 use super::store::checkpoint::Checkpoint;
 use super::store::deadletter::{DeadLetter, Reason};
 use super::tracker::Tracker;
-use super::versions::Guard;
 use super::worker::Worker;
 use crate::base::damage::Damage;
-use crate::base::error::{Error, Refusal};
+use crate::base::error::Error;
 use crate::base::position::{Lsn, Position};
+use crate::base::refusal::Refusal;
 use crate::model::batch::Batch;
+use crate::model::inflated::nested;
 use crate::model::schema::SchemaCache;
 use crate::model::sequence::Sequence;
 use crate::wire::field::Fields;
 use crate::wire::frame::unframe;
-use crate::wire::inflate::{nested, Inflater};
+use crate::wire::inflate::Inflater;
 
 /// Acknowledges deliveries from other tasks.
 #[derive(Clone, Debug)]
@@ -70,8 +72,18 @@ pub struct Stream {
     system: System,
 }
 
+impl StreamConfig {
+    /// Connects, checks that it is safe to go on, and starts.
+    ///
+    /// # Errors
+    /// Everything that prevents it. The first connection is tried once.
+    pub async fn start(self) -> Result<Stream, Error> {
+        Stream::start(self).await
+    }
+}
+
 impl Stream {
-    pub(crate) async fn start(mut config: StreamConfig) -> Result<Self, Error> {
+    async fn start(mut config: StreamConfig) -> Result<Self, Error> {
         config.validate()?;
         let (guard, options) = config.guard()?;
         config.options = options;
@@ -83,7 +95,7 @@ impl Stream {
         Ok(Self::new(config, guard, tracker, items, system, Some(worker)))
     }
 
-    fn new(
+    pub(super) fn new(
         config: Arc<StreamConfig>,
         guard: Guard,
         tracker: Arc<Tracker>,
@@ -107,47 +119,6 @@ impl Stream {
             epoch: 0,
             system,
         }
-    }
-
-    /// One whose items come from a script.
-    #[cfg(feature = "test")]
-    pub(crate) fn play(config: StreamConfig, steps: Vec<crate::test::Step>) -> Self {
-        use crate::test::{Step, DATABASE, SYSTEM};
-
-        let system = |timeline| System {
-            identifier: SYSTEM,
-            timeline,
-            wal_end: Lsn::ZERO,
-            database: DATABASE.into(),
-        };
-
-        let guard = config.guard().expect("the settings are right").0;
-        let tracker = Arc::new(Tracker::default());
-        let (sender, items) = mpsc::unbounded_channel();
-        let queue = tracker.clone();
-        tokio::spawn(async move {
-            for step in steps {
-                let item = match step {
-                    Step::Payload(payload) => {
-                        queue.queue(payload.len());
-                        Item::Payload(payload)
-                    }
-                    Step::Delay(time) => {
-                        tokio::time::sleep(time).await;
-                        continue;
-                    }
-                    Step::Reconnect(timeline) => {
-                        queue.queue(0);
-                        Item::Reconnected(0, system(timeline))
-                    }
-                    Step::Fail(error) => Item::Failed(error),
-                };
-                if sender.send(item).is_err() {
-                    return;
-                }
-            }
-        });
-        Self::new(Arc::new(config), guard, tracker, items, system(1), None)
     }
 
     /// The next batch, in the order of the stream; waits for it. Whole
@@ -343,7 +314,7 @@ impl Stream {
     }
 
     /// Waits until what is acknowledged by now is stored and, as soon as there is a
-    /// connection, reported. (With [`Transport::Fetch`] it is reported by the next call,
+    /// connection, reported. (With [`Transport::Fetch`](crate::Transport::Fetch) it is reported by the next call,
     /// which may come after [`StreamConfig::fetch_wait`].)
     ///
     /// # Errors

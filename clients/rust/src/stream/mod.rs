@@ -5,10 +5,15 @@ pub(crate) mod config;
 pub(crate) mod delivery;
 pub(crate) mod driver;
 pub(crate) mod fetch;
+pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod keep;
 pub mod metrics;
+mod replicate;
 pub(crate) mod router;
+mod run;
+#[cfg(feature = "test")]
+pub(crate) mod script;
 pub(crate) mod slot;
 mod spill;
 pub(crate) mod start;

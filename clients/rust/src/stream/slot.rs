@@ -4,8 +4,9 @@ use super::config::{StreamConfig, Transport};
 use super::metrics::Gauge;
 use super::start;
 use super::store::checkpoint::Checkpoint;
-use crate::base::error::{Error, Refusal};
+use crate::base::error::Error;
 use crate::base::position::{Lsn, Position};
+use crate::base::refusal::Refusal;
 use crate::net::connection::{quote_literal, Connection};
 
 /// A slot that was just made, and what the database was at the point where its

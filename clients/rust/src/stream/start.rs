@@ -4,10 +4,10 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::config::{StreamConfig, Transport};
-use super::driver::silent;
 use super::store::checkpoint::Checkpoint;
-use crate::base::error::{Error, Refusal};
+use crate::base::error::Error;
 use crate::base::position::{Lsn, Position};
+use crate::base::refusal::Refusal;
 use crate::net::connection::{quote_command, quote_identifier, quote_literal, Connection};
 
 /// What the server says of itself.
@@ -72,6 +72,11 @@ pub(super) async fn connect(config: &StreamConfig) -> Result<Connection, Error> 
         }
         Transport::Fetch => Connection::connect(&config.connect, &config.limits).await,
     }
+}
+
+/// Nothing was heard for too long.
+pub(super) fn silent() -> Error {
+    std::io::Error::new(std::io::ErrorKind::TimedOut, "the server is silent").into()
 }
 
 /// What a server that is there answers at once: beyond `connect_timeout` it is not.

@@ -5,7 +5,6 @@ use bytes::{Bytes, BytesMut};
 use super::field::Fields;
 use crate::base::damage::{malformed, Damage};
 use crate::base::limits::Limits;
-use crate::model::batch::Batch;
 
 /// A buffer beyond this size is given back after use.
 const KEPT: usize = 4 << 20;
@@ -126,7 +125,7 @@ impl Zstd {
 #[derive(Default)]
 pub struct Inflater {
     limits: Limits,
-    buffer: BytesMut,
+    pub(crate) buffer: BytesMut,
     zstd: Zstd,
 }
 
@@ -143,21 +142,6 @@ impl Inflater {
         Inflater { limits, ..Inflater::default() }
     }
 
-    /// Of a serialized `Batch`, without its frame, as [`Batch::parse`]; if it is
-    /// compressed, the batch that is inside.
-    ///
-    /// # Errors
-    /// Damage; a codec that this version or build does not have.
-    pub fn parse<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Batch<'a>, Damage> {
-        match Batch::parse(bytes) {
-            Err(Damage::Compressed) => {
-                self.fill(bytes)?;
-                Batch::parse(&self.buffer).map_err(nested)
-            }
-            parsed => parsed,
-        }
-    }
-
     /// The batch that is inside a compressed one, for longer than until the next.
     pub(crate) fn inflate(&mut self, bytes: &[u8]) -> Result<Bytes, Damage> {
         self.fill(bytes)?;
@@ -168,7 +152,7 @@ impl Inflater {
         Ok(inside.freeze())
     }
 
-    fn fill(&mut self, batch: &[u8]) -> Result<(), Damage> {
+    pub(crate) fn fill(&mut self, batch: &[u8]) -> Result<(), Damage> {
         let compressed = Compressed::parse(batch, &self.limits)?;
         if self.buffer.capacity() > KEPT && compressed.raw_size <= KEPT {
             self.buffer = BytesMut::new();
@@ -187,17 +171,10 @@ impl Inflater {
     }
 }
 
-/// What is inside may not be compressed itself.
-pub(crate) fn nested(damage: Damage) -> Damage {
-    match damage {
-        Damage::Compressed => Damage::Malformed("compressed batch inside of one"),
-        other => other,
-    }
-}
-
 #[cfg(all(test, feature = "lz4", feature = "zstd"))]
 mod tests {
     use super::*;
+    use crate::model::batch::Batch;
     use crate::wire::field::{put_bytes, put_varint};
 
     const LIMITS: Limits = Limits { max_batch_bytes: 1 << 20, ..Limits::DEFAULT };

@@ -4,9 +4,10 @@ use serde::ser::{Error as _, SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
 use crate::base::position::{Lsn, Position};
-use crate::model::array::{Array, ArrayIter};
+use crate::model::array::Array;
+use crate::model::elements::ArrayIter;
 use crate::model::row::Row;
-use crate::model::schema::Table;
+use crate::model::table::Table;
 use crate::model::value::Value;
 
 impl Serialize for Lsn {
@@ -107,7 +108,7 @@ impl Serialize for NamedRow<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::schema::{Column, Type};
+    use crate::model::table::{Column, Type};
 
     #[test]
     fn rows_are_maps() {

@@ -1,5 +1,6 @@
 //! Where a consumer is, and stores that keep it.
 
+use crate::json::text::{string, unquote};
 use std::future::Future;
 use std::pin::Pin;
 
@@ -61,9 +62,9 @@ impl Checkpoint {
             "{{\"version\":1,\"system_identifier\":\"{}\",\"timeline\":{},\"database\":",
             self.system_identifier, self.timeline
         );
-        crate::json::lines::string(&mut out, &self.database);
+        string(&mut out, &self.database);
         out.push_str(",\"slot\":");
-        crate::json::lines::string(&mut out, &self.slot);
+        string(&mut out, &self.slot);
         out.push_str(&format!(
             ",\"position\":\"{}\",\"end_lsn\":\"{}\"}}",
             self.position, self.end_lsn
@@ -85,10 +86,10 @@ fn parse(text: &str) -> Option<Checkpoint> {
     let mut seen = 0;
     let mut rest = text.trim().strip_prefix('{')?.strip_suffix('}')?.trim();
     while !rest.is_empty() {
-        let (name, tail) = json_string(rest)?;
+        let (name, tail) = unquote(rest)?;
         let tail = tail.trim_start().strip_prefix(':')?.trim_start();
         let (value, tail) = if tail.starts_with('"') {
-            json_string(tail)?
+            unquote(tail)?
         } else {
             let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
             (tail[..end].to_owned(), &tail[end..])
@@ -112,32 +113,6 @@ fn parse(text: &str) -> Option<Checkpoint> {
         }
     }
     (seen == 7).then_some(checkpoint)
-}
-
-/// A JSON string at the front, and the rest.
-pub(crate) fn json_string(text: &str) -> Option<(String, &str)> {
-    let mut out = String::new();
-    let mut chars = text.strip_prefix('"')?.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match c {
-            '"' => return Some((out, &text[at + 2..])),
-            '\\' => out.push(match chars.next()?.1 {
-                'n' => '\n',
-                'r' => '\r',
-                't' => '\t',
-                'b' => '\u{8}',
-                'f' => '\u{c}',
-                'u' => {
-                    let digits: String = chars.by_ref().take(4).map(|(_, c)| c).collect();
-                    char::from_u32(u32::from_str_radix(&digits, 16).ok()?)?
-                }
-                c @ ('"' | '\\' | '/') => c,
-                _ => return None,
-            }),
-            c => out.push(c),
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::replace::replace_all;
 use crate::base::damage::Damage;
 use crate::base::position::Position;
-use crate::json::lines::string;
+use crate::json::text::string;
 use crate::model::datetime::Timestamp;
 use crate::model::schema::fingerprint;
 use crate::wire::field::put_varint;
