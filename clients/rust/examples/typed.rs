@@ -3,7 +3,7 @@
 //!
 //!     cargo run --example typed -- "host=/run/postgresql dbname=shop" SLOT
 
-use pgcdc::{ConnectConfig, Error, FileStore, StreamConfig, Typed};
+use pgcdc::{ConnectConfig, Decoder, Error, FileStore, StreamConfig};
 
 mod rows {
     include!("rows/cdc.rows.public.orders.v1.rs");
@@ -22,7 +22,7 @@ async fn print_orders() -> Result<(), Error> {
     let mut args = std::env::args().skip(1);
     let server = ConnectConfig::parse(&args.next().unwrap_or_default())?;
     let slot = args.next().unwrap_or("orders".into());
-    let mut orders = Typed::<rows::Orders>::new(DESCRIPTORS, "cdc.rows.public.orders.v1.Orders")?;
+    let mut orders = Decoder::<rows::Orders>::new(DESCRIPTORS, "cdc.rows.public.orders.v1.Orders")?;
     let mut stream = StreamConfig::new(server, &slot)
         .create_slot()
         .option("tables", "public.orders")

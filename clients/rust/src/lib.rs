@@ -27,7 +27,7 @@ pub use base::position::{Lsn, ParseError, Position};
 pub use base::refusal::Refusal;
 pub use base::relation::{NotARelation, Relation};
 pub use base::server::ServerError;
-pub use base::version::VersionMismatch;
+pub use base::version::VersionError;
 pub use model::array::{Array, MAX_DIMENSIONS};
 pub use model::batch::{
     Batch, Events, Metadata, Outcome, OwnedSnapshot, SchemaVersion, Snapshot, Source, Transaction,
@@ -36,13 +36,13 @@ pub use model::convert::ConvertError;
 #[cfg(feature = "serde")]
 pub use model::convert::NamedRow;
 pub use model::datetime;
-pub use model::decoder::{Layout, Typed};
+pub use model::decoder::{Decoder, DecoderLayout};
 pub use model::elements::ArrayIter;
-pub use model::event::{Event, Failure, Message, Op, Truncate};
+pub use model::event::{Event, Failure, LogicalMessage, Op, TruncateOptions};
 pub use model::row::{overlay, Row, Values};
 pub use model::schema::{fingerprint, Schema, SchemaCache};
 pub use model::sequence::Sequence;
-pub use model::single::cut;
+pub use model::single::single;
 pub use model::table::{
     Column, Redaction, ReplicaIdentity, Table, Type, MAX_COLUMN, REDACTED_BASE,
 };
@@ -54,7 +54,7 @@ pub use net::connection::Connection;
 pub use net::hosts::{Host, TargetSession};
 pub use replica::applier::{Applied, Applier, ApplyError};
 pub use replica::joiner::{Joiner, Reload, Reread};
-pub use replica::loader::InitialLoad;
+pub use replica::loader::Loader;
 pub use replica::memory::MemoryState;
 pub use replica::postgres::PostgresApplier;
 pub use replica::state::{ScanFn, State};
@@ -66,7 +66,7 @@ pub use stream::metrics;
 pub use stream::router::Router;
 pub use stream::slot::{SlotSnapshot, SlotStatus};
 pub use stream::store::checkpoint::{BoxFuture, Checkpoint, CheckpointStore};
-pub use stream::store::deadletter::{DeadLetter, DeadLetterDir, DeadLetters, Policy, Reason};
+pub use stream::store::deadletter::{DeadLetter, DeadLetterDir, DeadLetterSink, Policy, Reason};
 pub use stream::store::file::FileStore;
 pub use stream::store::postgres::PostgresStore;
 pub use stream::versions::{Convert, VersionPolicy};

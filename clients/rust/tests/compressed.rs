@@ -15,8 +15,8 @@ use live::{available, lines, next, Database};
 use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::test::{insert, Script};
 use pgcdc::{
-    pb, Applier, Compression, Damage, DeadLetter, DeadLetters, Error, Inflater, InitialLoad,
-    Joiner, Limits, MemoryState, Reason,
+    pb, Applier, Compression, Damage, DeadLetter, DeadLetterSink, Error, Inflater, Joiner, Limits,
+    Loader, MemoryState, Reason,
 };
 use prost::Message;
 
@@ -64,7 +64,7 @@ async fn streams() {
 #[derive(Default)]
 struct Letters(Mutex<Vec<(Reason, Vec<u8>)>>);
 
-impl DeadLetters for Letters {
+impl DeadLetterSink for Letters {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
         self.0.lock().unwrap().push((letter.reason, letter.batch.to_vec()));
         Ok(())
@@ -205,7 +205,7 @@ async fn live_streams() {
     // what is there already, too
     let mut sql = db.another().await;
     let config = db.config().compression(Compression::Zstd);
-    let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 4000).await.unwrap();
+    let mut load = Loader::plan_for(&config, &mut sql, "orders", 4000).await.unwrap();
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
     while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
     let relation = "public.orders".parse().unwrap();

@@ -170,7 +170,7 @@ async fn slow_consumer_is_not_asked_to_buffer() {
     let mut db = orders("f_slow").await;
     let counts = Arc::new(Counts::default());
     let mut config = db.reader().metrics(counts.clone());
-    config.max_buffered_bytes = 1 << 17;
+    config.buffer_bytes = 1 << 17;
     let mut stream = config.start().await.unwrap();
     // one that is larger than all buffers, and many that are not
     db.run("INSERT INTO orders SELECT i, repeat('x', 1000) FROM generate_series(1, 5000) i").await;

@@ -236,7 +236,7 @@ async fn slow_consumer_does_not_time_out() {
     let mut db = orders("slow").await;
     let mut config = db.config();
     config.connect.options = Some("-c wal_sender_timeout=4s".into());
-    config.max_buffered_bytes = 1 << 16;
+    config.buffer_bytes = 1 << 16;
     let reconnects = Arc::new(Counts::default());
     config.metrics = reconnects.clone();
     let mut stream = config.start().await.unwrap();

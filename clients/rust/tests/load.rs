@@ -14,12 +14,12 @@ use std::time::Duration;
 use compare_mod::compare;
 use live::{available, next, Database};
 use pgcdc::{
-    Applier, Connection, Error, InitialLoad, Joiner, Limits, Lsn, MemoryState, Op, Row, Stream,
+    Applier, Connection, Error, Joiner, Limits, Loader, Lsn, MemoryState, Op, Row, Stream,
 };
 use workload_mod::{Workload, SCHEMA, TABLES};
 
 /// Reads what has not been read of a table.
-async fn read_all(load: &mut InitialLoad, sql: &mut Connection, joiner: &mut Joiner<MemoryState>) {
+async fn read_all(load: &mut Loader, sql: &mut Connection, joiner: &mut Joiner<MemoryState>) {
     loop {
         match load.read_next(sql, joiner).await {
             Ok(true) => tokio::time::sleep(Duration::from_millis(5)).await,
@@ -35,7 +35,7 @@ async fn read_all(load: &mut InitialLoad, sql: &mut Connection, joiner: &mut Joi
 async fn follow(
     stream: &mut Stream,
     sql: &mut Connection,
-    loads: &mut [InitialLoad],
+    loads: &mut [Loader],
     joiner: &mut Joiner<MemoryState>,
 ) -> usize {
     let mut rereads = 0;
@@ -96,8 +96,7 @@ async fn load_and_stream_join() {
     let mut loads = Vec::new();
     let mut chunks = 0;
     for table in TABLES {
-        let mut load =
-            InitialLoad::plan(&mut sql, &format!("public.{table}"), 40, &[]).await.unwrap();
+        let mut load = Loader::plan(&mut sql, &format!("public.{table}"), 40, &[]).await.unwrap();
         read_all(&mut load, &mut sql, &mut joiner).await;
         assert!(load.is_done() && load.end_lsn().0 > 0);
         chunks += load.chunks().0;
@@ -140,7 +139,7 @@ async fn altered_tables_are_loaded_anew() {
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
     let mut loads = Vec::new();
     for table in ["plain", "nokey"] {
-        loads.push(InitialLoad::plan(&mut sql, table, 40, &[]).await.unwrap());
+        loads.push(Loader::plan(&mut sql, table, 40, &[]).await.unwrap());
     }
     assert!(loads[0].read_next(&mut sql, &mut joiner).await.unwrap());
     db.run(&write(200)).await;
@@ -148,7 +147,7 @@ async fn altered_tables_are_loaded_anew() {
     db.run("ALTER TABLE plain ADD more int DEFAULT 7, ALTER id TYPE bigint").await;
     for load in &mut loads {
         while load.read_next(&mut sql, &mut joiner).await.unwrap() {
-            *load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+            *load = Loader::from_bytes(&load.to_bytes()).unwrap();
         }
         assert!(load.is_done());
     }
@@ -187,7 +186,7 @@ async fn a_table_with_another_key_is_loaded_anew() {
     let name = db.name.clone();
     db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
     let mut sql = db.another().await;
-    let mut load = InitialLoad::plan(&mut sql, "plain", 50, &[]).await.unwrap();
+    let mut load = Loader::plan(&mut sql, "plain", 50, &[]).await.unwrap();
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
     let key = "ALTER TABLE plain DROP CONSTRAINT plain_pkey";
     let ddl = [format!("{key}, ADD PRIMARY KEY (w, id)"), key.to_owned()];
@@ -199,7 +198,7 @@ async fn a_table_with_another_key_is_loaded_anew() {
             db.run("ALTER TABLE plain REPLICA IDENTITY FULL").await;
         }
         steps += 1;
-        load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+        load = Loader::from_bytes(&load.to_bytes()).unwrap();
         let state = joiner.into_applier().into_state();
         joiner = Joiner::resume(Applier::new(state), &load);
     }
@@ -229,7 +228,7 @@ async fn altered_before_a_row_is_read_again() {
     let name = db.name.clone();
     db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
     let mut sql = db.another().await;
-    let mut load = InitialLoad::plan(&mut sql, "plain", 50, &[]).await.unwrap();
+    let mut load = Loader::plan(&mut sql, "plain", 50, &[]).await.unwrap();
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
     assert!(load.read_next(&mut sql, &mut joiner).await.unwrap());
     // from what was not read to what was: without its large value
@@ -263,7 +262,7 @@ async fn altered_before_a_row_is_read_again() {
     // and who does has all of it
     let mut joiner = Joiner::resume(Applier::new(state), &load);
     let mut stream = config.start().await.unwrap();
-    let mut loads = [InitialLoad::from_bytes(&kept).unwrap()];
+    let mut loads = [Loader::from_bytes(&kept).unwrap()];
     follow(&mut stream, &mut sql, &mut loads, &mut joiner).await;
     assert_eq!(compare(&mut joiner.into_applier()), 101);
     stream.close().await.unwrap();
@@ -283,7 +282,7 @@ async fn the_end_is_behind_asynchronous_commits() {
     let mut stream = db.config().start().await.unwrap();
     for i in 0..10 {
         db.run(&format!("INSERT INTO plain VALUES ({i})")).await;
-        let mut load = InitialLoad::plan(&mut sql, "plain", 50, &[]).await.unwrap();
+        let mut load = Loader::plan(&mut sql, "plain", 50, &[]).await.unwrap();
         let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
         while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
         let delivery = next(&mut stream).await.unwrap();
@@ -308,7 +307,7 @@ async fn a_table_that_is_altered_for_ever_is_not_loaded() {
     )
     .await;
     let mut sql = db.another().await;
-    let mut load = InitialLoad::plan(&mut sql, "plain", 40, &[]).await.unwrap();
+    let mut load = Loader::plan(&mut sql, "plain", 40, &[]).await.unwrap();
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
     let mut reads = 0;
     let error = loop {
@@ -334,7 +333,7 @@ async fn errors_leave_the_connection_usable() {
     let mut db = Database::without_slot("copyerror").await;
     db.run("CREATE TABLE plain (id int PRIMARY KEY); INSERT INTO plain VALUES (1), (2)").await;
     let mut sql = db.another().await;
-    let mut load = InitialLoad::plan(&mut sql, "plain", 1, &[]).await.unwrap();
+    let mut load = Loader::plan(&mut sql, "plain", 1, &[]).await.unwrap();
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
     assert!(load.read_next(&mut sql, &mut joiner).await.unwrap());
     let read = load.chunks().1;
@@ -366,7 +365,7 @@ async fn interrupted_load_goes_on() {
     db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
     let mut sql = db.another().await;
     let mut load =
-        InitialLoad::plan(&mut sql, "plain", 50, &[("tables", "public.plain")]).await.unwrap();
+        Loader::plan(&mut sql, "plain", 50, &[("tables", "public.plain")]).await.unwrap();
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
     assert!(load.chunks().0 >= 5, "{:?}", load.chunks());
     while load.read_next(&mut sql, &mut joiner).await.unwrap() {
@@ -376,7 +375,7 @@ async fn interrupted_load_goes_on() {
                 INSERT INTO plain VALUES ((SELECT max(id) + 1 FROM plain), 'p1', 0)")
             .await;
         // all that is left is what was kept
-        load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+        load = Loader::from_bytes(&load.to_bytes()).unwrap();
         let state = joiner.into_applier().into_state();
         joiner = Joiner::resume(Applier::new(state), &load);
     }
@@ -417,10 +416,10 @@ async fn options_of_the_slot_count() {
     db.run("UPDATE plain SET v = 1 WHERE id % 3 = 0").await;
     for config in [db.config(), db.reader()] {
         let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
-        let mut load = InitialLoad::plan_for(&config, &mut sql, "plain", 50).await.unwrap();
+        let mut load = Loader::plan_for(&config, &mut sql, "plain", 50).await.unwrap();
         let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
         while load.read_next(&mut sql, &mut joiner).await.unwrap() {
-            load = InitialLoad::from_bytes(&load.to_bytes()).unwrap();
+            load = Loader::from_bytes(&load.to_bytes()).unwrap();
         }
         db.run("UPDATE plain SET v = v + 1 WHERE id % 5 = 0").await;
         let mut stream = config.start().await.unwrap();
@@ -447,7 +446,7 @@ async fn options_of_the_slot_count() {
     config.connect.user = format!("{role}2");
     let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
     let mut joiner = Joiner::new(Applier::new(MemoryState::default()));
-    let mut load = InitialLoad::plan_for(&config, &mut sql, "plain", 50).await.unwrap();
+    let mut load = Loader::plan_for(&config, &mut sql, "plain", 50).await.unwrap();
     let error = load.read_next(&mut sql, &mut joiner).await.unwrap_err();
     assert!(matches!(&error, Error::Server(error) if error.code == "42501"), "{error}");
     sql.close().await;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use common::golden;
 use pgcdc::test::{insert, Script};
-use pgcdc::{Checkpoint, DeadLetter, DeadLetters, Delivery, Error, Policy, Reason, Stream};
+use pgcdc::{Checkpoint, DeadLetter, DeadLetterSink, Delivery, Error, Policy, Reason, Stream};
 
 /// Every delivery's number of changes, and the error at the end.
 async fn drain(mut stream: Stream) -> (Vec<usize>, Option<Error>) {
@@ -35,7 +35,7 @@ async fn drain(mut stream: Stream) -> (Vec<usize>, Option<Error>) {
 #[derive(Default)]
 struct Letters(Mutex<Vec<(Reason, usize)>>);
 
-impl DeadLetters for Letters {
+impl DeadLetterSink for Letters {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
         self.0.lock().unwrap().push((letter.reason, letter.batch.len()));
         Ok(())

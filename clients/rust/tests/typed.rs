@@ -3,7 +3,7 @@
 mod common;
 
 use pgcdc::{
-    fingerprint, Column, Error, Event, Layout, ReplicaIdentity, Schema, Table, Type, Typed,
+    fingerprint, Column, Decoder, DecoderLayout, Error, Event, ReplicaIdentity, Schema, Table, Type,
 };
 use pgcdc::{pb, Batch};
 use prost::Message;
@@ -69,7 +69,7 @@ fn split(order: &rows::Orders) -> (Vec<u8>, Vec<u8>) {
 
 #[test]
 fn whole_rows_and_overlays() {
-    let mut typed = Typed::<rows::Orders>::new(DESCRIPTORS, NAME).unwrap();
+    let mut typed = Decoder::<rows::Orders>::new(DESCRIPTORS, NAME).unwrap();
     let schema = schema(table());
     let ada = order(0, "ada");
     let (key, new) = split(&ada);
@@ -114,13 +114,13 @@ fn whole_rows_and_overlays() {
 
 #[test]
 fn schemas_that_do_not_fit() {
-    let layout = Layout::new(DESCRIPTORS, NAME).unwrap();
+    let layout = DecoderLayout::new(DESCRIPTORS, NAME).unwrap();
     layout.check(&table()).unwrap();
     assert!(matches!(
-        Layout::new(DESCRIPTORS, "cdc.rows.public.orders.v1.Nothing"),
+        DecoderLayout::new(DESCRIPTORS, "cdc.rows.public.orders.v1.Nothing"),
         Err(Error::Fit(_))
     ));
-    assert!(Layout::new(&DESCRIPTORS[..100], NAME).is_err());
+    assert!(DecoderLayout::new(&DESCRIPTORS[..100], NAME).is_err());
 
     let changed = |number: u32, f: &dyn Fn(&mut Column)| {
         let mut table = table();
@@ -152,7 +152,7 @@ fn schemas_that_do_not_fit() {
 
 #[test]
 fn found_when_a_row_is_read() {
-    let mut typed = Typed::<rows::Orders>::new(DESCRIPTORS, NAME).unwrap();
+    let mut typed = Decoder::<rows::Orders>::new(DESCRIPTORS, NAME).unwrap();
     let mut wrong = table();
     wrong.columns[0].r#type = Type::Int64;
     let error = typed.row(&schema(wrong), pgcdc::Row::new(&[])).unwrap_err();

@@ -13,9 +13,9 @@ use live::{available, lines, next, Database};
 use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::test::{insert, things, Script};
 use pgcdc::{
-    pb, Applier, Assembler, Change, Connection, DeadLetter, DeadLetters, Delivery, Error,
-    InitialLoad, Joiner, Limits, MemoryState, Relation, Router, Schema, StreamConfig,
-    VersionMismatch, VersionPolicy,
+    pb, Applier, Assembler, Change, Connection, DeadLetter, DeadLetterSink, Delivery, Error,
+    Joiner, Limits, Loader, MemoryState, Relation, Router, Schema, StreamConfig, VersionError,
+    VersionPolicy,
 };
 use prost::Message;
 
@@ -103,7 +103,7 @@ async fn others_are_refused() {
         assert_eq!(deliveries.len(), 1, "what came before it");
         let Some(Error::Version(mismatch)) = error else { panic!("{error:?}") };
         let (relation, reason) = (things.clone(), reason.to_owned());
-        assert_eq!(mismatch, VersionMismatch { relation, wanted: 2, got, reason });
+        assert_eq!(mismatch, VersionError { relation, wanted: 2, got, reason });
         assert!(!Error::Version(mismatch).is_transient());
         assert_eq!(counts.of_things(), Some(1));
     }
@@ -155,7 +155,7 @@ fn converter() -> VersionPolicy {
 #[derive(Default)]
 struct Letters(Mutex<Vec<String>>);
 
-impl DeadLetters for Letters {
+impl DeadLetterSink for Letters {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
         self.0.lock().unwrap().push(format!("{}: {}", letter.reason, letter.error));
         assert!(common::to_json(&frame(letter.batch)).unwrap().contains("\"name\":\"b\""));
@@ -345,7 +345,7 @@ async fn live_versions() {
     )
     .await;
     let mut config = db.config();
-    config.ask_versions = false;
+    config.request_versions = false;
     let mut stream = config.clone().start().await.unwrap();
     let mut versions = Vec::new();
     for _ in 0..2 {
@@ -364,7 +364,7 @@ async fn live_versions() {
     stream.close().await.unwrap();
     // and does not load what it cannot read
     let mut sql = db.another().await;
-    let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
+    let mut load = Loader::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
     let joiner = || Joiner::new(Applier::new(MemoryState::default()));
     let mut strict = joiner().expect(&config).unwrap();
     let error = load.read_next(&mut sql, &mut strict).await.unwrap_err();
@@ -396,7 +396,7 @@ async fn live_older_versions() {
     ))
     .await;
     let mut bound = db.reader().version("public.orders", 1);
-    bound.ask_versions = false;
+    bound.request_versions = false;
     let old = [r#""key":{"id":1},"new":{"total":10}}"#, r#""key":{"id":2},"new":{"total":20}}"#];
     for config in [db.config().version("public.orders", 1), bound.clone()] {
         let mut stream = config.clone().start().await.unwrap();
@@ -407,7 +407,7 @@ async fn live_older_versions() {
         }
         stream.close().await.unwrap();
         let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
-        let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
+        let mut load = Loader::plan_for(&config, &mut sql, "orders", 100).await.unwrap();
         let joiner = Joiner::new(Applier::new(MemoryState::default()));
         let mut joiner = joiner.expect(&config).unwrap();
         while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
@@ -455,14 +455,14 @@ async fn live_older_versions() {
         });
         let config = config.on_version(policy);
         let mut sql = Connection::connect(&config.connect, &Limits::DEFAULT).await.unwrap();
-        let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 2).await.unwrap();
+        let mut load = Loader::plan_for(&config, &mut sql, "orders", 2).await.unwrap();
         let joiner = || Joiner::new(Applier::new(MemoryState::default()));
         let refused = load.read_next(&mut sql, &mut joiner()).await;
-        match config.ask_versions {
+        match config.request_versions {
             true => assert!(matches!(refused, Err(Error::Version(m)) if m.got == 3)),
             false => assert!(refused.unwrap(), "nobody said that it matters"),
         }
-        let mut load = InitialLoad::plan_for(&config, &mut sql, "orders", 2).await.unwrap();
+        let mut load = Loader::plan_for(&config, &mut sql, "orders", 2).await.unwrap();
         let mut joiner = joiner().expect(&config).unwrap();
         while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
         assert!(load.chunks().0 > 1);

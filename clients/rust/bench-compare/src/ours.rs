@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use pgcdc::{Change, ConnectConfig, StreamConfig, Table, Typed, Value};
+use pgcdc::{Change, ConnectConfig, Decoder, StreamConfig, Table, Value};
 
 use crate::{workload, Result, Tally};
 
@@ -52,7 +52,7 @@ pub async fn views(events: u64) -> Result<Tally> {
 
 /// The struct that prost makes of `cdc.proto()`.
 pub async fn typed(events: u64) -> Result<Tally> {
-    let mut mixed = Typed::<rows::Mixed>::new(DESCRIPTORS, "cdc.rows.public.mixed.v1.Mixed")?;
+    let mut mixed = Decoder::<rows::Mixed>::new(DESCRIPTORS, "cdc.rows.public.mixed.v1.Mixed")?;
     read(events, |change, _, tally| {
         let Some(schema) = change.schema else { return Ok(()) };
         if let Some(row) = mixed.after(schema, change)? {

@@ -3,7 +3,7 @@
 
 use bounded as _;
 use libfuzzer_sys::fuzz_target;
-use pgcdc::{cut, overlay, Batch};
+use pgcdc::{overlay, single, Batch};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(batch) = Batch::parse(data) else { return };
@@ -11,7 +11,7 @@ fuzz_target!(|data: &[u8]| {
         let mut row = Vec::new();
         let _ = overlay(&mut row, event.old, event.new, event.nulls());
         assert!(row.len() <= event.old.bytes().len() + event.new.bytes().len());
-        if let Ok(alone) = cut(&batch, &event, None, None) {
+        if let Ok(alone) = single(&batch, &event, None, None) {
             let alone = Batch::parse(&alone).expect("a part of what was read is read");
             let again = alone.events().next().expect("one event").expect("the same event");
             assert_eq!(again.position, event.position);

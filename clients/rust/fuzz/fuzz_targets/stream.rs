@@ -8,14 +8,14 @@ use bounded::LIMITS;
 use libfuzzer_sys::fuzz_target;
 use pgcdc::test::Script;
 use pgcdc::{
-    Batch, DeadLetter, DeadLetters, Frames, Inflater, Joiner, MemoryState, Policy, Schema,
+    Batch, DeadLetter, DeadLetterSink, Frames, Inflater, Joiner, MemoryState, Policy, Schema,
     SchemaCache, VersionPolicy,
 };
 
 /// Each must be what can be read again, or damaged in a way that is known.
 struct Letters;
 
-impl DeadLetters for Letters {
+impl DeadLetterSink for Letters {
     fn put(&self, letter: &DeadLetter<'_>) -> std::io::Result<()> {
         assert!(letter.position.is_none() || Batch::parse(letter.batch).is_ok());
         Ok(())

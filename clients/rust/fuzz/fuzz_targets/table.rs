@@ -3,7 +3,7 @@
 
 use bounded as _;
 use libfuzzer_sys::fuzz_target;
-use pgcdc::{Checkpoint, InitialLoad, Layout, Limits, OwnedSnapshot, Position, Relation, Table};
+use pgcdc::{Checkpoint, DecoderLayout, Limits, Loader, OwnedSnapshot, Position, Relation, Table};
 
 fuzz_target!(|data: &[u8]| {
     if let Ok(table) = Table::parse(data, &Limits::DEFAULT) {
@@ -11,8 +11,8 @@ fuzz_target!(|data: &[u8]| {
         let _ = table.to_string();
     }
     let _ = OwnedSnapshot::new(data).map(|snapshot| snapshot.sees(7));
-    let _ = InitialLoad::from_bytes(data);
-    let _ = Layout::new(data, "a.b");
+    let _ = Loader::from_bytes(data);
+    let _ = DecoderLayout::new(data, "a.b");
     if let Ok(text) = std::str::from_utf8(data) {
         if let Ok(position) = text.parse::<Position>() {
             assert_eq!(position.to_string().parse(), Ok(position));

@@ -7,7 +7,7 @@ use super::damage::Damage;
 use super::position::Position;
 use super::refusal::Refusal;
 use super::server::ServerError;
-use super::version::VersionMismatch;
+use super::version::VersionError;
 
 /// Errors of connections, streams and what is built on them.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub enum Error {
         message: String,
     },
     /// Rows of a relation are not in the version that the consumer expects.
-    Version(VersionMismatch),
+    Version(VersionError),
     /// A compiled type does not fit a table; names the column.
     Fit(String),
     /// Of the server.

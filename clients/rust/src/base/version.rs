@@ -6,7 +6,7 @@ use super::relation::Relation;
 
 /// Rows of a relation are in another version than the consumer expects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VersionMismatch {
+pub struct VersionError {
     /// The relation, under the name that it has in the stream.
     pub relation: Relation,
     /// The major version that is expected; 0 where an older one was asked for under
@@ -18,7 +18,7 @@ pub struct VersionMismatch {
     pub reason: String,
 }
 
-impl fmt::Display for VersionMismatch {
+impl fmt::Display for VersionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "rows of {} come ", self.relation)?;
         match self.got {
@@ -46,7 +46,7 @@ mod tests {
         let relation = Relation { schema: "public".into(), name: "orders".into() };
         let text = |wanted, got, reason: &str| {
             let reason = reason.into();
-            VersionMismatch { relation: relation.clone(), wanted, got, reason }.to_string()
+            VersionError { relation: relation.clone(), wanted, got, reason }.to_string()
         };
         assert_eq!(text(1, 2, ""), "rows of public.orders come in version 2, not in version 1");
         assert_eq!(

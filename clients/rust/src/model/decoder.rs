@@ -29,7 +29,7 @@ struct FieldType {
 /// prost has no reflection, so this takes the descriptors that protoc made:
 /// `prost_build::Config::file_descriptor_set_path` writes them.
 #[derive(Clone, Debug)]
-pub struct Layout {
+pub struct DecoderLayout {
     message: String,
     fields: HashMap<u32, FieldType>,
 }
@@ -100,7 +100,7 @@ fn name_of(kinds: &[u64]) -> &'static str {
     NAMES.iter().find(|(kind, _)| kinds.contains(kind)).map_or("unknown", |(_, name)| name)
 }
 
-impl Layout {
+impl DecoderLayout {
     /// Of a serialized `FileDescriptorSet` and the full name of a message, such
     /// as `cdc.rows.public.orders.v1.Orders`.
     ///
@@ -116,7 +116,7 @@ impl Layout {
                 if full == message {
                     let fields =
                         messages(found, 2)?.into_iter().map(field).collect::<Result<_, _>>()?;
-                    return Ok(Layout { message: full, fields });
+                    return Ok(DecoderLayout { message: full, fields });
                 }
             }
         }
@@ -126,7 +126,7 @@ impl Layout {
     /// Whether rows of a table can be read: every column that the message has a
     /// field for has a value of the field's type. Columns without a field are
     /// passed over, as when a column was added after the code was generated;
-    /// [`Layout::unread`] names them. Names do not matter, so that a column can
+    /// [`DecoderLayout::unread`] names them. Names do not matter, so that a column can
     /// be renamed. A column that is redacted has its value in field 2000 +
     /// attnum, so its own field stays empty.
     ///
@@ -203,8 +203,8 @@ fn field(bytes: &[u8]) -> Result<(u32, FieldType), Damage> {
 
 /// Reads rows as `M`; checks once for each schema that they fit.
 #[derive(Clone, Debug)]
-pub struct Typed<M> {
-    layout: Layout,
+pub struct Decoder<M> {
+    layout: DecoderLayout,
     checked: HashSet<u64>,
     row: Vec<u8>,
     base: Vec<u8>,
@@ -212,14 +212,14 @@ pub struct Typed<M> {
     message: PhantomData<M>,
 }
 
-impl<M: Message + Default> Typed<M> {
-    /// As [`Layout::new`].
+impl<M: Message + Default> Decoder<M> {
+    /// As [`DecoderLayout::new`].
     ///
     /// # Errors
     /// As there.
     pub fn new(descriptors: &[u8], message: &str) -> Result<Self, Error> {
-        Ok(Typed {
-            layout: Layout::new(descriptors, message)?,
+        Ok(Decoder {
+            layout: DecoderLayout::new(descriptors, message)?,
             checked: HashSet::new(),
             row: Vec::new(),
             base: Vec::new(),
@@ -229,7 +229,7 @@ impl<M: Message + Default> Typed<M> {
     }
 
     /// The compiled message.
-    pub fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &DecoderLayout {
         &self.layout
     }
 

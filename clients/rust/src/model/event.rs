@@ -62,7 +62,7 @@ impl From<u32> for Op {
 /// How a TRUNCATE was given. A reader empties the event's table and no other,
 /// whatever this says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Truncate {
+pub struct TruncateOptions {
     /// CASCADE; tables that it added have events of their own.
     pub cascade: bool,
     /// RESTART IDENTITY.
@@ -71,7 +71,7 @@ pub struct Truncate {
 
 /// A logical message, `pg_logical_emit_message()`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Message<'a> {
+pub struct LogicalMessage<'a> {
     /// It belongs to the batch's transaction.
     pub transactional: bool,
     /// Its prefix.
@@ -116,9 +116,9 @@ pub struct Event<'a> {
     /// Streamed transactions only: the (sub)transaction; otherwise 0.
     pub subxid: u32,
     /// With [`Op::Truncate`].
-    pub truncate: Option<Truncate>,
+    pub truncate: Option<TruncateOptions>,
     /// With [`Op::Message`].
-    pub message: Option<Message<'a>>,
+    pub message: Option<LogicalMessage<'a>>,
     /// Set when the change could not be written.
     pub failure: Option<Failure<'a>>,
     /// The first row of a rewrite: drop what is held of the table before it.
@@ -211,8 +211,8 @@ impl<'a> Event<'a> {
     }
 }
 
-fn parse_truncate(bytes: &[u8]) -> Result<Truncate, Damage> {
-    let mut t = Truncate::default();
+fn parse_truncate(bytes: &[u8]) -> Result<TruncateOptions, Damage> {
+    let mut t = TruncateOptions::default();
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {
@@ -224,8 +224,8 @@ fn parse_truncate(bytes: &[u8]) -> Result<Truncate, Damage> {
     Ok(t)
 }
 
-fn parse_message(bytes: &[u8]) -> Result<Message<'_>, Damage> {
-    let mut m = Message::default();
+fn parse_message(bytes: &[u8]) -> Result<LogicalMessage<'_>, Damage> {
+    let mut m = LogicalMessage::default();
     for field in Fields::new(bytes) {
         let field = field?;
         match field.number {

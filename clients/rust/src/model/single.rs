@@ -1,4 +1,4 @@
-//! Cuts batches along their events, by joining bytes.
+//! Batches with one event alone, by joining bytes.
 
 use super::batch::Batch;
 use super::event::Event;
@@ -14,16 +14,16 @@ use crate::wire::field::{put_bytes, put_varint, Fields};
 ///
 /// # Errors
 /// Damage.
-pub fn cut(
+pub fn single(
     batch: &Batch<'_>,
     event: &Event<'_>,
     schema: Option<&Schema>,
     source: Option<&[u8]>,
 ) -> Result<Vec<u8>, Damage> {
-    Ok(cut_under(&header(batch, source)?, event, schema))
+    Ok(single_under(&header(batch, source)?, event, schema))
 }
 
-/// What all cuts of a batch begin with.
+/// What all such batches of one begin with.
 pub(crate) fn header(batch: &Batch<'_>, source: Option<&[u8]>) -> Result<Vec<u8>, Damage> {
     let mut out = Vec::with_capacity(256);
     let mut has_source = false;
@@ -49,7 +49,7 @@ pub(crate) fn header(batch: &Batch<'_>, source: Option<&[u8]>) -> Result<Vec<u8>
 }
 
 /// The event behind a header.
-pub(crate) fn cut_under(header: &[u8], event: &Event<'_>, schema: Option<&Schema>) -> Vec<u8> {
+pub(crate) fn single_under(header: &[u8], event: &Event<'_>, schema: Option<&Schema>) -> Vec<u8> {
     let mut out = Vec::with_capacity(header.len() + event.bytes().len() + 256);
     out.extend_from_slice(header);
     if let Some(schema) = schema {

@@ -151,14 +151,14 @@ impl<S: State> Joiner<S> {
     }
 
     /// Rows that must be read again by
-    /// [`InitialLoad::reread`](crate::InitialLoad::reread), before or after what
+    /// [`Loader::reread`](crate::Loader::reread), before or after what
     /// follows.
     pub fn take_rereads(&mut self) -> Vec<Reread> {
         std::mem::take(&mut self.rereads)
     }
 
     /// Tables that must be read anew, by
-    /// [`InitialLoad::reload`](crate::InitialLoad::reload) and what follows it, before the
+    /// [`Loader::reload`](crate::Loader::reload) and what follows it, before the
     /// transaction that was applied last is acknowledged. Until then all changes of them
     /// are passed over, and those of another transaction are an error. To be looked at
     /// after rereads.

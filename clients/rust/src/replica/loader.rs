@@ -45,20 +45,20 @@ pub(super) struct Chunk {
 /// The load of one table.
 ///
 /// 1. Create the slot, so that it is older than the snapshots.
-/// 2. [`InitialLoad::plan_for`], then [`InitialLoad::read_next`] until it is done:
-///    the rows go to a [`Joiner`]. Keep [`InitialLoad::to_bytes`] together with the
+/// 2. [`Loader::plan_for`], then [`Loader::read_next`] until it is done:
+///    the rows go to a [`Joiner`]. Keep [`Loader::to_bytes`] together with the
 ///    state after each, and a load that was interrupted goes on.
 /// 3. Apply the stream by the joiner. Where it needs a row again
-///    ([`Joiner::take_rereads`]), [`InitialLoad::reread`]; where a table was altered
-///    after it was read ([`Joiner::reloads`]), [`InitialLoad::reload`] and step 2.
-/// 4. Once the stream has passed [`InitialLoad::end_lsn`] the copy is that of one
+///    ([`Joiner::take_rereads`]), [`Loader::reread`]; where a table was altered
+///    after it was read ([`Joiner::reloads`]), [`Loader::reload`] and step 2.
+/// 4. Once the stream has passed [`Loader::end_lsn`] the copy is that of one
 ///    moment, and [`Joiner::into_applier`] goes on alone.
 ///
 /// A table that is altered before the join is over is read anew, five times at most;
 /// it must not be renamed until then. A table without a key is read in one transaction,
 /// and not resumed in the middle.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct InitialLoad {
+pub struct Loader {
     pub(super) relation: String,
     /// The slot whose stored options count too; empty for none.
     pub(super) slot: String,
@@ -96,7 +96,7 @@ fn argument(value: &Option<String>, r#type: &str) -> String {
     }
 }
 
-impl InitialLoad {
+impl Loader {
     /// Asks the server for ranges of about `max_rows` rows, for a stream that is made by
     /// these settings: the options are theirs, and what is stored for the slot counts as
     /// it does in the stream. `relation` as SQL takes it: `public.orders`. Of a slot
@@ -112,13 +112,13 @@ impl InitialLoad {
         max_rows: u64,
     ) -> Result<Self, Error> {
         let options = config.guard()?.1;
-        let mut load = InitialLoad {
+        let mut load = Loader {
             relation: relation.to_owned(),
             slot: config.slot.clone(),
             options: options.into_iter().flat_map(|(name, value)| [name, value]).collect(),
             max_rows,
             meter: Meter::new(config.metrics.clone()),
-            ..InitialLoad::default()
+            ..Loader::default()
         };
         load.find_chunks(connection).await?;
         Ok(load)
@@ -135,11 +135,11 @@ impl InitialLoad {
         max_rows: u64,
         options: &[(&str, &str)],
     ) -> Result<Self, Error> {
-        let mut load = InitialLoad {
+        let mut load = Loader {
             relation: relation.to_owned(),
             options: options.iter().flat_map(|(n, v)| [(*n).to_owned(), (*v).to_owned()]).collect(),
             max_rows,
-            ..InitialLoad::default()
+            ..Loader::default()
         };
         load.find_chunks(connection).await?;
         Ok(load)
@@ -251,11 +251,11 @@ impl InitialLoad {
     }
 
     /// Begins anew with a table that was altered after it was read, once its changes can
-    /// be seen; does nothing if it is another load's. [`InitialLoad::read_next`] then
+    /// be seen; does nothing if it is another load's. [`Loader::read_next`] then
     /// reads it, before more of the stream is acknowledged.
     ///
     /// # Errors
-    /// As [`InitialLoad::read_next`].
+    /// As [`Loader::read_next`].
     pub async fn reload<S: State>(
         &mut self,
         connection: &mut Connection,
@@ -272,7 +272,7 @@ impl InitialLoad {
     /// Reads a row again.
     ///
     /// # Errors
-    /// As [`InitialLoad::read_next`].
+    /// As [`Loader::read_next`].
     pub async fn reread<S: State>(
         &mut self,
         connection: &mut Connection,
@@ -410,7 +410,7 @@ impl InitialLoad {
 impl<S: State> Joiner<S> {
     /// For a load that was interrupted: of one table with a key, whose rows are
     /// in the state.
-    pub fn resume(applier: Applier<S>, load: &InitialLoad) -> Self {
+    pub fn resume(applier: Applier<S>, load: &Loader) -> Self {
         let (snapshots, first) = (load.snapshots().to_vec(), load.first_snapshot);
         Joiner::having_read(applier, snapshots, first, &load.tables, load.end_lsn())
     }

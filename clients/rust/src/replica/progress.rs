@@ -1,13 +1,13 @@
 //! A load as bytes, so that it goes on after a restart.
 
-use super::loader::{Chunk, InitialLoad};
+use super::loader::{Chunk, Loader};
 use crate::base::damage::{malformed, Damage};
 use crate::base::position::Lsn;
 use crate::base::relation::Relation;
 use crate::model::batch::OwnedSnapshot;
 use crate::wire::field::{put_bytes, put_varint, Fields};
 
-impl InitialLoad {
+impl Loader {
     /// What has been read and what not, with the snapshots: to be kept with
     /// the state.
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -55,12 +55,12 @@ impl InitialLoad {
         out
     }
 
-    /// Of what [`InitialLoad::to_bytes`] gave.
+    /// Of what [`Loader::to_bytes`] gave.
     ///
     /// # Errors
     /// Damage.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
-        let mut load = InitialLoad::default();
+        let mut load = Loader::default();
         for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn bytes() {
-        let load = InitialLoad {
+        let load = Loader {
             slot: "slot".into(),
             relation: "public.orders".into(),
             options: vec!["tables".into(), "public.*".into()],
@@ -141,11 +141,11 @@ mod tests {
             tables: vec![(Relation { schema: "public".into(), name: "orders".into() }, u64::MAX)],
             max_rows: 1000,
             restarts: 2,
-            ..InitialLoad::default()
+            ..Loader::default()
         };
         let bytes = load.to_bytes();
-        assert_eq!(InitialLoad::from_bytes(&bytes), Ok(load.clone()));
+        assert_eq!(Loader::from_bytes(&bytes), Ok(load.clone()));
         assert!(!load.is_done());
-        assert!(InitialLoad::from_bytes(&bytes[..bytes.len() - 1]).is_err());
+        assert!(Loader::from_bytes(&bytes[..bytes.len() - 1]).is_err());
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::guard::{expected, option, Guard};
 use super::metrics::Metrics;
 use super::store::checkpoint::CheckpointStore;
-use super::store::deadletter::{DeadLetters, Policy};
+use super::store::deadletter::{DeadLetterSink, Policy};
 use super::versions::VersionPolicy;
 use crate::base::error::Error;
 use crate::base::limits::Limits;
@@ -103,7 +103,7 @@ pub struct StreamConfig {
     pub fetch_wait: Duration,
     /// With [`Transport::Fetch`]: after how many bytes the server ends an answer, with
     /// the transaction that reaches it; 16 MiB by default, at most half of
-    /// `max_buffered_bytes`.
+    /// `buffer_bytes`.
     pub fetch_bytes: usize,
     /// Just looks: nothing is acknowledged, whatever [`Stream::ack`](crate::Stream::ack) is called for, and
     /// the slot stays where it is.
@@ -136,7 +136,7 @@ pub struct StreamConfig {
     /// Asks the server for rows in these versions, by the option `versions`; so by
     /// default. Not for a slot that is bound to a role: its options are set by
     /// `cdc.alter_slot()`.
-    pub ask_versions: bool,
+    pub request_versions: bool,
     /// Rows in another version than `versions` has, or of a relation that is not
     /// registered.
     pub on_version: VersionPolicy,
@@ -144,15 +144,15 @@ pub struct StreamConfig {
     pub limits: Limits,
     /// Bytes of batches that wait for the consumer; beyond it nothing is read
     /// from the network. 64 MiB by default. One batch is always accepted.
-    pub max_buffered_bytes: usize,
+    pub buffer_bytes: usize,
     /// Damaged batches, and events whose schema is missing.
     pub on_damage: Policy,
     /// Events with a `failure`.
     pub on_failure: Policy,
     /// What the consumer rejects.
-    pub on_reject: Policy,
+    pub on_handler_error: Policy,
     /// Where dead letters go; needed by [`Policy::DeadLetter`].
-    pub dead_letters: Option<Arc<dyn DeadLetters>>,
+    pub dead_letters: Option<Arc<dyn DeadLetterSink>>,
     /// Where measurements go.
     pub metrics: Arc<dyn Metrics>,
     /// Time between reports to the server; 10 s by default. A third of its
@@ -184,13 +184,13 @@ impl StreamConfig {
             store_timeout: Duration::from_secs(30),
             allow_other_system: false,
             versions: BTreeMap::new(),
-            ask_versions: true,
+            request_versions: true,
             on_version: VersionPolicy::Refuse,
             limits: Limits::DEFAULT,
-            max_buffered_bytes: 64 << 20,
+            buffer_bytes: 64 << 20,
             on_damage: Policy::Stop,
             on_failure: Policy::Stop,
-            on_reject: Policy::Stop,
+            on_handler_error: Policy::Stop,
             dead_letters: None,
             metrics: Arc::new(()),
             feedback_interval: Duration::from_secs(10),
@@ -290,11 +290,11 @@ impl StreamConfig {
 
     /// Sends what cannot be handled to a sink, whatever the reason.
     #[must_use]
-    pub fn dead_letters(mut self, sink: impl DeadLetters + 'static) -> Self {
+    pub fn dead_letters(mut self, sink: impl DeadLetterSink + 'static) -> Self {
         self.dead_letters = Some(Arc::new(sink));
         self.on_damage = Policy::DeadLetter;
         self.on_failure = Policy::DeadLetter;
-        self.on_reject = Policy::DeadLetter;
+        self.on_handler_error = Policy::DeadLetter;
         self
     }
 
@@ -308,7 +308,7 @@ impl StreamConfig {
     /// What compares versions, and the options of the plugin with what asks for them.
     pub(crate) fn guard(&self) -> Result<(Guard, BTreeMap<String, String>), Error> {
         let (expected, mut options) = (expected(&self.versions)?, self.options.clone());
-        if !expected.is_empty() && self.ask_versions {
+        if !expected.is_empty() && self.request_versions {
             let both = options.insert("versions".into(), option(&expected)).is_some();
             if both {
                 return Err(Error::Config("versions are given twice, also as an option".into()));
@@ -318,7 +318,7 @@ impl StreamConfig {
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {
-        let policies = [self.on_damage, self.on_failure, self.on_reject];
+        let policies = [self.on_damage, self.on_failure, self.on_handler_error];
         if policies.contains(&Policy::DeadLetter) && self.dead_letters.is_none() {
             return Err(Error::Config("the policy DeadLetter needs dead_letters".into()));
         }

@@ -16,7 +16,7 @@ use crate::base::position::Position;
 use crate::model::batch::{Batch, Events};
 use crate::model::event::{Event, Op};
 use crate::model::schema::{Schema, SchemaCache};
-use crate::model::single::{cut, cut_under, header};
+use crate::model::single::{header, single, single_under};
 use crate::model::table::Table;
 use crate::wire::field::put_bytes;
 
@@ -114,7 +114,7 @@ impl Delivery {
     }
 
     /// Sets a change aside that the caller's code could not handle, as
-    /// [`StreamConfig::on_reject`] says.
+    /// [`StreamConfig::on_handler_error`] says.
     ///
     /// # Errors
     /// `error`, if the policy is to stop; what prevents the dead letter.
@@ -145,7 +145,7 @@ impl Delivery {
         let header = header(&self.batch()?, self.source())?;
         for change in self.changes() {
             let change = change?;
-            letters.add(change.position, cut_under(&header, &change.event, change.schema))?;
+            letters.add(change.position, single_under(&header, &change.event, change.schema))?;
         }
         letters.put()
     }
@@ -176,7 +176,7 @@ impl Delivery {
                 0 => None,
                 fingerprint => Some(&**self.schemas.get(fingerprint)?),
             };
-            letters.add(event.position, cut_under(&header, event, schema))
+            letters.add(event.position, single_under(&header, event, schema))
         })?;
         letters.put()
     }
@@ -198,7 +198,7 @@ impl<'a> Letters<'a> {
     }
 
     fn add(&mut self, position: Position, batch: Vec<u8>) -> Result<(), Error> {
-        if self.config.on_reject == Policy::Stop {
+        if self.config.on_handler_error == Policy::Stop {
             return Err(Error::Other(self.error.to_owned().into()));
         }
         self.held.push((position, batch));
@@ -230,7 +230,7 @@ impl<'a> Letters<'a> {
             events = letters.len(),
             "passed over"
         );
-        if let (Some(sink), Policy::DeadLetter) = (&config.dead_letters, config.on_reject) {
+        if let (Some(sink), Policy::DeadLetter) = (&config.dead_letters, config.on_handler_error) {
             sink.put_all(&letters)?;
         }
         let name = first.reason.name();
@@ -252,15 +252,15 @@ pub(super) fn set_aside(
 ) -> Result<(), Error> {
     let policy = match reason {
         Reason::Failure => config.on_failure,
-        Reason::Handler => config.on_reject,
+        Reason::Handler => config.on_handler_error,
         Reason::Version => match &config.on_version {
             VersionPolicy::Skip => Policy::Skip,
             VersionPolicy::DeadLetter => Policy::DeadLetter,
-            _ => config.on_reject,
+            _ => config.on_handler_error,
         },
         Reason::Damage | Reason::UnknownSchema => config.on_damage,
     };
-    let alone = cut(batch, event, schema, source)?;
+    let alone = single(batch, event, schema, source)?;
     let text = error.to_string();
     let letter = DeadLetter {
         reason,

@@ -82,7 +82,7 @@ impl StreamConfig {
     }
 
     fn bytes(&self) -> usize {
-        self.fetch_bytes.min(self.max_buffered_bytes / 2).max(1)
+        self.fetch_bytes.min(self.buffer_bytes / 2).max(1)
     }
 }
 
@@ -126,7 +126,7 @@ impl Driver {
         mut connection: Connection,
         orders: &mut Orders,
     ) -> Result<Ended, Error> {
-        let (tracker, limit) = (self.tracker.clone(), self.config.max_buffered_bytes);
+        let (tracker, limit) = (self.tracker.clone(), self.config.buffer_bytes);
         let mut tick = ticks(SAVE_INTERVAL);
         let mut saving: Saving = None;
         let wait = self.config.wait();

@@ -11,7 +11,7 @@ use super::versions::{Convert, VersionPolicy};
 use crate::base::damage::Damage;
 use crate::base::error::Error;
 use crate::base::relation::{split, Relation};
-use crate::base::version::VersionMismatch;
+use crate::base::version::VersionError;
 use crate::model::batch::{Batch, Outcome, SchemaVersion};
 use crate::model::event::Event;
 use crate::model::schema::{Schema, SchemaCache};
@@ -60,7 +60,7 @@ pub(crate) struct Guard {
     expected: Expected,
     policy: VersionPolicy,
     metrics: Arc<dyn Metrics>,
-    mismatches: HashMap<u64, VersionMismatch>,
+    mismatches: HashMap<u64, VersionError>,
     /// Events of open transactions, by xid, that were set aside.
     missing: HashMap<u32, u64>,
 }
@@ -102,7 +102,7 @@ impl Guard {
             self.mismatches.remove(&schema.fingerprint);
             return;
         }
-        let mismatch = VersionMismatch {
+        let mismatch = VersionError {
             relation,
             wanted: wanted.unwrap_or(0),
             got: schema.version,
@@ -182,7 +182,7 @@ impl Guard {
         Ok(!counts.is_empty())
     }
 
-    fn tell(&self, mismatch: &VersionMismatch, n: u64) {
+    fn tell(&self, mismatch: &VersionError, n: u64) {
         let relation = mismatch.relation.to_string();
         self.metrics.add_for(Counter::SchemaVersionMismatches, &relation, n);
     }

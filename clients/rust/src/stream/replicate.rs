@@ -20,7 +20,7 @@ impl Driver {
         mut connection: Connection,
         orders: &mut Orders,
     ) -> Result<Ended, Error> {
-        let (tracker, limit) = (self.tracker.clone(), self.config.max_buffered_bytes);
+        let (tracker, limit) = (self.tracker.clone(), self.config.buffer_bytes);
         let period = self.interval();
         let mut tick = ticks(period);
         let mut save = ticks(SAVE_INTERVAL);

@@ -26,7 +26,7 @@ pub struct SlotSnapshot {
 impl StreamConfig {
     /// Creates the slot, with [`StreamConfig::slot_two_phase`] as it is, and exports its
     /// snapshot. Waits for all transactions that are under way. For tables with a key
-    /// [`InitialLoad`](crate::InitialLoad) is the better way: it needs no snapshot that
+    /// [`Loader`](crate::Loader) is the better way: it needs no snapshot that
     /// is held open, and goes on after an interruption.
     ///
     /// # Errors

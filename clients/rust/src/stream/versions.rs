@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
-use crate::base::version::VersionMismatch;
+use crate::base::version::VersionError;
 use crate::model::schema::Schema;
 use crate::pb;
 
@@ -19,12 +19,12 @@ pub trait Convert: Send + Sync {
     /// Rewrites an event. Fields of it that this version does not know are lost.
     ///
     /// # Errors
-    /// The event is then treated as [`StreamConfig::on_reject`] says.
+    /// The event is then treated as [`StreamConfig::on_handler_error`] says.
     ///
-    /// [`StreamConfig::on_reject`]: crate::StreamConfig::on_reject
+    /// [`StreamConfig::on_handler_error`]: crate::StreamConfig::on_handler_error
     fn convert(
         &self,
-        mismatch: &VersionMismatch,
+        mismatch: &VersionError,
         schema: &Schema,
         event: &mut pb::ChangeEvent,
     ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>>;
@@ -33,7 +33,7 @@ pub trait Convert: Send + Sync {
 impl<F> Convert for F
 where
     F: Fn(
-            &VersionMismatch,
+            &VersionError,
             &Schema,
             &mut pb::ChangeEvent,
         ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>>
@@ -42,7 +42,7 @@ where
 {
     fn convert(
         &self,
-        mismatch: &VersionMismatch,
+        mismatch: &VersionError,
         schema: &Schema,
         event: &mut pb::ChangeEvent,
     ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>> {
@@ -73,7 +73,7 @@ impl VersionPolicy {
     pub fn convert<F>(f: F) -> Self
     where
         F: Fn(
-                &VersionMismatch,
+                &VersionError,
                 &Schema,
                 &mut pb::ChangeEvent,
             ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>>

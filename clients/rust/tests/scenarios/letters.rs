@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use pgcdc::test::{insert, things, Script};
 use pgcdc::{
-    cut, pb, Assembler, DeadLetter, DeadLetterDir, DeadLetters, Frames, Inflater, Limits, Lsn,
-    Reason, SchemaCache,
+    pb, single, Assembler, DeadLetter, DeadLetterDir, DeadLetterSink, Frames, Inflater, Limits,
+    Lsn, Reason, SchemaCache,
 };
 use prost::Message;
 
@@ -126,7 +126,7 @@ async fn letters_each_event() {
 
 struct Failing(AtomicUsize);
 
-impl DeadLetters for Failing {
+impl DeadLetterSink for Failing {
     fn put(&self, _: &DeadLetter<'_>) -> io::Result<()> {
         match self.0.fetch_add(1, Ordering::Relaxed) {
             2 => Err(io::ErrorKind::StorageFull.into()),
@@ -288,7 +288,7 @@ fn cuts(bytes: &[u8]) -> Vec<u8> {
         for event in batch.events() {
             let event = event.unwrap();
             let schema = (event.schema != 0).then(|| &**schemas.get(event.schema).unwrap());
-            let piece = cut(&batch, &event, schema, source.as_deref()).unwrap();
+            let piece = single(&batch, &event, schema, source.as_deref()).unwrap();
             prost::encode_length_delimiter(piece.len(), &mut out).unwrap();
             out.extend_from_slice(&piece);
         }

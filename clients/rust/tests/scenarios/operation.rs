@@ -83,14 +83,14 @@ async fn flush() {
 #[test]
 fn defaults() {
     let config = Script::config();
-    assert_eq!(config.max_buffered_bytes, 64 << 20);
+    assert_eq!(config.buffer_bytes, 64 << 20);
     assert_eq!(config.feedback_interval, Duration::from_secs(10));
     assert_eq!((config.fetch_wait, config.fetch_bytes), (Duration::from_secs(10), 16 << 20));
     assert_eq!(config.connect.connect_timeout, Duration::from_secs(30));
     assert_eq!(config.max_backoff, Duration::from_secs(30));
     assert_eq!(config.store_timeout, Duration::from_secs(30));
     assert!(config.reconnect && !config.read_only && !config.create_slot);
-    assert_eq!([config.on_damage, config.on_failure, config.on_reject], [Policy::Stop; 3]);
+    assert_eq!([config.on_damage, config.on_failure, config.on_handler_error], [Policy::Stop; 3]);
     assert_eq!(
         config.limits,
         Limits {
@@ -241,8 +241,7 @@ async fn load_progress() {
     let seen = Arc::new(Seen::default());
     let config = db.config().metrics(seen.clone());
     let mut sql = db.another().await;
-    let mut load =
-        pgcdc::InitialLoad::plan_for(&config, &mut sql, "public.orders", 1000).await.unwrap();
+    let mut load = pgcdc::Loader::plan_for(&config, &mut sql, "public.orders", 1000).await.unwrap();
     let mut joiner = pgcdc::Joiner::new(pgcdc::Applier::new(pgcdc::MemoryState::default()));
     while load.read_next(&mut sql, &mut joiner).await.unwrap() {}
     assert_eq!(load.rows(), (5000, 5000));

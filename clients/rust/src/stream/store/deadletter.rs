@@ -22,7 +22,7 @@ pub enum Policy {
     Stop,
     /// Goes on without it. It is logged and counted.
     Skip,
-    /// Gives it to the [`DeadLetters`] and goes on when they have it.
+    /// Gives it to the [`DeadLetterSink`] and goes on when they have it.
     DeadLetter,
     /// Hands it on as it is. Of events with a `failure` alone.
     Pass,
@@ -113,7 +113,7 @@ impl<'a> DeadLetter<'a> {
 }
 
 /// Takes dead letters.
-pub trait DeadLetters: Send + Sync {
+pub trait DeadLetterSink: Send + Sync {
     /// Keeps one. When it returns, the stream goes on.
     ///
     /// # Errors
@@ -123,13 +123,13 @@ pub trait DeadLetters: Send + Sync {
     /// Keeps several; one after the other by default.
     ///
     /// # Errors
-    /// As [`DeadLetters::put`].
+    /// As [`DeadLetterSink::put`].
     fn put_all(&self, letters: &[DeadLetter<'_>]) -> io::Result<()> {
         letters.iter().try_for_each(|letter| self.put(letter))
     }
 }
 
-impl<T: DeadLetters + ?Sized> DeadLetters for std::sync::Arc<T> {
+impl<T: DeadLetterSink + ?Sized> DeadLetterSink for std::sync::Arc<T> {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
         (**self).put(letter)
     }
@@ -154,7 +154,7 @@ impl DeadLetterDir {
     }
 }
 
-impl DeadLetters for DeadLetterDir {
+impl DeadLetterSink for DeadLetterDir {
     fn put(&self, letter: &DeadLetter<'_>) -> io::Result<()> {
         self.put_all(std::slice::from_ref(letter))
     }
