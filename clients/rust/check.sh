@@ -81,6 +81,7 @@ step "examples of the documentation" cargo test --locked --all-features --doc
 step "golden files" test_ --test golden
 step "typed rows" test_ --test typed
 step "a source in memory" test_ --test script
+step "whole transactions" test_ --test txn
 step "compressed batches" test_ --test compressed
 step "versions of schemas" test_ --test versions
 step "no allocation for an event" test_ --test alloc

@@ -24,7 +24,7 @@ async fn read(config: StreamConfig, values: bool) -> Result<(u64, Duration), Err
     let start = Instant::now();
     let mut stream = config.option("messages", "*").start().await?;
     let mut changes = 0;
-    while let Some(delivery) = stream.next().await {
+    while let Some(delivery) = stream.next_batch().await {
         let delivery = delivery?;
         for change in delivery.changes() {
             let change = change?;

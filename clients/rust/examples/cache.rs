@@ -4,9 +4,7 @@
 //!
 //!     cargo run --example cache -- "host=/run/postgresql dbname=shop" SLOT
 
-use pgcdc::{
-    Applier, Assembler, ConnectConfig, Error, MemoryState, Op, Relation, Row, State, StreamConfig,
-};
+use pgcdc::{Applier, ConnectConfig, Error, MemoryState, Op, Relation, Row, State, StreamConfig};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -24,21 +22,16 @@ async fn keep_rows() -> Result<(), Error> {
     // the slot's beginning
     let mut stream =
         StreamConfig::new(server, slot).create_slot().option("streaming", "on").start().await?;
-    let mut assembler = Assembler::default();
     let mut cache = Applier::new(MemoryState::default());
-    while let Some(delivery) = stream.next().await {
-        let delivery = delivery?;
-        if delivery.is_first_of_connection() {
-            assembler.disconnected();
-        }
-        let Some(mut transaction) = assembler.push(&delivery.batch()?)? else { continue };
-        cache.apply_assembled(&mut transaction, delivery.schemas())?;
-        transaction.for_each(|event| {
+    while let Some(txn) = stream.next().await {
+        let txn = txn?;
+        cache.apply_txn(&txn, txn.schemas())?;
+        txn.for_each(|event| {
             if !matches!(event.op, Op::Insert | Op::Update) || event.key.is_empty() {
                 return Ok(());
             }
             let key = if event.new_key.is_empty() { event.key } else { event.new_key };
-            let table = &delivery.schemas().get(event.schema)?.table;
+            let table = &txn.schemas().get(event.schema)?.table;
             let Some(row) = cache.state().get(&Relation::from(table), key.bytes())? else {
                 return Ok(());
             };

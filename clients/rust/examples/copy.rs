@@ -278,23 +278,19 @@ async fn run(
         target.load(&config, name).await?;
     }
     let mut stream = config.start().await?;
-    while let Some(delivery) = stream.next().await {
-        let delivery = delivery?;
-        if delivery.batch()?.part == 0 {
-            // one of which a part had come begins anew on a new connection
-            target.sql.query("ROLLBACK; BEGIN").await?;
-        }
-        for change in delivery.changes() {
+    while let Some(txn) = stream.next().await {
+        let txn = txn?;
+        target.sql.query("BEGIN").await?;
+        let mut changes = txn.changes();
+        while let Some(change) = changes.next() {
             let change = change?;
             if let Some(table) = change.table() {
                 target.apply(&change, table).await?;
             }
         }
-        if delivery.is_end() {
-            target.sql.query(&PostgresStore::save_sql(&stream.checkpoint(&delivery))).await?;
-            target.sql.query("COMMIT").await?;
-            stream.ack(&delivery);
-        }
+        target.sql.query(&PostgresStore::save_sql(&stream.checkpoint(&txn))).await?;
+        target.sql.query("COMMIT").await?;
+        stream.ack(&txn);
     }
     Ok(())
 }

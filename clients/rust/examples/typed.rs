@@ -30,9 +30,10 @@ async fn print_orders() -> Result<(), Error> {
         .checkpoint(FileStore::new(format!("{slot}.json")))
         .start()
         .await?;
-    while let Some(delivery) = stream.next().await {
-        let delivery = delivery?;
-        for change in delivery.changes() {
+    while let Some(txn) = stream.next().await {
+        let txn = txn?;
+        let mut changes = txn.changes();
+        while let Some(change) = changes.next() {
             let change = change?;
             let Some(schema) = change.schema else { continue };
             let (before, after) = (orders.before(schema, &change)?, orders.after(schema, &change)?);
@@ -41,7 +42,7 @@ async fn print_orders() -> Result<(), Error> {
                 change.position, change.op
             );
         }
-        stream.ack(&delivery);
+        stream.ack(&txn);
     }
     Ok(())
 }

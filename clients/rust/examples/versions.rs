@@ -46,12 +46,13 @@ async fn read() -> Result<(), Box<dyn std::error::Error>> {
         .version(relation, version)
         .start()
         .await?;
-    while let Some(delivery) = stream.next().await {
-        let delivery = delivery?;
-        for change in delivery.changes() {
+    while let Some(txn) = stream.next().await {
+        let txn = txn?;
+        let mut changes = txn.changes();
+        while let Some(change) = changes.next() {
             println!("{}", router.dispatch(&change?));
         }
-        stream.ack(&delivery);
+        stream.ack(&txn);
     }
     Ok(())
 }

@@ -9,9 +9,9 @@
 //! let mut stream = Script::new()
 //!     .transaction(&[insert(1, "ada"), insert(2, "bob")])
 //!     .start();
-//! let delivery = stream.next().await.unwrap()?;
-//! assert_eq!(delivery.changes().count(), 2);
-//! stream.ack(&delivery);
+//! let txn = stream.next().await.unwrap()?;
+//! assert_eq!(txn.event_len(), 2);
+//! stream.ack(&txn);
 //! # Ok(())
 //! # }
 //! ```

@@ -100,7 +100,7 @@ fn no_allocation_for_an_event() {
 async fn changes_allocate_nothing() {
     let events: Vec<_> = (0..1000).map(|i| insert(i, "name")).collect();
     let mut stream = Script::new().transaction(&events).start();
-    let delivery = stream.next().await.unwrap().unwrap();
+    let delivery = stream.next_batch().await.unwrap().unwrap();
     let (count, changes) = allocations(|| {
         delivery.changes().filter(|change| change.as_ref().unwrap().schema.is_some()).count()
     });
@@ -122,13 +122,13 @@ async fn compressed_batches_share_memory() {
             let mut stream = script.start();
             // what there is once, and room in the queue
             for _ in 0..10 {
-                let delivery = stream.next().await.unwrap().unwrap();
+                let delivery = stream.next_batch().await.unwrap().unwrap();
                 assert_eq!(delivery.changes().count(), events.len());
                 stream.ack(&delivery);
             }
             let before = COUNT.with(Cell::get);
             for _ in 10..20 {
-                let delivery = stream.next().await.unwrap().unwrap();
+                let delivery = stream.next_batch().await.unwrap().unwrap();
                 assert_eq!(delivery.changes().count(), events.len());
                 stream.ack(&delivery);
             }

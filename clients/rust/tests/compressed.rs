@@ -50,7 +50,7 @@ async fn streams() {
         }
         let mut stream = script.start();
         let mut kept = Vec::new();
-        while let Some(delivery) = stream.next().await {
+        while let Some(delivery) = stream.next_batch().await {
             kept.push(delivery.unwrap());
         }
         assert_eq!(kept.len(), 50);
@@ -110,15 +110,15 @@ async fn wrong_ones_are_dead_letters() {
     let config = Script::config().dead_letters(letters.clone());
     let mut stream = script.transaction(&[insert(1, "a")]).start_with(config);
     // what comes behind them does
-    assert_eq!(stream.next().await.unwrap().unwrap().changes().count(), 1);
-    assert!(stream.next().await.is_none());
+    assert_eq!(stream.next_batch().await.unwrap().unwrap().changes().count(), 1);
+    assert!(stream.next_batch().await.is_none());
     let letters = std::mem::take(&mut *letters.0.lock().unwrap());
     assert_eq!(letters.len(), wrong.len());
     for ((what, batch), (reason, letter)) in wrong.iter().zip(&letters) {
         assert_eq!((reason, letter), (&Reason::Damage, batch), "{what}");
     }
     for (what, batch) in wrong {
-        let error = Script::new().batch(&batch).start().next().await.unwrap().unwrap_err();
+        let error = Script::new().batch(&batch).start().next_batch().await.unwrap().unwrap_err();
         assert!(matches!(error, Error::Damage(_)), "{what}: {error}");
     }
 }

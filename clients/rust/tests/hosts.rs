@@ -123,7 +123,7 @@ async fn promoted(user: &str, transport: Transport) -> Result<(), Error> {
     let config = StreamConfig::new(connect(user)?, "s").transport(transport).checkpoint(store());
     let mut stream = config.clone().start().await?;
     sql.query("INSERT INTO t VALUES (1)").await?;
-    let first = stream.next().await.unwrap()?;
+    let first = stream.next_batch().await.unwrap()?;
     stream.ack(&first);
     sql.query("INSERT INTO t VALUES (2)").await?;
     stream.close().await.unwrap();
@@ -146,7 +146,7 @@ async fn promoted(user: &str, transport: Transport) -> Result<(), Error> {
             result?
         }
     };
-    let second = stream.next().await.unwrap()?;
+    let second = stream.next_batch().await.unwrap()?;
     let change = second.changes().next().unwrap()?;
     assert_eq!(change.key.bytes(), [0x08, 4], "2, and nothing else");
     stream.ack(&second);

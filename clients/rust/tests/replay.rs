@@ -43,17 +43,14 @@ async fn replay(
         streamed += usize::from(batch.transaction.is_some_and(|t| t.commit_lsn.0 == 0));
         batches += 1;
         if breaks && batches % 499 == 0 {
-            db.run(&format!(
-                "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}'"
-            ))
-            .await;
+            end_walsender(db, &slot).await;
         }
-        if let Some(mut transaction) = assembler.push(&batch).unwrap() {
+        if let Some(transaction) = assembler.push(&batch).unwrap() {
             if transaction.outcome == Outcome::Prepared {
                 assembler.keep_prepared(transaction).unwrap();
             } else {
                 let schemas: &SchemaCache = delivery.schemas();
-                applier.apply_assembled(&mut transaction, schemas).unwrap();
+                applier.apply_txn(&transaction, schemas).unwrap();
                 transaction
                     .for_each(|event| {
                         done |= is_end(event);
@@ -71,6 +68,46 @@ async fn replay(
     (applier, streamed)
 }
 
+async fn end_walsender(db: &mut Database, slot: &str) {
+    db.run(&format!(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = '{slot}'"
+    ))
+    .await;
+}
+
+/// The same by whole transactions; how many there were.
+async fn replay_whole(
+    db: &mut Database,
+    mut config: StreamConfig,
+) -> (Applier<MemoryState>, usize) {
+    let slot = config.slot.clone();
+    (config.assembler.memory_bytes, config.assembler.key) = (20_000, Some([3; 32]));
+    let mut stream = config.start().await.unwrap();
+    let mut applier = Applier::new(MemoryState::default());
+    let (mut transactions, mut done) = (0, false);
+    while !done {
+        let txn = tokio::time::timeout(std::time::Duration::from_secs(30), stream.next()).await;
+        let txn = txn.expect("nothing came for 30 s").unwrap().unwrap();
+        assert_eq!(txn.outcome, Outcome::Committed);
+        applier.apply_txn(&txn, txn.schemas()).unwrap();
+        let (mut changes, mut wanted) = (txn.changes(), 0);
+        while let Some(change) = changes.next() {
+            done |= is_end(&change.unwrap());
+            wanted += 1;
+        }
+        let mut raw = Vec::new();
+        txn.raw_events(&mut raw).unwrap();
+        assert_eq!(pgcdc::Fields::new(&raw).count(), wanted);
+        transactions += 1;
+        if transactions % 99 == 0 {
+            end_walsender(db, &slot).await;
+        }
+        stream.ack(&txn);
+    }
+    let _ = stream.close().await;
+    (applier, transactions)
+}
+
 #[tokio::test]
 async fn copy_equals_source() {
     if !available() {
@@ -83,9 +120,14 @@ async fn copy_equals_source() {
     println!("SEED={seed}");
     let mut db = Database::without_slot("replay").await;
     let name = db.name.clone();
-    for (slot, two_phase) in
-        [("plain", false), ("streamed", false), ("two", true), ("broken", false), ("fetched", true)]
-    {
+    for (slot, two_phase) in [
+        ("plain", false),
+        ("streamed", false),
+        ("two", true),
+        ("broken", false),
+        ("fetched", true),
+        ("whole", true),
+    ] {
         db.run(&format!(
             "SELECT pg_create_logical_replication_slot('{name}_{slot}', 'cdc', false, {two_phase})"
         ))
@@ -103,6 +145,7 @@ async fn copy_equals_source() {
         ("two", &[("streaming", "on"), ("two_phase", "on"), ("compression", "zstd")][..]),
         ("broken", &[("streaming", "on"), ("batch_bytes", "1kB")][..]),
         ("fetched", &[("two_phase", "on"), ("batch_bytes", "1kB"), ("compression", "lz4")][..]),
+        ("whole", &[("streaming", "on"), ("two_phase", "on"), ("batch_bytes", "1kB")][..]),
     ] {
         let mut config = db.config().option("messages", "*");
         config.slot = format!("{name}_{slot}");
@@ -116,9 +159,12 @@ async fn copy_equals_source() {
         for (option, value) in options {
             config = config.option(*option, *value);
         }
-        let (mut applier, streamed) = replay(&mut db, config, slot == "broken" || fetched).await;
+        let (mut applier, streamed) = match slot {
+            "whole" => replay_whole(&mut db, config).await,
+            _ => replay(&mut db, config, slot == "broken" || fetched).await,
+        };
         let compared = compare(&mut applier);
-        println!("{slot}: {compared} rows equal, {streamed} batches before their commit");
+        println!("{slot}: {compared} rows equal, {streamed} batches before their commit, or transactions");
         assert!(compared > 300 && applier.lost().is_empty());
         // a comparison that cannot fail would say nothing
         let schema = applier.schemas().find(|s| s.table.name == "arrays").unwrap().clone();

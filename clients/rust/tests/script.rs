@@ -13,7 +13,7 @@ use pgcdc::{Checkpoint, DeadLetter, DeadLetterSink, Delivery, Error, Policy, Rea
 /// Every delivery's number of changes, and the error at the end.
 async fn drain(mut stream: Stream) -> (Vec<usize>, Option<Error>) {
     let mut counts = Vec::new();
-    while let Some(delivery) = stream.next().await {
+    while let Some(delivery) = stream.next_batch().await {
         match delivery {
             Ok(delivery) => {
                 let mut count = 0;
@@ -71,7 +71,7 @@ async fn checkpoints_are_of_the_server_that_there_is() {
         .transaction(&[insert(3, "c"), insert(4, "d")])
         .start();
     let mut deliveries = Vec::new();
-    while let Some(delivery) = stream.next().await {
+    while let Some(delivery) = stream.next_batch().await {
         let delivery = delivery.unwrap();
         let timeline = stream.checkpoint(&delivery).timeline;
         assert_eq!(timeline, if deliveries.len() < 2 { 1 } else { 2 });

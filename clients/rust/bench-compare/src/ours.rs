@@ -21,7 +21,7 @@ async fn read(
     let mut stream = StreamConfig::new(config, workload::slot("cdc")).start().await?;
     let mut tally = Tally::default();
     while tally.events < events {
-        let Some(delivery) = stream.next().await else { break };
+        let Some(delivery) = stream.next_batch().await else { break };
         let delivery = delivery?;
         for change in delivery.changes() {
             let change = change?;

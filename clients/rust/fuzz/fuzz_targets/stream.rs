@@ -67,7 +67,7 @@ fuzz_target!(|data: &[u8]| {
     runtime.block_on(async {
         let mut stream = script.start_with(config);
         let mut joiner = Joiner::new(pgcdc::Applier::new(MemoryState::default()));
-        while let Some(Ok(delivery)) = stream.next().await {
+        while let Some(Ok(delivery)) = stream.next_batch().await {
             for change in delivery.changes().flatten() {
                 let _ = change.table().map(ToString::to_string);
                 let _ = delivery.reject(&change, "rejected");

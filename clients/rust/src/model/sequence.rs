@@ -37,6 +37,11 @@ impl Sequence {
         self.open.values_mut().for_each(|open| open.lost = true);
     }
 
+    /// Whether batches were passed over.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
     /// Whether a transaction that came after its commit is incomplete.
     pub fn is_inside(&self) -> bool {
         self.committed.is_some()

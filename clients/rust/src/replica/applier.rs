@@ -1,7 +1,7 @@
 //! Merges events into full rows.
 
 use super::state::State;
-use super::whole::Takes;
+use super::whole::{whole_transactions, Takes};
 use super::{migrate, rows};
 use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
@@ -11,12 +11,10 @@ use crate::base::damage::Damage;
 use crate::base::error::Error;
 use crate::base::position::{Lsn, Position};
 use crate::base::relation::Relation;
-use crate::model::batch::Batch;
 use crate::model::event::{Event, Op};
 use crate::model::row::{overlay, Row};
 use crate::model::schema::{Schema, SchemaCache};
 use crate::model::table::{ReplicaIdentity, Table};
-use crate::stream::assembler::Assembled;
 
 /// What became of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,27 +134,7 @@ impl<S: State> Applier<S> {
         &self.lost
     }
 
-    /// Applies the events of a batch of a transaction that is committed.
-    ///
-    /// # Errors
-    /// [`ApplyError`] in [`Error::Other`] where a row is missing; damage; the
-    /// state's. Batches of transactions in progress: use an
-    /// [`Assembler`](crate::Assembler).
-    pub fn apply_batch(&mut self, batch: &Batch<'_>, schemas: &SchemaCache) -> Result<(), Error> {
-        self.take_batch(batch, schemas)
-    }
-
-    /// Applies a transaction, if it is committed.
-    ///
-    /// # Errors
-    /// As [`Applier::apply_batch`].
-    pub fn apply_assembled(
-        &mut self,
-        transaction: &mut Assembled,
-        schemas: &SchemaCache,
-    ) -> Result<(), Error> {
-        self.take_assembled(transaction, schemas)
-    }
+    whole_transactions!();
 
     /// A transaction begins: one of which a part was applied is passed over up
     /// to there.
@@ -369,6 +347,7 @@ mod tests {
     use super::super::memory::MemoryState;
     use super::*;
     use crate::base::limits::Limits;
+    use crate::model::batch::Batch;
     use crate::model::batch::SchemaVersion;
     use crate::model::schema::fingerprint;
     use crate::pb;

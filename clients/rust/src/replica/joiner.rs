@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::applier::{Applied, Applier};
 use super::rows::has_all_columns;
 use super::state::State;
-use super::whole::Takes;
+use super::whole::{whole_transactions, Takes};
 use crate::base::damage::Damage;
 use crate::base::error::Error;
 use crate::base::position::Lsn;
@@ -15,7 +15,6 @@ use crate::model::batch::{Batch, OwnedSnapshot};
 use crate::model::event::{Event, Op};
 use crate::model::row::Row;
 use crate::model::schema::SchemaCache;
-use crate::stream::assembler::Assembled;
 use crate::stream::config::StreamConfig;
 use crate::stream::guard::Guard;
 use crate::wire::field::{put_varint, Wire};
@@ -252,25 +251,7 @@ impl<S: State> Joiner<S> {
         Ok(())
     }
 
-    /// Applies a batch of a committed transaction.
-    ///
-    /// # Errors
-    /// As [`Applier::apply_batch`].
-    pub fn apply_batch(&mut self, batch: &Batch<'_>, schemas: &SchemaCache) -> Result<(), Error> {
-        self.take_batch(batch, schemas)
-    }
-
-    /// Applies a transaction, if it is committed.
-    ///
-    /// # Errors
-    /// As [`Applier::apply_batch`].
-    pub fn apply_assembled(
-        &mut self,
-        transaction: &mut Assembled,
-        schemas: &SchemaCache,
-    ) -> Result<(), Error> {
-        self.take_assembled(transaction, schemas)
-    }
+    whole_transactions!();
 
     /// Applies an event of a transaction.
     ///

@@ -13,7 +13,7 @@ use crate::model::batch::{Batch, Outcome, SchemaVersion};
 use crate::model::schema::{fingerprint, Schema, SchemaCache};
 use crate::net::config::ConnectConfig;
 use crate::net::connection::{Connection, Rows};
-use crate::stream::assembler::Assembled;
+use crate::stream::txn::Txn;
 
 const TABLES: &str = "CREATE TABLE IF NOT EXISTS cdc_applier (\
     name text PRIMARY KEY, position text NOT NULL, updated_at timestamptz NOT NULL DEFAULT now()); \
@@ -52,7 +52,7 @@ const COMMIT: &str = "INSERT INTO cdc_applier AS a (name, position) VALUES ($1, 
 /// # async fn copy(target: ConnectConfig, mut stream: Stream) -> Result<(), Error> {
 /// PostgresApplier::create_tables(&target).await?;
 /// let mut copy = PostgresApplier::open(target, "orders").await?;
-/// while let Some(delivery) = stream.next().await {
+/// while let Some(delivery) = stream.next_batch().await {
 ///     let delivery = delivery?;
 ///     copy.apply_batch(&delivery.batch()?, delivery.schemas()).await?;
 ///     stream.ack(&delivery);
@@ -142,9 +142,9 @@ impl PostgresApplier {
     ///
     /// # Errors
     /// As [`PostgresApplier::apply_batch`].
-    pub async fn apply_assembled(
+    pub async fn apply_txn(
         &mut self,
-        transaction: &mut Assembled,
+        transaction: &Txn,
         schemas: &SchemaCache,
     ) -> Result<(), Error> {
         if transaction.outcome != Outcome::Committed {
@@ -154,7 +154,7 @@ impl PostgresApplier {
         transaction.for_each(|event| self.applier.wants(event, schemas, &mut wants))?;
         let mut connection = self.take()?;
         self.read(&mut connection, wants).await?;
-        self.applier.apply_assembled(transaction, schemas)?;
+        self.applier.apply_txn(transaction, schemas)?;
         self.write(&mut connection, true).await?;
         self.connection = Some(connection);
         Ok(())

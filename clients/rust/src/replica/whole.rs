@@ -5,7 +5,7 @@ use crate::base::position::Lsn;
 use crate::model::batch::{Batch, Outcome};
 use crate::model::event::Event;
 use crate::model::schema::SchemaCache;
-use crate::stream::assembler::Assembled;
+use crate::stream::txn::Txn;
 
 /// What takes the events of committed transactions.
 pub(crate) trait Takes {
@@ -21,11 +21,7 @@ pub(crate) trait Takes {
         batch.events().try_for_each(|event| self.take(xid, &event?, schemas))
     }
 
-    fn take_assembled(
-        &mut self,
-        transaction: &mut Assembled,
-        schemas: &SchemaCache,
-    ) -> Result<(), Error> {
+    fn take_txn(&mut self, transaction: &Txn, schemas: &SchemaCache) -> Result<(), Error> {
         if transaction.outcome != Outcome::Committed {
             return Ok(());
         }
@@ -34,3 +30,42 @@ pub(crate) trait Takes {
         transaction.for_each(|event| self.take(xid, event, schemas))
     }
 }
+
+/// The methods for them, of what takes their events.
+macro_rules! whole_transactions {
+    () => {
+        /// Applies the events of a batch of a transaction that is committed.
+        ///
+        /// # Errors
+        /// [`ApplyError`](crate::ApplyError) in [`Error::Other`] where a row is missing;
+        /// damage; the state's. Batches of transactions in progress: see [`Stream::next`],
+        /// [`Assembler`].
+        ///
+        /// [`Stream::next`]: crate::Stream::next
+        /// [`Assembler`]: crate::Assembler
+        pub fn apply_batch(
+            &mut self,
+            batch: &$crate::model::batch::Batch<'_>,
+            schemas: &$crate::model::schema::SchemaCache,
+        ) -> Result<(), Error> {
+            self.take_batch(batch, schemas)
+        }
+
+        /// Applies a transaction, if it is committed. Its schemas are [`Txn::schemas`], or
+        /// those of the delivery that completed it.
+        ///
+        /// [`Txn::schemas`]: crate::Txn::schemas
+        ///
+        /// # Errors
+        /// As `apply_batch`.
+        pub fn apply_txn(
+            &mut self,
+            txn: &$crate::stream::txn::Txn,
+            schemas: &$crate::model::schema::SchemaCache,
+        ) -> Result<(), Error> {
+            self.take_txn(txn, schemas)
+        }
+    };
+}
+
+pub(super) use whole_transactions;

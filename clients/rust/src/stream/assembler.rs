@@ -1,32 +1,21 @@
 //! Puts transactions together that come in parts, before it is known whether
 //! they commit.
 
-use super::spill;
-use std::collections::{HashMap, HashSet};
+use super::config::AssemblerConfig;
+use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use ring::aead::LessSafeKey;
 
-use super::spill::Spill;
-use crate::base::damage::Damage;
+use super::spill;
+use super::txn::{Kept, Txn};
+use crate::base::damage::{malformed, Damage};
 use crate::base::error::Error;
 use crate::base::position::Lsn;
-use crate::model::batch::{Batch, Outcome};
-use crate::model::event::Event;
-use crate::wire::field::{put_bytes, put_varint, Cursor, Fields};
-
-/// Chunks that are written to a file are about this large, in bytes.
-const CHUNK: usize = 1 << 20;
-
-/// The events of a transaction, one after the other, each after its length.
-#[derive(Debug, Default)]
-struct Events {
-    buffer: Vec<u8>,
-    spill: Option<Spill>,
-    count: u64,
-    next_part: u32,
-    rolled_back: HashSet<u32>,
-}
+use crate::model::batch::{Batch, Outcome, Transaction};
+use crate::model::schema::SchemaCache;
+use crate::wire::field::Fields;
 
 /// Keeps the events of transactions until their outcome is known.
 ///
@@ -35,19 +24,25 @@ struct Events {
 /// ends call [`Assembler::disconnected`].
 #[derive(Debug)]
 pub struct Assembler {
-    open: HashMap<u32, Events>,
-    prepared: HashMap<String, Events>,
+    open: HashMap<u32, Kept>,
+    prepared: HashMap<String, Txn>,
     memory: usize,
     limit: usize,
     directory: PathBuf,
     key: Option<LessSafeKey>,
+    /// Batches have been passed over: parts may be missing.
+    tolerant: bool,
 }
 
 impl Default for Assembler {
     fn default() -> Self {
-        Assembler::new(64 << 20, std::env::temp_dir())
+        let AssemblerConfig { memory_bytes, directory, .. } = AssemblerConfig::default();
+        Assembler::new(memory_bytes, directory)
     }
 }
+
+/// How a batch's events are kept.
+type Add<'f> = &'f dyn Fn(&mut Kept, &Batch<'_>) -> Result<(), Damage>;
 
 impl Assembler {
     /// Keeps up to `limit` bytes in memory, and the rest in files (mode 0600)
@@ -60,6 +55,15 @@ impl Assembler {
             limit,
             directory: directory.into(),
             key: None,
+            tolerant: false,
+        }
+    }
+
+    pub(super) fn of(config: &AssemblerConfig) -> Result<Self, Error> {
+        let assembler = Assembler::new(config.memory_bytes, &config.directory);
+        match &config.key {
+            Some(key) => assembler.encrypt(key),
+            None => Ok(assembler),
         }
     }
 
@@ -84,92 +88,96 @@ impl Assembler {
     /// Damage: then what had come of the transaction is forgotten, and further parts of
     /// it are refused. A file that cannot be written: then the assembler must not be used
     /// again.
-    pub fn push(&mut self, batch: &Batch<'_>) -> Result<Option<Assembled>, Error> {
+    pub fn push(&mut self, batch: &Batch<'_>) -> Result<Option<Txn>, Error> {
+        self.take(batch, &Kept::add)
+    }
+
+    /// The same, of a stream, which looks at the events later. `tolerant`: batches of this
+    /// connection were passed over.
+    pub(super) fn push_unseen(
+        &mut self,
+        batch: &Batch<'_>,
+        schemas: &Arc<SchemaCache>,
+        tolerant: bool,
+    ) -> Result<Option<Txn>, Error> {
+        self.tolerant = tolerant;
+        self.take(batch, &|kept, batch| kept.add_unseen(batch, schemas))
+    }
+
+    fn take(&mut self, batch: &Batch<'_>, add: Add<'_>) -> Result<Option<Txn>, Error> {
         let Some(t) = &batch.transaction else {
-            let mut events = Events::default();
-            events.add(batch)?;
-            return Ok(Some(self.assembled(batch, Outcome::Committed, events, true)));
+            let mut kept = Kept::default();
+            add(&mut kept, batch)?;
+            return Ok(Some(self.txn(batch, Outcome::Committed, kept)));
         };
-        if batch.outcome != Outcome::Open
-            && !t.gid.is_empty()
-            && batch.event_count == 0
-            && batch.event_len() == 0
-        {
-            if let Some(result) = self.end_of_prepared(batch, t.gid)? {
-                return Ok(Some(result));
-            }
+        let ends = matches!(batch.outcome, Outcome::Committed | Outcome::RolledBack);
+        if ends && !t.gid.is_empty() && batch.event_count == 0 && batch.event_len() == 0 {
+            return Ok(Some(self.end_of_prepared(batch, t)));
         }
-        if batch.part == 0 {
-            self.forget(t.xid);
-        }
-        if self.open.get(&t.xid).map_or(0, |events| events.next_part) != batch.part {
-            return Err(Damage::Malformed("gap between the parts of a transaction").into());
-        }
-        let events = self.open.entry(t.xid).or_default();
-        let before = events.buffer.len();
-        let added = events.add(batch);
-        self.memory += events.buffer.len() - before;
-        if added.is_err() {
-            self.forget(t.xid);
-        }
-        added?;
+        self.add(batch, t.xid, add)?;
         if batch.outcome == Outcome::Open {
             self.spill()?;
             return Ok(None);
         }
-        let events = self.open.remove(&t.xid).unwrap_or_default();
-        self.memory -= events.buffer.len();
-        if events.count != batch.event_count {
-            return Err(Damage::Malformed(
-                "transaction has another number of events than it should",
-            )
-            .into());
+        let kept = self.open.remove(&t.xid).unwrap_or_default();
+        self.memory -= kept.buffer.len();
+        if kept.count != batch.event_count && !kept.gap && !self.tolerant {
+            return Ok(malformed("transaction has another number of events than it should")?);
         }
         match batch.outcome {
             Outcome::Unknown(_) => Err(Damage::Unsupported("the outcome of a transaction").into()),
-            Outcome::RolledBack => {
-                Ok(Some(self.assembled(batch, Outcome::RolledBack, Events::default(), true)))
-            }
-            outcome => Ok(Some(self.assembled(batch, outcome, events, true))),
+            Outcome::RolledBack => Ok(Some(self.txn(batch, Outcome::RolledBack, Kept::default()))),
+            outcome => Ok(Some(self.txn(batch, outcome, kept))),
         }
     }
 
-    fn end_of_prepared(
-        &mut self,
-        batch: &Batch<'_>,
-        gid: &str,
-    ) -> Result<Option<Assembled>, Error> {
-        match batch.outcome {
-            Outcome::Committed => {
-                let known = self.prepared.remove(gid);
-                let is_known = known.is_some();
-                let events = known.unwrap_or_default();
-                self.memory -= events.buffer.len();
-                Ok(Some(self.assembled(batch, Outcome::Committed, events, is_known)))
-            }
-            Outcome::RolledBack => {
-                let known = self.prepared.remove(gid);
-                self.memory -= known.as_ref().map_or(0, |events| events.buffer.len());
-                Ok(Some(self.assembled(
-                    batch,
-                    Outcome::RolledBack,
-                    Events::default(),
-                    known.is_some(),
-                )))
-            }
-            _ => Ok(None),
+    /// A part.
+    fn add(&mut self, batch: &Batch<'_>, xid: u32, add: Add<'_>) -> Result<(), Damage> {
+        if batch.part == 0 {
+            self.forget(xid);
         }
+        let gap = self.open.get(&xid).map_or(0, |kept| kept.next_part) != batch.part;
+        if gap && !self.tolerant {
+            return malformed("gap between the parts of a transaction");
+        }
+        let kept = self.open.entry(xid).or_default();
+        kept.gap |= gap;
+        let before = kept.buffer.len();
+        let added = add(kept, batch);
+        self.memory += kept.buffer.len() - before;
+        if added.is_err() {
+            self.forget(xid);
+        }
+        added
     }
 
-    fn assembled(
-        &self,
-        batch: &Batch<'_>,
-        outcome: Outcome,
-        events: Events,
-        known: bool,
-    ) -> Assembled {
+    fn end_of_prepared(&mut self, batch: &Batch<'_>, t: &Transaction<'_>) -> Txn {
+        let Some(before) = self.prepared.remove(t.gid) else {
+            let txn = self.txn(batch, batch.outcome, Kept::default());
+            return Txn { is_known: false, ..txn };
+        };
+        self.memory -= before.kept.buffer.len();
+        let kept = match batch.outcome {
+            Outcome::Committed => before.kept,
+            _ => Kept::default(),
+        };
+        let mut txn = self.txn(batch, batch.outcome, kept);
+        txn.ids = before.ids;
+        if txn.first_lsn == Lsn::ZERO {
+            txn.first_lsn = before.first_lsn;
+        }
+        if txn.prepare_lsn == Lsn::ZERO {
+            txn.prepare_lsn = before.prepare_lsn;
+        }
+        if txn.metadata.is_empty() {
+            txn.metadata = before.metadata;
+        }
+        txn
+    }
+
+    fn txn(&self, batch: &Batch<'_>, outcome: Outcome, kept: Kept) -> Txn {
         let t = batch.transaction.as_ref();
-        Assembled {
+        Txn {
             outcome,
             xid: t.map_or(0, |t| t.xid),
             first_lsn: t.map_or(Lsn::ZERO, |t| t.first_lsn),
@@ -185,29 +193,35 @@ impl Assembler {
                 .flat_map(|t| t.metadata())
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
-            is_known: known,
-            events,
+            is_known: true,
+            kept,
             key: self.key.clone(),
+            from: None,
+            ids: Vec::new(),
         }
     }
 
     /// Keeps what a prepared transaction brought until it is committed or
     /// rolled back. To be called with what [`Assembler::push`] returned, when
     /// its events have been looked at, or without looking at them.
-    pub fn keep_prepared(&mut self, transaction: Assembled) -> Result<(), Error> {
+    pub fn keep_prepared(&mut self, mut transaction: Txn) -> Result<(), Error> {
         if transaction.outcome != Outcome::Prepared {
             return Ok(());
         }
-        self.memory += transaction.events.buffer.len();
-        if let Some(before) = self.prepared.insert(transaction.gid, transaction.events) {
-            self.memory -= before.buffer.len();
+        // it may have come before, on another connection
+        if let Some(before) = self.prepared.remove(&transaction.gid) {
+            self.memory -= before.kept.buffer.len();
+            transaction.ids.splice(0..0, before.ids);
         }
+        self.memory += transaction.kept.buffer.len();
+        self.prepared.insert(transaction.gid.clone(), transaction);
         self.spill()
     }
 
-    fn forget(&mut self, xid: u32) {
-        if let Some(events) = self.open.remove(&xid) {
-            self.memory -= events.buffer.len();
+    /// What had come of a transaction is of no use.
+    pub(super) fn forget(&mut self, xid: u32) {
+        if let Some(kept) = self.open.remove(&xid) {
+            self.memory -= kept.buffer.len();
         }
     }
 
@@ -215,7 +229,7 @@ impl Assembler {
     /// Prepared transactions are kept.
     pub fn disconnected(&mut self) {
         self.open.clear();
-        self.memory = self.prepared.values().map(|events| events.buffer.len()).sum();
+        self.memory = self.prepared.values().map(|txn| txn.kept.buffer.len()).sum();
     }
 
     /// How many bytes are kept in memory.
@@ -241,8 +255,9 @@ impl Assembler {
     /// Writes the largest ones to files until the rest fits.
     fn spill(&mut self) -> Result<(), Error> {
         while self.memory > self.limit {
-            let all = self.open.values_mut().chain(self.prepared.values_mut());
-            let Some(largest) = all.max_by_key(|events| events.buffer.len()) else { return Ok(()) };
+            let prepared = self.prepared.values_mut().map(|txn| &mut txn.kept);
+            let all = self.open.values_mut().chain(prepared);
+            let Some(largest) = all.max_by_key(|kept| kept.buffer.len()) else { return Ok(()) };
             let len = largest.buffer.len();
             largest.spill(&self.directory, self.key.as_ref())?;
             self.memory -= len;
@@ -257,173 +272,6 @@ fn unknown(batch: &Batch<'_>) -> Vec<u8> {
     let headers = fields.filter_map(|field| field.value.bytes().ok());
     let unknown = headers.flat_map(Fields::new).flatten().filter(|field| field.number > 8);
     unknown.flat_map(|field| field.raw.to_vec()).collect()
-}
-
-/// A number of eight bytes, unless it is 0.
-fn put_fixed64(out: &mut Vec<u8>, number: u8, value: u64) {
-    if value != 0 {
-        out.push(number << 3 | 1);
-        out.extend_from_slice(&value.to_le_bytes());
-    }
-}
-
-impl Events {
-    fn add(&mut self, batch: &Batch<'_>) -> Result<(), Damage> {
-        self.next_part = self.next_part.wrapping_add(1);
-        for xid in batch.rolled_back_xids() {
-            self.rolled_back.insert(xid?);
-        }
-        for event in batch.events() {
-            let event = event?;
-            put_varint(&mut self.buffer, event.bytes().len() as u64);
-            self.buffer.extend_from_slice(event.bytes());
-            self.count += 1;
-        }
-        Ok(())
-    }
-
-    fn spill(
-        &mut self,
-        directory: &std::path::Path,
-        key: Option<&LessSafeKey>,
-    ) -> Result<(), Error> {
-        let spill = match &mut self.spill {
-            Some(spill) => spill,
-            None => self.spill.insert(Spill::create(directory)?),
-        };
-        // cut between events
-        let mut rest = &self.buffer[..];
-        let mut chunk = Vec::with_capacity(CHUNK + 64);
-        while !rest.is_empty() {
-            let mut cursor = Cursor::new(rest);
-            let len = cursor.varint()?;
-            cursor.take(len)?;
-            let size = rest.len() - cursor.remaining();
-            if chunk.len() + size > CHUNK && !chunk.is_empty() {
-                spill.append(&mut chunk, key)?;
-            }
-            chunk.extend_from_slice(&rest[..size]);
-            rest = &rest[size..];
-        }
-        if !chunk.is_empty() {
-            spill.append(&mut chunk, key)?;
-        }
-        self.buffer = Vec::new();
-        Ok(())
-    }
-}
-
-/// A transaction whose outcome is known, or a message outside of one.
-#[derive(Debug)]
-pub struct Assembled {
-    /// Committed, rolled back or prepared.
-    pub outcome: Outcome,
-    /// 0 of a message outside of transactions.
-    pub xid: u32,
-    /// Its commit record; `None` of a message outside of transactions.
-    pub commit_lsn: Option<Lsn>,
-    /// Microseconds since 1970-01-01.
-    pub commit_time: i64,
-    /// What to acknowledge when it is durable.
-    pub end_lsn: Lsn,
-    /// Replication origin; empty if there is none.
-    pub origin: String,
-    /// Of two-phase commit; empty otherwise.
-    pub gid: String,
-    /// All entries.
-    pub metadata: Vec<(String, String)>,
-    /// `false`: the end of a prepared transaction that was not prepared here
-    /// (nothing of it was sent, or it was sent to an earlier process).
-    pub is_known: bool,
-    first_lsn: Lsn,
-    prepare_lsn: Lsn,
-    /// Fields of the transaction that this version does not know.
-    unknown: Vec<u8>,
-    events: Events,
-    key: Option<LessSafeKey>,
-}
-
-impl Assembled {
-    /// What is known of it, as the field of a batch that says so.
-    pub(crate) fn header(&self) -> Vec<u8> {
-        let mut out = Vec::new();
-        let Some(commit_lsn) = self.commit_lsn else {
-            put_fixed64(&mut out, 4, self.end_lsn.0);
-            return out;
-        };
-        let mut header = Vec::new();
-        if self.xid != 0 {
-            header.push(1 << 3);
-            put_varint(&mut header, self.xid.into());
-        }
-        put_fixed64(&mut header, 2, self.first_lsn.0);
-        put_fixed64(&mut header, 3, commit_lsn.0);
-        put_fixed64(&mut header, 4, self.commit_time as u64);
-        for (number, text) in [(5, &self.origin), (6, &self.gid)] {
-            if !text.is_empty() {
-                put_bytes(&mut header, number, text.as_bytes());
-            }
-        }
-        for (key, value) in &self.metadata {
-            let mut entry = Vec::new();
-            put_bytes(&mut entry, 1, key.as_bytes());
-            put_bytes(&mut entry, 2, value.as_bytes());
-            put_bytes(&mut header, 7, &entry);
-        }
-        put_fixed64(&mut header, 8, self.prepare_lsn.0);
-        header.extend_from_slice(&self.unknown);
-        put_bytes(&mut out, 1, &header);
-        out
-    }
-
-    /// How many events there are, those of rolled back subtransactions
-    /// included.
-    pub fn event_len(&self) -> u64 {
-        self.events.count
-    }
-
-    /// Calls `f` for every event that counts, in order. May be called again.
-    ///
-    /// # Errors
-    /// A spill file that cannot be read, damage, `f`'s.
-    pub fn for_each(
-        &mut self,
-        mut f: impl FnMut(&Event<'_>) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let (first, commit) = (self.first_lsn, self.commit_lsn);
-        let rolled_back = &self.events.rolled_back;
-        let mut walk = |bytes: &[u8]| -> Result<(), Error> {
-            let mut cursor = Cursor::new(bytes);
-            while !cursor.is_empty() {
-                let len = cursor.varint()?;
-                let event = Event::parse(cursor.take(len)?, first, commit)?;
-                if event.subxid == 0 || !rolled_back.contains(&event.subxid) {
-                    f(&event)?;
-                }
-            }
-            Ok(())
-        };
-        if let Some(spill) = &mut self.events.spill {
-            let mut chunk = Vec::new();
-            spill.rewind()?;
-            for number in 0..spill.chunks() {
-                spill.read(number, &mut chunk, self.key.as_ref())?;
-                walk(&chunk)?;
-            }
-        }
-        walk(&self.events.buffer)
-    }
-
-    /// The serialized events that count, joined as fields 7 of a `Batch`.
-    ///
-    /// # Errors
-    /// As [`Assembled::for_each`].
-    pub fn raw_events(&mut self, out: &mut Vec<u8>) -> Result<(), Error> {
-        self.for_each(|event| {
-            crate::wire::field::put_bytes(out, 7, event.bytes());
-            Ok(())
-        })
-    }
 }
 
 #[cfg(test)]
@@ -452,11 +300,11 @@ mod tests {
         }
     }
 
-    fn push(assembler: &mut Assembler, batch: &pb::Batch) -> Option<Assembled> {
+    fn push(assembler: &mut Assembler, batch: &pb::Batch) -> Option<Txn> {
         assembler.push(&Batch::parse(&batch.encode_to_vec()).unwrap()).unwrap()
     }
 
-    fn offsets(assembled: &mut Assembled) -> Vec<u64> {
+    fn offsets(assembled: &Txn) -> Vec<u64> {
         let mut found = Vec::new();
         assembled
             .for_each(|event| {
@@ -484,7 +332,7 @@ mod tests {
         assert_eq!(a.len(), 1);
         let last = pb::Batch { part: 1, ..batch(1, 0, pb::Outcome::Committed, &[]) };
         let last = pb::Batch { event_count: 1, ..last };
-        assert_eq!(offsets(&mut push(&mut a, &last).unwrap()), [1]);
+        assert_eq!(offsets(&push(&mut a, &last).unwrap()), [1]);
         assert_eq!((a.memory(), a.len()), (0, 0));
     }
 
@@ -508,13 +356,13 @@ mod tests {
             assert!(push(&mut a, &batch(2, 0, pb::Outcome::Open, &[(8, 2)])).is_none());
             let mut end = batch(1, 3, pb::Outcome::Committed, &[]);
             end.event_count = 4;
-            let mut one = push(&mut a, &end).unwrap();
-            assert_eq!(offsets(&mut one), [1, 3, 4]);
-            assert_eq!(offsets(&mut one), [1, 3, 4], "again");
+            let one = push(&mut a, &end).unwrap();
+            assert_eq!(offsets(&one), [1, 3, 4]);
+            assert_eq!(offsets(&one), [1, 3, 4], "again");
             let mut end = batch(2, 1, pb::Outcome::RolledBack, &[]);
             end.event_count = 1;
-            let mut two = push(&mut a, &end).unwrap();
-            assert_eq!((two.outcome, offsets(&mut two)), (Outcome::RolledBack, vec![]));
+            let two = push(&mut a, &end).unwrap();
+            assert_eq!((two.outcome, offsets(&two)), (Outcome::RolledBack, vec![]));
             assert_eq!((a.len(), a.memory()), (0, 0));
         }
     }
@@ -551,12 +399,12 @@ mod tests {
         prepare(&mut a, "y");
         a.disconnected();
         assert_eq!(a.len(), 2);
-        let mut x = end(&mut a, "x", pb::Outcome::Committed);
-        assert_eq!((x.is_known, offsets(&mut x)), (true, vec![1]));
-        let mut y = end(&mut a, "y", pb::Outcome::RolledBack);
-        assert_eq!((y.is_known, offsets(&mut y)), (true, vec![]));
-        let mut z = end(&mut a, "z", pb::Outcome::Committed);
-        assert_eq!((z.is_known, offsets(&mut z)), (false, vec![]));
+        let x = end(&mut a, "x", pb::Outcome::Committed);
+        assert_eq!((x.is_known, offsets(&x)), (true, vec![1]));
+        let y = end(&mut a, "y", pb::Outcome::RolledBack);
+        assert_eq!((y.is_known, offsets(&y)), (true, vec![]));
+        let z = end(&mut a, "z", pb::Outcome::Committed);
+        assert_eq!((z.is_known, offsets(&z)), (false, vec![]));
         assert_eq!((a.len(), a.memory()), (0, 0));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,6 +70,34 @@ impl std::str::FromStr for Compression {
     fn from_str(name: &str) -> Result<Self, Error> {
         let known = Compression::ALL.into_iter().find(|known| known.name() == name);
         known.ok_or_else(|| Error::Config(format!("compression is none, lz4 or zstd, not {name}")))
+    }
+}
+
+/// Where a stream keeps transactions until they end.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct AssemblerConfig {
+    /// How much is kept in memory, of all transactions together; 64 MiB by default. What
+    /// is beyond goes to files.
+    pub memory_bytes: usize,
+    /// Of the files; by default that for temporary files.
+    pub directory: PathBuf,
+    /// Encrypts the files with AES-256-GCM.
+    pub key: Option<[u8; 32]>,
+    /// Gives prepared transactions when they are prepared, and how they ended as
+    /// transactions without events; acknowledging a prepared one says that it is durable
+    /// with the consumer.
+    pub deliver_prepared: bool,
+}
+
+impl Default for AssemblerConfig {
+    fn default() -> Self {
+        AssemblerConfig {
+            memory_bytes: 64 << 20,
+            directory: std::env::temp_dir(),
+            key: None,
+            deliver_prepared: false,
+        }
     }
 }
 
@@ -140,6 +169,8 @@ pub struct StreamConfig {
     /// Rows in another version than `versions` has, or of a relation that is not
     /// registered.
     pub on_version: VersionPolicy,
+    /// Where [`Stream::next`](crate::Stream::next) keeps transactions until they end.
+    pub assembler: AssemblerConfig,
     /// What is accepted at most.
     pub limits: Limits,
     /// Bytes of batches that wait for the consumer; beyond it nothing is read
@@ -186,6 +217,7 @@ impl StreamConfig {
             versions: BTreeMap::new(),
             request_versions: true,
             on_version: VersionPolicy::Refuse,
+            assembler: AssemblerConfig::default(),
             limits: Limits::DEFAULT,
             buffer_bytes: 64 << 20,
             on_damage: Policy::Stop,

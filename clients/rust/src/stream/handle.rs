@@ -1,15 +1,17 @@
 //! A stream: connection, acknowledgement, resuming.
 
+use super::assembler::Assembler;
 use super::config::StreamConfig;
-use super::delivery;
 use super::delivery::Delivery;
+use super::letters::{apply, set_aside};
 use super::slot::SlotStatus;
+use super::txn::{Origin, Txn};
+use crate::model::single::single;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::delivery::set_aside;
 use super::driver::{now, Item};
 use super::guard::Guard;
 use super::metrics::Counter;
@@ -22,7 +24,7 @@ use crate::base::damage::Damage;
 use crate::base::error::Error;
 use crate::base::position::{Lsn, Position};
 use crate::base::refusal::Refusal;
-use crate::model::batch::Batch;
+use crate::model::batch::{Batch, Outcome};
 use crate::model::inflated::nested;
 use crate::model::schema::SchemaCache;
 use crate::model::sequence::Sequence;
@@ -30,7 +32,32 @@ use crate::wire::field::Fields;
 use crate::wire::frame::unframe;
 use crate::wire::inflate::Inflater;
 
-/// Acknowledges deliveries from other tasks.
+/// What a stream gives, and is acknowledged: a [`Txn`] or a [`Delivery`].
+pub trait Acknowledged: sealed::Ids {}
+
+impl Acknowledged for Txn {}
+impl Acknowledged for Delivery {}
+
+mod sealed {
+    /// What the stream knows it by.
+    pub trait Ids {
+        fn ids(&self) -> &[u64];
+    }
+
+    impl Ids for super::Txn {
+        fn ids(&self) -> &[u64] {
+            &self.ids
+        }
+    }
+
+    impl Ids for super::Delivery {
+        fn ids(&self) -> &[u64] {
+            self.id.as_slice()
+        }
+    }
+}
+
+/// Acknowledges from other tasks.
 #[derive(Clone, Debug)]
 pub struct Acker {
     tracker: Arc<Tracker>,
@@ -38,14 +65,12 @@ pub struct Acker {
 
 impl Acker {
     /// As [`Stream::ack`].
-    pub fn ack(&self, delivery: &Delivery) {
-        if let Some(id) = delivery.id {
-            self.tracker.acknowledge(id);
-        }
+    pub fn ack(&self, what: &impl Acknowledged) {
+        self.tracker.done(what.ids(), true);
     }
 }
 
-/// A stream of batches, read ahead by a thread of its own that also reports to
+/// A stream of transactions, read ahead by a thread of its own that also reports to
 /// the server, however long the consumer blocks. Dropping it ends the connection, and
 /// what the server is at, if the process goes on; [`Stream::close`] reports what is
 /// acknowledged first.
@@ -70,6 +95,8 @@ pub struct Stream {
     epoch: u64,
     /// What that connection is to.
     system: System,
+    /// What [`Stream::next`] puts together.
+    assembler: Assembler,
 }
 
 impl StreamConfig {
@@ -92,7 +119,7 @@ impl Stream {
         let tracker = Arc::new(Tracker::default());
         let (sender, items) = mpsc::unbounded_channel();
         let (worker, system) = Worker::start(config.clone(), tracker.clone(), sender).await?;
-        Ok(Self::new(config, guard, tracker, items, system, Some(worker)))
+        Self::new(config, guard, tracker, items, system, Some(worker))
     }
 
     pub(super) fn new(
@@ -102,8 +129,9 @@ impl Stream {
         items: mpsc::UnboundedReceiver<Item>,
         system: System,
         worker: Option<Worker>,
-    ) -> Self {
-        Stream {
+    ) -> Result<Self, Error> {
+        let assembler = Assembler::of(&config.assembler)?;
+        Ok(Stream {
             schemas: Arc::new(SchemaCache::new(config.limits)),
             inflater: Inflater::new(config.limits),
             guard,
@@ -118,20 +146,81 @@ impl Stream {
             fresh: true,
             epoch: 0,
             system,
+            assembler,
+        })
+    }
+
+    /// The next transaction, whole, in the order of the commits, or a message outside of
+    /// transactions; waits for it. What came in parts, or before it had ended (with the
+    /// option `streaming`), is put together, on disk beyond
+    /// [`AssemblerConfig::memory_bytes`](crate::AssemblerConfig); what was rolled back is
+    /// passed over and acknowledged. A prepared transaction comes when it is committed,
+    /// and nothing from where it was prepared on is acknowledged until then, unless
+    /// [`AssemblerConfig::deliver_prepared`](crate::AssemblerConfig) is set.
+    ///
+    /// Not to be mixed with [`Stream::next_batch`]. Cancel safe. After an error or the end
+    /// there is nothing more.
+    ///
+    /// # Errors
+    /// As [`Stream::next_batch`]; files that cannot be written.
+    pub async fn next(&mut self) -> Option<Result<Txn, Error>> {
+        loop {
+            let txn = match self.next_batch().await? {
+                Ok(delivery) => self.assemble(&delivery),
+                Err(error) => return Some(Err(error)),
+            };
+            self.ended |= txn.is_err();
+            if let Some(txn) = txn.transpose() {
+                return Some(txn);
+            }
         }
     }
 
-    /// The next batch, in the order of the stream; waits for it. Whole
-    /// transactions come in the order of their commits, large ones in several
-    /// batches. After a new connection a transaction of which only a part had
-    /// come begins again with part 0: forget the earlier parts.
+    /// The transaction that ends here, unless it is passed over.
+    fn assemble(&mut self, delivery: &Delivery) -> Result<Option<Txn>, Error> {
+        if delivery.first {
+            self.assembler.disconnected();
+        }
+        let tolerant = self.sequence.is_damaged();
+        let schemas = &delivery.schemas;
+        let Some(mut txn) = self.assembler.push_unseen(&delivery.batch()?, schemas, tolerant)?
+        else {
+            return Ok(None);
+        };
+        txn.ids.extend(delivery.id);
+        txn.from = Some(Origin {
+            config: self.config.clone(),
+            schemas: schemas.clone(),
+            source: delivery.source.clone(),
+        });
+        match txn.outcome {
+            Outcome::Prepared | Outcome::RolledBack
+                if !txn.gid.is_empty() && self.config.assembler.deliver_prepared => {}
+            Outcome::Prepared => {
+                self.assembler.keep_prepared(txn)?;
+                return Ok(None);
+            }
+            Outcome::RolledBack => {
+                self.tracker.done(&txn.ids, false);
+                return Ok(None);
+            }
+            _ => (),
+        }
+        Ok(Some(txn))
+    }
+
+    /// The next batch, as soon as it comes, in the order of the stream; waits for it.
+    /// Whole transactions come in the order of their commits, large ones in several
+    /// batches; with `streaming` also those that have not ended. After a new connection a
+    /// transaction of which only a part had come begins again with part 0: forget the
+    /// earlier parts.
     ///
     /// Cancel safe. After an error or the end there is nothing more.
     ///
     /// # Errors
     /// What ended the stream. Errors that may pass are not among them, as the
     /// stream reconnects.
-    pub async fn next(&mut self) -> Option<Result<Delivery, Error>> {
+    pub async fn next_batch(&mut self) -> Option<Result<Delivery, Error>> {
         while !self.ended {
             let step = match self.items.recv().await {
                 None => {
@@ -187,15 +276,21 @@ impl Stream {
                     position: None,
                     batch: outer.as_ref().unwrap_or(payload),
                 };
-                delivery::apply(&self.config, self.config.on_damage, &letter, damage.into())?;
+                apply(&self.config, self.config.on_damage, &letter, damage.into())?;
                 return Ok(None);
             }
         };
-        let Some((end, position)) = self.place(&batch) else { return Ok(None) };
+        let Some((end, position)) = place(&batch, self.applied) else {
+            if let Some(t) = &batch.transaction {
+                self.assembler.forget(t.xid);
+            }
+            return Ok(None);
+        };
         let converted = self.guard.check(&batch, &self.schemas, |event, schema, error| {
             let source = Some(&self.source[..]).filter(|source| !source.is_empty());
             let config = &self.config;
-            set_aside(config, Reason::Version, source, &batch, event, Some(schema), error)
+            let alone = single(&batch, event, Some(schema), source)?;
+            set_aside(config, Reason::Version, event.position, &alone, error)
         })?;
         let mut id = None;
         if let Some(end) = end {
@@ -254,45 +349,21 @@ impl Stream {
         Ok((bytes, batch))
     }
 
-    /// Where the batch ends, if it ends something, and its position. `None`: it
-    /// has been applied before.
-    fn place(&self, batch: &Batch<'_>) -> Option<(Option<Lsn>, Position)> {
-        let commit = match &batch.transaction {
-            Some(t) => t.commit_lsn.max(t.prepare_lsn),
-            None => batch.end_lsn,
-        };
-        let applied = match &batch.transaction {
-            Some(_) => commit != Lsn::ZERO && commit < self.applied,
-            None => commit <= self.applied,
-        };
-        if applied {
-            return None;
-        }
-        if !batch.is_end() {
-            return Some((None, Position::default()));
-        }
-        let last = batch.events().last().and_then(Result::ok).map(|event| event.position);
-        let position = last.unwrap_or(Position { commit_lsn: commit, lsn: commit, index: 0 });
-        Some((Some(batch.end_lsn), position))
-    }
-
     /// Says that a transaction, and for the caller everything in it, is
     /// durable. Its end is reported to the server when all before it are
-    /// acknowledged too and the checkpoint is stored. Of a part that ends
+    /// acknowledged too and the checkpoint is stored. Of a batch that ends
     /// nothing this does nothing.
-    pub fn ack(&self, delivery: &Delivery) {
-        if let Some(id) = delivery.id {
-            self.tracker.acknowledge(id);
-        }
+    pub fn ack(&self, what: &impl Acknowledged) {
+        self.tracker.done(what.ids(), true);
     }
 
-    /// What would be stored if the delivery were acknowledged now, for consumers that deal
-    /// with deliveries in order and store it together with their effects: see
+    /// What would be stored if this were acknowledged now, for consumers that deal with
+    /// transactions in order and store it together with their effects: see
     /// [`PostgresStore::save_sql`](crate::PostgresStore::save_sql). Its timeline is that of
     /// the server that this stream reads from by now, whatever it began with: after a
     /// failover the former one would be refused at the next start.
-    pub fn checkpoint(&self, delivery: &Delivery) -> Checkpoint {
-        self.system.checkpoint(&self.config.slot, self.tracker.assuming(delivery.id))
+    pub fn checkpoint(&self, what: &impl Acknowledged) -> Checkpoint {
+        self.system.checkpoint(&self.config.slot, self.tracker.assuming(what.ids()))
     }
 
     /// Acknowledges from other tasks.
@@ -345,4 +416,26 @@ impl Stream {
         }
         result
     }
+}
+
+/// Where the batch ends, if it ends something, and its position. `None`: it
+/// has been applied before.
+fn place(batch: &Batch<'_>, applied_until: Lsn) -> Option<(Option<Lsn>, Position)> {
+    let commit = match &batch.transaction {
+        Some(t) => t.commit_lsn.max(t.prepare_lsn),
+        None => batch.end_lsn,
+    };
+    let applied = match &batch.transaction {
+        Some(_) => commit != Lsn::ZERO && commit < applied_until,
+        None => commit <= applied_until,
+    };
+    if applied {
+        return None;
+    }
+    if !batch.is_end() {
+        return Some((None, Position::default()));
+    }
+    let last = batch.events().last().and_then(Result::ok).map(|event| event.position);
+    let position = last.unwrap_or(Position { commit_lsn: commit, lsn: commit, index: 0 });
+    Some((Some(batch.end_lsn), position))
 }

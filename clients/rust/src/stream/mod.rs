@@ -1,6 +1,7 @@
 //! A stream: connection, acknowledgement, resuming.
 
 pub(crate) mod assembler;
+pub(crate) mod change;
 pub(crate) mod config;
 pub(crate) mod delivery;
 pub(crate) mod driver;
@@ -8,6 +9,7 @@ pub(crate) mod fetch;
 pub(crate) mod guard;
 pub(crate) mod handle;
 pub(crate) mod keep;
+mod letters;
 pub mod metrics;
 mod replicate;
 pub(crate) mod router;
@@ -19,5 +21,6 @@ mod spill;
 pub(crate) mod start;
 pub(crate) mod store;
 pub(crate) mod tracker;
+pub(crate) mod txn;
 pub(crate) mod versions;
 pub(crate) mod worker;

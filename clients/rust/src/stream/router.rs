@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::delivery::Change;
+use super::change::Change;
 use crate::base::relation::{NotARelation, Relation};
 use crate::model::schema::Schema;
 

@@ -68,5 +68,6 @@ impl Stream {
             }
         });
         Self::new(Arc::new(config), guard, tracker, items, system(1), None)
+            .expect("there is no key")
     }
 }

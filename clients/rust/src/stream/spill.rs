@@ -2,8 +2,8 @@
 //! open, so that nothing is left behind whatever happens to the process.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +15,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 #[derive(Debug)]
 pub(super) struct Spill {
     file: File,
-    chunks: u64,
+    /// Where chunks begin, and the next one will.
+    starts: Vec<u64>,
 }
 
 pub(super) fn key(bytes: &[u8; 32]) -> io::Result<LessSafeKey> {
@@ -42,7 +43,7 @@ impl Spill {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         fs::remove_file(&path)?;
-        Ok(Spill { file, chunks: 0 })
+        Ok(Spill { file, starts: vec![0] })
     }
 
     /// `chunk` must be less than 4 GiB; it is left empty.
@@ -51,12 +52,11 @@ impl Spill {
         chunk: &mut Vec<u8>,
         key: Option<&LessSafeKey>,
     ) -> io::Result<()> {
-        self.file.seek(SeekFrom::End(0))?;
         let mut nonce = [0u8; NONCE_LEN];
         if let Some(key) = key {
             SystemRandom::new().fill(&mut nonce).map_err(crypto)?;
             // a chunk that is moved is found to be damaged
-            let place = Aad::from(self.chunks.to_be_bytes());
+            let place = Aad::from(self.chunks().to_be_bytes());
             key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), place, chunk)
                 .map_err(crypto)?;
         }
@@ -66,38 +66,35 @@ impl Spill {
             self.file.write_all(&nonce)?;
         }
         self.file.write_all(chunk)?;
-        self.chunks += 1;
+        let head = 4 + if key.is_some() { NONCE_LEN } else { 0 };
+        self.starts.push(self.starts[self.starts.len() - 1] + (head + chunk.len()) as u64);
         chunk.clear();
         Ok(())
     }
 
-    pub(super) fn rewind(&mut self) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(0)).map(drop)
-    }
-
     pub(super) fn chunks(&self) -> u64 {
-        self.chunks
+        self.starts.len() as u64 - 1
     }
 
-    /// Chunk `number`, in order after [`Spill::rewind`].
+    /// Chunk `number`.
     pub(super) fn read(
-        &mut self,
+        &self,
         number: u64,
         out: &mut Vec<u8>,
         key: Option<&LessSafeKey>,
     ) -> io::Result<()> {
         let mut len = [0u8; 4];
-        self.file.read_exact(&mut len)?;
-        let len = u64::from(u32::from_be_bytes(len));
+        let mut at = *self.starts.get(number as usize).ok_or_else(damaged)?;
+        self.file.read_exact_at(&mut len, at)?;
+        at += 4;
         let mut nonce = [0u8; NONCE_LEN];
         if key.is_some() {
-            self.file.read_exact(&mut nonce)?;
+            self.file.read_exact_at(&mut nonce, at)?;
+            at += NONCE_LEN as u64;
         }
         out.clear();
-        (&mut self.file).take(len).read_to_end(out)?;
-        if out.len() as u64 != len {
-            return Err(damaged());
-        }
+        out.resize(u32::from_be_bytes(len) as usize, 0);
+        self.file.read_exact_at(out, at)?;
         let Some(key) = key else { return Ok(()) };
         let place = Aad::from(number.to_be_bytes());
         let plain = key
@@ -124,19 +121,17 @@ mod tests {
                 assert!(chunk.is_empty());
             }
             let mut out = Vec::new();
-            spill.rewind().unwrap();
-            for i in 0..3u8 {
+            for i in [2, 0, 1u8] {
                 spill.read(i.into(), &mut out, key).unwrap();
                 assert_eq!(out, vec![i; 1000]);
             }
             assert!(spill.read(3, &mut out, key).is_err());
             // what is in the file
-            let mut raw = Vec::new();
-            spill.rewind().unwrap();
-            spill.file.read_to_end(&mut raw).unwrap();
+            let mut raw = vec![0; 3000];
+            spill.file.read_exact_at(&mut raw, 0).unwrap();
             assert_eq!(raw.windows(100).any(|w| w == [1; 100]), key.is_none());
             if key.is_some() {
-                spill.rewind().unwrap();
+                spill.starts.swap(0, 1);
                 assert!(spill.read(1, &mut out, key).is_err(), "out of its place");
             }
         }

@@ -170,19 +170,23 @@ impl Tracker {
         self.state().role == Role::Consumer
     }
 
-    pub(super) fn acknowledge(&self, id: u64) {
+    /// These are dealt with; `own`: by whoever reads, who thereby is the slot's consumer.
+    pub(super) fn done(&self, ids: &[u64], own: bool) {
         let mut state = self.state();
         if state.role == Role::Reader {
             return;
         }
-        state.role = Role::Consumer;
+        if own {
+            state.role = Role::Consumer;
+        }
         let Some(first) = state.pending.front().map(|p| p.id) else { return };
         // ids are consecutive
-        let Some(at) = id.checked_sub(first) else { return };
-        if let Some(pending) = state.pending.get_mut(at as usize) {
-            pending.done = true;
+        for at in ids.iter().filter_map(|id| id.checked_sub(first)) {
+            if let Some(pending) = state.pending.get_mut(at as usize) {
+                pending.done = true;
+            }
         }
-        while state.pending.front().is_some_and(|p| p.done) {
+        while state.role == Role::Consumer && state.pending.front().is_some_and(|p| p.done) {
             if let Some(p) = state.pending.pop_front() {
                 state.acknowledged = p.after(state.acknowledged);
                 state.last_commit = p.commit.or(state.last_commit);
@@ -219,10 +223,10 @@ impl Tracker {
         since.map_or(0.0, |since| (now - since).max(0) as f64 / 1e6)
     }
 
-    /// What [`Tracker::acknowledged`] would be, were this one acknowledged, too.
-    pub(super) fn assuming(&self, id: Option<u64>) -> (Lsn, Position) {
+    /// What [`Tracker::acknowledged`] would be, were these acknowledged, too.
+    pub(super) fn assuming(&self, ids: &[u64]) -> (Lsn, Position) {
         let state = self.state();
-        let done = state.pending.iter().take_while(|p| p.done || Some(p.id) == id);
+        let done = state.pending.iter().take_while(|p| p.done || ids.contains(&p.id));
         done.fold(state.acknowledged, |acknowledged, p| p.after(acknowledged))
     }
 
@@ -235,6 +239,12 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Tracker {
+        fn acknowledge(&self, id: u64) {
+            self.done(&[id], true);
+        }
+    }
 
     fn at(lsn: u64) -> (Lsn, Position) {
         (Lsn(lsn), Position { commit_lsn: Lsn(lsn - 1), ..Position::default() })
@@ -262,14 +272,14 @@ mod tests {
         t.begin(Lsn(5), Position::default(), Role::Consumer);
         let ids: Vec<_> =
             [10, 20, 30].map(|l| t.deliver(0, at(l).0, at(l).1, None).unwrap()).into();
-        assert_eq!(t.assuming(None), (Lsn(5), Position::default()));
-        assert_eq!(t.assuming(Some(ids[1])).0, Lsn(5), "the first one is missing");
+        assert_eq!(t.assuming(&[]), (Lsn(5), Position::default()));
+        assert_eq!(t.assuming(&[ids[1]]).0, Lsn(5), "the first one is missing");
         t.acknowledge(ids[1]);
-        assert_eq!(t.assuming(Some(ids[0])), at(20));
+        assert_eq!(t.assuming(&[ids[0]]), at(20));
         assert_eq!(t.acknowledged().0, Lsn(5), "nothing has moved");
         t.acknowledge(ids[0]);
-        assert_eq!(t.assuming(Some(ids[0])), at(20), "it is acknowledged");
-        assert_eq!(t.assuming(Some(ids[2])), at(30));
+        assert_eq!(t.assuming(&[ids[0]]), at(20), "it is acknowledged");
+        assert_eq!(t.assuming(&[ids[2]]), at(30));
     }
 
     #[test]
@@ -279,7 +289,7 @@ mod tests {
         let first = t.deliver(0, at(10).0, at(10).1, None).unwrap();
         let prepared = t.deliver(0, Lsn(20), Position::default(), None).unwrap();
         t.acknowledge(first);
-        assert_eq!(t.assuming(Some(prepared)), (Lsn(20), at(10).1));
+        assert_eq!(t.assuming(&[prepared]), (Lsn(20), at(10).1));
         t.acknowledge(prepared);
         assert_eq!(t.acknowledged(), (Lsn(20), at(10).1), "a position below is never stored");
     }
@@ -364,5 +374,16 @@ mod tests {
         t.disconnected();
         assert_eq!(t.lag(5_000_000), 2.0);
         assert_eq!(t.lag(1_000_000), 0.0, "clocks differ");
+    }
+
+    #[test]
+    fn what_nobody_read_makes_nobody_the_consumer() {
+        let t = Tracker::default();
+        t.begin(Lsn(5), Position::default(), Role::Guest);
+        let ids: Vec<_> = [10, 20].map(|l| t.deliver(0, at(l).0, at(l).1, None).unwrap()).into();
+        t.done(&ids[..1], false);
+        assert_eq!((t.acknowledged().0, t.is_consumer()), (Lsn(5), false));
+        t.acknowledge(ids[1]);
+        assert_eq!((t.acknowledged(), t.is_consumer()), (at(20), true));
     }
 }

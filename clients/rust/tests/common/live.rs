@@ -5,7 +5,10 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pgcdc::{ConnectConfig, Connection, Delivery, Error, Limits, Stream, StreamConfig, Transport};
+use pgcdc::{
+    CheckpointStore, ConnectConfig, Connection, Delivery, Error, Limits, Stream, StreamConfig,
+    Transport,
+};
 
 /// A database with the extension and a slot of the same name. Dropped by
 /// [`Database::drop`].
@@ -152,10 +155,33 @@ impl Database {
 
 /// The next delivery, within a time.
 pub async fn next(stream: &mut Stream) -> Result<Delivery, Error> {
-    tokio::time::timeout(std::time::Duration::from_secs(30), stream.next())
+    tokio::time::timeout(std::time::Duration::from_secs(30), stream.next_batch())
         .await
         .expect("nothing came for 30 s")
         .expect("the stream ended")
+}
+
+/// Of two deliveries the first one was acknowledged, and the stream closed: the second one
+/// comes again, and only that. A stream that has begun behind them, with what came then.
+pub async fn resumed(
+    db: &mut Database,
+    config: &StreamConfig,
+    one: &Delivery,
+    two: &Delivery,
+) -> (Stream, Delivery) {
+    let checkpoint = db.checkpoint().load().await.unwrap().unwrap();
+    assert_eq!(checkpoint.end_lsn, one.batch().unwrap().end_lsn);
+    assert_eq!(db.confirmed().await, checkpoint.end_lsn, "reported, and no more than that");
+    let mut stream = config.clone().start().await.unwrap();
+    let again = next(&mut stream).await.unwrap();
+    assert_eq!(lines(&again), lines(two));
+    stream.ack(&again);
+    stream.close().await.unwrap();
+    db.run("INSERT INTO orders VALUES (3, 'eve')").await;
+    let mut stream = config.clone().start().await.unwrap();
+    let later = next(&mut stream).await.unwrap();
+    assert!(lines(&later)[0].contains("eve"));
+    (stream, later)
 }
 
 /// JSON lines of a delivery.

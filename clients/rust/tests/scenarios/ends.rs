@@ -105,7 +105,7 @@ async fn store_panics() {
         stored("panics", Duration::from_secs(30), |n| n == 0 || panic!("out of paper")).await;
     let error = next(&mut stream).await.unwrap_err();
     assert!(error.to_string().contains("out of paper"), "{error}");
-    assert!(stream.next().await.is_none());
+    assert!(stream.next_batch().await.is_none());
     assert!(stream.close().await.unwrap_err().to_string().contains("out of paper"));
     assert!(db.confirmed().await < end);
     db.drop().await;
@@ -144,7 +144,7 @@ async fn backoff() {
     .await;
     let config = StreamConfig::new(ConnectConfig::parse(&fake.conninfo()).unwrap(), "s");
     let mut stream = config.start().await.unwrap();
-    let waiting = tokio::time::timeout(Duration::from_secs(8), stream.next()).await;
+    let waiting = tokio::time::timeout(Duration::from_secs(8), stream.next_batch()).await;
     assert!(waiting.is_err(), "it goes on trying");
     let attempts = fake.connections.load(Ordering::Relaxed);
     assert!((3..20).contains(&attempts), "{attempts} attempts");
@@ -207,7 +207,7 @@ async fn permanent() {
     let mut stream = config.start().await.unwrap();
     let error = next(&mut stream).await.unwrap_err();
     assert!(matches!(&error, Error::Server(e) if e.code == "54000"), "{error}");
-    assert!(stream.next().await.is_none());
+    assert!(stream.next_batch().await.is_none());
     assert_eq!(fake.connections.load(Ordering::Relaxed), 1);
     stream.close().await.unwrap();
 }

@@ -103,7 +103,7 @@ async fn letters_each_event() {
     };
     let config = Script::config().dead_letters(DeadLetterDir::new(&dir));
     let mut stream = script(&batches).start_with(config);
-    while let Some(delivery) = stream.next().await {
+    while let Some(delivery) = stream.next_batch().await {
         let delivery = delivery.unwrap();
         delivery.reject_all("not today").unwrap();
         stream.ack(&delivery);
@@ -143,7 +143,7 @@ async fn letters_before_ack() {
         let mut stream = Script::new()
             .transaction(&[insert(1, "a"), insert(2, "b"), insert(3, "c")])
             .start_with(config);
-        let delivery = stream.next().await.unwrap().unwrap();
+        let delivery = stream.next_batch().await.unwrap().unwrap();
         let rejected = delivery.reject_all("no");
         assert_eq!(rejected.is_ok(), again);
         if rejected.is_ok() {
@@ -211,15 +211,22 @@ async fn letters_streamed() {
     // the commit is known at the end only
     let batches = parts(8, [0, 0, 0, 0x100_0000]);
     let config = Script::config().dead_letters(DeadLetterDir::new(&dir));
-    let mut stream = script(&batches).start_with(config);
-    let mut assembler = Assembler::default();
-    while let Some(delivery) = stream.next().await {
+    let mut stream = script(&batches).start_with(config.clone());
+    while let Some(txn) = stream.next().await {
+        let txn = txn.unwrap();
+        txn.reject_all("no").unwrap();
+        stream.ack(&txn);
+    }
+    // the same letters where the program puts the batches together
+    let names = files(&dir, ".pb");
+    let (mut stream, mut assembler) = (script(&batches).start_with(config), Assembler::default());
+    while let Some(delivery) = stream.next_batch().await {
         let delivery = delivery.unwrap();
-        if let Some(mut whole) = assembler.push(&delivery.batch().unwrap()).unwrap() {
-            delivery.reject_assembled(&mut whole, "no").unwrap();
-            stream.ack(&delivery);
+        if let Some(whole) = assembler.push(&delivery.batch().unwrap()).unwrap() {
+            delivery.reject_txn(&whole, "no").unwrap();
         }
     }
+    assert_eq!(files(&dir, ".pb"), names);
     let letters = files(&dir, ".pb");
     assert_eq!(letters.len(), 8);
     for (name, letter) in letters {

@@ -46,7 +46,7 @@ async fn look(mut db: Database, config: StreamConfig) {
     assert!(lines(&delivery)[0].contains("orders"));
     let reading = tokio::spawn(async move {
         while let Ok(delivery) =
-            tokio::time::timeout(Duration::from_millis(500), stream.next()).await
+            tokio::time::timeout(Duration::from_millis(500), stream.next_batch()).await
         {
             stream.ack(&delivery.unwrap().unwrap());
         }

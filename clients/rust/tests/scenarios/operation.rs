@@ -149,7 +149,7 @@ async fn metrics() {
         config.on_failure = policy;
         let mut stream = script().start_with(config);
         let mut stopped = false;
-        while let Some(delivery) = stream.next().await {
+        while let Some(delivery) = stream.next_batch().await {
             stopped |= delivery.unwrap().changes().any(|change| change.is_err());
         }
         let counters = seen.counters.lock().unwrap().clone();

@@ -18,7 +18,7 @@ async fn falls_silent(mut db: Database, mut config: StreamConfig) {
     db.run("INSERT INTO orders VALUES (1)").await;
     assert!(lines(&next(&mut stream).await.unwrap())[0].contains("\"id\":1"));
     // an idle server is not taken for a silent one
-    let idle = tokio::time::timeout(Duration::from_secs(4), stream.next()).await;
+    let idle = tokio::time::timeout(Duration::from_secs(4), stream.next_batch()).await;
     assert!(idle.is_err(), "nothing comes");
     between.forget.send(()).unwrap();
     let began = Instant::now();

@@ -185,7 +185,7 @@ async fn plain_warning() {
         let mut config = StreamConfig::new(config.clone(), "s");
         config.max_backoff = std::time::Duration::from_millis(10);
         let mut stream = config.start().await.unwrap();
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), stream.next()).await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), stream.next_batch()).await;
         let _ = stream.close().await;
         assert_eq!(log.with("not secured by TLS").len(), streams);
     }

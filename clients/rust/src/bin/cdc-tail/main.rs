@@ -72,7 +72,7 @@ async fn print<W: Write>(
 ) -> Result<()> {
     loop {
         let delivery = tokio::select! {
-            delivery = stream.next() => delivery,
+            delivery = stream.next_batch() => delivery,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
         let Some(delivery) = delivery.transpose()? else { return Ok(()) };
