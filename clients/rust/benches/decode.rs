@@ -81,6 +81,33 @@ fn compressed(bytes: &[u8], codec: pb::Codec) -> Vec<u8> {
     out
 }
 
+/// Of several runs the best.
+fn report(name: &str, events: u64, bytes: usize, f: &mut dyn FnMut() -> u64) {
+    let mut best = Duration::MAX;
+    for _ in 0..7 {
+        let start = Instant::now();
+        black_box(f());
+        best = best.min(start.elapsed());
+    }
+    let ns = best.as_nanos() as f64 / events.max(1) as f64;
+    let rate = bytes as f64 / best.as_secs_f64() / 1e6;
+    println!("{name:34} {ns:8.1} ns/event {rate:8.0} MB/s {:10.0} events/s", 1e9 / ns);
+}
+
+type Look<'f> = &'f dyn Fn(&pgcdc::Event<'_>) -> Result<u64, Damage>;
+
+/// What is found in all events, added up.
+fn walk(bytes: &[u8], f: Look<'_>) -> u64 {
+    let mut sum = 0u64;
+    each(bytes, |batch| {
+        for event in batch.events() {
+            sum = sum.wrapping_add(f(&event?)?);
+        }
+        Ok(())
+    })
+    .map_or(0, |()| sum)
+}
+
 fn main() -> Result<(), Damage> {
     let file = std::env::args().skip(1).find(|arg| !arg.starts_with("--"));
     let bytes = match &file {
@@ -95,27 +122,8 @@ fn main() -> Result<(), Damage> {
     })?;
     println!("{events} events, {} bytes", bytes.len());
 
-    let report = |name: &str, f: &mut dyn FnMut() -> u64| {
-        let mut best = Duration::MAX;
-        for _ in 0..7 {
-            let start = Instant::now();
-            black_box(f());
-            best = best.min(start.elapsed());
-        }
-        let ns = best.as_nanos() as f64 / events.max(1) as f64;
-        let rate = bytes.len() as f64 / best.as_secs_f64() / 1e6;
-        println!("{name:34} {ns:8.1} ns/event {rate:8.0} MB/s {:10.0} events/s", 1e9 / ns);
-    };
-    let walk = |f: &dyn Fn(&pgcdc::Event<'_>) -> Result<u64, Damage>| {
-        let mut sum = 0u64;
-        each(&bytes, |batch| {
-            for event in batch.events() {
-                sum = sum.wrapping_add(f(&event?)?);
-            }
-            Ok(())
-        })
-        .map_or(0, |()| sum)
-    };
+    let report = |name: &str, f: &mut dyn FnMut() -> u64| report(name, events, bytes.len(), f);
+    let walk = |f: Look<'_>| walk(&bytes, f);
     report("events", &mut || walk(&|event| Ok(event.position.lsn.0)));
     for codec in [pb::Codec::Lz4, pb::Codec::Zstd] {
         let smaller = compressed(&bytes, codec);

@@ -9,6 +9,9 @@ use crate::base::version::VersionError;
 use crate::model::schema::Schema;
 use crate::pb;
 
+/// The schema that an event has then.
+type Converted = Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>>;
+
 /// Makes events of another version those that a consumer can read.
 ///
 /// Closures of this form are such: they get what is wrong, the schema that the event
@@ -27,25 +30,19 @@ pub trait Convert: Send + Sync {
         mismatch: &VersionError,
         schema: &Schema,
         event: &mut pb::ChangeEvent,
-    ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>>;
+    ) -> Converted;
 }
 
 impl<F> Convert for F
 where
-    F: Fn(
-            &VersionError,
-            &Schema,
-            &mut pb::ChangeEvent,
-        ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>>
-        + Send
-        + Sync,
+    F: Fn(&VersionError, &Schema, &mut pb::ChangeEvent) -> Converted + Send + Sync,
 {
     fn convert(
         &self,
         mismatch: &VersionError,
         schema: &Schema,
         event: &mut pb::ChangeEvent,
-    ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>> {
+    ) -> Converted {
         self(mismatch, schema, event)
     }
 }
@@ -72,14 +69,7 @@ impl VersionPolicy {
     /// Converts by a closure.
     pub fn convert<F>(f: F) -> Self
     where
-        F: Fn(
-                &VersionError,
-                &Schema,
-                &mut pb::ChangeEvent,
-            ) -> Result<Arc<Schema>, Box<dyn std::error::Error + Send + Sync>>
-            + Send
-            + Sync
-            + 'static,
+        F: Fn(&VersionError, &Schema, &mut pb::ChangeEvent) -> Converted + Send + Sync + 'static,
     {
         VersionPolicy::Convert(Arc::new(f))
     }
