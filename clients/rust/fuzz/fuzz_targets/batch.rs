@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
         out.clear();
         let _ = json::write_batch(&mut out, &batch, &schemas);
         let _ = sequence.check(&batch);
-        if let Ok(Some(mut transaction)) = assembler.push(&batch) {
+        if let Ok(Some(transaction)) = assembler.push(&batch) {
             let _ = transaction.for_each(|_| Ok(()));
             let _ = assembler.keep_prepared(transaction);
         }
