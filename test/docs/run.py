@@ -99,8 +99,8 @@ class Server:
     def ctl(self, *action):
         # no pipe: the server would keep it open
         with open(self.folder / "ctl.log", "a") as log:
-            subprocess.run([f"{self.bindir}/pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-t", "50", *action], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True,
-                           timeout=TIMEOUT)
+            subprocess.run([f"{self.bindir}/pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-t", "50",
+                            *action], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
 
     def stop(self):
         if (self.data / "postmaster.pid").exists():
@@ -119,7 +119,8 @@ class Reader:
         stubs = folder / "bin"
         stubs.mkdir()
         restart = f"exec {bindir}/pg_ctl -D {self.server.data} -l {folder}/log -w -m fast restart >/dev/null"
-        for name, text in (("systemctl", restart), ("sudo", 'while [ "${1#-}" != "$1" ]; do [ "$1" = -u ] && shift; shift; done; exec "$@"')):
+        as_anybody = 'while [ "${1#-}" != "$1" ]; do [ "$1" = -u ] && shift; shift; done; exec "$@"'
+        for name, text in (("systemctl", restart), ("sudo", as_anybody)):
             (stubs / name).write_text(f"#!/bin/sh\n{text}\n")
             (stubs / name).chmod(0o755)
         self.environment = {"PATH": f"{stubs}:{bindir}:{os.environ['PATH']}", "HOME": str(folder), "PGHOST": str(folder),
@@ -176,7 +177,8 @@ def wrong(reader, block):
         _, output = reader.psql(block.text, block.role)
         expected = re.findall(r"^-- ERROR: +(.*)", block.text, re.M)
         errors = re.findall(r"(?:ERROR|FATAL|error): +(.*)", output)
-        if [loosely(e).search(re.sub(r"[ |+-]+", " ", f)) is not None for e, f in zip(expected, errors)] != [True] * max(len(expected), len(errors)):
+        if len(expected) != len(errors) or not all(loosely(e).search(re.sub(r"[ |+-]+", " ", f))
+                                                   for e, f in zip(expected, errors)):
             return f"errors: {errors}, expected: {expected}\n{output}"
     line = lacking(block.printed or "", output)
     return line and f"not printed: {line}\n{output}"
