@@ -23,6 +23,8 @@ import subprocess
 import sys
 import tempfile
 
+import rooms
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 DOCUMENTS = ["README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")), "clients/go/README.md",
@@ -221,6 +223,26 @@ def told_otherwise():
     return "\n".join(sorted(there ^ told))
 
 
+def named_in_vain():
+    """Files that documents name, and functions with them, that are not there; a name may lack its first folders."""
+    names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if ".git/" not in str(path) and "/target/" not in str(path)]
+    there = {"/".join(parts[n:]) for parts in (name.split("/") for name in names) for n in range(len(parts))}
+    lacking = []
+    for document in DOCUMENTS + ["CONTRIBUTING.md", "SECURITY.md"]:
+        if not (ROOT / document).exists():
+            continue
+        named = re.findall(r"`([\w./-]+\.(?:c|h|sql|pl|pm|py|sh|awk|spec|proto|svg|list|yml))`", (ROOT / document).read_text())
+        named += re.findall(r"`((?:src|install|scripts|test|bench|clients|proto|docs|sql|expected)/[\w./-]*)`",
+                            (ROOT / document).read_text())
+        lacking += [f"{document}: {name}" for name in named
+                    if name.removeprefix("./").rstrip("/") not in there and not name.startswith("cdc--")]
+    # `session/plugin.c`, `cdc_change_cb()`
+    for name, function in re.findall(r"`([\w/]+\.[ch])`, `(\w+)\(\)`", (ROOT / "docs/design.md").read_text()):
+        if not re.search(rf"^(static.*)?{function}\(", (ROOT / "src" / name).read_text(), re.M):
+            lacking.append(f"docs/design.md: {function}() in {name}")
+    return "\n".join(sorted(set(lacking)))
+
+
 def undocumented():
     """What README.md does not say of what the extension does to a server."""
     readme = (ROOT / "README.md").read_text()
@@ -279,6 +301,8 @@ def main():
     tap = Tap()
     tap.result("README.md names event triggers and settings", undocumented())
     tap.result("rules of compatibility and methods of redaction are told as they are", told_otherwise())
+    tap.result("files that documents name are there", named_in_vain())
+    tap.result("the picture of the rooms is that of the source", rooms.outdated())
     with tempfile.TemporaryDirectory(prefix="cdc-docs-") as folder:
         template = pathlib.Path(folder) / "data"
         counts = [run(tap, bindir, major, template, name) for name in names]
