@@ -3,6 +3,7 @@
 #   make PG_CONFIG=/path/to/pg_config && sudo make install
 #   make check          everything, on servers of its own (scripts/check)
 #   make demo           a stream to look at (scripts/demo)
+#   make lint           how the tree is written; make format mends what it can (scripts/lint)
 #   make installcheck   the regression tests, against your running server
 
 # Where this file is: not where make runs, in a build elsewhere (make -f, VPATH).
@@ -42,13 +43,17 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo bench sanitize fuzz fuzz-long soak mutants adversary-proof matrix dist META.json
+SCRIPTED = check demo lint format bench sanitize fuzz fuzz-long soak mutants adversary-proof matrix dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
 	+scripts/check
 demo:
 	+scripts/demo
+lint:
+	+scripts/lint $(TESTS)
+format:
+	+scripts/lint --fix
 bench:
 	+bench/run
 sanitize:

@@ -115,6 +115,7 @@ packages()
 			peers) [ -n "${OWN_SERVER-}" ] || echo "postgresql-$PG_MAJOR-wal2json postgresql-$PG_MAJOR-decoderbufs" ;;
 			chart) echo "python3 python3-matplotlib" ;;
 			perf) echo "linux-perf" ;;
+			lint) echo "python3 python3-yaml shellcheck pyflakes3" ;;
 			clang) echo "clang libclang-rt-$(clang_version)-dev" ;;
 			go) echo "curl ca-certificates protobuf-compiler" ;;
 			rust) echo "curl ca-certificates protobuf-compiler g++" ;;
@@ -434,12 +435,12 @@ start_server()
 # was interrupted too.
 stop_servers()
 {
-	local file pid i
+	local file pid
 
 	while IFS= read -r file; do
 		pid=$(head -1 "$file" 2>/dev/null) || continue
 		[ -n "$pid" ] && kill -QUIT "$pid" 2>/dev/null || continue
-		for i in $(seq 100); do
+		for _ in $(seq 100); do
 			kill -0 "$pid" 2>/dev/null || break
 			sleep 0.1
 		done

@@ -428,7 +428,9 @@ SELECT count(*) FROM cdc.fetch('cdc_regress_bound', max_bytes => 0);
 SELECT count(*) FROM cdc.fetch('cdc_regress_bound', timeout => '61 s');
 SELECT count(*) FROM cdc.fetch('cdc_regress_bound', timeout => '-1 s');
 SELECT count(*) FROM cdc.fetch('cdc_regress_bound', options => '{streaming,on}');
+\set VERBOSITY terse
 SELECT count(*) FROM cdc.fetch('cdc_regress_bound', options => '{tables,p.*}');
+\set VERBOSITY default
 SELECT count(*) FROM cdc.fetch('cdc_regress_bound', options => '{batch_bytes,nonsense}');
 SELECT count(*) FROM cdc.fetch('cdc_regress_none');
 SELECT count(*) FROM cdc.fetch(NULL);

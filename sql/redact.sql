@@ -157,7 +157,9 @@ SELECT cdc.redact('t', 'none', 'mask');
 SELECT cdc.redact('cdc.redaction_rules', 'id', 'mask');
 SELECT cdc.redact(NULL, 'v', 'mask');
 SELECT cdc.redact('t', 'v', 'shred');
+\set VERBOSITY terse
 SELECT cdc.redact('t', 'v', NULL);
+\set VERBOSITY default
 SELECT cdc.redact('t', 'v', 'hash', length => 3);
 SELECT cdc.redact('t', 'v', 'mask', value => 'x');
 SELECT cdc.redact('t', 'v', 'constant');

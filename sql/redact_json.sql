@@ -227,6 +227,7 @@ BEGIN
     END;
   END LOOP;
 END $$;
+\set VERBOSITY terse
 SELECT cdc.redact('t', 'j', 'shred', path => '$.a');
 \set VERBOSITY sqlstate
 SELECT cdc.redact_matching('%j%', 'mask', path => '$.a');

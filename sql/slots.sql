@@ -115,9 +115,10 @@ SELECT cdc.alter_slot('cdc_regress_options', '{{old,changed},{messages,a}}');
 SELECT options FROM cdc.slots WHERE slot_name = 'cdc_regress_options';
 SELECT cdc.alter_slot('cdc_regress_options', '{}');
 -- of what is wrong nothing is stored
-\set VERBOSITY default
+\set VERBOSITY terse
 SELECT cdc.alter_slot('cdc_regress_options', '{old,full,nonsense,on}');
 SELECT cdc.alter_slot('cdc_regress_options', ARRAY['nonsense', NULL]);
+\set VERBOSITY default
 SELECT cdc.alter_slot('cdc_regress_options', '{old}');
 SELECT cdc.alter_slot('cdc_regress_options', '{old,full,old,changed}');
 SELECT cdc.alter_slot('cdc_regress_options', ARRAY[NULL, 'on']);

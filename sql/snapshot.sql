@@ -150,7 +150,9 @@ SELECT rows('plain');
 SELECT rows('pg_class');
 SELECT rows('cdc.slot_option');
 SELECT rows('t', options => '{format,json}');
+\set VERBOSITY terse
 SELECT rows('t', options => '{nonsense,1}');
+\set VERBOSITY default
 CREATE TEMP TABLE temporary (x int);
 SELECT rows('temporary');
 SELECT count(*) FROM cdc.snapshot_chunks('t', 0);

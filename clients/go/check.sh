@@ -17,7 +17,6 @@ root=$here/../..
 . "$here/tap.sh"
 
 cd "$here"
-formatted() { local list; list=$(gofmt -l .); [ -z "$list" ] || { echo "gofmt would change:"; echo "$list"; return 1; }; }
 generated()
 {
 	local out
@@ -40,7 +39,7 @@ fuzz() { go test -run '^$' -fuzz "^$1\$" -fuzztime "${FUZZ_SECONDS:-3}s" .; }
 
 step "modules are there, and are those of go.sum" fetch
 step "go.mod and go.sum are tidy" go mod tidy -diff
-step "gofmt" formatted
+step "gofmt" "$root/scripts/lint" go
 step "go vet" go vet ./...
 step "go build, examples included" go build -o /dev/null ./...
 step "staticcheck" staticcheck ./...

@@ -68,7 +68,7 @@ steps() { CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} ./steps.sh; }
 
 test_() { cargo test --locked --all-features "$@" -- --nocapture; }
 
-step "format" cargo fmt --check
+step "format" "$root/scripts/lint" rust
 step "the generated code is what protoc and prost make" codegen/generate.sh --check
 step "unsafe code is forbidden, documentation demanded" unsafe_code
 step "compiles without features" cargo check --locked --no-default-features --lib --bins

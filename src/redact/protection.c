@@ -84,7 +84,8 @@ add_row(const char *table, Datum *values, int nkey, int ncolumns)
 bool
 cdc_protection_add_number(Oid relid, AttrNumber attnum, int64 rule)
 {
-	Datum		values[Natts_cdc_redaction_column] = {ObjectIdGetDatum(relid), Int16GetDatum(attnum), Int64GetDatum(rule)};
+	Datum		values[Natts_cdc_redaction_column] = {ObjectIdGetDatum(relid), Int16GetDatum(attnum),
+		Int64GetDatum(rule)};
 
 	return add_row(NUMBERS, values, Anum_cdc_redaction_column_rule_id, Natts_cdc_redaction_column);
 }

@@ -157,8 +157,10 @@ look_up(const Names *names)
 
 	if (table == NULL)
 		return NULL;
-	ScanKeyInit(&keys[0], Anum_cdc_schema_detail_schema_name, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&names->schema));
-	ScanKeyInit(&keys[1], Anum_cdc_schema_detail_table_name, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&names->table));
+	ScanKeyInit(&keys[0], Anum_cdc_schema_detail_schema_name, BTEqualStrategyNumber, F_NAMEEQ,
+				NameGetDatum(&names->schema));
+	ScanKeyInit(&keys[1], Anum_cdc_schema_detail_table_name, BTEqualStrategyNumber, F_NAMEEQ,
+				NameGetDatum(&names->table));
 	scan = systable_beginscan(table, index, OidIsValid(index), NULL, lengthof(keys), keys);
 	while (HeapTupleIsValid(tup = systable_getnext(scan)))
 	{

@@ -31,7 +31,7 @@ cdc_requested_parse(List **versions, const char *text)
 	*versions = NIL;
 	for (;;)
 	{
-		CdcRequested   *older = palloc0(sizeof(CdcRequested));
+		CdcRequested *older = palloc0(sizeof(CdcRequested));
 		char	   *end;
 		long		major;
 
@@ -239,7 +239,7 @@ cdc_registered_versions(Oid relid)
 /* A version by the name that its relation had. */
 typedef struct Former
 {
-	CdcRequested   *older;
+	CdcRequested *older;
 	int64		id;				/* 0: none */
 } Former;
 
@@ -341,7 +341,7 @@ cdc_requested_read(List *versions, bool stored)
 	initStringInfo(&missing);
 	foreach(lc, versions)
 	{
-		CdcRequested   *older = lfirst(lc);
+		CdcRequested *older = lfirst(lc);
 		bool		known = find_relation(older) || stored;
 		Detail		newest = get_newest(older->relid, older->major);
 		const char *why = why_missing(older, &newest);
@@ -368,7 +368,7 @@ cdc_requested_missing(List *versions)
 	initStringInfo(&missing);
 	foreach(lc, versions)
 	{
-		CdcRequested   *older = lfirst(lc);
+		CdcRequested *older = lfirst(lc);
 		Detail		newest;
 		const char *why;
 
@@ -390,7 +390,7 @@ cdc_requested_find(List *versions, Oid relid)
 
 	foreach(lc, versions)
 	{
-		CdcRequested   *older = lfirst(lc);
+		CdcRequested *older = lfirst(lc);
 
 		if (older->relid == relid)
 			return older;

@@ -62,7 +62,7 @@ static void
 mark_users(Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	Entry *entry;
+	Entry	   *entry;
 
 	hash_seq_init(&status, current_cache->entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
@@ -74,7 +74,7 @@ static void
 invalidate_relation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS status;
-	Entry *entry;
+	Entry	   *entry;
 
 	if (current_cache == NULL)
 		return;
@@ -109,7 +109,7 @@ static void
 invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
 	HASH_SEQ_STATUS status;
-	Entry *entry;
+	Entry	   *entry;
 
 	if (current_cache == NULL)
 		return;
@@ -168,7 +168,7 @@ cdc_tablecache_create(const CdcOptions *options, CdcAccess *access, MemoryContex
 static Entry *
 new_entry(CdcTableCache *cache, Oid relid)
 {
-	Entry *entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
+	Entry	   *entry = hash_search(cache->entries, &relid, HASH_ENTER, NULL);
 
 	entry->valid = false;
 	entry->shown.table = NULL;
@@ -186,7 +186,7 @@ make_room(CdcTableCache *cache, Entry *keep)
 {
 	while (cache->bytes > MAX_BYTES)
 	{
-		Entry *oldest = dlist_head_element(Entry, lru, &cache->lru);
+		Entry	   *oldest = dlist_head_element(Entry, lru, &cache->lru);
 
 		if (oldest == keep)
 			return;
@@ -245,7 +245,7 @@ resolve(CdcTableCache *cache, Entry *entry, Oid relid, Relation rel)
 CdcTableEntry *
 cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 {
-	Entry *entry = cache->last;
+	Entry	   *entry = cache->last;
 
 	if (likely(entry != NULL && entry->shown.relid == relid && entry->valid))
 		return &entry->shown;

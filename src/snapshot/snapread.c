@@ -429,7 +429,8 @@ add_row(CdcSnapRead *read, Relation rel, HeapTuple tuple)
 	CdcChange	change = {{CDC__V1__OP__OP_INSERT}};
 	CdcErrorPlace place = {rel, &change};
 	ErrorContextCallback callback = {error_context_stack, cdc_error_place, &place};
-	CdcAttempt	attempt = {&read->events, &change, Min(CDC_MAX_EVENT, cdc_max_event_bytes()), read->options.stop_on_error};
+	CdcAttempt	attempt = {&read->events, &change, Min(CDC_MAX_EVENT, cdc_max_event_bytes()),
+		read->options.stop_on_error};
 	ErrorData  *filter_error = NULL;
 
 	error_context_stack = &callback;

@@ -9,13 +9,10 @@ import sys
 import time
 import traceback
 
-import psycopg2
-
 import minimize
 import restore
 from actions import Play
 from readers import Readers
-from tap import Failed
 from world import Violation, World
 
 READ_EVERY, RESTORE_EVERY = 50, 500

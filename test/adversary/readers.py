@@ -1,6 +1,5 @@
 """Reads by every way that leads out of the server, and holds what comes against the oracle."""
 
-import json
 import re
 import select
 import time

@@ -9,7 +9,7 @@ import subprocess
 import psycopg2
 
 from actions import Play
-from oracle import ALWAYS, Marker, Rule
+from oracle import ALWAYS, Marker
 from readers import Readers
 from world import Grant, Violation, World
 

@@ -30,7 +30,7 @@ def value(rng, kind, new):
     return made % text, [(number, None)]
 
 
-# type: (another, the expression that makes it)
+# to each type: (another, the expression that makes it)
 CHANGES = {
     "text": [("character varying(200)", "left(%s, 200)"), ("jsonb", "to_jsonb(%s)"),
              ("bytea", "convert_to(%s, 'UTF8')"), ("text[]", "ARRAY[%s]"), ("wtypes.dom", "%s")],

@@ -23,9 +23,11 @@ import subprocess
 import sys
 import tempfile
 
+import rooms
+
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-DOCUMENTS = ["README.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")), "clients/go/README.md",
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")), "clients/go/README.md",
              "clients/rust/README.md"]
 RUN = ("sh", "sql")
 COMPILED = ("go", "rust", "rust,ignore", "rust,no_run")  # by the clients' own tests
@@ -99,8 +101,8 @@ class Server:
     def ctl(self, *action):
         # no pipe: the server would keep it open
         with open(self.folder / "ctl.log", "a") as log:
-            subprocess.run([f"{self.bindir}/pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-t", "50", *action], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True,
-                           timeout=TIMEOUT)
+            subprocess.run([f"{self.bindir}/pg_ctl", "-D", self.data, "-l", self.folder / "log", "-w", "-t", "50",
+                            *action], stdout=log, stderr=log, stdin=subprocess.DEVNULL, check=True, timeout=TIMEOUT)
 
     def stop(self):
         if (self.data / "postmaster.pid").exists():
@@ -119,7 +121,8 @@ class Reader:
         stubs = folder / "bin"
         stubs.mkdir()
         restart = f"exec {bindir}/pg_ctl -D {self.server.data} -l {folder}/log -w -m fast restart >/dev/null"
-        for name, text in (("systemctl", restart), ("sudo", 'while [ "${1#-}" != "$1" ]; do [ "$1" = -u ] && shift; shift; done; exec "$@"')):
+        as_anybody = 'while [ "${1#-}" != "$1" ]; do [ "$1" = -u ] && shift; shift; done; exec "$@"'
+        for name, text in (("systemctl", restart), ("sudo", as_anybody)):
             (stubs / name).write_text(f"#!/bin/sh\n{text}\n")
             (stubs / name).chmod(0o755)
         self.environment = {"PATH": f"{stubs}:{bindir}:{os.environ['PATH']}", "HOME": str(folder), "PGHOST": str(folder),
@@ -176,7 +179,8 @@ def wrong(reader, block):
         _, output = reader.psql(block.text, block.role)
         expected = re.findall(r"^-- ERROR: +(.*)", block.text, re.M)
         errors = re.findall(r"(?:ERROR|FATAL|error): +(.*)", output)
-        if [loosely(e).search(re.sub(r"[ |+-]+", " ", f)) is not None for e, f in zip(expected, errors)] != [True] * max(len(expected), len(errors)):
+        if len(expected) != len(errors) or not all(loosely(e).search(re.sub(r"[ |+-]+", " ", f))
+                                                   for e, f in zip(expected, errors)):
             return f"errors: {errors}, expected: {expected}\n{output}"
     line = lacking(block.printed or "", output)
     return line and f"not printed: {line}\n{output}"
@@ -207,16 +211,46 @@ def code(name):
 
 
 def told_otherwise():
-    """Rules of compatibility with their levels, and methods of redaction, that documents and code do not both have."""
+    """Rules of compatibility with their levels, methods of redaction, and options, that documents and code do not
+    both have."""
     said = (ROOT / "docs/schema-evolution.md").read_text()
     rules = (re.findall(r'\{"(\w+)", (true|false), \w+\}', code("evolution.c")) +
              re.findall(r"SELECT (?:relation, version, )?'(\w+)', (?:NULL, )?\w+, \w+, (true|false),", install_script()))
     there = {f"{name} ({'wire' if wire == 'true' else 'file'})" for name, wire in rules}
     told = {f"{name} ({level})" for name, level in re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\| (wire|file) \|", said, re.M)}
-    there |= set(re.findall(r'^\t\[CDC_METHOD_\w+\] = \{"(\w+)"', code("redact.c"), re.M))
+    names = re.findall(r'^\t\[CDC_METHOD_\w+\] = \{"(\w+)"', code("redact.c"), re.M)
+    options = re.findall(r'^\t\{"(\w+)", ', code("options.c"), re.M)
+    there |= set(names)
     methods = (ROOT / "docs/reference.md").read_text().split("| method |")[1].split("\n\n")[0]
     told |= set(re.findall(r"^\| `(\w+)` \|", methods, re.M))
-    return "\n".join(sorted(there ^ told))
+    readme = (ROOT / "README.md").read_text()
+    comment = re.search(r"COMMENT ON FUNCTION cdc\.redact\(.*?;\n", install_script(), re.S)[0]
+    lacking = {f"{method} in README.md" for method in names if f"`{method}`" not in readme}
+    lacking |= {f"{method} in the comment of cdc.redact()" for method in names if not re.search(rf"\b{method}\b", comment)}
+    for document in ("README.md", "docs/protocol.md"):
+        table = (ROOT / document).read_text().split("| option |")[1].split("\n\n")[0]
+        listed = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\|([^|]*)\|", table, re.M))))
+        lacking |= {f"option {name} in {document}" for name in set(options) ^ listed}
+    return "\n".join(sorted(there ^ told | lacking))
+
+
+def named_in_vain():
+    """Files that documents name, and functions with them, that are not there; a name may lack its first folders,
+    and what has SUBJECT or such in it stands for others."""
+    names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if ".git/" not in str(path) and "/target/" not in str(path)]
+    there = {"/".join(parts[n:]) for parts in (name.split("/") for name in names) for n in range(len(parts))}
+    lacking = []
+    for document in [*DOCUMENTS, "SECURITY.md"]:
+        named = re.findall(r"`([\w./-]+\.(?:c|h|sql|pl|pm|py|sh|awk|spec|proto|svg|list|yml))`", (ROOT / document).read_text())
+        named += re.findall(r"`((?:src|install|scripts|test|bench|clients|proto|docs|sql|expected)/[\w./-]*)`",
+                            (ROOT / document).read_text())
+        lacking += [f"{document}: {name}" for name in named
+                    if name.removeprefix("./").rstrip("/") not in there and not re.search("^cdc--|[A-Z]{4}", name)]
+    # `session/plugin.c`, `cdc_change_cb()`
+    for name, function in re.findall(r"`([\w/]+\.[ch])`, `(\w+)\(\)`", (ROOT / "docs/design.md").read_text()):
+        if not re.search(rf"^(static.*)?{function}\(", (ROOT / "src" / name).read_text(), re.M):
+            lacking.append(f"docs/design.md: {function}() in {name}")
+    return "\n".join(sorted(set(lacking)))
 
 
 def undocumented():
@@ -276,7 +310,9 @@ def main():
     major = int(re.search(r"PostgreSQL (\d+)", subprocess.check_output([pg_config, "--version"], text=True))[1])
     tap = Tap()
     tap.result("README.md names event triggers and settings", undocumented())
-    tap.result("rules of compatibility and methods of redaction are told as they are", told_otherwise())
+    tap.result("rules of compatibility, methods of redaction and options are told as they are", told_otherwise())
+    tap.result("files that documents name are there", named_in_vain())
+    tap.result("the picture of the rooms is that of the source", rooms.outdated())
     with tempfile.TemporaryDirectory(prefix="cdc-docs-") as folder:
         template = pathlib.Path(folder) / "data"
         counts = [run(tap, bindir, major, template, name) for name in names]

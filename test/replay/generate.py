@@ -16,7 +16,7 @@ MAX_PREPARED = 3
 BREAKS = 5
 TABLES = 4
 
-# type: (a value by a random number, other types with the way to get there)
+# to each type: (a value by a random number, other types with the way to get there)
 TYPES = {
     "int": (lambda r: str(r.randint(-99, 99)), {"bigint": "", "text": "", "numeric(10,2)": ""}),
     "bigint": (lambda r: str(r.choice([0, 1, -1, 2 ** 62, r.randint(0, 999)])),

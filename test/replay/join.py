@@ -50,7 +50,8 @@ CHANGES = [
     "UPDATE emptied SET v = 'u' || %d WHERE id = %d",
     "UPDATE altered SET v = %d WHERE id = %d",
     "INSERT INTO altered (id, v) VALUES (2000 + %d, 1) ON CONFLICT DO NOTHING",
-    "BEGIN; SAVEPOINT a; DELETE FROM plain WHERE id %% 50 = %d %% 50; ROLLBACK TO a; UPDATE moved SET v = v || '.' WHERE id < %d %% 50; COMMIT",
+    "BEGIN; SAVEPOINT a; DELETE FROM plain WHERE id %% 50 = %d %% 50; ROLLBACK TO a; "
+    "UPDATE moved SET v = v || '.' WHERE id < %d %% 50; COMMIT",
 ]
 # One that others overtake, so that snapshots have transactions in progress.
 SLOW = ("BEGIN; UPDATE \"Full\" SET v = 'slow %d' WHERE a %% 40 = %d %% 40; "

@@ -410,40 +410,24 @@ test_room(void)
 	ok(all, "any room left in the buffer");
 }
 
-/* A whole batch: every kind of field that the plugin writes, in its order. */
+/*
+ * A whole batch: every kind of field that the plugin writes, in its order. Each part is put
+ * into the batch, for protobuf-c to write, and written by our functions.
+ */
+static char table_bytes[300];
+static char row_bytes[20000];
+
 static void
-test_batch(void)
+put_transaction(StringInfo out, Cdc__V1__Batch *batch)
 {
-	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
-	Cdc__V1__Transaction txn = CDC__V1__TRANSACTION__INIT;
-	Cdc__V1__Transaction__MetadataEntry entry[2] = {
+	static Cdc__V1__Transaction txn = CDC__V1__TRANSACTION__INIT;
+	static Cdc__V1__Transaction__MetadataEntry entry[2] = {
 		CDC__V1__TRANSACTION__METADATA_ENTRY__INIT,
 		CDC__V1__TRANSACTION__METADATA_ENTRY__INIT
 	};
-	Cdc__V1__Transaction__MetadataEntry *entries[2] = {&entry[0], &entry[1]};
-	Cdc__V1__SchemaVersion schema = CDC__V1__SCHEMA_VERSION__INIT;
-	Cdc__V1__SchemaVersion *schemas[1] = {&schema};
-	Cdc__V1__ChangeEvent update = CDC__V1__CHANGE_EVENT__INIT;
-	Cdc__V1__ChangeEvent truncate = CDC__V1__CHANGE_EVENT__INIT;
-	Cdc__V1__ChangeEvent message = CDC__V1__CHANGE_EVENT__INIT;
-	Cdc__V1__ChangeEvent failure = CDC__V1__CHANGE_EVENT__INIT;
-	Cdc__V1__ChangeEvent *events[4] = {&update, &truncate, &message, &failure};
-	Cdc__V1__Truncate how = CDC__V1__TRUNCATE__INIT;
-	Cdc__V1__Message logical = CDC__V1__MESSAGE__INIT;
-	Cdc__V1__Failure why = CDC__V1__FAILURE__INIT;
-	Cdc__V1__Source source = CDC__V1__SOURCE__INIT;
-	static uint32 nulls[] = {3, 4, 1600};
-	static uint32 unavailable[] = {200};
-	char		table[300];
-	char		row[20000];
-	StringInfoData out;
+	static Cdc__V1__Transaction__MetadataEntry *entries[2] = {&entry[0], &entry[1]};
 	int			body,
-				inner,
 				m;
-
-	memset(table, 0xAB, sizeof(table));
-	memset(row, 0xCD, sizeof(row));
-	initStringInfo(&out);
 
 	txn.xid = PG_UINT32_MAX;
 	txn.first_lsn = UINT64CONST(0x16B374D848);
@@ -456,110 +440,187 @@ test_batch(void)
 	entry[1].value = "\xc3\xa4";
 	txn.n_metadata = 2;
 	txn.metadata = entries;
-	batch.transaction = &txn;
-	body = cdc_msg_begin(&out, 1);
-	cdc_field_uint(&out, 1, PG_UINT32_MAX);
-	cdc_field_fixed64(&out, 2, UINT64CONST(0x16B374D848));
-	cdc_field_fixed64(&out, 3, UINT64CONST(0x16B374D900));
-	cdc_field_fixed64(&out, 4, (uint64) -1);
-	cdc_field_string_opt(&out, 5, "west");
+	batch->transaction = &txn;
+	body = cdc_msg_begin(out, 1);
+	cdc_field_uint(out, 1, PG_UINT32_MAX);
+	cdc_field_fixed64(out, 2, UINT64CONST(0x16B374D848));
+	cdc_field_fixed64(out, 3, UINT64CONST(0x16B374D900));
+	cdc_field_fixed64(out, 4, (uint64) -1);
+	cdc_field_string_opt(out, 5, "west");
 	for (int i = 0; i < 2; i++)
 	{
-		m = cdc_msg_begin(&out, 7);
-		cdc_field_bytes(&out, 1, entry[i].key, strlen(entry[i].key));
-		cdc_field_bytes(&out, 2, entry[i].value, strlen(entry[i].value));
-		cdc_msg_end(&out, m);
+		m = cdc_msg_begin(out, 7);
+		cdc_field_bytes(out, 1, entry[i].key, strlen(entry[i].key));
+		cdc_field_bytes(out, 2, entry[i].value, strlen(entry[i].value));
+		cdc_msg_end(out, m);
 	}
-	cdc_msg_end(&out, body);
+	cdc_msg_end(out, body);
+}
 
-	batch.part = 300;
-	batch.outcome = CDC__V1__OUTCOME__OUTCOME_COMMITTED;
-	batch.end_lsn = 1;
-	batch.event_count = UINT64CONST(5000000000);
-	cdc_field_uint_opt(&out, 2, 300);
-	cdc_field_uint_opt(&out, 3, 1);
-	cdc_field_fixed64_opt(&out, 4, 1);
-	cdc_field_uint_opt(&out, 5, UINT64CONST(5000000000));
+static void
+put_outcome(StringInfo out, Cdc__V1__Batch *batch)
+{
+	batch->part = 300;
+	batch->outcome = CDC__V1__OUTCOME__OUTCOME_COMMITTED;
+	batch->end_lsn = 1;
+	batch->event_count = UINT64CONST(5000000000);
+	cdc_field_uint_opt(out, 2, 300);
+	cdc_field_uint_opt(out, 3, 1);
+	cdc_field_fixed64_opt(out, 4, 1);
+	cdc_field_uint_opt(out, 5, UINT64CONST(5000000000));
+}
+
+static void
+put_schema(StringInfo out, Cdc__V1__Batch *batch)
+{
+	static Cdc__V1__SchemaVersion schema = CDC__V1__SCHEMA_VERSION__INIT;
+	static Cdc__V1__SchemaVersion *schemas[1] = {&schema};
+	int			body;
 
 	schema.fingerprint = UINT64CONST(0xFEDCBA9876543210);
-	schema.table = bytes(table, sizeof(table));
-	batch.n_schemas = 1;
-	batch.schemas = schemas;
-	body = cdc_msg_begin(&out, 6);
-	cdc_field_fixed64(&out, 1, schema.fingerprint);
-	cdc_field_bytes(&out, 2, table, sizeof(table));
-	cdc_msg_end(&out, body);
+	schema.table = bytes(table_bytes, sizeof(table_bytes));
+	batch->n_schemas = 1;
+	batch->schemas = schemas;
+	body = cdc_msg_begin(out, 6);
+	cdc_field_fixed64(out, 1, schema.fingerprint);
+	cdc_field_bytes(out, 2, table_bytes, sizeof(table_bytes));
+	cdc_msg_end(out, body);
+}
 
-	batch.n_events = 4;
-	batch.events = events;
-	update.op = CDC__V1__OP__OP_UPDATE;
-	update.lsn_offset = 56;
-	update.index = 2;
-	update.schema = schema.fingerprint;
-	update.key = bytes("\x08\x02", 2);
-	update.old = bytes(row, 127);
-	update.new_ = bytes(row, sizeof(row));
-	update.n_nulls = 3;
-	update.nulls = nulls;
-	update.new_key = bytes("\x08\x04", 2);
-	update.n_unavailable = 1;
-	update.unavailable = unavailable;
-	update.rewrite_start = true;
-	body = cdc_msg_begin(&out, 7);
-	cdc_field_uint(&out, 1, 2);
-	cdc_field_uint_opt(&out, 2, 56);
-	cdc_field_uint_opt(&out, 3, 2);
-	cdc_field_fixed64_opt(&out, 4, schema.fingerprint);
-	cdc_field_bytes_opt(&out, 5, "\x08\x02", 2);
-	cdc_field_bytes_opt(&out, 6, row, 127);
-	cdc_field_bytes_opt(&out, 7, row, (int) sizeof(row));
-	cdc_field_packed(&out, 8, nulls, 3);
-	cdc_field_bytes_opt(&out, 9, "\x08\x04", 2);
-	cdc_field_packed(&out, 11, unavailable, 1);
-	cdc_field_uint_opt(&out, 15, 1);
-	cdc_msg_end(&out, body);
+static void
+put_update(StringInfo out, Cdc__V1__ChangeEvent *update)
+{
+	static uint32 nulls[] = {3, 4, 1600};
+	static uint32 unavailable[] = {200};
+	int			body;
 
-	truncate.op = CDC__V1__OP__OP_TRUNCATE;
-	truncate.truncate = &how;
-	body = cdc_msg_begin(&out, 7);
-	cdc_field_uint(&out, 1, 4);
-	inner = cdc_msg_begin(&out, 12);
-	cdc_msg_end(&out, inner);
-	cdc_msg_end(&out, body);
+	update->op = CDC__V1__OP__OP_UPDATE;
+	update->lsn_offset = 56;
+	update->index = 2;
+	update->schema = UINT64CONST(0xFEDCBA9876543210);
+	update->key = bytes("\x08\x02", 2);
+	update->old = bytes(row_bytes, 127);
+	update->new_ = bytes(row_bytes, sizeof(row_bytes));
+	update->n_nulls = 3;
+	update->nulls = nulls;
+	update->new_key = bytes("\x08\x04", 2);
+	update->n_unavailable = 1;
+	update->unavailable = unavailable;
+	update->rewrite_start = true;
+	body = cdc_msg_begin(out, 7);
+	cdc_field_uint(out, 1, 2);
+	cdc_field_uint_opt(out, 2, 56);
+	cdc_field_uint_opt(out, 3, 2);
+	cdc_field_fixed64_opt(out, 4, update->schema);
+	cdc_field_bytes_opt(out, 5, "\x08\x02", 2);
+	cdc_field_bytes_opt(out, 6, row_bytes, 127);
+	cdc_field_bytes_opt(out, 7, row_bytes, (int) sizeof(row_bytes));
+	cdc_field_packed(out, 8, nulls, 3);
+	cdc_field_bytes_opt(out, 9, "\x08\x04", 2);
+	cdc_field_packed(out, 11, unavailable, 1);
+	cdc_field_uint_opt(out, 15, 1);
+	cdc_msg_end(out, body);
+}
+
+static void
+put_truncate(StringInfo out, Cdc__V1__ChangeEvent *truncate)
+{
+	static Cdc__V1__Truncate how = CDC__V1__TRUNCATE__INIT;
+	int			body,
+				inner;
+
+	truncate->op = CDC__V1__OP__OP_TRUNCATE;
+	truncate->truncate = &how;
+	body = cdc_msg_begin(out, 7);
+	cdc_field_uint(out, 1, 4);
+	inner = cdc_msg_begin(out, 12);
+	cdc_msg_end(out, inner);
+	cdc_msg_end(out, body);
+}
+
+static void
+put_message(StringInfo out, Cdc__V1__ChangeEvent *message)
+{
+	static Cdc__V1__Message logical = CDC__V1__MESSAGE__INIT;
+	int			body,
+				inner;
 
 	logical.transactional = true;
 	logical.prefix = "app";
-	logical.content = bytes(row, 16384);
-	message.op = CDC__V1__OP__OP_MESSAGE;
-	message.message = &logical;
-	body = cdc_msg_begin(&out, 7);
-	cdc_field_uint(&out, 1, 5);
-	inner = cdc_msg_begin(&out, 13);
-	cdc_field_uint_opt(&out, 1, 1);
-	cdc_field_string_opt(&out, 2, "app");
-	cdc_field_bytes_opt(&out, 3, row, 16384);
-	cdc_msg_end(&out, inner);
-	cdc_msg_end(&out, body);
+	logical.content = bytes(row_bytes, 16384);
+	message->op = CDC__V1__OP__OP_MESSAGE;
+	message->message = &logical;
+	body = cdc_msg_begin(out, 7);
+	cdc_field_uint(out, 1, 5);
+	inner = cdc_msg_begin(out, 13);
+	cdc_field_uint_opt(out, 1, 1);
+	cdc_field_string_opt(out, 2, "app");
+	cdc_field_bytes_opt(out, 3, row_bytes, 16384);
+	cdc_msg_end(out, inner);
+	cdc_msg_end(out, body);
+}
+
+static void
+put_failure(StringInfo out, Cdc__V1__ChangeEvent *failure)
+{
+	static Cdc__V1__Failure why = CDC__V1__FAILURE__INIT;
+	int			body,
+				inner;
 
 	why.sqlstate = "22P02";
 	why.message = "no";
 	why.column = 1600;
-	failure.op = CDC__V1__OP__OP_INSERT;
-	failure.failure = &why;
-	body = cdc_msg_begin(&out, 7);
-	cdc_field_uint(&out, 1, 1);
-	inner = cdc_msg_begin(&out, 14);
-	cdc_field_string_opt(&out, 1, "22P02");
-	cdc_field_string_opt(&out, 2, "no");
-	cdc_field_uint_opt(&out, 3, 1600);
-	cdc_msg_end(&out, inner);
-	cdc_msg_end(&out, body);
+	failure->op = CDC__V1__OP__OP_INSERT;
+	failure->failure = &why;
+	body = cdc_msg_begin(out, 7);
+	cdc_field_uint(out, 1, 1);
+	inner = cdc_msg_begin(out, 14);
+	cdc_field_string_opt(out, 1, "22P02");
+	cdc_field_string_opt(out, 2, "no");
+	cdc_field_uint_opt(out, 3, 1600);
+	cdc_msg_end(out, inner);
+	cdc_msg_end(out, body);
+}
+
+static void
+put_source(StringInfo out, Cdc__V1__Batch *batch)
+{
+	static Cdc__V1__Source source = CDC__V1__SOURCE__INIT;
+	int			body;
 
 	source.database = "shop";
-	batch.source = &source;
-	body = cdc_msg_begin(&out, 9);
-	cdc_field_string_opt(&out, 3, "shop");
-	cdc_msg_end(&out, body);
+	batch->source = &source;
+	body = cdc_msg_begin(out, 9);
+	cdc_field_string_opt(out, 3, "shop");
+	cdc_msg_end(out, body);
+}
+
+static void
+test_batch(void)
+{
+	static void (*const put[]) (StringInfo out, Cdc__V1__ChangeEvent *event) = {
+		put_update, put_truncate, put_message, put_failure
+	};
+	Cdc__V1__ChangeEvent event[lengthof(put)];
+	Cdc__V1__ChangeEvent *events[lengthof(put)];
+	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
+	StringInfoData out;
+
+	memset(table_bytes, 0xAB, sizeof(table_bytes));
+	memset(row_bytes, 0xCD, sizeof(row_bytes));
+	initStringInfo(&out);
+	put_transaction(&out, &batch);
+	put_outcome(&out, &batch);
+	put_schema(&out, &batch);
+	for (int i = 0; i < lengthof(put); i++)
+	{
+		cdc__v1__change_event__init(&event[i]);
+		put[i] (&out, &event[i]);
+		events[i] = &event[i];
+	}
+	batch.n_events = lengthof(put);
+	batch.events = events;
+	put_source(&out, &batch);
 
 	same(&out, &batch, "a batch of every kind of field");
 }
