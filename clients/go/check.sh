@@ -26,15 +26,21 @@ generated()
 	./generate.sh "$out" && for f in cdcv1/cdc.pb.go examples/typed/rows/orders.pb.go; do diff -q "$f" "$out/$f" || return 1; done
 	rm -rf "$out"
 }
-# The core needs no more than the protocol, Protobuf and the codecs of batches.
+# The main module needs no more than the protocol, Protobuf and the codecs of batches,
+# neither by its packages nor by its go.mod. What is for other libraries is in modules of
+# their own.
+modules=(cdcprom cdcotel)
 dependencies()
 {
 	local list
 
-	list=$(go list -deps -f '{{if and .Module (not .Module.Main)}}{{.Module.Path}}{{end}}' . | sort -u |
+	list=$({ go list -deps -f '{{if and .Module (not .Module.Main)}}{{.Module.Path}}{{end}}' ./...
+		go mod edit -json | sed -n '/"Require"/,/]/s/.*"Path": "\(.*\)".*/\1/p'; } | sort -u |
 		grep -vxE 'github.com/(jackc/(pgx/v5|pgpassfile|pgservicefile)|klauspost/compress|pierrec/lz4/v4)|golang.org/x/text|google.golang.org/protobuf' || :)
-	[ -z "$list" ] || { echo "the core depends on $list"; return 1; }
+	[ -z "$list" ] || { echo "the main module depends on $list"; return 1; }
 }
+# inside MODULE COMMAND...
+inside() { (cd "$1" && shift && "$@"); }
 # One target at a time: the go command takes no more.
 fuzz() { go test -run '^$' -fuzz "^$1\$" -fuzztime "${FUZZ_SECONDS:-3}s" .; }
 
@@ -45,10 +51,19 @@ step "go vet" go vet ./...
 step "go build, examples included" go build -o /dev/null ./...
 step "staticcheck" staticcheck ./...
 step "generated code is that of the .proto" generated
-step "dependencies of the core" dependencies
+step "dependencies of the main module" dependencies
 step "the first steps of the README" ./steps.sh
 step "no allocation for an event, a value, a line of JSON" go test -count 1 -run '^TestAllocations$' .
 gotests "go test -race" -race -count 1 -timeout 30m ./...
+for module in "${modules[@]}"; do
+	step "$module: modules are there" inside "$module" go mod download
+	step "$module: go.mod and go.sum are tidy" inside "$module" go mod tidy -diff
+	step "$module: go vet" inside "$module" go vet ./...
+	step "$module: staticcheck" inside "$module" staticcheck ./...
+	cd "$module"
+	gotests "$module: go test -race" -race -count 1 ./...
+	cd "$here"
+done
 for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./*_test.go | cut -c6-); do
 	step "$target, ${FUZZ_SECONDS:-3} s" fuzz "$target"
 done
