@@ -39,8 +39,8 @@ type receipt struct {
 	done     bool
 }
 
-func newAcks(c *Checkpoint) *acks {
-	return &acks{position: c.Position, end: c.EndLSN, received: c.EndLSN, owned: true}
+func newAcks(position Position, end LSN) *acks {
+	return &acks{position: position, end: end, received: end, owned: true}
 }
 
 // add notes that something with an end has been received, which has committed then.

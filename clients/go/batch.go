@@ -110,7 +110,7 @@ func (b *Batch) Parse(raw []byte, schemas *SchemaCache) error {
 	if err != nil || inside.data == nil {
 		return err
 	}
-	if b.inflated, err = inside.inflate(b.inflated, schemas.limits); err != nil {
+	if b.inflated, err = inside.inflate(b.inflated, schemas.Limits()); err != nil {
 		return err
 	}
 	inside, err = b.parse(b.inflated, schemas)
@@ -123,7 +123,7 @@ func (b *Batch) Parse(raw []byte, schemas *SchemaCache) error {
 // parse takes in a batch, and tells of one that is compressed in it.
 func (b *Batch) parse(raw []byte, schemas *SchemaCache) (inside compressed, err error) {
 	*b = Batch{schemas: schemas, raw: raw, metadata: b.metadata[:0], announced: b.announced[:0], inflated: b.inflated}
-	if len(raw) > schemas.limits.MaxBatchBytes {
+	if len(raw) > schemas.Limits().MaxBatchBytes {
 		return inside, damaged("batch is larger than the limit")
 	}
 	first, at := -1, 0
@@ -183,7 +183,7 @@ func (b *Batch) field(f *wire.Field) error {
 		want = wire.Len
 		err = b.schema(f.Bytes)
 	case batchRolledBack:
-		if err = b.RolledBackXIDs.add(f); err == nil {
+		if err = addNumbers(&b.RolledBackXIDs, f); err == nil {
 			return nil
 		}
 	case batchSource:
@@ -202,11 +202,6 @@ func (b *Batch) field(f *wire.Field) error {
 		return err
 	}
 	return damagedBy("batch", err)
-}
-
-func isDamage(err error) bool {
-	_, ok := err.(*DamageError)
-	return ok
 }
 
 func (b *Batch) transaction(raw []byte) error {

@@ -40,9 +40,9 @@ func (b *buffer) change() {
 func (b *buffer) put(ctx context.Context, d delivery) error {
 	for {
 		b.mu.Lock()
-		if len(b.list) == 0 || b.bytes+len(d.batch.raw) <= b.limit {
+		if len(b.list) == 0 || b.bytes+len(d.batch.Raw()) <= b.limit {
 			b.list = append(b.list, d)
-			b.bytes += len(d.batch.raw)
+			b.bytes += len(d.batch.Raw())
 			b.change()
 			b.mu.Unlock()
 			return nil
@@ -104,7 +104,7 @@ func (b *buffer) get(ctx context.Context) (delivery, error) {
 			d := b.list[0]
 			b.list[0] = delivery{}
 			b.list = b.list[1:]
-			b.bytes -= len(d.batch.raw)
+			b.bytes -= len(d.batch.Raw())
 			b.change()
 			b.mu.Unlock()
 			return d, nil

@@ -134,20 +134,22 @@ func (c Config) withDefaults() (Config, error) {
 		c.Metrics = noMetrics{}
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(discard{})
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	c.dialer = &dialer{logger: c.Logger}
 	if c.Connector != nil {
 		return c, nil
 	}
+	to := endpoint{dialer: c.dialer, conn: c.Conn, slot: c.Slot, options: c.Options, maxBatch: c.Limits.MaxBatchBytes,
+		logger: c.Logger, fetchWait: c.FetchWait, fetchBytes: c.FetchBytes}
 	switch c.Transport {
 	case TransportReplication:
-		c.Connector = &connector{c}
+		c.Connector = &connector{to}
 	case TransportFetch:
 		if c.CreateSlot {
 			return c, errors.New("cdc: Config.CreateSlot is not for TransportFetch: make the slot with cdc.create_slot(..., reader => ...)")
 		}
-		c.Connector = &fetchConnector{c}
+		c.Connector = &fetchConnector{to}
 	default:
 		return c, fmt.Errorf("cdc: Config.Transport is unknown: %v", c.Transport)
 	}
@@ -198,13 +200,6 @@ func (c *Config) busyTimeout() time.Duration {
 	}
 	return 10 * time.Second
 }
-
-type discard struct{}
-
-func (discard) Enabled(context.Context, slog.Level) bool  { return false }
-func (discard) Handle(context.Context, slog.Record) error { return nil }
-func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
-func (d discard) WithGroup(string) slog.Handler           { return d }
 
 // memoryStore is for those who store nothing.
 type memoryStore struct{ c *Checkpoint }

@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sort"
 	"strconv"
 	"strings"
@@ -11,38 +12,40 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// connector opens replication connections to PostgreSQL.
-type connector struct{ config Config }
-
-// replication opens a connection in replication mode, which also takes
-// ordinary queries, as the simple protocol has them.
-func (d *dialer) replication(ctx context.Context, conninfo string) (*pgconn.PgConn, time.Duration, error) {
-	question := time.Duration(0)
-	conn, err := d.connect(ctx, conninfo, func(c *pgconn.Config) {
-		c.RuntimeParams["replication"] = "database"
-		question = questionTimeout(c)
-	})
-	return conn, question, err
+// endpoint is what a connector connects to, and how.
+type endpoint struct {
+	dialer   *dialer
+	conn     string // a connection string
+	slot     string
+	options  map[string]string
+	maxBatch int // bytes
+	logger   *slog.Logger
+	// Of cdc.fetch(): how long it waits, and how many bytes it gives.
+	fetchWait  time.Duration
+	fetchBytes int
 }
+
+// connector opens replication connections to PostgreSQL.
+type connector struct{ to endpoint }
 
 // maxBody is the longest message of the server that can hold a batch.
 func maxBody(maxBatch int) int { return min(maxBatch, 1<<30-1) + 64 }
 
 // Connect implements Connector.
 func (c *connector) Connect(ctx context.Context) (Session, error) {
-	conn, question, err := c.config.dialer.replication(ctx, c.config.Conn)
+	conn, question, err := c.to.dialer.replication(ctx, c.to.conn)
 	if err != nil {
 		return nil, err
 	}
 	asking, cancel := context.WithTimeout(ctx, question)
 	defer cancel()
-	server, err := inspect(asking, conn, c.config.Slot)
+	server, err := inspect(asking, conn, c.to.slot)
 	if err != nil {
 		_ = conn.Close(ctx)
 		return nil, unanswered(err, question)
 	}
-	return &pgSession{conn: conn, server: server, slot: c.config.Slot, options: c.config.Options,
-		maxFrame: c.config.Limits.MaxBatchBytes, question: question, logger: c.config.Logger}, nil
+	return &pgSession{conn: conn, server: server, slot: c.to.slot, options: c.to.options,
+		maxFrame: c.to.maxBatch, question: question, logger: c.to.logger}, nil
 }
 
 // inspect asks who the server is and where the slot stands. A slot that does not
@@ -88,32 +91,6 @@ func inspect(ctx context.Context, conn *pgconn.PgConn, slot string) (*Server, er
 	s.Restart, err = ParseLSN(row[3])
 	return s, err
 }
-
-// queryRow gives the first row of a query, nil if there is none.
-func queryRow(ctx context.Context, conn *pgconn.PgConn, sql string) ([]string, error) {
-	results, err := conn.Exec(ctx, sql).ReadAll()
-	if err != nil {
-		return nil, explained(err)
-	}
-	if len(results) == 0 || len(results[0].Rows) == 0 {
-		return nil, nil
-	}
-	var row []string
-	for _, v := range results[0].Rows[0] {
-		row = append(row, string(v))
-	}
-	return row, nil
-}
-
-func quoteLiteral(s string) string {
-	s = strings.ReplaceAll(s, "'", "''")
-	if strings.Contains(s, `\`) {
-		return ` E'` + strings.ReplaceAll(s, `\`, `\\`) + `'`
-	}
-	return `'` + s + `'`
-}
-
-func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 // startCommand is START_REPLICATION with options, quoted as its own grammar has
 // it: no backslash escapes.

@@ -167,3 +167,43 @@ func TestCutAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations for cuts of 5 events", n)
 	}
 }
+
+func TestCut(t *testing.T) {
+	for _, name := range goldenFiles(t) {
+		r := NewFileReader(bytes.NewReader(readFile(t, name+".pb")), Limits{})
+		schemas := NewSchemaCache(Limits{})
+		var source []byte
+		var b Batch
+		for {
+			raw, err := r.Next()
+			if err != nil {
+				break
+			}
+			if err := b.Parse(raw, schemas); err != nil {
+				t.Fatal(err)
+			}
+			if b.source != nil {
+				source = bytes.Clone(b.source)
+			}
+			var w JSONWriter
+			for c := b.Events(); c.Next(); {
+				want, err := w.AppendEvent(nil, c.Event())
+				if err != nil {
+					t.Fatal(err)
+				}
+				piece, err := c.Event().AppendCut(nil, source)
+				if err != nil {
+					t.Fatal(err)
+				}
+				alone, err := ParseBatch(piece, NewSchemaCache(Limits{}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := alone.AppendJSON(nil)
+				if err != nil || !bytes.Equal(bytes.TrimRight(got, "\n"), want) {
+					t.Fatalf("%s: %s, %v; want %s", name, got, err, want)
+				}
+			}
+		}
+	}
+}

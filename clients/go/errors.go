@@ -1,12 +1,8 @@
 package cdc
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // ErrDamaged is what every DamageError is, for errors.Is.
@@ -39,51 +35,19 @@ func damaged(what string) error { return &DamageError{What: what} }
 
 func damagedBy(what string, err error) error { return &DamageError{What: what, Err: err} }
 
-// UnknownSchemaError: an event refers to a schema that has not come. It is a kind
-// of damage, as an errors.Is with ErrDamaged tells.
-type UnknownSchemaError struct{ Fingerprint Fingerprint }
+// isDamage tells whether an error is a DamageError itself.
+func isDamage(err error) bool {
+	_, ok := err.(*DamageError)
+	return ok
+}
+
+// RefusedError: going on from the checkpoint would lose or invent changes.
+// Nothing has been read, and the slot is as it was.
+type RefusedError struct{ Reason string }
 
 // Error implements error.
-func (e *UnknownSchemaError) Error() string {
-	return "cdc: schema with fingerprint " + e.Fingerprint.String() + " is missing"
-}
+func (e *RefusedError) Error() string { return "cdc: refused to start: " + e.Reason }
 
-// Is makes errors.Is(err, ErrDamaged) true.
-func (e *UnknownSchemaError) Is(target error) bool { return target == ErrDamaged }
-
-// explainedError is an error of the server with what it says besides.
-type explainedError struct {
-	err  error
-	more string
-}
-
-func (e *explainedError) Error() string { return e.err.Error() + e.more }
-func (e *explainedError) Unwrap() error { return e.err }
-
-// explained adds DETAIL and HINT of the server's error to the text of an error.
-func explained(err error) error {
-	var pg *pgconn.PgError
-	var done *explainedError
-	if !errors.As(err, &pg) || errors.As(err, &done) {
-		return err
-	}
-	more := ""
-	if pg.Detail != "" {
-		more += "\nDETAIL: " + pg.Detail
-	}
-	if pg.Hint != "" {
-		more += "\nHINT: " + pg.Hint
-	}
-	if more == "" {
-		return err
-	}
-	return &explainedError{err, more}
-}
-
-// unanswered tells why a question failed, if it was not answered in time.
-func unanswered(err error, limit time.Duration) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("cdc: the server did not answer within %v: timeout: %w", limit, err)
-	}
-	return err
+func refused(format string, args ...any) error {
+	return &RefusedError{fmt.Sprintf(format, args...)}
 }

@@ -100,11 +100,11 @@ func (e *Event) parse(b *Batch, raw []byte) error {
 		case eventNewKey:
 			e.NewKey = f.Bytes
 		case eventNulls:
-			if err := e.Nulls.add(f); err != nil {
+			if err := addNumbers(&e.Nulls, f); err != nil {
 				return damagedBy("event", err)
 			}
 		case eventUnavailable:
-			if err := e.Unavailable.add(f); err != nil {
+			if err := addNumbers(&e.Unavailable, f); err != nil {
 				return damagedBy("event", err)
 			}
 		case eventSubXID:
@@ -144,6 +144,9 @@ func (b *Batch) Events() EventCursor {
 	return EventCursor{batch: b, c: wire.Over(b.events), skip: b.skip}
 }
 
+// Skip has the events in these places, in ascending order, left out.
+func (b *Batch) Skip(places []int) { b.skip = places }
+
 // Next goes to the next event. It returns false at the end and at damage.
 func (c *EventCursor) Next() bool {
 	if c.err != nil {
@@ -169,8 +172,12 @@ func (c *EventCursor) Next() bool {
 	return false
 }
 
-// goOn makes the cursor go on behind an event that is damaged.
-func (c *EventCursor) goOn() { c.err = nil }
+// Damage is what is wrong with the event that the cursor stands on, when Next has returned
+// false; nil where the walk has come to its end, or the batch itself is damaged.
+func (c *EventCursor) Damage() error { return c.err }
+
+// GoOn makes the cursor go on behind an event that is damaged.
+func (c *EventCursor) GoOn() { c.err = nil }
 
 // Event is the one that the cursor stands on, valid until the next call of Next.
 func (c *EventCursor) Event() *Event { return &c.event }
@@ -220,3 +227,28 @@ func (e *Event) Failed() bool { return e.failure != nil }
 
 // UnknownFields is the number of fields that this version does not know.
 func (e *Event) UnknownFields() int { return e.unknown }
+
+// addNumbers takes in a field of repeated numbers, packed or not.
+func addNumbers(n *Numbers, f *wire.Field) error {
+	switch f.Type {
+	case wire.Varint:
+		// Not how the server writes it: the list leaves the batch's bytes.
+		*n = wire.AppendVarint((*n)[:len(*n):len(*n)], f.Uint)
+		return nil
+	case wire.Len:
+		for rest := f.Bytes; len(rest) > 0; {
+			_, size := wire.ReadVarint(rest)
+			if size == 0 {
+				return wire.ErrVarint
+			}
+			rest = rest[size:]
+		}
+		if len(*n) == 0 {
+			*n = f.Bytes
+		} else {
+			*n = append((*n)[:len(*n):len(*n)], f.Bytes...)
+		}
+		return nil
+	}
+	return wire.ErrType
+}

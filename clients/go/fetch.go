@@ -12,41 +12,13 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 )
 
-// Transport is how a stream comes from the server.
-type Transport int
-
-const (
-	// TransportReplication is the streaming replication protocol: the server sends
-	// what there is at once. The role needs REPLICATION.
-	TransportReplication Transport = iota
-	// TransportFetch asks for changes by SQL, with cdc.fetch(). The role needs
-	// neither REPLICATION nor SELECT: the slot is bound to it. There is no state of a
-	// session, so that it works behind poolers too. Each slot must have one consumer
-	// only: the server does not keep two apart, as it does with replication.
-	TransportFetch
-)
-
-// String gives the name, as command lines have it.
-func (t Transport) String() string {
-	switch t {
-	case TransportReplication:
-		return "replication"
-	case TransportFetch:
-		return "fetch"
-	}
-	return fmt.Sprintf("Transport(%d)", int(t))
-}
-
-// maxFetchWait is the server's own limit.
-const maxFetchWait = time.Minute
-
 // fetchConnector opens ordinary connections, for cdc.fetch().
-type fetchConnector struct{ config Config }
+type fetchConnector struct{ to endpoint }
 
 // Connect implements Connector.
 func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
 	question := time.Duration(0)
-	conn, err := c.config.dialer.connect(ctx, c.config.Conn, func(config *pgconn.Config) {
+	conn, err := c.to.dialer.connect(ctx, c.to.conn, func(config *pgconn.Config) {
 		question = questionTimeout(config)
 		c.prepare(config)
 	})
@@ -55,18 +27,18 @@ func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
 	}
 	asking, cancel := context.WithTimeout(ctx, question)
 	defer cancel()
-	server, err := inspectBySQL(asking, conn, c.config.Slot)
+	server, err := inspectBySQL(asking, conn, c.to.slot)
 	if err != nil {
 		_ = conn.Close(ctx)
 		return nil, unanswered(err, question)
 	}
-	return newFetchSession(conn, server, &c.config, question), nil
+	return newFetchSession(conn, server, &c.to, question), nil
 }
 
 func (c *fetchConnector) prepare(config *pgconn.Config) {
 	config.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
 		f := pgproto3.NewFrontend(r, w)
-		f.SetMaxBodyLen(maxBody(c.config.Limits.MaxBatchBytes))
+		f.SetMaxBodyLen(maxBody(c.to.maxBatch))
 		return f
 	}
 	// A call that waits is cancelled, and the connection can be used once more.

@@ -32,7 +32,7 @@ type puller interface {
 type fetchSession struct {
 	conn   *pgconn.PgConn
 	server *Server
-	config *Config
+	to     *endpoint
 
 	question time.Duration // how long an answer may take
 	run      context.Context
@@ -50,8 +50,8 @@ type fetchSession struct {
 	started   chan error           // of the first call, until Receive has looked at it
 }
 
-func newFetchSession(conn *pgconn.PgConn, server *Server, config *Config, question time.Duration) *fetchSession {
-	s := &fetchSession{conn: conn, server: server, config: config, question: question, bytes: config.FetchBytes, confirmed: server.ConfirmedFlush}
+func newFetchSession(conn *pgconn.PgConn, server *Server, to *endpoint, question time.Duration) *fetchSession {
+	s := &fetchSession{conn: conn, server: server, to: to, question: question, bytes: to.fetchBytes, confirmed: server.ConfirmedFlush}
 	s.run, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -59,7 +59,7 @@ func newFetchSession(conn *pgconn.PgConn, server *Server, config *Config, questi
 func (s *fetchSession) Server() *Server        { return s.server }
 func (s *fetchSession) asks() bool             { return s.started == nil && s.rows == nil }
 func (s *fetchSession) limit(bytes int)        { s.bytes = bytes }
-func (s *fetchSession) silence() time.Duration { return s.config.FetchWait }
+func (s *fetchSession) silence() time.Duration { return s.to.fetchWait }
 
 // TimelineHistory needs a role that may read the file.
 func (s *fetchSession) TimelineHistory(ctx context.Context) (string, error) {
@@ -114,13 +114,13 @@ func (s *fetchSession) Start(ctx context.Context, from LSN) error {
 // call asks for what follows.
 func (s *fetchSession) call(wait time.Duration) {
 	confirmed := LSN(s.flushed.Load())
-	sql, values := fetchQuery("SELECT lsn, data FROM", s.config, confirmed, s.from, s.bytes, wait)
+	sql, values := fetchQuery("SELECT lsn, data FROM", s.to, confirmed, s.from, s.bytes, wait)
 	s.rows = s.conn.ExecParams(s.run, sql, values, nil, nil, []int16{1} /* binary */)
 	s.confirmed = max(s.confirmed, confirmed)
 }
 
 // fetchQuery makes a statement that calls cdc.fetch(). LSNs that are 0 are NULL.
-func fetchQuery(what string, config *Config, confirmed, from LSN, bytes int, wait time.Duration) (string, [][]byte) {
+func fetchQuery(what string, to *endpoint, confirmed, from LSN, bytes int, wait time.Duration) (string, [][]byte) {
 	position := func(l LSN) []byte {
 		if l == 0 {
 			return nil
@@ -128,16 +128,16 @@ func fetchQuery(what string, config *Config, confirmed, from LSN, bytes int, wai
 		return []byte(l.String())
 	}
 	var names []string
-	for name := range config.Options {
+	for name := range to.options {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	values := [][]byte{[]byte(config.Slot), position(confirmed), position(max(from, confirmed)),
+	values := [][]byte{[]byte(to.slot), position(confirmed), position(max(from, confirmed)),
 		[]byte(strconv.Itoa(bytes)), fmt.Appendf(nil, "%d ms", wait.Milliseconds())}
 	var options []string
 	for _, name := range names {
 		options = append(options, fmt.Sprintf("$%d::text, $%d::text", len(values)+1, len(values)+2))
-		values = append(values, []byte(name), []byte(config.Options[name]))
+		values = append(values, []byte(name), []byte(to.options[name]))
 	}
 	return what + " cdc.fetch($1::name, $2::pg_lsn, $3::pg_lsn, $4::bigint, $5::interval, ARRAY[" + strings.Join(options, ", ") + "]::text[])", values
 }
@@ -167,7 +167,7 @@ func (s *fetchSession) Receive() (ServerMessage, error) {
 		if err := s.run.Err(); err != nil {
 			return ServerMessage{}, err
 		}
-		s.call(s.config.FetchWait)
+		s.call(s.to.fetchWait)
 	}
 	if !s.ahead && !s.rows.NextRow() {
 		return ServerMessage{}, s.ended()
@@ -214,7 +214,7 @@ func (s *fetchSession) Close() {
 		defer cancel()
 		if flushed := LSN(s.flushed.Load()); flushed > s.confirmed && !s.conn.IsClosed() {
 			// Its rows come again. Confirming is done first, should this take too long.
-			sql, values := fetchQuery("SELECT count(*) FROM", s.config, flushed, 0, 1, 0)
+			sql, values := fetchQuery("SELECT count(*) FROM", s.to, flushed, 0, 1, 0)
 			_, _ = s.conn.ExecParams(ctx, sql, values, nil, nil, nil).Close()
 		}
 		_ = s.conn.Close(ctx)

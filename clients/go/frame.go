@@ -2,6 +2,7 @@ package cdc
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 
@@ -96,4 +97,13 @@ func cut(err error) error {
 		return damaged("file is cut")
 	}
 	return err
+}
+
+// parseFrame takes in one message of the server, whose bytes are copied.
+func parseFrame(frame []byte, schemas *SchemaCache) (*Batch, error) {
+	raw, err := Unframe(frame)
+	if err != nil {
+		return nil, err
+	}
+	return ParseBatch(bytes.Clone(raw), schemas)
 }

@@ -122,7 +122,8 @@ func (w *JSONWriter) event(e *Event) error {
 			return &UnknownSchemaError{e.Fingerprint}
 		}
 		w.text("relation", t.String())
-		w.text("fingerprint", t.text)
+		w.member("fingerprint")
+		w.out = append(e.Fingerprint.Append(append(w.out, '"')), '"')
 		if err := w.eventRows(e, t); err != nil {
 			return err
 		}
@@ -201,7 +202,7 @@ func (w *JSONWriter) row(name string, t *Table, r *rowValues, nulls Numbers) (er
 			w.out = append(w.out, "null"...)
 		case r.present[i]:
 			w.member(t.Columns[i].Name)
-			if w.out, err = t.Columns[i].appendJSON(w.out, &r.values[i]); err != nil {
+			if w.out, err = appendJSON(w.out, t.Columns[i].Type, t.Columns[i].Element, &r.values[i]); err != nil {
 				return err
 			}
 		}

@@ -88,13 +88,3 @@ func TestDates(t *testing.T) {
 		t.Errorf("the day before 0001-01-01 is %s", got)
 	}
 }
-
-func TestTextBytes(t *testing.T) {
-	for in, want := range map[string]string{
-		"": "", "aé€😀": "aé€😀", "x\U0010FEE9y": "x\xe9y", "\U0010FE00\U0010FEFF": "\x00\xff", "\U0010FDFF\U0010FF00": "\U0010FDFF\U0010FF00",
-	} {
-		if got := string(TextBytes(in)); got != want {
-			t.Errorf("%q gives %q", in, got)
-		}
-	}
-}

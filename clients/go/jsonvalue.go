@@ -46,14 +46,12 @@ func appendJSONScalar(dst []byte, t Type, v *RawValue) ([]byte, error) {
 	return jsonRenderers[t].append(dst, v)
 }
 
-// AppendJSON appends a value of the column in the JSON form.
-func (c *Column) AppendJSON(dst []byte, v RawValue) ([]byte, error) { return c.appendJSON(dst, &v) }
-
-func (c *Column) appendJSON(dst []byte, v *RawValue) ([]byte, error) {
-	if c.Type != TypeArray {
-		return appendJSONScalar(dst, c.Type, v)
+// appendJSON appends a value of a type in the JSON form; element is that of an array.
+func appendJSON(dst []byte, t, element Type, v *RawValue) ([]byte, error) {
+	if t != TypeArray {
+		return appendJSONScalar(dst, t, v)
 	}
-	return appendJSONArray(dst, c.Element, v)
+	return appendJSONArray(dst, element, v)
 }
 
 func jsonBool(dst []byte, v *RawValue) ([]byte, error) {

@@ -137,7 +137,7 @@ func keyLiteral(table *Table, columns []string, key Row) (string, error) {
 		if !ok {
 			return "", fmt.Errorf("column %q is not in the key", name)
 		}
-		text, err := c.text(v)
+		text, err := keyText(c, v)
 		if err != nil {
 			return "", err
 		}
@@ -146,15 +146,15 @@ func keyLiteral(table *Table, columns []string, key Row) (string, error) {
 	return "{" + strings.Join(list, ",") + "}", nil
 }
 
-// text gives a value in a form that PostgreSQL reads.
-func (c *Column) text(v RawValue) (string, error) {
+// keyText gives a value of a key in a form that PostgreSQL reads.
+func keyText(c *Column, v RawValue) (string, error) {
 	switch c.Type {
 	case TypeArray, TypeInterval:
 		return "", fmt.Errorf("column %q: a key of type %s cannot be read again", c.Name, c.PgType)
 	case TypeText, TypeJSON, TypeOther, TypeNumeric:
 		return string(v.Bytes), nil
 	case TypeBytes:
-		return string(appendHex([]byte(`\x`), v.Bytes)), nil
+		return fmt.Sprintf(`\x%x`, v.Bytes), nil
 	}
 	rendered, err := c.AppendJSON(nil, v)
 	return strings.Trim(string(rendered), `"`), err

@@ -31,7 +31,7 @@ const logLoadEvery = 10 * time.Second
 func (l *Loader) measure(ctx context.Context) {
 	l.meter = &loadMeter{logger: l.Logger, metrics: l.Metrics, every: logLoadEvery}
 	if l.meter.logger == nil {
-		l.meter.logger = slog.New(discard{})
+		l.meter.logger = slog.New(slog.DiscardHandler)
 	}
 	if l.meter.metrics == nil {
 		l.meter.metrics = noMetrics{}

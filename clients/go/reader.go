@@ -16,8 +16,7 @@ type reader struct {
 	retry      backoff
 	connection int
 	lost       bool
-	source     []byte
-	versions   versions // that this connection has announced
+	said       Connection // what this connection has said
 	// When the reader began to wait for the server, in Unix nanoseconds; 0 while
 	// it does something else.
 	waiting atomic.Int64
@@ -89,7 +88,7 @@ func (r *reader) session(ctx context.Context, session Session) error {
 		}
 	}()
 	r.connection++
-	r.versions = nil
+	r.said.Reset()
 	r.lost = false
 	s.acks.setInside(false)
 	s.keeper.attach(session)
@@ -190,12 +189,7 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		r.lost = true
 		return nil
 	}
-	if b.source != nil && !bytes.Equal(b.source, r.source) {
-		r.source = bytes.Clone(b.source)
-	}
-	b.latest = r.source
-	r.versions = r.versions.with(b.announced)
-	b.versions = r.versions
+	r.said.Take(b)
 	last, err := r.check(ctx, b)
 	if err != nil {
 		return err
@@ -220,29 +214,21 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 	return nil
 }
 
-func parseFrame(frame []byte, schemas *SchemaCache) (*Batch, error) {
-	raw, err := Unframe(frame)
-	if err != nil {
-		return nil, err
-	}
-	return ParseBatch(bytes.Clone(raw), schemas)
-}
-
 // check walks over the events, and lets those that cannot be handed on be left
 // out, if the policies say so. It gives the position of the last one.
 func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error) {
 	s := r.stream
-	unknown, redacted := uint64(b.unknown), uint64(0)
+	unknown, redacted := uint64(b.UnknownFields()), uint64(0)
 	var counts [len(opLabels)]uint64
 	var skip []int
 	c := b.Events()
 	for n := 0; ; n++ {
 		more := c.Next()
-		if !more && c.err == nil {
+		if !more && c.Damage() == nil {
 			break
 		}
 		e := c.Event()
-		reason, policy, wrong := s.judge(e, c.err)
+		reason, policy, wrong := s.judge(e, c.Damage())
 		if wrong != nil {
 			piece, err := e.AppendCut(nil, nil)
 			if err != nil {
@@ -252,17 +238,17 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 				return last, err
 			}
 			skip = append(skip, n)
-			c.goOn()
+			c.GoOn()
 			continue
 		}
 		last = e.Position()
-		unknown += uint64(e.unknown)
+		unknown += uint64(e.UnknownFields())
 		counts[e.Op]++ // judge knows it
-		if t := e.Table(); t != nil && t.redacted {
+		if t := e.Table(); t != nil && t.Redacted() {
 			redacted++
 		}
 	}
-	b.skip = skip
+	b.Skip(skip)
 	for op, n := range counts {
 		s.count(EventsTotal, opLabels[op], n)
 	}

@@ -102,28 +102,3 @@ func (n Numbers) Slice() []uint32 {
 	n.Each(func(v uint32) { out = append(out, v) })
 	return out
 }
-
-// add takes in a field of repeated numbers, packed or not.
-func (n *Numbers) add(f *wire.Field) error {
-	switch f.Type {
-	case wire.Varint:
-		// Not how the server writes it: the list leaves the batch's bytes.
-		*n = wire.AppendVarint((*n)[:len(*n):len(*n)], f.Uint)
-		return nil
-	case wire.Len:
-		for rest := f.Bytes; len(rest) > 0; {
-			_, size := wire.ReadVarint(rest)
-			if size == 0 {
-				return wire.ErrVarint
-			}
-			rest = rest[size:]
-		}
-		if len(*n) == 0 {
-			*n = f.Bytes
-		} else {
-			*n = append((*n)[:len(*n):len(*n)], f.Bytes...)
-		}
-		return nil
-	}
-	return wire.ErrType
-}

@@ -56,9 +56,24 @@ func (s *SchemaCache) Add(f Fingerprint, table []byte) (*Table, error) {
 	return t, nil
 }
 
+// Limits that it was made with, with their defaults.
+func (s *SchemaCache) Limits() Limits { return s.limits }
+
 // Len is the number of schemas.
 func (s *SchemaCache) Len() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return len(s.tables)
 }
+
+// UnknownSchemaError: an event refers to a schema that has not come. It is a kind
+// of damage, as an errors.Is with ErrDamaged tells.
+type UnknownSchemaError struct{ Fingerprint Fingerprint }
+
+// Error implements error.
+func (e *UnknownSchemaError) Error() string {
+	return "cdc: schema with fingerprint " + e.Fingerprint.String() + " is missing"
+}
+
+// Is makes errors.Is(err, ErrDamaged) true.
+func (e *UnknownSchemaError) Is(target error) bool { return target == ErrDamaged }

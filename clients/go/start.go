@@ -1,20 +1,6 @@
 package cdc
 
-import (
-	"context"
-	"fmt"
-)
-
-// RefusedError: going on from the checkpoint would lose or invent changes.
-// Nothing has been read, and the slot is as it was.
-type RefusedError struct{ Reason string }
-
-// Error implements error.
-func (e *RefusedError) Error() string { return "cdc: refused to start: " + e.Reason }
-
-func refused(format string, args ...any) error {
-	return &RefusedError{fmt.Sprintf(format, args...)}
-}
+import "context"
 
 // checkSlot tells whether the slot is one of ours.
 func checkSlot(s *Server, slot string) error {

@@ -51,7 +51,7 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 		return nil, err
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
-		acks: newAcks(checkpoint), buffer: newBuffer(config.BufferBytes, config.Metrics)}
+		acks: newAcks(checkpoint.Position, checkpoint.EndLSN), buffer: newBuffer(config.BufferBytes, config.Metrics)}
 	s.keeper = newKeeper(&config, s.acks, checkpoint)
 	s.keeper.failed = func(err error) {
 		config.Logger.Error("the stream has ended", "slot", config.Slot, "error", err)
@@ -252,7 +252,7 @@ func (s *Stream) Ack(t *Txn) {
 
 // pass is Ack for what is not the consumer's doing.
 func (s *Stream) pass(t *Txn) {
-	s.acks.ack(t.receipts...)
+	s.acks.ack(t.Receipts()...)
 	t.Close()
 }
 
@@ -261,7 +261,7 @@ func (s *Stream) pass(t *Txn) {
 // see SaveTx.
 func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
 	c := s.keeper.checkpoint()
-	c.Position, c.EndLSN = s.acks.assuming(t.receipts)
+	c.Position, c.EndLSN = s.acks.assuming(t.Receipts())
 	return c
 }
 
@@ -283,7 +283,7 @@ func (s *Stream) Reject(ctx context.Context, t *Txn, cause error) error {
 			return err
 		}
 	}
-	if t.events == 0 { // nothing to set aside, but the policy counts
+	if t.Len() == 0 { // nothing to set aside, but the policy counts
 		if s.config.OnHandlerError == Stop {
 			s.stop(cause)
 			return cause

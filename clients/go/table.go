@@ -3,7 +3,6 @@ package cdc
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
@@ -16,7 +15,15 @@ import (
 type Fingerprint uint64
 
 // String gives 16 lower-case hexadecimal digits.
-func (f Fingerprint) String() string { return fmt.Sprintf("%016x", uint64(f)) }
+func (f Fingerprint) String() string { return string(f.Append(nil)) }
+
+// Append appends what String gives.
+func (f Fingerprint) Append(dst []byte) []byte {
+	for shift := 60; shift >= 0; shift -= 4 {
+		dst = append(dst, "0123456789abcdef"[f>>shift&15])
+	}
+	return dst
+}
 
 // FingerprintOf gives the fingerprint of a serialized Table.
 func FingerprintOf(table []byte) Fingerprint {
@@ -37,11 +44,9 @@ type Table struct {
 	// Bytes is the serialized Table that the fingerprint is of.
 	Bytes []byte
 
-	name  string  // String()
-	text  string  // Fingerprint.String()
-	index []int32 // attnum to place in Columns plus 1
-	key   bool
-	// some column is redacted or held back
+	name     string  // String()
+	index    []int32 // attnum to place in Columns plus 1
+	key      bool
 	redacted bool
 }
 
@@ -79,6 +84,7 @@ func (t *Table) Column(number uint32) *Column {
 	return nil
 }
 
+// place in Columns of the one with an attnum, -1 if there is none.
 func (t *Table) place(number uint32) int {
 	if number < uint32(len(t.index)) {
 		return int(t.index[number]) - 1
@@ -95,6 +101,9 @@ func (t *Table) ColumnNamed(name string) *Column {
 	}
 	return nil
 }
+
+// Redacted tells whether some column is redacted or held back.
+func (t *Table) Redacted() bool { return t.redacted }
 
 // HasKey tells whether rows of the table have a key in the stream.
 func (t *Table) HasKey() bool { return t.key }
@@ -163,7 +172,7 @@ func ParseTable(bytes []byte, limits Limits) (*Table, error) {
 			Missing: c.Missing, MissingUnavailable: c.MissingUnavailable,
 		}
 	}
-	t.name, t.text = t.String(), t.Fingerprint.String()
+	t.name = t.String()
 	t.index = make([]int32, last+1)
 	for i := range t.Columns {
 		t.index[t.Columns[i].Number] = int32(i + 1)

@@ -7,45 +7,39 @@ import (
 	"strings"
 )
 
-// AppendText appends a value of the column as text that PostgreSQL reads back to the
-// same value: what a parameter of the column's type takes. JSON is as it came; the null
-// of JSON is the word null, and no SQL NULL. A redacted value is an error.
-func (c *Column) AppendText(dst []byte, v RawValue) ([]byte, error) {
-	if v.Number == redactedBase+c.Number {
-		return dst, c.wrong(fmt.Errorf("the value is redacted"))
-	}
-	var err error
-	switch c.Type {
+// appendText appends a value of a type as text that PostgreSQL reads back to the same
+// value; element and pgType are those of an array.
+func appendText(dst []byte, t, element Type, pgType string, v RawValue) ([]byte, error) {
+	switch t {
 	case TypeArray:
-		var a any
-		if a, err = arrayValue(c.Element, v); err == nil {
-			array := a.(Array)
-			dst, err = array.append(dst, delimiter(c.PgType))
+		a, err := arrayValue(element, v)
+		if err != nil {
+			return dst, err
 		}
+		array := a.(Array)
+		return array.append(dst, delimiter(pgType))
 	case TypeText, TypeOther, TypeJSON, TypeNumeric:
-		if v.wire != jsonRenderers[c.Type].wire {
-			err = damaged("field of a row does not have its column's wire type")
-			break
+		if v.wire != jsonRenderers[t].wire {
+			return dst, damaged("field of a row does not have its column's wire type")
 		}
-		dst = append(dst, v.Bytes...)
+		return append(dst, v.Bytes...), nil
 	case TypeInterval:
-		var i Interval
-		if i, err = parseInterval(v.Bytes); err == nil {
-			dst = i.append(dst)
+		i, err := parseInterval(v.Bytes)
+		if err != nil {
+			return dst, err
 		}
-	default: // as in JSON, whose strings have nothing to escape here
-		at := len(dst)
-		if dst, err = appendJSONScalar(dst, c.Type, &v); err == nil && len(dst) > at+1 && dst[at] == '"' {
-			var text string
-			if err = json.Unmarshal(dst[at:], &text); err == nil {
-				dst = append(dst[:at], text...)
-			}
+		return i.append(dst), nil
+	}
+	// As in JSON, whose strings have nothing to escape here.
+	at := len(dst)
+	dst, err := appendJSONScalar(dst, t, &v)
+	if err == nil && len(dst) > at+1 && dst[at] == '"' {
+		var text string
+		if err = json.Unmarshal(dst[at:], &text); err == nil {
+			dst = append(dst[:at], text...)
 		}
 	}
-	if err != nil {
-		return dst, c.wrong(err)
-	}
-	return dst, nil
+	return dst, err
 }
 
 func (i Interval) append(dst []byte) []byte {

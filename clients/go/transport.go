@@ -1,6 +1,10 @@
 package cdc
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"time"
+)
 
 // Connector opens sessions of a stream. Config.Connector replaces the one that
 // connects to PostgreSQL, as package cdctest does.
@@ -58,3 +62,31 @@ type Status struct {
 	// RequestReply asks the server for a keepalive.
 	RequestReply bool
 }
+
+// Transport is how a stream comes from the server.
+type Transport int
+
+const (
+	// TransportReplication is the streaming replication protocol: the server sends
+	// what there is at once. The role needs REPLICATION.
+	TransportReplication Transport = iota
+	// TransportFetch asks for changes by SQL, with cdc.fetch(). The role needs
+	// neither REPLICATION nor SELECT: the slot is bound to it. There is no state of a
+	// session, so that it works behind poolers too. Each slot must have one consumer
+	// only: the server does not keep two apart, as it does with replication.
+	TransportFetch
+)
+
+// String gives the name, as command lines have it.
+func (t Transport) String() string {
+	switch t {
+	case TransportReplication:
+		return "replication"
+	case TransportFetch:
+		return "fetch"
+	}
+	return fmt.Sprintf("Transport(%d)", int(t))
+}
+
+// maxFetchWait is the server's own limit.
+const maxFetchWait = time.Minute

@@ -41,6 +41,9 @@ type part struct {
 // leaves out because their subtransaction was rolled back.
 func (t *Txn) Len() int { return t.events }
 
+// Receipts are what the stream that gave the transaction acknowledges with it.
+func (t *Txn) Receipts() []*receipt { return t.receipts }
+
 // Position of the transaction's last change.
 func (t *Txn) Position() Position { return t.last }
 

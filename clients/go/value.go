@@ -2,7 +2,6 @@ package cdc
 
 import (
 	"encoding/json"
-	"fmt"
 	"math"
 	"math/big"
 	"time"
@@ -97,31 +96,21 @@ type Array struct {
 	LowerBounds []int
 }
 
-// Value gives a value of the column as one of the types bool, int32, int64,
-// uint32, float32, float64, Numeric, string (text and everything that has no type
-// here), json.RawMessage, []byte, UUID, Timestamp, Date, TimeOfDay, TimeTZ,
-// Interval, Array. Strings and bytes are copies.
-func (c *Column) Value(v RawValue) (any, error) {
-	if v.Number == redactedBase+c.Number {
-		if v.wire != wire.Len || !validText(v.Bytes) {
-			return nil, c.wrong(damaged("redacted value is not a string"))
-		}
-		return Redacted(v.Bytes), nil
+// valueOf gives a value of a type as Column.Value does; element is that of an array.
+func valueOf(t, element Type, v RawValue) (any, error) {
+	if t == TypeArray {
+		return arrayValue(element, v)
 	}
-	var out any
-	var err error
-	if c.Type == TypeArray {
-		out, err = arrayValue(c.Element, v)
-	} else {
-		out, err = scalar(c.Type, v)
-	}
-	if err != nil {
-		return nil, c.wrong(err)
-	}
-	return out, nil
+	return scalar(t, v)
 }
 
-func (c *Column) wrong(err error) error { return fmt.Errorf("column %q: %w", c.Name, err) }
+// redactedValue is what stands in place of a value.
+func redactedValue(v RawValue) (any, error) {
+	if v.wire != wire.Len || !validText(v.Bytes) {
+		return nil, damaged("redacted value is not a string")
+	}
+	return Redacted(v.Bytes), nil
+}
 
 // How values of each type become Go's; the wire types are those of jsonRenderers. By
 // value: behind a pointer, each would be an allocation.
@@ -237,28 +226,4 @@ func arrayValue(element Type, v RawValue) (any, error) {
 		a.Elements = append(a.Elements, value)
 	}
 	return a, c.err
-}
-
-// Values gives the values of a row by the names of their columns, as Column.Value
-// does. Columns that the row does not have are not there; fields that the table
-// does not know are left out.
-func (t *Table) Values(row Row) (map[string]any, error) {
-	values := map[string]any{}
-	c := row.Values()
-	for c.Next() {
-		v := c.Value()
-		column := t.Column(v.Number)
-		if column == nil && v.Number > redactedBase {
-			column = t.Column(v.Number - redactedBase)
-		}
-		if column == nil {
-			continue
-		}
-		value, err := column.Value(v)
-		if err != nil {
-			return nil, fmt.Errorf("%v: %w", t, err)
-		}
-		values[column.Name] = value
-	}
-	return values, c.Err()
 }
