@@ -140,20 +140,13 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Connector != nil {
 		return c, nil
 	}
-	to := endpoint{dialer: c.dialer, conn: c.Conn, slot: c.Slot, options: c.Options, maxBatch: c.Limits.MaxBatchBytes,
-		logger: c.Logger, fetchWait: c.FetchWait, fetchBytes: c.FetchBytes}
-	switch c.Transport {
-	case TransportReplication:
-		c.Connector = &connector{to}
-	case TransportFetch:
-		if c.CreateSlot {
-			return c, errors.New("cdc: Config.CreateSlot is not for TransportFetch: make the slot with cdc.create_slot(..., reader => ...)")
-		}
-		c.Connector = &fetchConnector{to}
-	default:
-		return c, fmt.Errorf("cdc: Config.Transport is unknown: %v", c.Transport)
+	if c.Transport == TransportFetch && c.CreateSlot {
+		return c, errors.New("cdc: Config.CreateSlot is not for TransportFetch: make the slot with cdc.create_slot(..., reader => ...)")
 	}
-	return c, nil
+	var err error
+	c.Connector, err = newConnector(c.Transport, endpoint{dialer: c.dialer, conn: c.Conn, slot: c.Slot, options: c.Options,
+		maxBatch: c.Limits.MaxBatchBytes, logger: c.Logger, fetchWait: c.FetchWait, fetchBytes: c.FetchBytes})
+	return c, err
 }
 
 // addOptions puts what has a field of its own to the plugin's options.

@@ -3,36 +3,21 @@ package cdc
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"sort"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// endpoint is what a connector connects to, and how.
-type endpoint struct {
-	dialer   *dialer
-	conn     string // a connection string
-	slot     string
-	options  map[string]string
-	maxBatch int // bytes
-	logger   *slog.Logger
-	// Of cdc.fetch(): how long it waits, and how many bytes it gives.
-	fetchWait  time.Duration
-	fetchBytes int
-}
-
-// connector opens replication connections to PostgreSQL.
-type connector struct{ to endpoint }
+// replicationConnector opens replication connections to PostgreSQL.
+type replicationConnector struct{ to endpoint }
 
 // maxBody is the longest message of the server that can hold a batch.
 func maxBody(maxBatch int) int { return min(maxBatch, 1<<30-1) + 64 }
 
 // Connect implements Connector.
-func (c *connector) Connect(ctx context.Context) (Session, error) {
+func (c *replicationConnector) Connect(ctx context.Context) (Session, error) {
 	conn, question, err := c.to.dialer.replication(ctx, c.to.conn)
 	if err != nil {
 		return nil, err

@@ -153,8 +153,8 @@ func TestCutAllocatesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.versions = versions{}
-	for f := range schemas.tables {
-		b.versions[f] = SchemaVersion{7, "why not"}
+	for c := b.Events(); c.Next(); {
+		b.versions[c.Event().Fingerprint] = SchemaVersion{7, "why not"}
 	}
 	source, dst := []byte{0x10, 1}, make([]byte, 0, 2*len(raw)+1000)
 	if n := testing.AllocsPerRun(50, func() {

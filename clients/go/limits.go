@@ -19,8 +19,6 @@ type Limits struct {
 	MaxTableBytes int
 }
 
-const maxColumns = 1600
-
 func (l Limits) withDefaults() Limits {
 	l.MaxBatchBytes = cmp.Or(l.MaxBatchBytes, 1<<30)
 	l.MaxColumns = min(cmp.Or(l.MaxColumns, maxColumns), maxColumns)

@@ -12,6 +12,9 @@ import (
 // cdc.proto().
 type Row []byte
 
+// maxColumns of a table.
+const maxColumns = 1600
+
 // redactedBase: a redacted value stands in field 2000 + attnum.
 const redactedBase = 2000
 

@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -76,6 +77,30 @@ const (
 	// only: the server does not keep two apart, as it does with replication.
 	TransportFetch
 )
+
+// endpoint is what a connector connects to, and how.
+type endpoint struct {
+	dialer   *dialer
+	conn     string // a connection string
+	slot     string
+	options  map[string]string
+	maxBatch int // bytes
+	logger   *slog.Logger
+	// Of cdc.fetch(): how long it waits, and how many bytes it gives.
+	fetchWait  time.Duration
+	fetchBytes int
+}
+
+// newConnector opens sessions with an endpoint.
+func newConnector(t Transport, to endpoint) (Connector, error) {
+	switch t {
+	case TransportReplication:
+		return &replicationConnector{to}, nil
+	case TransportFetch:
+		return &fetchConnector{to}, nil
+	}
+	return nil, fmt.Errorf("cdc: Config.Transport is unknown: %v", t)
+}
 
 // String gives the name, as command lines have it.
 func (t Transport) String() string {
