@@ -4,14 +4,16 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/acks"
 )
 
 // delivery is a batch on its way from the reader to the consumer.
 type delivery struct {
 	batch      *Batch
-	receipt    *receipt // nil if nothing ends with the batch
-	connection int      // counts connections
-	lost       bool     // something before it was skipped
+	receipt    *acks.Receipt // nil if nothing ends with the batch
+	connection int           // counts connections
+	lost       bool          // something before it was skipped
 }
 
 // buffer is a queue with a limit in bytes, for one writer and one reader.

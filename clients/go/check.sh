@@ -42,7 +42,7 @@ dependencies()
 # inside MODULE COMMAND...
 inside() { (cd "$1" && shift && "$@"); }
 # One target at a time: the go command takes no more.
-fuzz() { go test -run '^$' -fuzz "^$1\$" -fuzztime "${FUZZ_SECONDS:-3}s" .; }
+fuzz() { go test -run '^$' -fuzz "^$1\$" -fuzztime "${FUZZ_SECONDS:-3}s" ./change; }
 
 step "modules are there, and are those of go.sum" fetch
 step "go.mod and go.sum are tidy" go mod tidy -diff
@@ -53,7 +53,7 @@ step "staticcheck" staticcheck ./...
 step "generated code is that of the .proto" generated
 step "dependencies of the main module" dependencies
 step "the first steps of the README" ./steps.sh
-step "no allocation for an event, a value, a line of JSON" go test -count 1 -run '^TestAllocations$' .
+step "no allocation for an event, a value, a line of JSON" go test -count 1 -run '^TestAllocations$' ./change
 gotests "go test -race" -race -count 1 -timeout 30m ./...
 for module in "${modules[@]}"; do
 	step "$module: modules are there" inside "$module" go mod download
@@ -64,9 +64,9 @@ for module in "${modules[@]}"; do
 	gotests "$module: go test -race" -race -count 1 ./...
 	cd "$here"
 done
-for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./*_test.go | cut -c6-); do
+for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./change/*_test.go | cut -c6-); do
 	step "$target, ${FUZZ_SECONDS:-3} s" fuzz "$target"
 done
-step "benchmarks run" go test -run '^$' -bench . -skip Live -benchtime 100x .
+step "benchmarks run" go test -run '^$' -bench . -benchtime 100x ./change
 step "the stream's benchmark runs" go test -run '^$' -bench Live -benchtime 1x .
 finish

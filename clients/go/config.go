@@ -10,6 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
+	"github.com/pgcdc/cdc/clients/go/metrics"
+	"github.com/pgcdc/cdc/clients/go/transport"
 )
 
 // Config of a Stream. Slot and Store must be set (with ReadOnly, Slot).
@@ -94,7 +98,7 @@ type Config struct {
 	// Connector opens connections; default: to PostgreSQL, by Conn.
 	Connector Connector
 
-	dialer *dialer
+	dialer *libpq.Dialer
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -124,19 +128,19 @@ func (c Config) withDefaults() (Config, error) {
 		return c, err
 	}
 	c.BufferBytes = cmp.Or(c.BufferBytes, 64<<20)
-	c.Limits = c.Limits.withDefaults()
+	c.Limits = c.Limits.WithDefaults()
 	c.FeedbackInterval = cmp.Or(c.FeedbackInterval, 10*time.Second)
 	c.StoreTimeout = cmp.Or(c.StoreTimeout, 30*time.Second)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
-	c.FetchWait = min(cmp.Or(c.FetchWait, 10*time.Second), c.FeedbackInterval, maxFetchWait)
+	c.FetchWait = min(cmp.Or(c.FetchWait, 10*time.Second), c.FeedbackInterval, transport.MaxFetchWait)
 	c.FetchBytes = max(1, min(cmp.Or(c.FetchBytes, 16<<20), c.BufferBytes/2))
 	if c.Metrics == nil {
-		c.Metrics = noMetrics{}
+		c.Metrics = metrics.None{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.dialer = &dialer{logger: c.Logger}
+	c.dialer = &libpq.Dialer{Logger: c.Logger}
 	if c.Connector != nil {
 		return c, nil
 	}
@@ -144,8 +148,8 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("cdc: Config.CreateSlot is not for TransportFetch: make the slot with cdc.create_slot(..., reader => ...)")
 	}
 	var err error
-	c.Connector, err = newConnector(c.Transport, endpoint{dialer: c.dialer, conn: c.Conn, slot: c.Slot, options: c.Options,
-		maxBatch: c.Limits.MaxBatchBytes, logger: c.Logger, fetchWait: c.FetchWait, fetchBytes: c.FetchBytes})
+	c.Connector, err = transport.NewConnector(c.Transport, transport.Endpoint{Dialer: c.dialer, Conn: c.Conn, Slot: c.Slot, Options: c.Options,
+		MaxBatch: c.Limits.MaxBatchBytes, Logger: c.Logger, FetchWait: c.FetchWait, FetchBytes: c.FetchBytes})
 	return c, err
 }
 

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/files"
 )
 
 // Policy says what to do about something that cannot be handed on.
@@ -78,13 +80,13 @@ func (d DeadLetterDir) Put(_ context.Context, l *Letter) error {
 		return err
 	}
 	base := filepath.Join(string(d), l.name())
-	if err := renameInto(base+".pb", AppendFrame(nil, l.Batch)); err != nil {
+	if err := files.RenameInto(base+".pb", AppendFrame(nil, l.Batch)); err != nil {
 		return err
 	}
-	if err := renameInto(base+".json", append(why, '\n')); err != nil {
+	if err := files.RenameInto(base+".json", append(why, '\n')); err != nil {
 		return err
 	}
-	return syncDir(string(d))
+	return files.SyncDir(string(d))
 }
 
 // name is the same in all clients, and that of no other letter.

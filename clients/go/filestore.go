@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/pgcdc/cdc/clients/go/internal/files"
 )
 
 // FileStore keeps a checkpoint in the file with this name, as one JSON object.
@@ -36,5 +38,5 @@ func (f FileStore) Save(_ context.Context, c *Checkpoint) error {
 	if err != nil {
 		return err
 	}
-	return replaceFile(string(f), append(data, '\n'))
+	return files.Replace(string(f), append(data, '\n'))
 }

@@ -4,13 +4,15 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/acks"
 )
 
 // keeper stores checkpoints and reports what is stored to the server. It runs
 // apart from the reader and the consumer: neither delays it.
 type keeper struct {
 	config *Config
-	acks   *acks
+	acks   *acks.Tracker
 
 	saving sync.Mutex // held while the store is at work
 
@@ -30,7 +32,7 @@ type keeper struct {
 // saveInterval is how often the checkpoint is stored if it has moved.
 const saveInterval = time.Second
 
-func newKeeper(config *Config, a *acks, c *Checkpoint) *keeper {
+func newKeeper(config *Config, a *acks.Tracker, c *Checkpoint) *keeper {
 	return &keeper{config: config, acks: a, saved: *c, interval: config.FeedbackInterval, wake: make(chan struct{}, 1), poke: make(chan struct{}, 1)}
 }
 
@@ -168,7 +170,7 @@ func (k *keeper) save(ctx context.Context) error {
 	k.saving.Lock()
 	defer k.saving.Unlock()
 	c := k.checkpoint()
-	position, end, _ := k.acks.state()
+	position, end, _ := k.acks.State()
 	if c.EndLSN == end && c.Position == position {
 		return nil
 	}
@@ -187,7 +189,7 @@ func (k *keeper) save(ctx context.Context) error {
 // report tells the server what is stored. Only what is durable is ever told, and
 // never 0, for which some servers take everything that was sent.
 func (k *keeper) report(ping bool) {
-	position, _, received := k.acks.state()
+	position, _, received := k.acks.State()
 	k.mu.Lock()
 	session, flushed := k.session, k.saved.EndLSN
 	lag := float64(0)
@@ -201,7 +203,7 @@ func (k *keeper) report(ping bool) {
 	k.mu.Unlock()
 	k.config.Metrics.Set(LagBytes, lag)
 	k.config.Metrics.Set(RetainedWALBytes, float64(retained))
-	k.config.Metrics.Set(LagSeconds, k.acks.lag().Seconds())
+	k.config.Metrics.Set(LagSeconds, k.acks.Lag().Seconds())
 	if session == nil || flushed == 0 {
 		return
 	}

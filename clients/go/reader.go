@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/change"
+	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/transport"
 )
 
 // reader takes batches from the connection to the buffer, and connects again
@@ -16,7 +20,7 @@ type reader struct {
 	retry      backoff
 	connection int
 	lost       bool
-	said       Connection // what this connection has said
+	said       change.Connection // what this connection has said
 	// When the reader began to wait for the server, in Unix nanoseconds; 0 while
 	// it does something else.
 	waiting atomic.Int64
@@ -61,9 +65,9 @@ func (r *reader) connect(ctx context.Context) (Session, error) {
 		return nil, err
 	}
 	checkpoint := s.keeper.checkpoint()
-	_, _, checkpoint.EndLSN = s.acks.state()
-	if p, ok := session.(puller); ok {
-		p.limit(max(1, min(s.config.FetchBytes, s.buffer.free())))
+	_, _, checkpoint.EndLSN = s.acks.State()
+	if p, ok := session.(transport.Puller); ok {
+		p.Limit(max(1, min(s.config.FetchBytes, s.buffer.free())))
 	}
 	if err = checkStart(ctx, session, checkpoint); err == nil {
 		err = session.Start(ctx, checkpoint.EndLSN)
@@ -90,21 +94,21 @@ func (r *reader) session(ctx context.Context, session Session) error {
 	r.connection++
 	r.said.Reset()
 	r.lost = false
-	s.acks.setInside(false)
+	s.acks.SetInside(false)
 	s.keeper.attach(session)
 	defer s.keeper.detach()
-	defer s.acks.more()
+	defer s.acks.More()
 	defer r.watch(session)()
 	s.config.Logger.Info("connected", "slot", s.config.Slot, "server_position", session.Server().WALEnd)
 	s.keeper.report(false)
-	pull, _ := session.(puller)
+	pull, _ := session.(transport.Puller)
 	for {
-		if pull != nil && pull.asks() {
+		if pull != nil && pull.Asks() {
 			n, err := s.buffer.room(ctx, s.config.FetchBytes, s.config.FeedbackInterval)
 			if err != nil {
 				return err
 			}
-			pull.limit(n)
+			pull.Limit(n)
 		}
 		r.waiting.Store(time.Now().UnixNano())
 		m, err := session.Receive()
@@ -117,12 +121,12 @@ func (r *reader) session(ctx context.Context, session Session) error {
 		}
 		r.silent.Store(0)
 		if m.Frame == nil {
-			s.acks.idle(m.WALEnd)
+			s.acks.Idle(m.WALEnd)
 			s.keeper.heard(m)
 			continue
 		}
 		s.keeper.heard(m)
-		s.acks.more()
+		s.acks.More()
 		r.retry.progress()
 		if err := r.frame(ctx, m.Frame); err != nil {
 			return err
@@ -142,8 +146,8 @@ func (r *reader) watch(session Session) (stop func()) {
 	if timeout := session.Server().SenderTimeoutMS; timeout > 0 {
 		limit = time.Duration(timeout) * time.Millisecond
 	}
-	if p, ok := session.(puller); ok {
-		limit += p.silence()
+	if p, ok := session.(transport.Puller); ok {
+		limit += p.Silence()
 	}
 	limit <<= min(r.silent.Load(), 6)
 	r.gaveUp.Store(0)
@@ -174,9 +178,9 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 	s := r.stream
 	s.config.Metrics.Add(BytesTotal, "", uint64(len(frame)))
 	s.config.Metrics.Add(BatchesTotal, "", 1)
-	b, err := parseFrame(frame, s.schemas)
+	b, err := change.ParseFrame(frame, s.schemas)
 	if err == nil && b.HasTransaction && (b.Outcome < OutcomeOpen || b.Outcome > OutcomePrepared) {
-		err = damaged("unknown outcome")
+		err = fault.Damaged("unknown outcome")
 	}
 	if err != nil {
 		raw := frame
@@ -202,11 +206,11 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 				last.LSN = last.CommitLSN
 			}
 		}
-		d.receipt = s.acks.add(last, b.EndLSN, b.Transaction.CommitTime())
+		d.receipt = s.acks.Add(last, b.EndLSN, b.Transaction.CommitTime())
 	}
 	if b.HasTransaction {
 		// A transaction in progress has no commit yet, and comes again from its start.
-		s.acks.setInside(b.Outcome == OutcomeOpen && (b.Transaction.CommitLSN|b.Transaction.PrepareLSN) != 0)
+		s.acks.SetInside(b.Outcome == OutcomeOpen && (b.Transaction.CommitLSN|b.Transaction.PrepareLSN) != 0)
 	}
 	if err := s.buffer.put(ctx, d); err != nil {
 		return errors.Join(err, context.Cause(ctx))
@@ -263,10 +267,10 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 		return ReasonDamage, s.config.OnDamage, err
 	}
 	if e.Op < OpInsert || e.Op > OpRewrite {
-		return ReasonDamage, s.config.OnDamage, damaged("unknown operation")
+		return ReasonDamage, s.config.OnDamage, fault.Damaged("unknown operation")
 	}
 	if e.Fingerprint != 0 && e.Table() == nil || e.Fingerprint == 0 && e.Op != OpMessage {
-		return ReasonUnknownSchema, s.config.OnUnknownSchema, &UnknownSchemaError{e.Fingerprint}
+		return ReasonUnknownSchema, s.config.OnUnknownSchema, &UnknownSchemaError{Fingerprint: e.Fingerprint}
 	}
 	if err := s.config.mismatch(e); err != nil {
 		s.count(VersionMismatchesTotal, err.Relation, 1)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
 
 // SlotOptions of CreateSlot.
@@ -41,11 +43,11 @@ func (s *NewSlot) Close() {
 // the transactions that are open now have ended. cdc.create_slot() does the same
 // in SQL, and can store options beside the slot.
 func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*NewSlot, error) {
-	conn, _, err := new(dialer).replication(ctx, conninfo)
+	conn, _, err := new(libpq.Dialer).Replication(ctx, conninfo)
 	if err != nil {
 		return nil, err
 	}
-	command := "CREATE_REPLICATION_SLOT " + quoteName(slot)
+	command := "CREATE_REPLICATION_SLOT " + libpq.QuoteName(slot)
 	if o.Temporary {
 		command += " TEMPORARY"
 	}
@@ -54,7 +56,7 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 		snapshot = "export"
 	}
 	command += fmt.Sprintf(" LOGICAL cdc (SNAPSHOT '%s', TWO_PHASE %v)", snapshot, o.TwoPhase)
-	row, err := queryRow(ctx, conn, command)
+	row, err := libpq.QueryRow(ctx, conn, command)
 	s := &NewSlot{conn: conn}
 	if err == nil && len(row) < 3 {
 		err = errors.New("cdc: CREATE_REPLICATION_SLOT gave no row")
@@ -72,15 +74,15 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 
 // DropSlot drops a slot that nobody reads. There need not be one.
 func DropSlot(ctx context.Context, conninfo, slot string) error {
-	conn, _, err := new(dialer).replication(ctx, conninfo)
+	conn, _, err := new(libpq.Dialer).Replication(ctx, conninfo)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, "DROP_REPLICATION_SLOT "+quoteName(slot)).ReadAll()
+	_, err = conn.Exec(ctx, "DROP_REPLICATION_SLOT "+libpq.QuoteName(slot)).ReadAll()
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42704" {
 		return nil
 	}
-	return explained(err)
+	return libpq.Explained(err)
 }

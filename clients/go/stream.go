@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/internal/acks"
 )
 
 // ErrClosed: the stream was closed.
@@ -20,7 +23,7 @@ type Stream struct {
 	schemas   *SchemaCache
 	assembler *Assembler
 	buffer    *buffer
-	acks      *acks
+	acks      *acks.Tracker
 	keeper    *keeper
 
 	cancel  context.CancelCauseFunc
@@ -51,14 +54,14 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 		return nil, err
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
-		acks: newAcks(checkpoint.Position, checkpoint.EndLSN), buffer: newBuffer(config.BufferBytes, config.Metrics)}
+		acks: acks.New(checkpoint.Position, checkpoint.EndLSN), buffer: newBuffer(config.BufferBytes, config.Metrics)}
 	s.keeper = newKeeper(&config, s.acks, checkpoint)
 	s.keeper.failed = func(err error) {
 		config.Logger.Error("the stream has ended", "slot", config.Slot, "error", err)
 		s.stop(err)
 	}
-	s.acks.readOnly = config.ReadOnly
-	s.acks.owned = !config.ReadOnly && (known || !config.selects())
+	s.acks.ReadOnly = config.ReadOnly
+	s.acks.Owned = !config.ReadOnly && (known || !config.selects())
 	run, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	s.running.Add(2)
@@ -99,7 +102,7 @@ func start(ctx context.Context, config *Config) (session Session, checkpoint *Ch
 		moved := err == nil
 		if !moved && !isBusy(err) || time.Since(began) > config.busyTimeout() || ctx.Err() != nil {
 			if moved {
-				err = refused("the checkpoint moves: another consumer has the same store")
+				err = fault.Refused("the checkpoint moves: another consumer has the same store")
 			}
 			return nil, nil, false, err
 		}
@@ -162,7 +165,7 @@ func createMissing(ctx context.Context, config *Config) error {
 
 // gone is about a slot of which there is a checkpoint.
 func gone(slot string, c *Checkpoint) error {
-	return refused("there is a checkpoint, but there is no slot %q any more: changes after %v are lost. "+
+	return fault.Refused("there is a checkpoint, but there is no slot %q any more: changes after %v are lost. "+
 		"Make the slot, load the tables anew, and remove the checkpoint", slot, c.EndLSN)
 }
 
@@ -175,7 +178,7 @@ func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint,
 	}
 	found = c != nil
 	if c != nil && c.Slot != config.Slot {
-		return nil, false, refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
+		return nil, false, fault.Refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
 	}
 	if c == nil || (config.AcceptSystem && c.SystemIdentifier != server.SystemIdentifier) {
 		c = &Checkpoint{EndLSN: server.ConfirmedFlush}
@@ -221,9 +224,9 @@ func (s *Stream) assemble(d *delivery) (*Txn, error) {
 		s.connection = d.connection
 	}
 	if d.lost {
-		s.assembler.tolerate()
+		s.assembler.Tolerate()
 	}
-	return s.assembler.add(d.batch, d.receipt)
+	return s.assembler.Receive(d.batch, d.receipt)
 }
 
 // wanted acknowledges what the consumer need not see: what was rolled back, and
@@ -246,13 +249,13 @@ func (s *Stream) wanted(t *Txn) bool {
 // acknowledged in any order; the checkpoint moves over those without a gap
 // before them. It is stored soon after, and then the server is told; see Flush.
 func (s *Stream) Ack(t *Txn) {
-	s.acks.own()
+	s.acks.Own()
 	s.pass(t)
 }
 
 // pass is Ack for what is not the consumer's doing.
 func (s *Stream) pass(t *Txn) {
-	s.acks.ack(t.Receipts()...)
+	s.acks.Ack(t.Receipts()...)
 	t.Close()
 }
 
@@ -261,7 +264,7 @@ func (s *Stream) pass(t *Txn) {
 // see SaveTx.
 func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
 	c := s.keeper.checkpoint()
-	c.Position, c.EndLSN = s.acks.assuming(t.Receipts())
+	c.Position, c.EndLSN = s.acks.Assuming(t.Receipts())
 	return c
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
 
 // VersionError: a row is not in the version that Config.Versions expects.
@@ -51,7 +53,7 @@ func (c *Config) mismatch(e *Event) *VersionError {
 // relation, so that cdc.readers and the gate for DDL name it; and returns the version.
 // It needs EXECUTE on cdc.register_reader.
 func RegisterReader(ctx context.Context, conninfo, consumer, relation string, major uint32) (uint32, error) {
-	conn, err := new(dialer).connect(ctx, conninfo, nil)
+	conn, err := new(libpq.Dialer).Connect(ctx, conninfo, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -1,0 +1,59 @@
+package libpq
+
+import (
+	"context"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// dialing sets up sockets as the words say.
+func dialing(config *pgconn.Config, s settings) error {
+	alive, err := s.number("keepalives", 1)
+	if err != nil {
+		return err
+	}
+	count, err := s.number("keepalives_count", 0)
+	if err != nil {
+		return err
+	}
+	idle, err := s.seconds("keepalives_idle")
+	if err != nil {
+		return err
+	}
+	interval, err := s.seconds("keepalives_interval")
+	if err != nil {
+		return err
+	}
+	userTimeout, err := s.number("tcp_user_timeout", 0)
+	if err != nil {
+		return err
+	}
+	dialer := &net.Dialer{KeepAlive: -1}
+	if alive != 0 {
+		dialer = &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: idle, Interval: interval, Count: count}}
+	}
+	peer := s["requirepeer"]
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		switch c := conn.(type) {
+		case *net.TCPConn:
+			if userTimeout > 0 {
+				err = setUserTimeout(c, userTimeout)
+			}
+		case *net.UnixConn:
+			if peer != "" {
+				err = checkPeer(c, peer)
+			}
+		}
+		if err != nil {
+			_ = conn.Close()
+			return nil, err
+		}
+		return conn, nil
+	}
+	return nil
+}

@@ -1,0 +1,170 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
+	"github.com/pgcdc/cdc/clients/go/schema"
+	"github.com/pgcdc/cdc/clients/go/tuple"
+	"github.com/pgcdc/cdc/clients/go/value"
+)
+
+// ErrLoadAgain: an initial load cannot be joined with the stream, since a table
+// was altered again and again while it was loaded. Empty the state and the
+// progress, and load again when that is over.
+var ErrLoadAgain = errors.New("begin the load anew")
+
+// follow takes a relation's rows from the schema that they have to that of an
+// event: columns that are gone, columns that are new, other types, another key.
+func (a *Applier) follow(ctx context.Context, relation string, table *schema.Table) error {
+	known, err := a.known(ctx, relation)
+	if err != nil {
+		return err
+	}
+	if known != nil && a.tables[relation] == known && known.Fingerprint == table.Fingerprint {
+		return nil
+	}
+	if known != nil && known.Fingerprint != table.Fingerprint {
+		if err := a.convert(ctx, relation, known, table); err != nil {
+			return err
+		}
+	}
+	if err := a.state.SetSchema(ctx, relation, table.Bytes); err != nil {
+		return err
+	}
+	a.tables[relation] = table
+	return nil
+}
+
+// known gives the schema that a relation's rows have, nil if there are none yet.
+func (a *Applier) known(ctx context.Context, relation string) (*schema.Table, error) {
+	if table := a.tables[relation]; table != nil {
+		return table, nil
+	}
+	stored, err := a.state.Schema(ctx, relation)
+	if err != nil || len(stored) == 0 {
+		return nil, err
+	}
+	return schema.ParseTable(bytes.Clone(stored), schema.Limits{})
+}
+
+// convert rewrites a relation's rows if the change of schema makes it necessary.
+func (a *Applier) convert(ctx context.Context, relation string, from, to *schema.Table) error {
+	plan, err := planConversion(from, to)
+	if err != nil || !plan.needed {
+		return err
+	}
+	var rows []tuple.Row
+	err = a.state.Scan(ctx, relation, func(_ []byte, row tuple.Row) error {
+		converted, err := plan.row(row)
+		rows = append(rows, converted)
+		return err
+	})
+	if err == nil {
+		err = a.state.Truncate(ctx, relation)
+	}
+	for _, row := range rows {
+		if err != nil {
+			return err
+		}
+		err = a.put(ctx, relation, to, keyOf(to, row), row)
+	}
+	return err
+}
+
+// keyOf gives the key columns of a row.
+func keyOf(table *schema.Table, row tuple.Row) (key tuple.Row) {
+	c := wire.Over(row)
+	for c.Next() {
+		number := c.Field.Number
+		if number > tuple.RedactedBase {
+			number -= tuple.RedactedBase
+		}
+		if column := table.Column(number); column != nil && column.Key {
+			key = append(key, c.Field.Raw...)
+		}
+	}
+	return key
+}
+
+type conversion struct {
+	needed  bool
+	gone    map[uint32]bool
+	missing tuple.Row
+	retype  map[uint32]bool // INT32 to UINT32 or back
+	toUint  bool
+}
+
+func planConversion(from, to *schema.Table) (*conversion, error) {
+	p := &conversion{gone: map[uint32]bool{}, retype: map[uint32]bool{}}
+	for i := range from.Columns {
+		old := &from.Columns[i]
+		now := to.Column(old.Number)
+		if now == nil {
+			p.gone[old.Number], p.needed = true, true
+			continue
+		}
+		if old.Key != now.Key {
+			p.needed = true
+		}
+		if err := p.sameValue(old, now); err != nil {
+			return nil, err
+		}
+	}
+	for i := range to.Columns {
+		c := &to.Columns[i]
+		if from.Column(c.Number) == nil && len(c.Missing) > 0 {
+			p.missing, p.needed = append(p.missing, c.Missing...), true
+		}
+	}
+	return p, nil
+}
+
+// sameValue sees to it that values of rows that the server did not write anew
+// mean the same under the new type.
+func (p *conversion) sameValue(old, now *schema.Column) error {
+	if old.Type == now.Type && old.Element == now.Element {
+		return nil
+	}
+	integers := old.Type == value.TypeInt32 && now.Type == value.TypeUint32 || old.Type == value.TypeUint32 && now.Type == value.TypeInt32
+	times := old.Type == value.TypeTimestamp && now.Type == value.TypeTimestampTZ || old.Type == value.TypeTimestampTZ && now.Type == value.TypeTimestamp
+	switch {
+	case integers:
+		p.retype[now.Number], p.needed = true, true
+		p.toUint = now.Type == value.TypeUint32
+	case times, isText(old.Type) && isText(now.Type):
+	default:
+		return fmt.Errorf("cdc: column %q changed from %s to %s without a rewrite, which is not known to keep values",
+			now.Name, old.PgType, now.PgType)
+	}
+	return nil
+}
+
+func isText(t value.Type) bool {
+	return t == value.TypeText || t == value.TypeJSON || t == value.TypeOther || t == value.TypeNumeric
+}
+
+func (p *conversion) row(row tuple.Row) (tuple.Row, error) {
+	out := append(tuple.Row{}, p.missing...)
+	c := wire.Over(row)
+	for c.Next() {
+		f := &c.Field
+		switch {
+		case p.gone[f.Number], f.Number > tuple.RedactedBase && p.gone[f.Number-tuple.RedactedBase]:
+		case p.retype[f.Number] && p.toUint:
+			out = wire.AppendUint(out, f.Number, uint64(uint32(int32(wire.Unzigzag(f.Uint)))))
+		case p.retype[f.Number]:
+			out = wire.AppendUint(out, f.Number, wire.Zigzag(int64(int32(uint32(f.Uint)))))
+		default:
+			out = append(out, f.Raw...)
+		}
+	}
+	if c.Err() != nil {
+		return nil, fault.DamagedBy("row", c.Err())
+	}
+	return tuple.Sorted(out)
+}
