@@ -81,14 +81,14 @@ type Config struct {
 
 	// OnDamage says what to do about batches that are malformed, OnUnknownSchema
 	// about events without a schema, OnFailure about changes that the server could
-	// not encode (with Pass they are handed on, and Event.Failed tells them),
-	// OnHandlerError about what Stream.Reject is given. Default Stop.
+	// not encode (with PolicyPass they are handed on, and Event.Failed tells them),
+	// OnHandlerError about what Stream.Reject is given. Default PolicyStop.
 	OnDamage, OnUnknownSchema, OnFailure, OnHandlerError Policy
 	// OnVersion says what to do about rows in another version than Versions has. Default
-	// Stop, with a VersionError. Pass hands them on, to be told by Event.Version and
+	// PolicyStop, with a VersionError. PolicyPass hands them on, to be told by Event.Version and
 	// converted, for example by a Router.
 	OnVersion Policy
-	// DeadLetters gets what the policies skip or set aside. Needed with DeadLetter.
+	// DeadLetters gets what the policies skip or set aside. Needed with PolicyDeadLetter.
 	DeadLetters DeadLetterSink
 
 	// Metrics, or nil.
@@ -112,13 +112,13 @@ func (c Config) withDefaults() (Config, error) {
 		return c, errors.New("cdc: Config.Store is nil")
 	}
 	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError, c.OnVersion} {
-		if p == DeadLetter && c.DeadLetters == nil {
+		if p == PolicyDeadLetter && c.DeadLetters == nil {
 			return c, errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
 		}
 	}
 	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnHandlerError} {
-		if p == Pass {
-			return c, errors.New("cdc: the policy Pass is for Config.OnVersion and OnFailure alone")
+		if p == PolicyPass {
+			return c, errors.New("cdc: the policy PolicyPass is for Config.OnVersion and OnFailure alone")
 		}
 	}
 	if format, ok := c.Options["format"]; ok && format != "protobuf" {

@@ -64,7 +64,7 @@ func (r *reader) connect(ctx context.Context) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	checkpoint := s.keeper.checkpoint()
+	checkpoint := s.checkpointer.checkpoint()
 	_, _, checkpoint.EndLSN = s.acks.State()
 	if p, ok := session.(transport.Puller); ok {
 		p.Limit(max(1, min(s.config.FetchBytes, s.buffer.free())))
@@ -95,12 +95,12 @@ func (r *reader) session(ctx context.Context, session Session) error {
 	r.said.Reset()
 	r.lost = false
 	s.acks.SetInside(false)
-	s.keeper.attach(session)
-	defer s.keeper.detach()
+	s.checkpointer.attach(session)
+	defer s.checkpointer.detach()
 	defer s.acks.More()
 	defer r.watch(session)()
 	s.config.Logger.Info("connected", "slot", s.config.Slot, "server_position", session.Server().WALEnd)
-	s.keeper.report(false)
+	s.checkpointer.report(false)
 	pull, _ := session.(transport.Puller)
 	for {
 		if pull != nil && pull.Asks() {
@@ -122,10 +122,10 @@ func (r *reader) session(ctx context.Context, session Session) error {
 		r.silent.Store(0)
 		if m.Frame == nil {
 			s.acks.Idle(m.WALEnd)
-			s.keeper.heard(m)
+			s.checkpointer.heard(m)
 			continue
 		}
-		s.keeper.heard(m)
+		s.checkpointer.heard(m)
 		s.acks.More()
 		r.retry.progress()
 		if err := r.frame(ctx, m.Frame); err != nil {
@@ -187,7 +187,7 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		if unframed, err := Unframe(frame); err == nil {
 			raw = unframed
 		}
-		if err := s.handle(ctx, s.config.OnDamage, &Letter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}); err != nil {
+		if err := s.handle(ctx, s.config.OnDamage, &DeadLetter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}); err != nil {
 			return err
 		}
 		r.lost = true
@@ -234,11 +234,11 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 		e := c.Event()
 		reason, policy, wrong := s.judge(e, c.Damage())
 		if wrong != nil {
-			piece, err := e.AppendCut(nil, nil)
+			piece, err := e.AppendSingle(nil, nil)
 			if err != nil {
 				return last, err
 			}
-			if err := s.handle(ctx, policy, &Letter{Reason: reason, Err: wrong, Batch: piece, Position: e.Position()}); err != nil {
+			if err := s.handle(ctx, policy, &DeadLetter{Reason: reason, Err: wrong, Batch: piece, Position: e.Position()}); err != nil {
 				return last, err
 			}
 			skip = append(skip, n)
@@ -274,18 +274,18 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 	}
 	if err := s.config.mismatch(e); err != nil {
 		s.count(VersionMismatchesTotal, err.Relation, 1)
-		if s.config.OnVersion != Pass {
+		if s.config.OnVersion != PolicyPass {
 			return ReasonVersion, s.config.OnVersion, err
 		}
 	}
-	if e.Failed() && s.config.OnFailure != Pass {
+	if e.Failed() && s.config.OnFailure != PolicyPass {
 		failure, err := e.Failure()
 		if err != nil {
 			return ReasonDamage, s.config.OnDamage, err
 		}
 		return ReasonFailure, s.config.OnFailure, failure
 	}
-	return "", Stop, nil
+	return "", PolicyStop, nil
 }
 
 var opLabels = [...]string{"unspecified", "insert", "update", "delete", "truncate", "message", "read", "rewrite"}

@@ -15,15 +15,15 @@ import (
 type SlotOptions struct {
 	// TwoPhase: the slot decodes prepared transactions when they are prepared.
 	TwoPhase bool
-	// Temporary: the slot goes with the NewSlot's connection.
+	// Temporary: the slot goes with the SlotSnapshot's connection.
 	Temporary bool
 	// ExportSnapshot makes a snapshot that SET TRANSACTION SNAPSHOT takes, as long
-	// as the NewSlot is open.
+	// as the SlotSnapshot is open.
 	ExportSnapshot bool
 }
 
-// NewSlot is a slot that was just made.
-type NewSlot struct {
+// SlotSnapshot is a slot that was just made.
+type SlotSnapshot struct {
 	// ConsistentPoint: transactions that commit after it are in the stream.
 	ConsistentPoint LSN
 	// Snapshot sees what is before ConsistentPoint; empty unless exported.
@@ -33,7 +33,7 @@ type NewSlot struct {
 }
 
 // Close ends the connection, and the exported snapshot with it.
-func (s *NewSlot) Close() {
+func (s *SlotSnapshot) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = s.conn.Close(ctx)
@@ -42,7 +42,7 @@ func (s *NewSlot) Close() {
 // CreateSlot makes a logical replication slot for the plugin cdc. It waits until
 // the transactions that are open now have ended. cdc.create_slot() does the same
 // in SQL, and can store options beside the slot.
-func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*NewSlot, error) {
+func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*SlotSnapshot, error) {
 	conn, _, err := new(libpq.Dialer).Replication(ctx, conninfo)
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 	}
 	command += fmt.Sprintf(" LOGICAL cdc (SNAPSHOT '%s', TWO_PHASE %v)", snapshot, o.TwoPhase)
 	row, err := libpq.QueryRow(ctx, conn, command)
-	s := &NewSlot{conn: conn}
+	s := &SlotSnapshot{conn: conn}
 	if err == nil && len(row) < 3 {
 		err = errors.New("cdc: CREATE_REPLICATION_SLOT gave no row")
 	}

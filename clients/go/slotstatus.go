@@ -61,7 +61,7 @@ func (s *Stream) SlotStatus(ctx context.Context) (*SlotStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.keeper.retains(restart)
+	s.checkpointer.retains(restart)
 	s.config.Metrics.Set(RetainedWALBytes, float64(status.RetainedBytes))
 	return status, nil
 }

@@ -19,12 +19,12 @@ var ErrClosed = errors.New("cdc: stream is closed")
 // its connection. Next and Ack may be called by different goroutines, but only
 // one of them may call Next.
 type Stream struct {
-	config    Config
-	schemas   *SchemaCache
-	assembler *Assembler
-	buffer    *buffer
-	acks      *acks.Tracker
-	keeper    *keeper
+	config       Config
+	schemas      *SchemaCache
+	assembler    *Assembler
+	buffer       *buffer
+	acks         *acks.Tracker
+	checkpointer *checkpointer
 
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup
@@ -55,8 +55,8 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
 		acks: acks.New(checkpoint.Position, checkpoint.EndLSN), buffer: newBuffer(config.BufferBytes, config.Metrics)}
-	s.keeper = newKeeper(&config, s.acks, checkpoint)
-	s.keeper.failed = func(err error) {
+	s.checkpointer = newCheckpointer(&config, s.acks, checkpoint)
+	s.checkpointer.failed = func(err error) {
 		config.Logger.Error("the stream has ended", "slot", config.Slot, "error", err)
 		s.stop(err)
 	}
@@ -65,7 +65,7 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	run, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	s.running.Add(2)
-	go func() { defer s.running.Done(); s.keeper.run(run) }()
+	go func() { defer s.running.Done(); s.checkpointer.run(run) }()
 	go func() {
 		defer s.running.Done()
 		(&reader{stream: s, retry: backoff{max: config.MaxBackoff}}).run(run, session)
@@ -85,7 +85,7 @@ func start(ctx context.Context, config *Config) (session Session, checkpoint *Ch
 		if err != nil {
 			return nil, nil, false, err
 		}
-		var now *Checkpoint
+		var stored *Checkpoint
 		checkpoint, found, err = begin(ctx, config, session)
 		known = known || made || found && !looked // later it may be what was stored here
 		looked = true
@@ -93,9 +93,9 @@ func start(ctx context.Context, config *Config) (session Session, checkpoint *Ch
 			err = session.Start(ctx, checkpoint.EndLSN)
 		}
 		if err == nil {
-			now, err = load(ctx, config)
+			stored, err = load(ctx, config)
 		}
-		if err == nil && now != nil && *now == *checkpoint {
+		if err == nil && stored != nil && *stored == *checkpoint {
 			return session, checkpoint, known, nil
 		}
 		session.Close()
@@ -185,15 +185,15 @@ func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint,
 	} else if err := checkStart(ctx, session, c); err != nil {
 		return nil, false, err
 	}
-	now := *c
-	now.SystemIdentifier, now.Timeline = server.SystemIdentifier, server.Timeline
-	now.Database, now.Slot = server.Database, config.Slot
-	if now != *c {
-		if err := config.Store.Save(ctx, &now); err != nil {
+	current := *c
+	current.SystemIdentifier, current.Timeline = server.SystemIdentifier, server.Timeline
+	current.Database, current.Slot = server.Database, config.Slot
+	if current != *c {
+		if err := config.Store.Save(ctx, &current); err != nil {
 			return nil, false, &StoreError{err}
 		}
 	}
-	return &now, found, nil
+	return &current, found, nil
 }
 
 // Next gives the next transaction, in the order of the commits. It waits until
@@ -263,14 +263,14 @@ func (s *Stream) pass(t *Txn) {
 // that deal with transactions in order and store it together with their effects:
 // see SaveTx.
 func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
-	c := s.keeper.checkpoint()
+	c := s.checkpointer.checkpoint()
 	c.Position, c.EndLSN = s.acks.Assuming(t.Receipts())
 	return c
 }
 
 // Flush stores the checkpoint and tells the server, without waiting for the next
 // time.
-func (s *Stream) Flush(ctx context.Context) error { return s.keeper.save(ctx) }
+func (s *Stream) Flush(ctx context.Context) error { return s.checkpointer.save(ctx) }
 
 // Reject says that the consumer cannot deal with a transaction. As
 // Config.OnHandlerError says, the cause is returned and ends the stream, or the
@@ -287,7 +287,7 @@ func (s *Stream) Reject(ctx context.Context, t *Txn, cause error) error {
 		}
 	}
 	if t.Len() == 0 { // nothing to set aside, but the policy counts
-		if s.config.OnHandlerError == Stop {
+		if s.config.OnHandlerError == PolicyStop {
 			s.stop(cause)
 			return cause
 		}
@@ -307,20 +307,20 @@ func (s *Stream) RejectEvent(ctx context.Context, e *Event, cause error) error {
 }
 
 func (s *Stream) setAside(ctx context.Context, e *Event, cause error) error {
-	piece, err := e.AppendCut(nil, nil)
+	piece, err := e.AppendSingle(nil, nil)
 	if err != nil {
 		return err
 	}
-	return s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()})
+	return s.handle(ctx, s.config.OnHandlerError, &DeadLetter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()})
 }
 
 // handle does with a letter as the policy says.
-func (s *Stream) handle(ctx context.Context, p Policy, l *Letter) error {
+func (s *Stream) handle(ctx context.Context, p Policy, l *DeadLetter) error {
 	l.Slot = s.config.Slot
 	s.config.Logger.LogAttrs(ctx, levelOf(p), "cannot hand on", attrs(l)...)
 	switch p {
-	case Skip:
-	case DeadLetter:
+	case PolicySkip:
+	case PolicyDeadLetter:
 		if err := s.config.DeadLetters.Put(ctx, l); err != nil {
 			return &stoppedError{fmt.Errorf("cdc: putting a dead letter: %w", err)}
 		}
@@ -354,7 +354,7 @@ const closeTimeout = 10 * time.Second
 func (s *Stream) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	err := s.keeper.save(ctx)
+	err := s.checkpointer.save(ctx)
 	s.stop(ErrClosed)
 	s.running.Wait()
 	s.assembling.Lock()

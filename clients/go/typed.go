@@ -71,12 +71,12 @@ func (d *Decoder[M]) After(e *Event) (m M, err error) {
 // under REPLICA IDENTITY FULL the rest.
 func (d *Decoder[M]) Before(e *Event) (M, error) { return d.join(e, e.Key, e.Old) }
 
-func (d *Decoder[M]) join(e *Event, key, rest Row) (m M, err error) {
+func (d *Decoder[M]) join(e *Event, key, image Row) (m M, err error) {
 	table := e.Table()
 	if table == nil {
 		return m, &UnknownSchemaError{Fingerprint: e.Fingerprint}
 	}
-	return d.Decode(table, append(key[:len(key):len(key)], rest...))
+	return d.Decode(table, append(key[:len(key):len(key)], image...))
 }
 
 // FitError says which column of a table a message's type cannot take.

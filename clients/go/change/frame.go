@@ -59,7 +59,7 @@ func (f *FileReader) Next() ([]byte, error) {
 		at := len(f.buffer)
 		f.buffer = append(f.buffer, make([]byte, n)...)
 		if _, err := io.ReadFull(f.r, f.buffer[at:]); err != nil {
-			return nil, cut(err)
+			return nil, truncated(err)
 		}
 		left -= n
 	}
@@ -84,7 +84,7 @@ func (f *FileReader) length() (uint64, error) {
 	for shift := 0; shift < 64; shift += 7 {
 		b, err := f.r.ReadByte()
 		if err != nil {
-			return 0, cut(err)
+			return 0, truncated(err)
 		}
 		size |= uint64(b&0x7F) << shift
 		if b < 0x80 {
@@ -94,7 +94,7 @@ func (f *FileReader) length() (uint64, error) {
 	return 0, fault.DamagedBy("length of a batch", wire.ErrVarint)
 }
 
-func cut(err error) error {
+func truncated(err error) error {
 	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fault.Damaged("file is cut")
 	}

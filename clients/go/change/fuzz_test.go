@@ -75,7 +75,7 @@ func FuzzBatch(f *testing.F) {
 }
 
 func fuzzEvent(t *testing.T, e *Event) {
-	_, err := e.AppendCut(nil, nil)
+	_, err := e.AppendSingle(nil, nil)
 	mustBeDamage(t, err)
 	_, err = e.Failure()
 	mustBeDamage(t, err)

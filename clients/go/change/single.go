@@ -7,12 +7,12 @@ import (
 	"github.com/pgcdc/cdc/clients/go/wal"
 )
 
-// AppendCut appends the smallest batch that has one event alone: it decodes to
+// AppendSingle appends the smallest batch that has one event alone: it decodes to
 // the same position, schema, version and rows, wherever it is sent. Rows are not
 // decoded, and nothing is allocated but what dst needs. source is a serialized Source
 // for batches that have none of their own; nil: what came last, in batches of a Stream.
 // Pieces have no outcome; part numbers nothing.
-func (e *Event) AppendCut(dst, source []byte) ([]byte, error) {
+func (e *Event) AppendSingle(dst, source []byte) ([]byte, error) {
 	b := e.batch
 	if source == nil {
 		source = b.latest

@@ -39,7 +39,7 @@ func cutAll(t *testing.T, name string) (cuts []byte) {
 		b.versions = known
 		c := b.Events()
 		for c.Next() {
-			piece, err := c.Event().AppendCut(nil, source)
+			piece, err := c.Event().AppendSingle(nil, source)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +161,7 @@ func TestCutAllocatesNothing(t *testing.T) {
 	source, dst := []byte{0x10, 1}, make([]byte, 0, 2*len(raw)+1000)
 	if n := testing.AllocsPerRun(50, func() {
 		for c := b.Events(); c.Next(); {
-			if _, err := c.Event().AppendCut(dst, source); err != nil {
+			if _, err := c.Event().AppendSingle(dst, source); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -193,7 +193,7 @@ func TestCut(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				piece, err := c.Event().AppendCut(nil, source)
+				piece, err := c.Event().AppendSingle(nil, source)
 				if err != nil {
 					t.Fatal(err)
 				}

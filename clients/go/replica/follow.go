@@ -102,16 +102,16 @@ type conversion struct {
 func planConversion(from, to *schema.Table) (*conversion, error) {
 	p := &conversion{gone: map[uint32]bool{}, retype: map[uint32]bool{}}
 	for i := range from.Columns {
-		old := &from.Columns[i]
-		now := to.Column(old.Number)
-		if now == nil {
-			p.gone[old.Number], p.needed = true, true
+		before := &from.Columns[i]
+		after := to.Column(before.Number)
+		if after == nil {
+			p.gone[before.Number], p.needed = true, true
 			continue
 		}
-		if old.Key != now.Key {
+		if before.Key != after.Key {
 			p.needed = true
 		}
-		if err := p.sameValue(old, now); err != nil {
+		if err := p.sameValue(before, after); err != nil {
 			return nil, err
 		}
 	}
@@ -126,20 +126,20 @@ func planConversion(from, to *schema.Table) (*conversion, error) {
 
 // sameValue sees to it that values of rows that the server did not write anew
 // mean the same under the new type.
-func (p *conversion) sameValue(old, now *schema.Column) error {
-	if old.Type == now.Type && old.Element == now.Element {
+func (p *conversion) sameValue(before, after *schema.Column) error {
+	if before.Type == after.Type && before.Element == after.Element {
 		return nil
 	}
-	integers := old.Type == value.TypeInt32 && now.Type == value.TypeUint32 || old.Type == value.TypeUint32 && now.Type == value.TypeInt32
-	times := old.Type == value.TypeTimestamp && now.Type == value.TypeTimestampTZ || old.Type == value.TypeTimestampTZ && now.Type == value.TypeTimestamp
+	integers := before.Type == value.TypeInt32 && after.Type == value.TypeUint32 || before.Type == value.TypeUint32 && after.Type == value.TypeInt32
+	times := before.Type == value.TypeTimestamp && after.Type == value.TypeTimestampTZ || before.Type == value.TypeTimestampTZ && after.Type == value.TypeTimestamp
 	switch {
 	case integers:
-		p.retype[now.Number], p.needed = true, true
-		p.toUint = now.Type == value.TypeUint32
-	case times, isText(old.Type) && isText(now.Type):
+		p.retype[after.Number], p.needed = true, true
+		p.toUint = after.Type == value.TypeUint32
+	case times, isText(before.Type) && isText(after.Type):
 	default:
 		return fmt.Errorf("cdc: column %q changed from %s to %s without a rewrite, which is not known to keep values",
-			now.Name, old.PgType, now.PgType)
+			after.Name, before.PgType, after.PgType)
 	}
 	return nil
 }

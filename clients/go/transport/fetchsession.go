@@ -197,8 +197,8 @@ func (s *fetchSession) Receive() (ServerMessage, error) {
 // SendStatus is heard by the server with the next call.
 func (s *fetchSession) SendStatus(status Status) error {
 	for {
-		now := s.flushed.Load()
-		if uint64(status.Flushed) <= now || s.flushed.CompareAndSwap(now, uint64(status.Flushed)) {
+		known := s.flushed.Load()
+		if uint64(status.Flushed) <= known || s.flushed.CompareAndSwap(known, uint64(status.Flushed)) {
 			return nil
 		}
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/pgcdc/cdc/clients/go/internal/acks"
 )
 
-// keeper stores checkpoints and reports what is stored to the server. It runs
+// checkpointer stores checkpoints and reports what is stored to the server. It runs
 // apart from the reader and the consumer: neither delays it.
-type keeper struct {
+type checkpointer struct {
 	config *Config
 	acks   *acks.Tracker
 
@@ -32,19 +32,19 @@ type keeper struct {
 // saveInterval is how often the checkpoint is stored if it has moved.
 const saveInterval = time.Second
 
-func newKeeper(config *Config, a *acks.Tracker, c *Checkpoint) *keeper {
-	return &keeper{config: config, acks: a, saved: *c, interval: config.FeedbackInterval, wake: make(chan struct{}, 1), poke: make(chan struct{}, 1)}
+func newCheckpointer(config *Config, a *acks.Tracker, c *Checkpoint) *checkpointer {
+	return &checkpointer{config: config, acks: a, saved: *c, interval: config.FeedbackInterval, wake: make(chan struct{}, 1), poke: make(chan struct{}, 1)}
 }
 
 // run stores and reports, each on its own, so that a slow store does not make the
 // server believe that we are gone.
-func (k *keeper) run(ctx context.Context) {
+func (k *checkpointer) run(ctx context.Context) {
 	var saver sync.WaitGroup
 	saver.Add(1)
 	go func() {
 		defer saver.Done()
 		k.every(ctx, k.poke, saveInterval, func() {
-			if err := k.keepSaving(ctx); err != nil && ctx.Err() == nil {
+			if err := k.saveUntilStored(ctx); err != nil && ctx.Err() == nil {
 				k.failed(err)
 			}
 		})
@@ -55,7 +55,7 @@ func (k *keeper) run(ctx context.Context) {
 
 // every calls f at the interval, or what the server needs if that is less, and when
 // it is woken, until ctx ends.
-func (k *keeper) every(ctx context.Context, wake <-chan struct{}, interval time.Duration, f func()) {
+func (k *checkpointer) every(ctx context.Context, wake <-chan struct{}, interval time.Duration, f func()) {
 	for {
 		timer := time.NewTimer(min(interval, k.due()))
 		select {
@@ -70,16 +70,16 @@ func (k *keeper) every(ctx context.Context, wake <-chan struct{}, interval time.
 	}
 }
 
-func (k *keeper) due() time.Duration {
+func (k *checkpointer) due() time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.interval
 }
 
 // attach takes over a new connection.
-func (k *keeper) attach(session Session) {
+func (k *checkpointer) attach(session Session) {
 	server := session.Server()
-	defer k.now() // the interval may be shorter
+	defer k.wakeUp() // the interval may be shorter
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.session = session
@@ -92,31 +92,31 @@ func (k *keeper) attach(session Session) {
 	}
 }
 
-func (k *keeper) detach() {
+func (k *checkpointer) detach() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.session = nil
 }
 
 // retains notes from where on the server keeps WAL.
-func (k *keeper) retains(restart LSN) {
+func (k *checkpointer) retains(restart LSN) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.restart = max(k.restart, restart)
 }
 
 // heard takes in a message's header.
-func (k *keeper) heard(m ServerMessage) {
+func (k *checkpointer) heard(m ServerMessage) {
 	k.mu.Lock()
 	k.walEnd = max(k.walEnd, m.WALEnd)
 	k.mu.Unlock()
 	if m.ReplyRequested {
-		k.now()
+		k.wakeUp()
 	}
 }
 
-// now makes both goroutines act, and look at the interval anew.
-func (k *keeper) now() {
+// wakeUp makes both goroutines act, and look at the interval anew.
+func (k *checkpointer) wakeUp() {
 	for _, c := range [...]chan struct{}{k.wake, k.poke} {
 		select {
 		case c <- struct{}{}:
@@ -125,7 +125,7 @@ func (k *keeper) now() {
 	}
 }
 
-func (k *keeper) checkpoint() *Checkpoint {
+func (k *checkpointer) checkpoint() *Checkpoint {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	c := k.saved
@@ -135,9 +135,9 @@ func (k *keeper) checkpoint() *Checkpoint {
 // maxStorePause is the longest time between attempts to store a checkpoint.
 const maxStorePause = 5 * time.Second
 
-// keepSaving is save, again and again until the store works or has failed for too long.
+// saveUntilStored is save, again and again until the store works or has failed for too long.
 // Meanwhile nothing new is reported.
-func (k *keeper) keepSaving(ctx context.Context) error {
+func (k *checkpointer) saveUntilStored(ctx context.Context) error {
 	began := time.Now()
 	for pause := minBackoff; ; pause = min(2*pause, maxStorePause) {
 		err := k.save(ctx)
@@ -166,7 +166,7 @@ func (e *StoreError) Error() string { return "cdc: storing the checkpoint: " + e
 func (e *StoreError) Unwrap() error { return e.Err }
 
 // save stores the checkpoint if it has moved, and reports it.
-func (k *keeper) save(ctx context.Context) error {
+func (k *checkpointer) save(ctx context.Context) error {
 	k.saving.Lock()
 	defer k.saving.Unlock()
 	c := k.checkpoint()
@@ -188,7 +188,7 @@ func (k *keeper) save(ctx context.Context) error {
 
 // report tells the server what is stored. Only what is durable is ever told, and
 // never 0, for which some servers take everything that was sent.
-func (k *keeper) report(ping bool) {
+func (k *checkpointer) report(ping bool) {
 	position, _, received := k.acks.State()
 	k.mu.Lock()
 	session, flushed := k.session, k.saved.EndLSN
