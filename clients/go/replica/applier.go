@@ -44,17 +44,14 @@ type Applier struct {
 	// fails; else the change is passed over.
 	OnLost func(e *change.Event, err *LostError) error
 
-	state   State
-	load    *loading // nil: nothing is being loaded
-	tables  map[string]*schema.Table
+	*tables
+	joint   *joint // with an initial load; nil: nothing is being loaded
 	applied *wal.Position
-	key     []byte
-	xid     uint32
 }
 
 // NewApplier applies to a state, from where it is.
 func NewApplier(state State) *Applier {
-	return &Applier{state: state, tables: map[string]*schema.Table{}}
+	return &Applier{tables: newTables(state)}
 }
 
 // Apply applies a transaction, unless that was done before. After an error, the
@@ -73,11 +70,10 @@ func (a *Applier) Apply(ctx context.Context, t *change.Txn) error {
 	if t.CommitLSN <= a.applied.CommitLSN {
 		return nil
 	}
-	a.xid = t.XID
-	if a.load != nil && t.CommitLSN > a.load.progress.EndLSN {
-		a.load = nil // it is behind all that was read
+	if a.joint != nil && t.CommitLSN > a.joint.progress.EndLSN {
+		a.joint = nil // it is behind all that was read
 	}
-	if err := a.loadAltered(ctx, t); err != nil {
+	if err := a.joint.begin(ctx, t); err != nil {
 		return err
 	}
 	for e, err := range t.Events() {
@@ -93,7 +89,7 @@ func (a *Applier) Apply(ctx context.Context, t *change.Txn) error {
 		return err
 	}
 	a.applied = &p
-	return a.reload(ctx)
+	return a.joint.reload(ctx)
 }
 
 // Row gives a row of the state, nil if there is none. key has the key columns, as
@@ -116,19 +112,15 @@ func (a *Applier) event(ctx context.Context, e *change.Event) error {
 	if e.Op == change.OpMessage {
 		return nil
 	}
-	if e.Failed() {
-		failure, err := e.Failure()
-		if err != nil {
-			return err
-		}
-		return failure
+	if err := failureOf(e); err != nil {
+		return err
 	}
 	table := e.Table()
 	if table == nil {
 		return &schema.UnknownSchemaError{Fingerprint: e.Fingerprint}
 	}
 	relation := table.String()
-	if old, err := a.superseded(ctx, relation, table); old || err != nil {
+	if old, err := a.joint.superseded(ctx, relation, table); old || err != nil {
 		return err
 	}
 	if e.RewriteStart {
@@ -139,19 +131,7 @@ func (a *Applier) event(ctx context.Context, e *change.Event) error {
 	if err := a.follow(ctx, relation, table); err != nil {
 		return err
 	}
-	var err error
-	switch e.Op {
-	case change.OpInsert, change.OpRead, change.OpRewrite:
-		err = a.insert(ctx, relation, table, e)
-	case change.OpUpdate:
-		err = a.update(ctx, relation, table, e)
-	case change.OpDelete:
-		err = a.delete(ctx, relation, table, e)
-	case change.OpTruncate:
-		err = a.empty(ctx, relation)
-	default:
-		err = fault.Damaged("unknown operation")
-	}
+	err := a.change(ctx, relation, table, e)
 	var lost *LostError
 	if errors.As(err, &lost) && a.OnLost != nil {
 		return a.OnLost(e, lost)
@@ -159,50 +139,58 @@ func (a *Applier) event(ctx context.Context, e *change.Event) error {
 	return err
 }
 
+func (a *Applier) change(ctx context.Context, relation string, table *schema.Table, e *change.Event) error {
+	switch e.Op {
+	case change.OpInsert, change.OpRead, change.OpRewrite:
+		return a.insert(ctx, relation, table, e)
+	case change.OpUpdate:
+		return a.update(ctx, relation, table, e)
+	case change.OpDelete:
+		return a.delete(ctx, relation, table, e)
+	case change.OpTruncate:
+		return a.empty(ctx, relation)
+	}
+	return fault.Damaged("unknown operation")
+}
+
+// empty removes the rows of a relation, but not those that a load has read later.
+func (a *Applier) empty(ctx context.Context, relation string) error {
+	if a.joint == nil {
+		return a.state.Truncate(ctx, relation)
+	}
+	return a.joint.empty(ctx, relation)
+}
+
 func (a *Applier) lost(e *change.Event, relation, why string) error {
 	return &LostError{Position: e.Position(), Op: e.Op, Relation: relation, Why: why}
 }
 
 func (a *Applier) insert(ctx context.Context, relation string, table *schema.Table, e *change.Event) error {
-	row, err := tuple.Sorted(append(bytes.Clone(e.Key), e.New...))
+	row, err := image(e)
 	if err != nil {
 		return err
 	}
-	if skip, err := a.seen(ctx, relation, table, e.Key); skip || err != nil {
+	if skip, err := a.joint.seen(ctx, relation, table, e.Key); skip || err != nil {
 		return err
 	}
-	if err := a.put(ctx, relation, table, e.Key, row); err != nil {
-		return err
-	}
-	if !e.Unavailable.Empty() {
-		return a.lost(e, relation, "a value is not in the WAL")
-	}
-	return nil
+	return a.putWhole(ctx, relation, table, e, e.Key, row)
 }
 
 func (a *Applier) update(ctx context.Context, relation string, table *schema.Table, e *change.Event) error {
-	var base tuple.Row
-	var err error
 	switch {
 	case table.HasKey() && len(e.Key) > 0:
 		return a.updateKeyed(ctx, relation, table, e)
 	case table.ReplicaIdentity == schema.IdentityFull && !table.HasKey():
-		if seen, err := a.seenTable(relation); seen || err != nil {
+		if seen, err := a.joint.seenTable(relation); seen || err != nil {
 			return err
 		}
-		if base, err = tuple.Sorted(e.Old); err == nil {
-			var found bool
-			if found, err = a.remove(ctx, relation, base); err == nil && !found {
-				return a.lost(e, relation, "there is no such row")
-			}
+		before, err := a.removeOld(ctx, relation, e)
+		if err != nil {
+			return err
 		}
-	default:
-		return a.lost(e, relation, "the WAL does not say which row it was")
+		return a.overlaid(ctx, relation, table, e, before, nil)
 	}
-	if err != nil {
-		return err
-	}
-	return a.overlaid(ctx, relation, table, e, base, nil)
+	return a.lost(e, relation, "the WAL does not say which row it was")
 }
 
 func (a *Applier) updateKeyed(ctx context.Context, relation string, table *schema.Table, e *change.Event) error {
@@ -211,13 +199,13 @@ func (a *Applier) updateKeyed(ctx context.Context, relation string, table *schem
 		after = e.NewKey
 	}
 	moved := !bytes.Equal(after, e.Key)
-	oldSeen, err := a.seen(ctx, relation, table, e.Key)
+	oldSeen, err := a.joint.seen(ctx, relation, table, e.Key)
 	if err != nil {
 		return err
 	}
 	newSeen := oldSeen
 	if moved {
-		if newSeen, err = a.seen(ctx, relation, table, after); err != nil {
+		if newSeen, err = a.joint.seen(ctx, relation, table, after); err != nil {
 			return err
 		}
 	}
@@ -231,20 +219,37 @@ func (a *Applier) updateKeyed(ctx context.Context, relation string, table *schem
 			return err
 		}
 	}
-	if newSeen {
+	switch {
+	case newSeen:
 		return nil // the row is there already as it became later
+	case base != nil && !oldSeen:
+		return a.overlaid(ctx, relation, table, e, base, after)
+	case a.joint == nil:
+		return a.lost(e, relation, "there is no such row")
 	}
-	if base == nil || oldSeen {
-		if a.load == nil {
-			return a.lost(e, relation, "there is no such row")
-		}
-		return a.incomplete(ctx, relation, table, e, after)
+	return a.incomplete(ctx, relation, table, e, after)
+}
+
+// incomplete is an UPDATE of a row that was not read: it was somewhere else when
+// its new place was read, or is deleted later. If the event does not have the
+// whole row, it is read again.
+func (a *Applier) incomplete(ctx context.Context, relation string, table *schema.Table, e *change.Event, key tuple.Row) error {
+	whole, err := isWhole(table, e)
+	if err != nil {
+		return err
 	}
-	return a.overlaid(ctx, relation, table, e, base, after)
+	if whole {
+		return a.overlaid(ctx, relation, table, e, nil, key)
+	}
+	row, err := a.joint.reread(ctx, relation, table, key)
+	if err != nil || row == nil {
+		return err
+	}
+	return a.put(ctx, relation, table, key, row)
 }
 
 // overlaid puts the row after an UPDATE.
-func (a *Applier) overlaid(ctx context.Context, relation string, table *schema.Table, e *change.Event, base tuple.Row, key tuple.Row) error {
+func (a *Applier) overlaid(ctx context.Context, relation string, table *schema.Table, e *change.Event, base, key tuple.Row) error {
 	row, err := tuple.Overlay(nil, base, append(bytes.Clone(key), e.New...), e.Nulls)
 	if err != nil {
 		return err
@@ -252,6 +257,11 @@ func (a *Applier) overlaid(ctx context.Context, relation string, table *schema.T
 	if row, err = tuple.Sorted(WithoutLoadMark(row)); err != nil {
 		return err
 	}
+	return a.putWhole(ctx, relation, table, e, key, row)
+}
+
+// putWhole puts a row of which the event says all, or that it does not.
+func (a *Applier) putWhole(ctx context.Context, relation string, table *schema.Table, e *change.Event, key, row tuple.Row) error {
 	if err := a.put(ctx, relation, table, key, row); err != nil {
 		return err
 	}
@@ -264,36 +274,29 @@ func (a *Applier) overlaid(ctx context.Context, relation string, table *schema.T
 func (a *Applier) delete(ctx context.Context, relation string, table *schema.Table, e *change.Event) error {
 	switch {
 	case table.HasKey() && len(e.Key) > 0:
-		if skip, err := a.seen(ctx, relation, table, e.Key); skip || err != nil {
+		if skip, err := a.joint.seen(ctx, relation, table, e.Key); skip || err != nil {
 			return err
 		}
 		return a.state.Delete(ctx, relation, e.Key)
 	case table.ReplicaIdentity == schema.IdentityFull && !table.HasKey():
-		if seen, err := a.seenTable(relation); seen || err != nil {
+		if seen, err := a.joint.seenTable(relation); seen || err != nil {
 			return err
 		}
-		row, err := tuple.Sorted(e.Old)
-		if err != nil {
-			return err
-		}
-		found, err := a.remove(ctx, relation, row)
-		if err == nil && !found {
-			return a.lost(e, relation, "there is no such row")
-		}
+		_, err := a.removeOld(ctx, relation, e)
 		return err
 	}
 	return a.lost(e, relation, "the WAL does not say which row it was")
 }
 
-// put puts a row under its key; of tables that have none under its own bytes and a
-// number, since there may be several that are equal.
-func (a *Applier) put(ctx context.Context, relation string, table *schema.Table, key, row tuple.Row) error {
-	if table.HasKey() {
-		return a.state.Put(ctx, relation, key, row)
-	}
-	n, err := a.copies(ctx, relation, row)
+// removeOld removes the row before an event, of a table without a key.
+func (a *Applier) removeOld(ctx context.Context, relation string, e *change.Event) (tuple.Row, error) {
+	row, err := tuple.Sorted(e.Old)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return a.state.Put(ctx, relation, a.numbered(row, n), row)
+	found, err := a.remove(ctx, relation, row)
+	if err == nil && !found {
+		err = a.lost(e, relation, "there is no such row")
+	}
+	return row, err
 }

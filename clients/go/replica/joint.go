@@ -18,25 +18,25 @@ import (
 // transaction that the snapshot saw does nothing to the row.
 const loadField = 4000
 
-// loading is what an Applier knows of an initial load.
-type loading struct {
+// joint is where an initial load and the stream meet. Transactions that a snapshot of the
+// load saw change nothing in what was read under it. Where there is no load, it is nil.
+type joint struct {
+	tables   *tables
 	progress *LoadProgress
-	// Again reads a row as a transaction has left it, or later.
-	again func(ctx context.Context, table *schema.Table, key tuple.Row, xid uint32) (tuple.Row, error)
-	// Reload reads a table anew, as a transaction has left it, or later.
-	reload  func(ctx context.Context, relation string, xid uint32) error
-	altered []string // relations to be read anew after this transaction
+	loader   *Loader
 
-	xid  uint32
-	seen map[*TableProgress]bool // of the transaction with this xid
+	xid     uint32                  // of the transaction at hand
+	passed  map[*TableProgress]bool // whether all that was read of a table saw it
+	altered []string                // relations to be read anew after it
 }
 
-// loadAltered reads tables anew that were altered after they were read: an event has
-// another schema than the rows, and it is not an old one.
-func (a *Applier) loadAltered(ctx context.Context, t *change.Txn) error {
-	if a.load == nil {
+// begin takes up the next transaction. Tables are read anew that were altered after they
+// were read: an event has another schema than the rows, and it is not an old one.
+func (j *joint) begin(ctx context.Context, t *change.Txn) error {
+	if j == nil {
 		return nil
 	}
+	j.xid, j.passed = t.XID, map[*TableProgress]bool{}
 	looked := map[schema.Fingerprint]bool{}
 	for e, err := range t.Events() {
 		if err != nil {
@@ -47,67 +47,67 @@ func (a *Applier) loadAltered(ctx context.Context, t *change.Txn) error {
 			continue
 		}
 		looked[table.Fingerprint] = true
-		relation := table.String()
-		known, err := a.known(ctx, relation)
-		if err != nil {
+		if err := j.look(ctx, table); err != nil {
 			return err
 		}
-		p := a.load.progress.relation(relation)
-		if p != nil && known != nil && known.Fingerprint != table.Fingerprint && !a.load.progress.seenByAll(p, a.xid) &&
-			!slices.Contains(a.load.altered, relation) {
-			a.load.altered = append(a.load.altered, relation)
-		}
 	}
-	return a.reload(ctx)
+	return j.reload(ctx)
+}
+
+// look notes that a table is to be read anew, if it is.
+func (j *joint) look(ctx context.Context, table *schema.Table) error {
+	relation := table.String()
+	known, err := j.tables.known(ctx, relation)
+	if err != nil {
+		return err
+	}
+	p := j.progress.relation(relation)
+	if p != nil && known != nil && known.Fingerprint != table.Fingerprint && !j.progress.seenByAll(p, j.xid) &&
+		!slices.Contains(j.altered, relation) {
+		j.altered = append(j.altered, relation)
+	}
+	return nil
 }
 
 // reload reads tables anew of which that is known to be necessary, between
 // transactions.
-func (a *Applier) reload(ctx context.Context) error {
-	if a.load == nil {
+func (j *joint) reload(ctx context.Context) error {
+	if j == nil {
 		return nil
 	}
-	for _, relation := range a.load.altered {
-		if err := a.load.reload(ctx, relation, a.xid); err != nil {
+	for _, relation := range j.altered {
+		if err := j.loader.reload(ctx, relation, j.xid); err != nil {
 			return fmt.Errorf("cdc: loading %s anew: %w", relation, err)
 		}
-		a.load.seen = nil
+		clear(j.passed)
 	}
-	a.load.altered = nil
+	j.altered = nil
 	return nil
 }
 
 // superseded tells whether an event is of before everything that was read of its
 // table: then it changes nothing, and may be of a schema that the rows do not have.
-func (a *Applier) superseded(ctx context.Context, relation string, table *schema.Table) (bool, error) {
-	if a.load == nil {
+func (j *joint) superseded(ctx context.Context, relation string, table *schema.Table) (bool, error) {
+	if j == nil {
 		return false, nil
 	}
-	p := a.load.progress.relation(relation)
+	p := j.progress.relation(relation)
 	if p == nil {
 		return false, nil
 	}
-	if a.load.sees(p, a.xid) {
+	passed, asked := j.passed[p]
+	if !asked {
+		passed = j.progress.seenByAll(p, j.xid)
+		j.passed[p] = passed
+	}
+	if passed {
 		return true, nil
 	}
-	known, err := a.known(ctx, relation)
+	known, err := j.tables.known(ctx, relation)
 	if err == nil && known != nil && known.Fingerprint != table.Fingerprint {
 		err = fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
 	}
 	return false, err
-}
-
-// sees is LoadProgress.seenByAll, asked once for a transaction and a table.
-func (l *loading) sees(p *TableProgress, xid uint32) bool {
-	if l.xid != xid || l.seen == nil {
-		l.xid, l.seen = xid, map[*TableProgress]bool{}
-	}
-	seen, asked := l.seen[p]
-	if !asked {
-		seen = l.progress.seenByAll(p, xid)
-		l.seen[p] = seen
-	}
-	return seen
 }
 
 // tag gives the place of the snapshot that a row was read under.
@@ -117,26 +117,26 @@ func tag(row tuple.Row) (int, bool, error) {
 }
 
 // sees tells whether the snapshot in a place saw the transaction at hand.
-func (a *Applier) sees(place int) (bool, error) {
-	if place < 0 || place >= len(a.load.progress.Snapshots) {
+func (j *joint) sees(place int) (bool, error) {
+	if place < 0 || place >= len(j.progress.Snapshots) {
 		return false, fmt.Errorf("cdc: a row was read under snapshot %d, which the progress of the load does not have", place)
 	}
-	return a.load.progress.Snapshots[place].Sees(a.xid), nil
+	return j.progress.Snapshots[place].Sees(j.xid), nil
 }
 
 // seen tells whether the row with a key was read when the transaction at hand had
 // committed already.
-func (a *Applier) seen(ctx context.Context, relation string, table *schema.Table, key tuple.Row) (bool, error) {
-	if a.load == nil || a.xid == 0 {
+func (j *joint) seen(ctx context.Context, relation string, table *schema.Table, key tuple.Row) (bool, error) {
+	if j == nil || j.xid == 0 {
 		return false, nil
 	}
-	if place, whole := a.load.progress.whole(relation); whole {
-		return a.sees(place)
+	if place, whole := j.progress.whole(relation); whole {
+		return j.sees(place)
 	}
 	if !table.HasKey() {
 		return false, nil
 	}
-	row, err := a.state.Get(ctx, relation, key)
+	row, err := j.tables.state.Get(ctx, relation, key)
 	if err != nil || row == nil {
 		return false, err
 	}
@@ -144,34 +144,31 @@ func (a *Applier) seen(ctx context.Context, relation string, table *schema.Table
 	if !ok || err != nil {
 		return false, err
 	}
-	return a.sees(place)
+	return j.sees(place)
 }
 
 // seenTable is seen for what has no key.
-func (a *Applier) seenTable(relation string) (bool, error) {
-	if a.load == nil {
+func (j *joint) seenTable(relation string) (bool, error) {
+	if j == nil {
 		return false, nil
 	}
-	if place, whole := a.load.progress.whole(relation); whole {
-		return a.sees(place)
+	if place, whole := j.progress.whole(relation); whole {
+		return j.sees(place)
 	}
 	return false, nil
 }
 
 // empty removes the rows of a relation, but not those that were read later.
-func (a *Applier) empty(ctx context.Context, relation string) error {
-	if a.load == nil {
-		return a.state.Truncate(ctx, relation)
-	}
-	if seen, err := a.seenTable(relation); seen || err != nil {
+func (j *joint) empty(ctx context.Context, relation string) error {
+	if seen, err := j.seenTable(relation); seen || err != nil {
 		return err
 	}
 	var gone [][]byte
-	err := a.state.Scan(ctx, relation, func(key []byte, row tuple.Row) error {
+	err := j.tables.state.Scan(ctx, relation, func(key []byte, row tuple.Row) error {
 		place, ok, err := tag(row)
 		seen := false
 		if ok && err == nil {
-			seen, err = a.sees(place)
+			seen, err = j.sees(place)
 		}
 		if !seen {
 			gone = append(gone, bytes.Clone(key))
@@ -182,40 +179,26 @@ func (a *Applier) empty(ctx context.Context, relation string) error {
 		if err != nil {
 			return err
 		}
-		err = a.state.Delete(ctx, relation, key)
+		err = j.tables.state.Delete(ctx, relation, key)
 	}
 	return err
 }
 
-// incomplete is an UPDATE of a row that was not read: it was somewhere else when
-// its new place was read, or is deleted later. If the event does not have the
-// whole row, it is read again.
-func (a *Applier) incomplete(ctx context.Context, relation string, table *schema.Table, e *change.Event, key tuple.Row) error {
-	whole, err := isWhole(table, e)
-	if err != nil {
-		return err
+// reread reads a row again, as the transaction at hand has left it or later. It gives nil
+// where there is none any more, or all of its table is read when this is committed.
+func (j *joint) reread(ctx context.Context, relation string, table *schema.Table, key tuple.Row) (tuple.Row, error) {
+	if slices.Contains(j.altered, relation) {
+		return nil, nil
 	}
-	if whole {
-		return a.overlaid(ctx, relation, table, e, nil, key)
-	}
-	if a.load.again == nil {
-		return a.lost(e, relation, "there is no such row")
-	}
-	if slices.Contains(a.load.altered, relation) { // all of it is read when this is committed
-		return nil
-	}
-	row, err := a.load.again(ctx, table, key, a.xid)
+	row, err := j.loader.reread(ctx, table, key, j.xid)
 	if errors.Is(err, errAltered) {
-		a.load.altered = append(a.load.altered, relation)
-		return nil
+		j.altered = append(j.altered, relation)
+		return nil, nil
 	}
 	if err != nil {
-		return fmt.Errorf("cdc: reading a row of %s again: %w", relation, err)
+		return nil, fmt.Errorf("cdc: reading a row of %s again: %w", relation, err)
 	}
-	if row == nil { // it is deleted later
-		return nil
-	}
-	return a.put(ctx, relation, table, key, row)
+	return row, nil
 }
 
 // isWhole tells whether an UPDATE has all columns.

@@ -11,21 +11,21 @@ import (
 // gaps: equal rows cannot be told apart, so that any of them is as good.
 
 // numbered gives the state's key of a row's copy number n.
-func (a *Applier) numbered(row tuple.Row, n uint32) []byte {
-	a.key = append(a.key[:0], row...)
-	a.key = binary.BigEndian.AppendUint32(a.key, n)
-	return a.key
+func (t *tables) numbered(row tuple.Row, n uint32) []byte {
+	t.key = append(t.key[:0], row...)
+	t.key = binary.BigEndian.AppendUint32(t.key, n)
+	return t.key
 }
 
 // copies counts equal rows: in leaps, then by halves.
-func (a *Applier) copies(ctx context.Context, relation string, row tuple.Row) (uint32, error) {
+func (t *tables) copies(ctx context.Context, relation string, row tuple.Row) (uint32, error) {
 	var err error
 	has := func(n uint32) bool {
 		if err != nil {
 			return false
 		}
 		var found tuple.Row
-		found, err = a.state.Get(ctx, relation, a.numbered(row, n))
+		found, err = t.state.Get(ctx, relation, t.numbered(row, n))
 		return found != nil
 	}
 	if !has(0) {
@@ -46,10 +46,10 @@ func (a *Applier) copies(ctx context.Context, relation string, row tuple.Row) (u
 }
 
 // remove removes one of the rows that are equal to this one.
-func (a *Applier) remove(ctx context.Context, relation string, row tuple.Row) (found bool, err error) {
-	n, err := a.copies(ctx, relation, row)
+func (t *tables) remove(ctx context.Context, relation string, row tuple.Row) (found bool, err error) {
+	n, err := t.copies(ctx, relation, row)
 	if err != nil || n == 0 {
 		return false, err
 	}
-	return true, a.state.Delete(ctx, relation, a.numbered(row, n-1))
+	return true, t.state.Delete(ctx, relation, t.numbered(row, n-1))
 }

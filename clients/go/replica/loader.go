@@ -18,7 +18,6 @@ import (
 	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 	"github.com/pgcdc/cdc/clients/go/metrics"
 	"github.com/pgcdc/cdc/clients/go/schema"
-	"github.com/pgcdc/cdc/clients/go/tuple"
 	"github.com/pgcdc/cdc/clients/go/wal"
 )
 
@@ -59,6 +58,7 @@ type Loader struct {
 	conn     *pgconn.PgConn
 	progress *LoadProgress
 	schemas  *schema.Cache
+	into     *tables // of the Applier
 }
 
 // Run reads what has not been read, and prepares the Applier for what comes out of
@@ -76,12 +76,11 @@ func (l *Loader) Run(ctx context.Context, a *Applier) (err error) {
 	if l.progress.Slot != l.Slot {
 		return fault.Refused("the progress of the load is of the slot %q, not %q", l.progress.Slot, l.Slot)
 	}
-	a.load = &loading{progress: l.progress, again: l.again, reload: func(ctx context.Context, relation string, xid uint32) error {
-		return l.reload(ctx, a, relation, xid)
-	}}
+	l.into = a.tables
+	a.joint = &joint{tables: a.tables, progress: l.progress, loader: l}
 	l.measure(ctx)
 	for i := range l.progress.Tables {
-		if err := l.table(ctx, a, &l.progress.Tables[i]); err != nil {
+		if err := l.table(ctx, &l.progress.Tables[i]); err != nil {
 			return fmt.Errorf("cdc: loading %s: %w", l.progress.Tables[i].Name, err)
 		}
 	}
@@ -151,13 +150,13 @@ func parameters(args []string) (values [][]byte) {
 
 // table reads what has not been read of one; from its beginning, if it is altered
 // meanwhile.
-func (l *Loader) table(ctx context.Context, a *Applier, t *TableProgress) error {
+func (l *Loader) table(ctx context.Context, t *TableProgress) error {
 	for {
 		done := t.done()
 		if !done {
 			l.meter.begin(t.Name, l.estimate(ctx, t.Name))
 		}
-		err := l.chunks(ctx, a, t)
+		err := l.chunks(ctx, t)
 		if err == nil && !done {
 			l.meter.say("loaded")
 		}
@@ -170,9 +169,12 @@ func (l *Loader) table(ctx context.Context, a *Applier, t *TableProgress) error 
 	}
 }
 
-func (l *Loader) chunks(ctx context.Context, a *Applier, t *TableProgress) error {
+func (l *Loader) chunks(ctx context.Context, t *TableProgress) error {
 	if !t.anyDone() && t.Relation != "" { // of an attempt before
-		if err := l.empty(ctx, a, t.Relation); err != nil {
+		if err := l.into.forget(ctx, t.Relation); err != nil {
+			return err
+		}
+		if err := l.commit(ctx); err != nil {
 			return err
 		}
 		t.Relation = "" // it may have another name now
@@ -184,7 +186,7 @@ func (l *Loader) chunks(ctx context.Context, a *Applier, t *TableProgress) error
 	}
 	for i := range t.Chunks {
 		for attempt := 1; !t.Chunks[i].Done; attempt++ {
-			err := l.chunk(ctx, a, t, &t.Chunks[i])
+			err := l.chunk(ctx, t, &t.Chunks[i])
 			if err != nil && !(isRewritten(err) && attempt < maxRestarts) {
 				return err
 			}
@@ -200,25 +202,13 @@ func isRewritten(err error) bool {
 	return errors.As(err, &pg) && pg.Code == "55000"
 }
 
-// empty drops all rows of a relation, and the schema that they had.
-func (l *Loader) empty(ctx context.Context, a *Applier, relation string) error {
-	if err := a.state.Truncate(ctx, relation); err != nil {
-		return err
-	}
-	if err := a.state.SetSchema(ctx, relation, nil); err != nil {
-		return err
-	}
-	delete(a.tables, relation)
-	return l.commit(ctx, a)
-}
-
 // commit makes durable what was read. The position stays.
-func (l *Loader) commit(ctx context.Context, a *Applier) error {
-	applied, err := a.state.Applied(ctx)
+func (l *Loader) commit(ctx context.Context) error {
+	applied, err := l.into.state.Applied(ctx)
 	if err != nil {
 		return err
 	}
-	return a.state.Commit(ctx, applied)
+	return l.into.state.Commit(ctx, applied)
 }
 
 // divide finds the ranges. A table without a key is read in one, since its rows
@@ -260,22 +250,22 @@ func text(v []byte) *string {
 }
 
 // chunk reads a range in a transaction of its own.
-func (l *Loader) chunk(ctx context.Context, a *Applier, t *TableProgress, c *Chunk) error {
+func (l *Loader) chunk(ctx context.Context, t *TableProgress, c *Chunk) error {
 	started := false
 	err := l.read(ctx, t, c.FromKey, c.ToKey, func(b *change.Batch, place int) error {
 		if !started && len(t.KeyColumns) == 0 && t.Relation != "" {
-			if err := a.state.Truncate(ctx, t.Relation); err != nil { // of an attempt before
+			if err := l.into.state.Truncate(ctx, t.Relation); err != nil { // of an attempt before
 				return err
 			}
 		}
 		started = true
 		l.meter.add(b.Len())
-		return l.rows(ctx, a, t, b, place)
+		return l.rows(ctx, t, b, place)
 	})
 	if err != nil {
 		return err
 	}
-	if err := l.commit(ctx, a); err != nil {
+	if err := l.commit(ctx); err != nil {
 		return err
 	}
 	c.Done = true
@@ -283,47 +273,46 @@ func (l *Loader) chunk(ctx context.Context, a *Applier, t *TableProgress, c *Chu
 }
 
 // rows puts those of a batch into the state.
-func (l *Loader) rows(ctx context.Context, a *Applier, t *TableProgress, b *change.Batch, place int) error {
+func (l *Loader) rows(ctx context.Context, t *TableProgress, b *change.Batch, place int) error {
 	c := b.Events()
 	for c.Next() {
-		e := c.Event()
-		if e.Failed() {
-			failure, err := e.Failure()
-			if err != nil {
-				return err
-			}
-			return failure
-		}
-		table := e.Table()
-		if table == nil || e.Op != change.OpRead {
-			return fault.Damaged("a snapshot with other than rows")
-		}
-		relation := table.String()
-		known, err := a.known(ctx, relation)
-		if err != nil {
-			return err
-		}
-		if known != nil && known.Fingerprint != table.Fingerprint || t.Relation != "" && t.Relation != relation {
-			return errAltered
-		}
-		if err := l.note(t, table, relation, place); err != nil {
-			return err
-		}
-		if err := a.follow(ctx, relation, table); err != nil {
-			return err
-		}
-		row, err := tuple.Sorted(append(append(tuple.Row{}, e.Key...), e.New...))
-		if err != nil {
-			return err
-		}
-		if table.HasKey() && t.Whole < 0 {
-			row = tagged(row, place)
-		}
-		if err := a.put(ctx, relation, table, e.Key, row); err != nil {
+		if err := l.row(ctx, t, c.Event(), place); err != nil {
 			return err
 		}
 	}
 	return c.Err()
+}
+
+func (l *Loader) row(ctx context.Context, t *TableProgress, e *change.Event, place int) error {
+	if err := failureOf(e); err != nil {
+		return err
+	}
+	table := e.Table()
+	if table == nil || e.Op != change.OpRead {
+		return fault.Damaged("a snapshot with other than rows")
+	}
+	relation := table.String()
+	known, err := l.into.known(ctx, relation)
+	if err != nil {
+		return err
+	}
+	if known != nil && known.Fingerprint != table.Fingerprint || t.Relation != "" && t.Relation != relation {
+		return errAltered
+	}
+	if err := l.note(t, table, relation, place); err != nil {
+		return err
+	}
+	if err := l.into.follow(ctx, relation, table); err != nil {
+		return err
+	}
+	row, err := image(e)
+	if err != nil {
+		return err
+	}
+	if table.HasKey() && t.Whole < 0 {
+		row = tagged(row, place)
+	}
+	return l.into.put(ctx, relation, table, e.Key, row)
 }
 
 // note keeps the name that the stream has for a table, and the snapshot of one

@@ -23,7 +23,7 @@ var errAltered = errors.New("the table was altered")
 const maxRestarts = 5
 
 // reload reads a table anew, after a transaction whose xid is given.
-func (l *Loader) reload(ctx context.Context, a *Applier, relation string, xid uint32) error {
+func (l *Loader) reload(ctx context.Context, relation string, xid uint32) error {
 	t := l.progress.relation(relation)
 	if err := l.visible(ctx, xid); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (l *Loader) reload(ctx context.Context, a *Applier, relation string, xid ui
 			return err
 		}
 	}
-	return l.table(ctx, a, t)
+	return l.table(ctx, t)
 }
 
 // restart notes that nothing of a table has been read. The state is emptied later: if
@@ -69,9 +69,9 @@ func (l *Loader) visible(ctx context.Context, xid uint32) error {
 	}
 }
 
-// again reads the row with a key, nil if there is none, after a transaction whose xid
+// reread reads the row with a key, nil if there is none, after a transaction whose xid
 // is given. The row remembers the snapshot.
-func (l *Loader) again(ctx context.Context, table *schema.Table, key tuple.Row, xid uint32) (found tuple.Row, err error) {
+func (l *Loader) reread(ctx context.Context, table *schema.Table, key tuple.Row, xid uint32) (found tuple.Row, err error) {
 	t := l.progress.relation(table.String())
 	if t == nil {
 		return nil, fmt.Errorf("%v was not loaded", table)
@@ -94,7 +94,7 @@ func (l *Loader) again(ctx context.Context, table *schema.Table, key tuple.Row, 
 			if table := e.Table(); table == nil || table.Fingerprint != known {
 				return l.alteredSince(t)
 			}
-			row, err := tuple.Sorted(append(append(tuple.Row{}, e.Key...), e.New...))
+			row, err := image(e)
 			if err != nil {
 				return err
 			}

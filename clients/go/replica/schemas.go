@@ -20,32 +20,32 @@ var ErrLoadAgain = errors.New("begin the load anew")
 
 // follow takes a relation's rows from the schema that they have to that of an
 // event: columns that are gone, columns that are new, other types, another key.
-func (a *Applier) follow(ctx context.Context, relation string, table *schema.Table) error {
-	known, err := a.known(ctx, relation)
+func (t *tables) follow(ctx context.Context, relation string, table *schema.Table) error {
+	known, err := t.known(ctx, relation)
 	if err != nil {
 		return err
 	}
-	if known != nil && a.tables[relation] == known && known.Fingerprint == table.Fingerprint {
+	if known != nil && t.schemas[relation] == known && known.Fingerprint == table.Fingerprint {
 		return nil
 	}
 	if known != nil && known.Fingerprint != table.Fingerprint {
-		if err := a.convert(ctx, relation, known, table); err != nil {
+		if err := t.convert(ctx, relation, known, table); err != nil {
 			return err
 		}
 	}
-	if err := a.state.SetSchema(ctx, relation, table.Bytes); err != nil {
+	if err := t.state.SetSchema(ctx, relation, table.Bytes); err != nil {
 		return err
 	}
-	a.tables[relation] = table
+	t.schemas[relation] = table
 	return nil
 }
 
 // known gives the schema that a relation's rows have, nil if there are none yet.
-func (a *Applier) known(ctx context.Context, relation string) (*schema.Table, error) {
-	if table := a.tables[relation]; table != nil {
+func (t *tables) known(ctx context.Context, relation string) (*schema.Table, error) {
+	if table := t.schemas[relation]; table != nil {
 		return table, nil
 	}
-	stored, err := a.state.Schema(ctx, relation)
+	stored, err := t.state.Schema(ctx, relation)
 	if err != nil || len(stored) == 0 {
 		return nil, err
 	}
@@ -53,25 +53,25 @@ func (a *Applier) known(ctx context.Context, relation string) (*schema.Table, er
 }
 
 // convert rewrites a relation's rows if the change of schema makes it necessary.
-func (a *Applier) convert(ctx context.Context, relation string, from, to *schema.Table) error {
+func (t *tables) convert(ctx context.Context, relation string, from, to *schema.Table) error {
 	plan, err := planConversion(from, to)
 	if err != nil || !plan.needed {
 		return err
 	}
 	var rows []tuple.Row
-	err = a.state.Scan(ctx, relation, func(_ []byte, row tuple.Row) error {
+	err = t.state.Scan(ctx, relation, func(_ []byte, row tuple.Row) error {
 		converted, err := plan.row(row)
 		rows = append(rows, converted)
 		return err
 	})
 	if err == nil {
-		err = a.state.Truncate(ctx, relation)
+		err = t.state.Truncate(ctx, relation)
 	}
 	for _, row := range rows {
 		if err != nil {
 			return err
 		}
-		err = a.put(ctx, relation, to, keyOf(to, row), row)
+		err = t.put(ctx, relation, to, keyOf(to, row), row)
 	}
 	return err
 }
