@@ -39,6 +39,17 @@ dependencies()
 		grep -vxE 'github.com/(jackc/(pgx/v5|pgpassfile|pgservicefile)|klauspost/compress|pierrec/lz4/v4)|golang.org/x/text|google.golang.org/protobuf' || :)
 	[ -z "$list" ] || { echo "the main module depends on $list"; return 1; }
 }
+# A package imports what is before it in this list; the last ones, and what is not in the
+# list, stand on all of it.
+layers="internal/wire internal/pgtext internal/files fault wal metrics tuple value schema internal/acks change internal/libpq
+	transport replica"
+layers()
+{
+	go list -f '{{.ImportPath}} {{join .Imports " "}}' ./... | awk -v list="$layers" -v module="$(go list -m)" '
+		BEGIN { n = split(list, l); for (i = 1; i <= n; i++) rank[module "/" l[i]] = i }
+		$1 in rank { for (i = 2; i <= NF; i++) if (index($i, module) == 1 && $i != module "/cdcv1" && !($i in rank && rank[$i] < rank[$1])) { print $1 " imports " $i; bad = 1 } }
+		END { exit bad }'
+}
 # inside MODULE COMMAND...
 inside() { (cd "$1" && shift && "$@"); }
 # One target at a time: the go command takes no more.
@@ -52,6 +63,7 @@ step "go build, examples included" go build -o /dev/null ./...
 step "staticcheck" staticcheck ./...
 step "generated code is that of the .proto" generated
 step "dependencies of the main module" dependencies
+step "packages import those below them" layers
 step "the first steps of the README" ./steps.sh
 step "no allocation for an event, a value, a line of JSON" go test -count 1 -run '^TestAllocations$' ./change
 gotests "go test -race" -race -count 1 -timeout 30m ./...

@@ -111,18 +111,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Store == nil {
 		return c, errors.New("cdc: Config.Store is nil")
 	}
-	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError, c.OnVersion} {
-		if p == PolicyDeadLetter && c.DeadLetters == nil {
-			return c, errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
-		}
-	}
-	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnHandlerError} {
-		if p == PolicyPass {
-			return c, errors.New("cdc: the policy PolicyPass is for Config.OnVersion and OnFailure alone")
-		}
-	}
-	if format, ok := c.Options["format"]; ok && format != "protobuf" {
-		return c, fmt.Errorf("cdc: option format is %q: this client reads protobuf alone", format)
+	if err := c.check(); err != nil {
+		return c, err
 	}
 	if err := c.addOptions(); err != nil {
 		return c, err
@@ -151,6 +141,24 @@ func (c Config) withDefaults() (Config, error) {
 	c.Connector, err = transport.NewConnector(c.Transport, transport.Endpoint{Dialer: c.dialer, Conn: c.Conn, Slot: c.Slot, Options: c.Options,
 		MaxBatch: c.Limits.MaxBatchBytes, Logger: c.Logger, FetchWait: c.FetchWait, FetchBytes: c.FetchBytes})
 	return c, err
+}
+
+// check looks for what does not go together.
+func (c *Config) check() error {
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError, c.OnVersion} {
+		if p == PolicyDeadLetter && c.DeadLetters == nil {
+			return errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
+		}
+	}
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnHandlerError} {
+		if p == PolicyPass {
+			return errors.New("cdc: the policy PolicyPass is for Config.OnVersion and OnFailure alone")
+		}
+	}
+	if format, ok := c.Options["format"]; ok && format != "protobuf" {
+		return fmt.Errorf("cdc: option format is %q: this client reads protobuf alone", format)
+	}
+	return nil
 }
 
 // addOptions puts what has a field of its own to the plugin's options.

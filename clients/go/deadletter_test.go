@@ -96,14 +96,7 @@ func checkLetter(t *testing.T, name string, reason cdc.Reason) {
 	if err != nil || !bytes.Contains(why, []byte(`"reason":"`+string(reason)+`"`)) {
 		t.Fatal(string(why), err)
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := cdc.NewFileReader(bytes.NewReader(data), cdc.Limits{}).Next()
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := readBatch(t, name)
 	if reason == cdc.ReasonFailure {
 		b, err := cdc.ParseBatch(raw, cdc.NewSchemaCache(cdc.Limits{}))
 		if err != nil {

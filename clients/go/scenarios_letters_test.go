@@ -57,8 +57,8 @@ func rejecting(dir cdc.DeadLetterSink) func(*cdc.Config) {
 	return func(c *cdc.Config) { c.OnHandlerError, c.DeadLetters = cdc.PolicyDeadLetter, dir }
 }
 
-// readLetter gives the lines of a letter, which is read alone.
-func readLetter(t *testing.T, name string) (*cdc.Batch, string) {
+// readBatch gives the bytes of a file's first batch.
+func readBatch(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -68,7 +68,13 @@ func readLetter(t *testing.T, name string) (*cdc.Batch, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := cdc.ParseBatch(bytes.Clone(raw), cdc.NewSchemaCache(cdc.Limits{}))
+	return bytes.Clone(raw)
+}
+
+// readLetter gives the lines of a letter, which is read alone.
+func readLetter(t *testing.T, name string) (*cdc.Batch, string) {
+	t.Helper()
+	b, err := cdc.ParseBatch(readBatch(t, name), cdc.NewSchemaCache(cdc.Limits{}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -58,6 +58,8 @@ func NewAssembler(config AssemblerConfig, schemas *schema.Cache) (*Assembler, er
 // Gaps and wrong counts are damage.
 func (a *Assembler) Add(b *Batch) (*Txn, error) { return a.Receive(b, nil) }
 
+// Receive is Add for a batch that is acknowledged with the transaction: it is among its
+// Receipts.
 func (a *Assembler) Receive(b *Batch, r *acks.Receipt) (*Txn, error) {
 	if !b.HasTransaction {
 		return a.message(b, r)

@@ -33,8 +33,10 @@ func (e *DamageError) Unwrap() error { return e.Err }
 // Is makes errors.Is(err, ErrDamaged) true.
 func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
 
+// Damaged makes a DamageError.
 func Damaged(what string) error { return &DamageError{What: what} }
 
+// DamagedBy makes a DamageError that has a cause.
 func DamagedBy(what string, err error) error { return &DamageError{What: what, Err: err} }
 
 // IsDamage tells whether an error is a DamageError itself.
@@ -50,6 +52,7 @@ type RefusedError struct{ Reason string }
 // Error implements error.
 func (e *RefusedError) Error() string { return "cdc: refused to start: " + e.Reason }
 
+// Refused makes a RefusedError.
 func Refused(format string, args ...any) error {
 	return &RefusedError{fmt.Sprintf(format, args...)}
 }

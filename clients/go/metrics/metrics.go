@@ -60,7 +60,11 @@ const (
 	BufferedBytes Gauge = "cdc_buffered_bytes"
 )
 
+// None is a Metrics that takes nothing in.
 type None struct{}
 
+// Add implements Metrics.
 func (None) Add(Counter, string, uint64) {}
-func (None) Set(Gauge, float64)          {}
+
+// Set implements Metrics.
+func (None) Set(Gauge, float64) {}

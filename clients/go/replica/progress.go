@@ -1,11 +1,6 @@
 package replica
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"slices"
 
 	"github.com/pgcdc/cdc/clients/go/internal/files"
@@ -104,25 +99,14 @@ type ProgressFile string
 
 // Load implements ProgressStore.
 func (f ProgressFile) Load() (*LoadProgress, error) {
-	data, err := os.ReadFile(string(f))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
 	p := new(LoadProgress)
-	if err := json.Unmarshal(data, p); err != nil {
-		return nil, fmt.Errorf("%s: %w", string(f), err)
+	if found, err := files.LoadJSON(string(f), p); err != nil || !found {
+		return nil, err
 	}
 	return p, nil
 }
 
 // Save implements ProgressStore.
 func (f ProgressFile) Save(p *LoadProgress) error {
-	data, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	return files.Replace(string(f), append(data, '\n'))
+	return files.SaveJSON(string(f), p)
 }

@@ -14,15 +14,16 @@ type Limits struct {
 	MaxBatchBytes int
 	// MaxColumns of a table. Default and maximum 1600.
 	MaxColumns int
-	// MaxSchemas is how many schemas a SchemaCache keeps. Default 65536.
+	// MaxSchemas is how many schemas a Cache keeps. Default 65536.
 	MaxSchemas int
-	// MaxSchemaBytes is the size of all schemas that a SchemaCache keeps. Default 256 MiB.
+	// MaxSchemaBytes is the size of all schemas that a Cache keeps. Default 256 MiB.
 	MaxSchemaBytes int
 	// MaxTableBytes is the size of one schema. Default 64 MiB (the server keeps
 	// to 16 MiB of values of older rows, and the names).
 	MaxTableBytes int
 }
 
+// WithDefaults puts defaults in place of zeros.
 func (l Limits) WithDefaults() Limits {
 	l.MaxBatchBytes = cmp.Or(l.MaxBatchBytes, 1<<30)
 	l.MaxColumns = min(cmp.Or(l.MaxColumns, tuple.MaxColumns), tuple.MaxColumns)

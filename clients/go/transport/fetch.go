@@ -28,12 +28,9 @@ func (c *fetchConnector) Connect(ctx context.Context) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	asking, cancel := context.WithTimeout(ctx, question)
-	defer cancel()
-	server, err := inspectBySQL(asking, conn, c.to.Slot)
+	server, err := ask(ctx, conn, c.to.Slot, question, inspectBySQL)
 	if err != nil {
-		_ = conn.Close(ctx)
-		return nil, libpq.Unanswered(err, question)
+		return nil, err
 	}
 	return newFetchSession(conn, server, &c.to, question), nil
 }

@@ -62,9 +62,16 @@ func newFetchSession(conn *pgconn.PgConn, server *Server, to *Endpoint, question
 	return s
 }
 
-func (s *fetchSession) Server() *Server        { return s.server }
-func (s *fetchSession) Asks() bool             { return s.started == nil && s.rows == nil }
-func (s *fetchSession) Limit(bytes int)        { s.bytes = bytes }
+// Server implements Session.
+func (s *fetchSession) Server() *Server { return s.server }
+
+// Asks implements Puller.
+func (s *fetchSession) Asks() bool { return s.started == nil && s.rows == nil }
+
+// Limit implements Puller.
+func (s *fetchSession) Limit(bytes int) { s.bytes = bytes }
+
+// Silence implements Puller.
 func (s *fetchSession) Silence() time.Duration { return s.to.FetchWait }
 
 // TimelineHistory needs a role that may read the file.
@@ -90,6 +97,7 @@ func (s *fetchSession) TimelineHistory(ctx context.Context) (string, error) {
 // once; decoding what there is may take long.
 const startWait = time.Second
 
+// Start implements Session.
 func (s *fetchSession) Start(ctx context.Context, from wal.LSN) error {
 	s.from = from
 	s.started = make(chan error, 1)
@@ -159,6 +167,7 @@ func (s *fetchSession) ended() error {
 	return err
 }
 
+// Receive implements Session.
 func (s *fetchSession) Receive() (ServerMessage, error) {
 	if s.started != nil {
 		err := <-s.started

@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -25,15 +26,25 @@ func (c *replicationConnector) Connect(ctx context.Context) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	asking, cancel := context.WithTimeout(ctx, question)
-	defer cancel()
-	server, err := inspect(asking, conn, c.to.Slot)
+	server, err := ask(ctx, conn, c.to.Slot, question, inspect)
 	if err != nil {
-		_ = conn.Close(ctx)
-		return nil, libpq.Unanswered(err, question)
+		return nil, err
 	}
 	return &pgSession{conn: conn, server: server, slot: c.to.Slot, options: c.to.Options,
 		maxFrame: c.to.MaxBatch, question: question, logger: c.to.Logger}, nil
+}
+
+// ask has questions answered within a time; without answers the connection is closed.
+func ask(ctx context.Context, conn *pgconn.PgConn, slot string, within time.Duration,
+	questions func(context.Context, *pgconn.PgConn, string) (*Server, error)) (*Server, error) {
+	asking, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	server, err := questions(asking, conn, slot)
+	if err != nil {
+		_ = conn.Close(ctx)
+		return nil, libpq.Unanswered(err, within)
+	}
+	return server, nil
 }
 
 // inspect asks who the server is and where the slot stands. A slot that does not

@@ -39,8 +39,10 @@ type pgSession struct {
 	closed   sync.Once
 }
 
+// Server implements Session.
 func (s *pgSession) Server() *Server { return s.server }
 
+// TimelineHistory implements Session.
 func (s *pgSession) TimelineHistory(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.question)
 	defer cancel()
@@ -61,6 +63,7 @@ const (
 	keepaliveSize = 1 + 8 + 8 + 1
 )
 
+// Start implements Session.
 func (s *pgSession) Start(ctx context.Context, from wal.LSN) error {
 	hijacked, err := s.conn.Hijack()
 	if err != nil {
@@ -95,6 +98,7 @@ func (s *pgSession) Start(ctx context.Context, from wal.LSN) error {
 	}
 }
 
+// Receive implements Session.
 func (s *pgSession) Receive() (ServerMessage, error) {
 	for {
 		message, err := s.frontend.Receive()
@@ -141,6 +145,7 @@ func parseCopyData(data []byte) (ServerMessage, error) {
 // writeTimeout ends a connection whose server does not take even a status.
 const writeTimeout = 30 * time.Second
 
+// SendStatus implements Session.
 func (s *pgSession) SendStatus(status Status) error {
 	s.write.Lock()
 	defer s.write.Unlock()

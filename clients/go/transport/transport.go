@@ -73,17 +73,17 @@ type Status struct {
 type Kind int
 
 const (
-	// TransportReplication is the streaming replication protocol: the server sends
+	// Replication is the streaming replication protocol: the server sends
 	// what there is at once. The role needs REPLICATION.
 	Replication Kind = iota
-	// TransportFetch asks for changes by SQL, with cdc.fetch(). The role needs
+	// Fetch asks for changes by SQL, with cdc.fetch(). The role needs
 	// neither REPLICATION nor SELECT: the slot is bound to it. There is no state of a
 	// session, so that it works behind poolers too. Each slot must have one consumer
 	// only: the server does not keep two apart, as it does with replication.
 	Fetch
 )
 
-// Endpoint is what a connector connects to, and how.
+// Endpoint is what a connector connects to, and how. A stream makes one of its Config.
 type Endpoint struct {
 	Dialer   *libpq.Dialer
 	Conn     string // a connection string

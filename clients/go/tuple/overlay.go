@@ -40,6 +40,7 @@ type NumberSet struct {
 	other []uint32
 }
 
+// Set adds a number.
 func (s *NumberSet) Set(n uint32) {
 	if n < uint32(len(s.bits)*64) {
 		s.bits[n/64] |= 1 << (n % 64)
@@ -48,6 +49,7 @@ func (s *NumberSet) Set(n uint32) {
 	s.other = append(s.other, n)
 }
 
+// Has tells whether a number is in the set.
 func (s *NumberSet) Has(n uint32) bool {
 	if n < uint32(len(s.bits)*64) {
 		return s.bits[n/64]>>(n%64)&1 != 0
@@ -60,6 +62,7 @@ func (s *NumberSet) Has(n uint32) bool {
 	return false
 }
 
+// NumbersOf gives the numbers of a row's fields.
 func NumbersOf(row Row) (s NumberSet, err error) {
 	c := wire.Over(row)
 	for c.Next() {

@@ -32,6 +32,7 @@ type RawValue struct {
 	// into the batch.
 	Bytes []byte
 
+	// Wire is the wire type of the field.
 	Wire wire.Type
 }
 

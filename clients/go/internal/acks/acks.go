@@ -42,6 +42,7 @@ type Receipt struct {
 	done     bool
 }
 
+// New begins where a checkpoint stands.
 func New(position wal.Position, end wal.LSN) *Tracker {
 	return &Tracker{position: position, end: end, received: end, Owned: true}
 }

@@ -2,6 +2,10 @@
 package files
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
@@ -40,6 +44,7 @@ func RenameInto(name string, data []byte) (err error) {
 	return err
 }
 
+// SyncDir makes what was renamed in a directory durable.
 func SyncDir(name string) error {
 	dir, err := os.Open(name)
 	if err != nil {
@@ -47,4 +52,28 @@ func SyncDir(name string) error {
 	}
 	defer dir.Close()
 	return dir.Sync()
+}
+
+// LoadJSON reads an object from a file; found is false if there is none.
+func LoadJSON(name string, v any) (found bool, err error) {
+	data, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return false, fmt.Errorf("%s: %w", name, err)
+	}
+	return true, nil
+}
+
+// SaveJSON replaces a file by an object.
+func SaveJSON(name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return Replace(name, append(data, '\n'))
 }

@@ -36,6 +36,27 @@ func (d *Dialer) Parse(conninfo string) (*pgconn.Config, error) {
 			return nil, err
 		}
 	}
+	parameters(config, given)
+	if given["connect_timeout"] == "" {
+		config.ConnectTimeout = defaultConnectTimeout
+	}
+	if d != nil && d.Logger != nil {
+		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { LogNotice(d.Logger, n) }
+	}
+	if err := tlsVersions(config, given); err != nil {
+		return nil, err
+	}
+	if err := revoking(config, given); err != nil {
+		return nil, err
+	}
+	if given["load_balance_hosts"] == "random" {
+		shuffle(config)
+	}
+	return config, dialing(config, given)
+}
+
+// parameters sets those that the server is given when the connection begins.
+func parameters(config *pgconn.Config, given settings) {
 	for _, w := range Words {
 		if w.Name != "application_name" && w.Name != "options" && w.Name != "timezone" {
 			delete(config.RuntimeParams, w.Name)
@@ -54,22 +75,6 @@ func (d *Dialer) Parse(conninfo string) (*pgconn.Config, error) {
 	}
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	config.RuntimeParams["standard_conforming_strings"] = "on" // as all SQL text here takes for granted
-	if given["connect_timeout"] == "" {
-		config.ConnectTimeout = defaultConnectTimeout
-	}
-	if d != nil && d.Logger != nil {
-		config.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { LogNotice(d.Logger, n) }
-	}
-	if err := tlsVersions(config, given); err != nil {
-		return nil, err
-	}
-	if err := revoking(config, given); err != nil {
-		return nil, err
-	}
-	if given["load_balance_hosts"] == "random" {
-		shuffle(config)
-	}
-	return config, dialing(config, given)
 }
 
 // with adds a setting to a connection string.

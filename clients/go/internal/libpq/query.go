@@ -23,6 +23,7 @@ func QueryRow(ctx context.Context, conn *pgconn.PgConn, sql string) ([]string, e
 	return row, nil
 }
 
+// QuoteLiteral gives a string as SQL has it.
 func QuoteLiteral(s string) string {
 	s = strings.ReplaceAll(s, "'", "''")
 	if strings.Contains(s, `\`) {
@@ -31,4 +32,5 @@ func QuoteLiteral(s string) string {
 	return `'` + s + `'`
 }
 
+// QuoteName gives a name as SQL has it, in double quotes.
 func QuoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }

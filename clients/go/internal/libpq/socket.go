@@ -9,29 +9,13 @@ import (
 
 // dialing sets up sockets as the words say.
 func dialing(config *pgconn.Config, s settings) error {
-	alive, err := s.number("keepalives", 1)
-	if err != nil {
-		return err
-	}
-	count, err := s.number("keepalives_count", 0)
-	if err != nil {
-		return err
-	}
-	idle, err := s.seconds("keepalives_idle")
-	if err != nil {
-		return err
-	}
-	interval, err := s.seconds("keepalives_interval")
+	dialer, err := s.dialer()
 	if err != nil {
 		return err
 	}
 	userTimeout, err := s.number("tcp_user_timeout", 0)
 	if err != nil {
 		return err
-	}
-	dialer := &net.Dialer{KeepAlive: -1}
-	if alive != 0 {
-		dialer = &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: idle, Interval: interval, Count: count}}
 	}
 	peer := s["requirepeer"]
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -56,4 +40,28 @@ func dialing(config *pgconn.Config, s settings) error {
 		return conn, nil
 	}
 	return nil
+}
+
+// dialer keeps connections alive as the words say.
+func (s settings) dialer() (*net.Dialer, error) {
+	alive, err := s.number("keepalives", 1)
+	if err != nil {
+		return nil, err
+	}
+	count, err := s.number("keepalives_count", 0)
+	if err != nil {
+		return nil, err
+	}
+	idle, err := s.seconds("keepalives_idle")
+	if err != nil {
+		return nil, err
+	}
+	interval, err := s.seconds("keepalives_interval")
+	if err != nil {
+		return nil, err
+	}
+	if alive == 0 {
+		return &net.Dialer{KeepAlive: -1}, nil
+	}
+	return &net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: idle, Interval: interval, Count: count}}, nil
 }

@@ -16,6 +16,7 @@ type Word struct {
 	why       string // refused: why; accepted: why that does no harm
 }
 
+// Treatment is what becomes of a word.
 type Treatment string
 
 const (

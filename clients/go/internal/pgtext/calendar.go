@@ -32,6 +32,7 @@ func civil(days int64) (year int64, month, day int) {
 	return year + era*400, month, day
 }
 
+// FloorDiv is a / b, towards the lower number.
 func FloorDiv(a, b int64) int64 {
 	q := a / b
 	if a%b < 0 {

@@ -39,6 +39,7 @@ func AppendJSONString[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, '"')
 }
 
+// AppendHex appends two digits for each byte.
 func AppendHex(dst, data []byte) []byte {
 	for _, b := range data {
 		dst = append(dst, lowerHex[b>>4], lowerHex[b&15])
@@ -46,6 +47,7 @@ func AppendHex(dst, data []byte) []byte {
 	return dst
 }
 
+// AppendUUID appends the usual form of 16 bytes.
 func AppendUUID(dst, u []byte) []byte {
 	for i, b := range u {
 		if i == 4 || i == 6 || i == 8 || i == 10 {
@@ -107,6 +109,7 @@ func appendPlain(dst []byte, digits uint64, exponent int) []byte {
 	return dst
 }
 
+// IsFinite tells whether JSON has the number.
 func IsFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
 
 // IsDecimal: digits, with a sign and a fraction perhaps; no exponent.
