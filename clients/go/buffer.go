@@ -4,14 +4,16 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/acks"
 )
 
 // delivery is a batch on its way from the reader to the consumer.
 type delivery struct {
 	batch      *Batch
-	receipt    *receipt // nil if nothing ends with the batch
-	connection int      // counts connections
-	lost       bool     // something before it was skipped
+	receipt    *acks.Receipt // nil if nothing ends with the batch
+	connection int           // counts connections
+	lost       bool          // something before it was skipped
 }
 
 // buffer is a queue with a limit in bytes, for one writer and one reader.
@@ -40,9 +42,9 @@ func (b *buffer) change() {
 func (b *buffer) put(ctx context.Context, d delivery) error {
 	for {
 		b.mu.Lock()
-		if len(b.list) == 0 || b.bytes+len(d.batch.raw) <= b.limit {
+		if len(b.list) == 0 || b.bytes+len(d.batch.Raw()) <= b.limit {
 			b.list = append(b.list, d)
-			b.bytes += len(d.batch.raw)
+			b.bytes += len(d.batch.Raw())
 			b.change()
 			b.mu.Unlock()
 			return nil
@@ -104,7 +106,7 @@ func (b *buffer) get(ctx context.Context) (delivery, error) {
 			d := b.list[0]
 			b.list[0] = delivery{}
 			b.list = b.list[1:]
-			b.bytes -= len(d.batch.raw)
+			b.bytes -= len(d.batch.Raw())
 			b.change()
 			b.mu.Unlock()
 			return d, nil

@@ -14,7 +14,7 @@ const checkpointText = `{"version":1,"system_identifier":"7711112610140933698","
 // The form that the clients of all languages share.
 func TestCheckpointForm(t *testing.T) {
 	c := Checkpoint{SystemIdentifier: 7711112610140933698, Timeline: 2, Database: "d", Slot: "s",
-		Position: Position{0x19552C8, 0x19551E8, 3}, EndLSN: 0x19552F8}
+		Position: Position{CommitLSN: 0x19552C8, LSN: 0x19551E8, Index: 3}, EndLSN: 0x19552F8}
 	text, err := json.Marshal(&c)
 	if err != nil || string(text) != checkpointText {
 		t.Fatal(string(text), err)

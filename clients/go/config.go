@@ -10,6 +10,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
+	"github.com/pgcdc/cdc/clients/go/metrics"
+	"github.com/pgcdc/cdc/clients/go/transport"
 )
 
 // Config of a Stream. Slot and Store must be set (with ReadOnly, Slot).
@@ -77,14 +81,14 @@ type Config struct {
 
 	// OnDamage says what to do about batches that are malformed, OnUnknownSchema
 	// about events without a schema, OnFailure about changes that the server could
-	// not encode (with Pass they are handed on, and Event.Failed tells them),
-	// OnHandlerError about what Stream.Reject is given. Default Stop.
+	// not encode (with PolicyPass they are handed on, and Event.Failed tells them),
+	// OnHandlerError about what Stream.Reject is given. Default PolicyStop.
 	OnDamage, OnUnknownSchema, OnFailure, OnHandlerError Policy
 	// OnVersion says what to do about rows in another version than Versions has. Default
-	// Stop, with a VersionError. Pass hands them on, to be told by Event.Version and
+	// PolicyStop, with a VersionError. PolicyPass hands them on, to be told by Event.Version and
 	// converted, for example by a Router.
 	OnVersion Policy
-	// DeadLetters gets what the policies skip or set aside. Needed with DeadLetter.
+	// DeadLetters gets what the policies skip or set aside. Needed with PolicyDeadLetter.
 	DeadLetters DeadLetterSink
 
 	// Metrics, or nil.
@@ -94,7 +98,7 @@ type Config struct {
 	// Connector opens connections; default: to PostgreSQL, by Conn.
 	Connector Connector
 
-	dialer *dialer
+	dialer *libpq.Dialer
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -107,51 +111,54 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Store == nil {
 		return c, errors.New("cdc: Config.Store is nil")
 	}
-	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError, c.OnVersion} {
-		if p == DeadLetter && c.DeadLetters == nil {
-			return c, errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
-		}
-	}
-	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnHandlerError} {
-		if p == Pass {
-			return c, errors.New("cdc: the policy Pass is for Config.OnVersion and OnFailure alone")
-		}
-	}
-	if format, ok := c.Options["format"]; ok && format != "protobuf" {
-		return c, fmt.Errorf("cdc: option format is %q: this client reads protobuf alone", format)
+	if err := c.check(); err != nil {
+		return c, err
 	}
 	if err := c.addOptions(); err != nil {
 		return c, err
 	}
 	c.BufferBytes = cmp.Or(c.BufferBytes, 64<<20)
-	c.Limits = c.Limits.withDefaults()
+	c.Limits = c.Limits.WithDefaults()
 	c.FeedbackInterval = cmp.Or(c.FeedbackInterval, 10*time.Second)
 	c.StoreTimeout = cmp.Or(c.StoreTimeout, 30*time.Second)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 30*time.Second)
-	c.FetchWait = min(cmp.Or(c.FetchWait, 10*time.Second), c.FeedbackInterval, maxFetchWait)
+	c.FetchWait = min(cmp.Or(c.FetchWait, 10*time.Second), c.FeedbackInterval, transport.MaxFetchWait)
 	c.FetchBytes = max(1, min(cmp.Or(c.FetchBytes, 16<<20), c.BufferBytes/2))
 	if c.Metrics == nil {
-		c.Metrics = noMetrics{}
+		c.Metrics = metrics.None{}
 	}
 	if c.Logger == nil {
-		c.Logger = slog.New(discard{})
+		c.Logger = slog.New(slog.DiscardHandler)
 	}
-	c.dialer = &dialer{logger: c.Logger}
+	c.dialer = &libpq.Dialer{Logger: c.Logger}
 	if c.Connector != nil {
 		return c, nil
 	}
-	switch c.Transport {
-	case TransportReplication:
-		c.Connector = &connector{c}
-	case TransportFetch:
-		if c.CreateSlot {
-			return c, errors.New("cdc: Config.CreateSlot is not for TransportFetch: make the slot with cdc.create_slot(..., reader => ...)")
-		}
-		c.Connector = &fetchConnector{c}
-	default:
-		return c, fmt.Errorf("cdc: Config.Transport is unknown: %v", c.Transport)
+	if c.Transport == TransportFetch && c.CreateSlot {
+		return c, errors.New("cdc: Config.CreateSlot is not for TransportFetch: make the slot with cdc.create_slot(..., reader => ...)")
 	}
-	return c, nil
+	var err error
+	c.Connector, err = transport.NewConnector(c.Transport, transport.Endpoint{Dialer: c.dialer, Conn: c.Conn, Slot: c.Slot, Options: c.Options,
+		MaxBatch: c.Limits.MaxBatchBytes, Logger: c.Logger, FetchWait: c.FetchWait, FetchBytes: c.FetchBytes})
+	return c, err
+}
+
+// check looks for what does not go together.
+func (c *Config) check() error {
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnFailure, c.OnHandlerError, c.OnVersion} {
+		if p == PolicyDeadLetter && c.DeadLetters == nil {
+			return errors.New("cdc: Config.DeadLetters is nil, but a policy needs it")
+		}
+	}
+	for _, p := range [...]Policy{c.OnDamage, c.OnUnknownSchema, c.OnHandlerError} {
+		if p == PolicyPass {
+			return errors.New("cdc: the policy PolicyPass is for Config.OnVersion and OnFailure alone")
+		}
+	}
+	if format, ok := c.Options["format"]; ok && format != "protobuf" {
+		return fmt.Errorf("cdc: option format is %q: this client reads protobuf alone", format)
+	}
+	return nil
 }
 
 // addOptions puts what has a field of its own to the plugin's options.
@@ -198,13 +205,6 @@ func (c *Config) busyTimeout() time.Duration {
 	}
 	return 10 * time.Second
 }
-
-type discard struct{}
-
-func (discard) Enabled(context.Context, slog.Level) bool  { return false }
-func (discard) Handle(context.Context, slog.Record) error { return nil }
-func (d discard) WithAttrs([]slog.Attr) slog.Handler      { return d }
-func (d discard) WithGroup(string) slog.Handler           { return d }
 
 // memoryStore is for those who store nothing.
 type memoryStore struct{ c *Checkpoint }

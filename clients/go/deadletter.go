@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/internal/files"
 )
 
 // Policy says what to do about something that cannot be handed on.
@@ -14,15 +16,15 @@ type Policy int
 
 // The policies.
 const (
-	// Stop ends the stream with an error. Nothing is acknowledged: the next start
+	// PolicyStop ends the stream with an error. Nothing is acknowledged: the next start
 	// meets the same again.
-	Stop Policy = iota
-	// Skip goes on without it.
-	Skip
-	// DeadLetter gives it to Config.DeadLetters and goes on.
-	DeadLetter
-	// Pass hands it on as it is. For Config.OnVersion and OnFailure alone.
-	Pass
+	PolicyStop Policy = iota
+	// PolicySkip goes on without it.
+	PolicySkip
+	// PolicyDeadLetter gives it to Config.DeadLetters and goes on.
+	PolicyDeadLetter
+	// PolicyPass hands it on as it is. For Config.OnVersion and OnFailure alone.
+	PolicyPass
 )
 
 // Reason is why something became a dead letter.
@@ -37,8 +39,8 @@ const (
 	ReasonVersion       Reason = "version"
 )
 
-// Letter is something that could not be handed on.
-type Letter struct {
+// DeadLetter is something that could not be handed on.
+type DeadLetter struct {
 	Reason Reason
 	// Err says what was wrong.
 	Err error
@@ -53,7 +55,7 @@ type Letter struct {
 // DeadLetterSink takes in what could not be handed on. The stream goes on only if
 // Put returns without an error.
 type DeadLetterSink interface {
-	Put(ctx context.Context, l *Letter) error
+	Put(ctx context.Context, l *DeadLetter) error
 }
 
 // DeadLetterDir writes a pair of files for each letter into the directory of
@@ -66,7 +68,7 @@ type DeadLetterDir string
 
 // Put implements DeadLetterSink. When it returns, both files survive a crash of the
 // machine. A letter that is put again replaces itself.
-func (d DeadLetterDir) Put(_ context.Context, l *Letter) error {
+func (d DeadLetterDir) Put(_ context.Context, l *DeadLetter) error {
 	why, err := json.Marshal(struct {
 		Reason   Reason    `json:"reason"`
 		Error    string    `json:"error"`
@@ -78,17 +80,17 @@ func (d DeadLetterDir) Put(_ context.Context, l *Letter) error {
 		return err
 	}
 	base := filepath.Join(string(d), l.name())
-	if err := renameInto(base+".pb", AppendFrame(nil, l.Batch)); err != nil {
+	if err := files.RenameInto(base+".pb", AppendFrame(nil, l.Batch)); err != nil {
 		return err
 	}
-	if err := renameInto(base+".json", append(why, '\n')); err != nil {
+	if err := files.RenameInto(base+".json", append(why, '\n')); err != nil {
 		return err
 	}
-	return syncDir(string(d))
+	return files.SyncDir(string(d))
 }
 
 // name is the same in all clients, and that of no other letter.
-func (l *Letter) name() string {
+func (l *DeadLetter) name() string {
 	var slot []byte
 	for _, b := range []byte(l.Slot) {
 		if b >= 'a' && b <= 'z' || b >= '0' && b <= '9' || b == '_' {

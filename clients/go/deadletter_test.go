@@ -38,7 +38,7 @@ var troubled = map[cdc.Reason]func(s *cdctest.Source){
 
 func TestTrouble(t *testing.T) {
 	for reason, add := range troubled {
-		for policy, name := range map[cdc.Policy]string{cdc.Stop: "stop", cdc.Skip: "skip", cdc.DeadLetter: "dead letter"} {
+		for policy, name := range map[cdc.Policy]string{cdc.PolicyStop: "stop", cdc.PolicySkip: "skip", cdc.PolicyDeadLetter: "dead letter"} {
 			t.Run(string(reason)+" "+name, func(t *testing.T) {
 				source := cdctest.NewSource("s")
 				dir := t.TempDir()
@@ -53,7 +53,7 @@ func TestTrouble(t *testing.T) {
 				if _, keys := next(t, stream); keys != "a" {
 					t.Fatal(keys)
 				}
-				if policy == cdc.Stop {
+				if policy == cdc.PolicyStop {
 					_, err := stream.Next(timeout(t, 5*time.Second))
 					var failure *cdc.Failure
 					if !errors.Is(err, cdc.ErrDamaged) && !errors.As(err, &failure) {
@@ -71,14 +71,14 @@ func TestTrouble(t *testing.T) {
 						t.Fatal(keys)
 					}
 				}
-				if n := metrics.count(cdc.DeadLettersTotal, string(reason)); (n == 1) != (policy != cdc.Stop) {
+				if n := metrics.count(cdc.DeadLettersTotal, string(reason)); (n == 1) != (policy != cdc.PolicyStop) {
 					t.Errorf("%d letters counted", n)
 				}
 				letters, _ := filepath.Glob(filepath.Join(dir, "s-*-"+string(reason)+"-*.pb"))
-				if (len(letters) == 1) != (policy == cdc.DeadLetter) {
+				if (len(letters) == 1) != (policy == cdc.PolicyDeadLetter) {
 					t.Fatal(letters)
 				}
-				if policy == cdc.DeadLetter {
+				if policy == cdc.PolicyDeadLetter {
 					checkLetter(t, letters[0], reason)
 				}
 			})
@@ -96,14 +96,7 @@ func checkLetter(t *testing.T, name string, reason cdc.Reason) {
 	if err != nil || !bytes.Contains(why, []byte(`"reason":"`+string(reason)+`"`)) {
 		t.Fatal(string(why), err)
 	}
-	data, err := os.ReadFile(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := cdc.NewFileReader(bytes.NewReader(data), cdc.Limits{}).Next()
-	if err != nil {
-		t.Fatal(err)
-	}
+	raw := readBatch(t, name)
 	if reason == cdc.ReasonFailure {
 		b, err := cdc.ParseBatch(raw, cdc.NewSchemaCache(cdc.Limits{}))
 		if err != nil {
@@ -123,7 +116,7 @@ func TestReject(t *testing.T) {
 	source := cdctest.NewSource("s")
 	dir := t.TempDir()
 	stream := opened(t, source, func(c *cdc.Config) {
-		c.OnHandlerError, c.DeadLetters = cdc.DeadLetter, cdc.DeadLetterDir(dir)
+		c.OnHandlerError, c.DeadLetters = cdc.PolicyDeadLetter, cdc.DeadLetterDir(dir)
 	})
 	source.Insert("public", "t", "a")
 	txn, _ := next(t, stream)

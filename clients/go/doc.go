@@ -25,10 +25,14 @@
 //
 //   - [Batch], [Event] and [Row] are views of the wire format that allocate
 //     nothing; [FileReader] reads files of pg_recvlogical.
-//   - [Table] and [SchemaCache] say what columns a row has; [Column.Value] gives
+//   - [Table] and [SchemaCache] say what columns a row has; Column.Value gives
 //     values by name, [Decoder] fills structs generated from cdc.proto().
 //   - [Overlay] makes the row after an UPDATE; [Applier] keeps whole tables.
 //   - [Assembler] puts together transactions that come before their commit.
+//
+// Each of them is in a package below this one (change, schema, tuple, value, replica),
+// under the same name. What is here is an alias: its documentation is there, and no program
+// has to import more than this package.
 //
 // The wire format is specified in docs/protocol.md of the repository. Bytes that
 // are not what a server sends are a [DamageError], never a panic.

@@ -16,7 +16,7 @@ func ExampleOpen() {
 	stream, err := cdc.Open(ctx, cdc.Config{
 		Conn: "postgres://cdc@db.example.com/shop?sslmode=verify-full", Slot: "orders",
 		Store:       cdc.FileStore("/var/lib/shop/orders.checkpoint"),
-		OnFailure:   cdc.DeadLetter,
+		OnFailure:   cdc.PolicyDeadLetter,
 		DeadLetters: cdc.DeadLetterDir("/var/lib/shop/letters"),
 	})
 	if err != nil {

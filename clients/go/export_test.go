@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
 
 // What tests outside of the package look at.
 
 // DialForTest makes the socket that a connection string asks for.
 func DialForTest(conninfo string) (net.Conn, error) {
-	config, err := new(dialer).parse(conninfo)
+	config, err := new(libpq.Dialer).Parse(conninfo)
 	if err != nil {
 		return nil, err
 	}
@@ -23,13 +25,13 @@ func DialForTest(conninfo string) (net.Conn, error) {
 
 // ParseForTest gives what pgconn is given.
 func ParseForTest(conninfo string, logger *slog.Logger) (*pgconn.Config, error) {
-	return (&dialer{logger: logger}).parse(conninfo)
+	return (&libpq.Dialer{Logger: logger}).Parse(conninfo)
 }
 
 // WordsForTest gives the table of words: keyword, variable, treatment.
 func WordsForTest() (list [][3]string) {
-	for _, w := range words {
-		list = append(list, [3]string{w.name, w.env, string(w.does)})
+	for _, w := range libpq.Words {
+		list = append(list, [3]string{w.Name, w.Env, string(w.Does)})
 	}
 	return list
 }

@@ -121,11 +121,7 @@ func TestLiveFetchIdle(t *testing.T) {
 	config := d.reader(t, false, nil)
 	config.FeedbackInterval = 100 * time.Millisecond
 	d.open(config)
-	before, _ := cdc.ParseLSN(d.value("SELECT pg_current_wal_insert_lsn()"))
-	other := connect(t, "postgres")
-	defer other.Close(context.Background())
-	execute(t, other, "SELECT pg_logical_emit_message(false, 'x', repeat('x', 100000)); CHECKPOINT")
-	eventually(t, "confirmed_flush_lsn moves", func() bool { return d.confirmed() > before+100000 })
+	d.followsOthers(t)
 }
 
 // Close does not wait for the server's wait to end, and leaves nothing at work there.

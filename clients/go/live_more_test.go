@@ -18,7 +18,7 @@ func TestLiveFailure(t *testing.T) {
 	config := d.config(t)
 	dir := t.TempDir()
 	config.Options = map[string]string{"publication_names": "p"}
-	config.OnFailure, config.DeadLetters = cdc.DeadLetter, cdc.DeadLetterDir(dir)
+	config.OnFailure, config.DeadLetters = cdc.PolicyDeadLetter, cdc.DeadLetterDir(dir)
 	stream := d.open(config)
 	d.exec("INSERT INTO t VALUES (1, 1), (0, 1), (2, 1)")
 	if got := lines(t, receive(t, stream)); len(got) != 2 || !strings.Contains(got[0], `{"id":1}`) || !strings.Contains(got[1], `{"id":2}`) {
@@ -30,7 +30,7 @@ func TestLiveFailure(t *testing.T) {
 	if err := stream.Close(); err != nil {
 		t.Fatal(err)
 	}
-	config.OnFailure = cdc.Stop // it was not acknowledged, so it comes again
+	config.OnFailure = cdc.PolicyStop // it was not acknowledged, so it comes again
 	stream = d.open(config)
 	_, err := stream.Next(timeout(t, 10*time.Second))
 	var failure *cdc.Failure

@@ -193,6 +193,12 @@ func TestLiveIdleProgress(t *testing.T) {
 	config := d.config(t)
 	config.FeedbackInterval = 100 * time.Millisecond
 	d.open(config)
+	d.followsOthers(t)
+}
+
+// followsOthers sees the slot move over what is written in another database.
+func (d *database) followsOthers(t *testing.T) {
+	t.Helper()
 	before, _ := cdc.ParseLSN(d.value("SELECT pg_current_wal_insert_lsn()"))
 	other := connect(t, "postgres")
 	defer other.Close(context.Background())

@@ -22,7 +22,7 @@ gotests "$CDC_CRASH_ROUNDS crashes, $CDC_EVENTS events" -count 1 -timeout 3h -ru
 for seed in $(seq "${CDC_SEEDS:-50}"); do
 	CDC_SEED=$seed gotests "random changes number $seed" -count 1 -run '^(TestLiveReplay|TestLiveLoad)$' .
 done
-for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./*_test.go | cut -c6-); do
-	step "$target, ${FUZZ_SECONDS:-300} s" go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZ_SECONDS:-300}s" .
+for target in $(grep -oh '^func Fuzz[A-Za-z]*' ./change/*_test.go | cut -c6-); do
+	step "$target, ${FUZZ_SECONDS:-300} s" go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZ_SECONDS:-300}s" ./change
 done
 finish

@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
 
 // PostgresStore keeps checkpoints in a table of a PostgreSQL database, which may be
@@ -103,7 +105,7 @@ func (s *PostgresStore) Save(ctx context.Context, c *Checkpoint) error {
 // exec runs a statement; a connection that fails is made anew the next time.
 func (s *PostgresStore) exec(ctx context.Context, sql string, args ...string) ([][][]byte, error) {
 	if s.conn == nil || s.conn.IsClosed() {
-		conn, err := new(dialer).connect(ctx, s.Conn, nil)
+		conn, err := new(libpq.Dialer).Connect(ctx, s.Conn, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +116,7 @@ func (s *PostgresStore) exec(ctx context.Context, sql string, args ...string) ([
 		values[i] = []byte(arg)
 	}
 	result := s.conn.ExecParams(ctx, sql, values, nil, nil, nil).Read()
-	return result.Rows, explained(result.Err)
+	return result.Rows, libpq.Explained(result.Err)
 }
 
 // Close closes the connection.

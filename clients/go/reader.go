@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/change"
+	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/transport"
 )
 
 // reader takes batches from the connection to the buffer, and connects again
@@ -16,8 +20,7 @@ type reader struct {
 	retry      backoff
 	connection int
 	lost       bool
-	source     []byte
-	versions   versions // that this connection has announced
+	said       change.Connection // what this connection has said
 	// When the reader began to wait for the server, in Unix nanoseconds; 0 while
 	// it does something else.
 	waiting atomic.Int64
@@ -61,10 +64,10 @@ func (r *reader) connect(ctx context.Context) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	checkpoint := s.keeper.checkpoint()
-	_, _, checkpoint.EndLSN = s.acks.state()
-	if p, ok := session.(puller); ok {
-		p.limit(max(1, min(s.config.FetchBytes, s.buffer.free())))
+	checkpoint := s.checkpointer.checkpoint()
+	_, _, checkpoint.EndLSN = s.acks.State()
+	if p, ok := session.(transport.Puller); ok {
+		p.Limit(max(1, min(s.config.FetchBytes, s.buffer.free())))
 	}
 	if err = checkStart(ctx, session, checkpoint); err == nil {
 		err = session.Start(ctx, checkpoint.EndLSN)
@@ -89,23 +92,23 @@ func (r *reader) session(ctx context.Context, session Session) error {
 		}
 	}()
 	r.connection++
-	r.versions = nil
+	r.said.Reset()
 	r.lost = false
-	s.acks.setInside(false)
-	s.keeper.attach(session)
-	defer s.keeper.detach()
-	defer s.acks.more()
+	s.acks.SetInside(false)
+	s.checkpointer.attach(session)
+	defer s.checkpointer.detach()
+	defer s.acks.More()
 	defer r.watch(session)()
 	s.config.Logger.Info("connected", "slot", s.config.Slot, "server_position", session.Server().WALEnd)
-	s.keeper.report(false)
-	pull, _ := session.(puller)
+	s.checkpointer.report(false)
+	pull, _ := session.(transport.Puller)
 	for {
-		if pull != nil && pull.asks() {
+		if pull != nil && pull.Asks() {
 			n, err := s.buffer.room(ctx, s.config.FetchBytes, s.config.FeedbackInterval)
 			if err != nil {
 				return err
 			}
-			pull.limit(n)
+			pull.Limit(n)
 		}
 		r.waiting.Store(time.Now().UnixNano())
 		m, err := session.Receive()
@@ -118,12 +121,12 @@ func (r *reader) session(ctx context.Context, session Session) error {
 		}
 		r.silent.Store(0)
 		if m.Frame == nil {
-			s.acks.idle(m.WALEnd)
-			s.keeper.heard(m)
+			s.acks.Idle(m.WALEnd)
+			s.checkpointer.heard(m)
 			continue
 		}
-		s.keeper.heard(m)
-		s.acks.more()
+		s.checkpointer.heard(m)
+		s.acks.More()
 		r.retry.progress()
 		if err := r.frame(ctx, m.Frame); err != nil {
 			return err
@@ -143,8 +146,8 @@ func (r *reader) watch(session Session) (stop func()) {
 	if timeout := session.Server().SenderTimeoutMS; timeout > 0 {
 		limit = time.Duration(timeout) * time.Millisecond
 	}
-	if p, ok := session.(puller); ok {
-		limit += p.silence()
+	if p, ok := session.(transport.Puller); ok {
+		limit += p.Silence()
 	}
 	limit <<= min(r.silent.Load(), 6)
 	r.gaveUp.Store(0)
@@ -175,27 +178,22 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 	s := r.stream
 	s.config.Metrics.Add(BytesTotal, "", uint64(len(frame)))
 	s.config.Metrics.Add(BatchesTotal, "", 1)
-	b, err := parseFrame(frame, s.schemas)
+	b, err := change.ParseFrame(frame, s.schemas)
 	if err == nil && b.HasTransaction && (b.Outcome < OutcomeOpen || b.Outcome > OutcomePrepared) {
-		err = damaged("unknown outcome")
+		err = fault.Damaged("unknown outcome")
 	}
 	if err != nil {
 		raw := frame
 		if unframed, err := Unframe(frame); err == nil {
 			raw = unframed
 		}
-		if err := s.handle(ctx, s.config.OnDamage, &Letter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}); err != nil {
+		if err := s.handle(ctx, s.config.OnDamage, &DeadLetter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}); err != nil {
 			return err
 		}
 		r.lost = true
 		return nil
 	}
-	if b.source != nil && !bytes.Equal(b.source, r.source) {
-		r.source = bytes.Clone(b.source)
-	}
-	b.latest = r.source
-	r.versions = r.versions.with(b.announced)
-	b.versions = r.versions
+	r.said.Take(b)
 	last, err := r.check(ctx, b)
 	if err != nil {
 		return err
@@ -208,11 +206,11 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 				last.LSN = last.CommitLSN
 			}
 		}
-		d.receipt = s.acks.add(last, b.EndLSN, b.Transaction.CommitTime())
+		d.receipt = s.acks.Add(last, b.EndLSN, b.Transaction.CommitTime())
 	}
 	if b.HasTransaction {
 		// A transaction in progress has no commit yet, and comes again from its start.
-		s.acks.setInside(b.Outcome == OutcomeOpen && (b.Transaction.CommitLSN|b.Transaction.PrepareLSN) != 0)
+		s.acks.SetInside(b.Outcome == OutcomeOpen && (b.Transaction.CommitLSN|b.Transaction.PrepareLSN) != 0)
 	}
 	if err := s.buffer.put(ctx, d); err != nil {
 		return errors.Join(err, context.Cause(ctx))
@@ -220,49 +218,41 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 	return nil
 }
 
-func parseFrame(frame []byte, schemas *SchemaCache) (*Batch, error) {
-	raw, err := Unframe(frame)
-	if err != nil {
-		return nil, err
-	}
-	return ParseBatch(bytes.Clone(raw), schemas)
-}
-
 // check walks over the events, and lets those that cannot be handed on be left
 // out, if the policies say so. It gives the position of the last one.
 func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error) {
 	s := r.stream
-	unknown, redacted := uint64(b.unknown), uint64(0)
+	unknown, redacted := uint64(b.UnknownFields()), uint64(0)
 	var counts [len(opLabels)]uint64
 	var skip []int
 	c := b.Events()
 	for n := 0; ; n++ {
 		more := c.Next()
-		if !more && c.err == nil {
+		if !more && c.Damage() == nil {
 			break
 		}
 		e := c.Event()
-		reason, policy, wrong := s.judge(e, c.err)
+		reason, policy, wrong := s.judge(e, c.Damage())
 		if wrong != nil {
-			piece, err := e.AppendCut(nil, nil)
+			piece, err := e.AppendSingle(nil, nil)
 			if err != nil {
 				return last, err
 			}
-			if err := s.handle(ctx, policy, &Letter{Reason: reason, Err: wrong, Batch: piece, Position: e.Position()}); err != nil {
+			if err := s.handle(ctx, policy, &DeadLetter{Reason: reason, Err: wrong, Batch: piece, Position: e.Position()}); err != nil {
 				return last, err
 			}
 			skip = append(skip, n)
-			c.goOn()
+			c.GoOn()
 			continue
 		}
 		last = e.Position()
-		unknown += uint64(e.unknown)
+		unknown += uint64(e.UnknownFields())
 		counts[e.Op]++ // judge knows it
-		if t := e.Table(); t != nil && t.redacted {
+		if t := e.Table(); t != nil && t.Redacted() {
 			redacted++
 		}
 	}
-	b.skip = skip
+	b.Skip(skip)
 	for op, n := range counts {
 		s.count(EventsTotal, opLabels[op], n)
 	}
@@ -277,25 +267,25 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 		return ReasonDamage, s.config.OnDamage, err
 	}
 	if e.Op < OpInsert || e.Op > OpRewrite {
-		return ReasonDamage, s.config.OnDamage, damaged("unknown operation")
+		return ReasonDamage, s.config.OnDamage, fault.Damaged("unknown operation")
 	}
 	if e.Fingerprint != 0 && e.Table() == nil || e.Fingerprint == 0 && e.Op != OpMessage {
-		return ReasonUnknownSchema, s.config.OnUnknownSchema, &UnknownSchemaError{e.Fingerprint}
+		return ReasonUnknownSchema, s.config.OnUnknownSchema, &UnknownSchemaError{Fingerprint: e.Fingerprint}
 	}
 	if err := s.config.mismatch(e); err != nil {
 		s.count(VersionMismatchesTotal, err.Relation, 1)
-		if s.config.OnVersion != Pass {
+		if s.config.OnVersion != PolicyPass {
 			return ReasonVersion, s.config.OnVersion, err
 		}
 	}
-	if e.Failed() && s.config.OnFailure != Pass {
+	if e.Failed() && s.config.OnFailure != PolicyPass {
 		failure, err := e.Failure()
 		if err != nil {
 			return ReasonDamage, s.config.OnDamage, err
 		}
 		return ReasonFailure, s.config.OnFailure, failure
 	}
-	return "", Stop, nil
+	return "", PolicyStop, nil
 }
 
 var opLabels = [...]string{"unspecified", "insert", "update", "delete", "truncate", "message", "read", "rewrite"}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
 
 // backoff waits longer and longer between attempts, with full jitter.
@@ -53,7 +55,7 @@ func isPermanent(err error) bool {
 	if errors.As(err, &stopped) {
 		return true
 	}
-	var word *configError
+	var word *libpq.ConfigError
 	if errors.As(err, &word) {
 		return true
 	}

@@ -424,7 +424,7 @@ func defaults(t *testing.T) {
 
 func metricNames(t *testing.T) {
 	source, metrics := cdctest.NewSource("s"), newMeter()
-	stream := opened(t, source, func(c *cdc.Config) { c.Metrics, c.OnFailure = metrics, cdc.Skip })
+	stream := opened(t, source, func(c *cdc.Config) { c.Metrics, c.OnFailure = metrics, cdc.PolicySkip })
 	b := source.Transaction()
 	f, table := cdctest.Table("public", "t")
 	b.Schemas = []*cdcv1.SchemaVersion{{Fingerprint: uint64(f), Table: table}}

@@ -54,11 +54,11 @@ func inParts(s *cdctest.Source, n, parts int, change func(*cdcv1.Batch)) {
 }
 
 func rejecting(dir cdc.DeadLetterSink) func(*cdc.Config) {
-	return func(c *cdc.Config) { c.OnHandlerError, c.DeadLetters = cdc.DeadLetter, dir }
+	return func(c *cdc.Config) { c.OnHandlerError, c.DeadLetters = cdc.PolicyDeadLetter, dir }
 }
 
-// readLetter gives the lines of a letter, which is read alone.
-func readLetter(t *testing.T, name string) (*cdc.Batch, string) {
+// readBatch gives the bytes of a file's first batch.
+func readBatch(t *testing.T, name string) []byte {
 	t.Helper()
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -68,7 +68,13 @@ func readLetter(t *testing.T, name string) (*cdc.Batch, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := cdc.ParseBatch(bytes.Clone(raw), cdc.NewSchemaCache(cdc.Limits{}))
+	return bytes.Clone(raw)
+}
+
+// readLetter gives the lines of a letter, which is read alone.
+func readLetter(t *testing.T, name string) (*cdc.Batch, string) {
+	t.Helper()
+	b, err := cdc.ParseBatch(readBatch(t, name), cdc.NewSchemaCache(cdc.Limits{}))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +146,7 @@ type failing struct {
 	sink cdc.DeadLetterSink
 }
 
-func (f *failing) Put(ctx context.Context, l *cdc.Letter) error {
+func (f *failing) Put(ctx context.Context, l *cdc.DeadLetter) error {
 	if f.n--; f.n == 0 {
 		return errors.New("the disk is full")
 	}
@@ -207,9 +213,9 @@ func lettersSharedFolder(t *testing.T) {
 	}
 }
 
-func letter() *cdc.Letter {
+func letter() *cdc.DeadLetter {
 	position, _ := cdc.ParsePosition("16/B374D848/16/B374D700/3")
-	return &cdc.Letter{Slot: "s", Reason: cdc.ReasonHandler, Err: io.EOF, Batch: []byte{1, 2}, Position: position}
+	return &cdc.DeadLetter{Slot: "s", Reason: cdc.ReasonHandler, Err: io.EOF, Batch: []byte{1, 2}, Position: position}
 }
 
 func lettersAgain(t *testing.T) {
@@ -228,7 +234,7 @@ func lettersName(t *testing.T) {
 	dir := t.TempDir()
 	strange := letter()
 	strange.Slot = "../A"
-	for name, l := range map[string]*cdc.Letter{
+	for name, l := range map[string]*cdc.DeadLetter{
 		"s-16-B374D848-16-B374D700-3-handler-a12871fee210fb86":            letter(),
 		"%2E%2E%2F%41-16-B374D848-16-B374D700-3-handler-a12871fee210fb86": strange,
 		"s-0-0-0-0-0-damage-a12871fee210fb86":                             {Slot: "s", Reason: cdc.ReasonDamage, Err: io.EOF, Batch: []byte{1, 2}},

@@ -216,13 +216,11 @@ func tailSignal(t *testing.T) {
 	}
 }
 
-func tailSignalled(t *testing.T, with os.Signal, more []string) {
-	d := live(t)
-	d.exec("CREATE TABLE t (id int PRIMARY KEY)")
-	before := d.makeSlot()
-	command := tail(t, append([]string{"--slot", d.slot(), "--conninfo", "dbname=" + d.name, "--ack"}, more...)...)
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
+// started starts a command, whose output is a pipe.
+func started(t *testing.T, command *exec.Cmd) (out io.ReadCloser, stderr *bytes.Buffer) {
+	t.Helper()
+	stderr = new(bytes.Buffer)
+	command.Stderr = stderr
 	out, err := command.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -230,6 +228,15 @@ func tailSignalled(t *testing.T, with os.Signal, more []string) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return out, stderr
+}
+
+func tailSignalled(t *testing.T, with os.Signal, more []string) {
+	d := live(t)
+	d.exec("CREATE TABLE t (id int PRIMARY KEY)")
+	before := d.makeSlot()
+	command := tail(t, append([]string{"--slot", d.slot(), "--conninfo", "dbname=" + d.name, "--ack"}, more...)...)
+	out, stderr := started(t, command)
 	d.exec("INSERT INTO t VALUES (1)")
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil || !strings.Contains(line, " INSERT public.t ") {
@@ -239,27 +246,19 @@ func tailSignalled(t *testing.T, with os.Signal, more []string) {
 	end(t, command, with)
 	eventually(t, "the slot is free", func() bool { return !d.active() })
 	if d.confirmed() <= before || d.value("SELECT count(*) FROM cdc.peek('"+d.slot()+"')") != "0" || stderr.Len() > 0 {
-		t.Errorf("not acknowledged: %s", &stderr)
+		t.Errorf("not acknowledged: %s", stderr)
 	}
 }
 
 func tailPipe(t *testing.T) {
 	command := tail(t, "--json", "--file", twice(t, 5000))
-	var stderr bytes.Buffer
-	command.Stderr = &stderr
-	out, err := command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	out, stderr := started(t, command)
 	if _, err := io.ReadFull(out, make([]byte, 10)); err != nil {
 		t.Fatal(err)
 	}
 	out.Close()
 	if err := command.Wait(); err != nil || stderr.Len() > 0 {
-		t.Fatal(err, &stderr)
+		t.Fatal(err, stderr)
 	}
 }
 

@@ -148,25 +148,34 @@ func wordsAll(t *testing.T) {
 	}
 }
 
-// A name that nobody resolves is reached by its address, and a certificate that its
-// issuer has revoked is not trusted.
-func TestAddressAndRevocation(t *testing.T) {
-	dir := t.TempDir()
+// pretendTLS is a server that takes TLS up to a version, with a certificate that it makes
+// in a directory.
+func pretendTLS(t *testing.T, dir string, maxVersion uint16, use func(secure *tls.Conn)) (port string, pair tls.Certificate) {
+	t.Helper()
 	certificate(t, dir)
 	pair, err := tls.LoadX509KeyPair(dir+"/server.crt", dir+"/server.key")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port := pretend(t, func(conn net.Conn) {
+	port = pretend(t, func(conn net.Conn) {
+		defer conn.Close()
 		if _, err := conn.Read(make([]byte, 8)); err != nil {
 			return
 		}
 		_, _ = conn.Write([]byte{'S'})
-		secure := tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}})
+		use(tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: maxVersion}))
+	})
+	return port, pair
+}
+
+// A name that nobody resolves is reached by its address, and a certificate that its
+// issuer has revoked is not trusted.
+func TestAddressAndRevocation(t *testing.T) {
+	dir := t.TempDir()
+	port, pair := pretendTLS(t, dir, 0, func(secure *tls.Conn) {
 		backend := greet(secure)
 		backend.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "28000", Message: "so far so good"})
 		_ = backend.Flush()
-		conn.Close()
 	})
 	conninfo := "host=localhost hostaddr=127.0.0.1 sslmode=verify-full user=x sslrootcert=" + dir + "/server.crt port=" + port
 	config := cdc.Config{Slot: "s", ReadOnly: true, Conn: conninfo}
@@ -280,20 +289,7 @@ func wordsRequirepeer(t *testing.T) {
 }
 
 func wordsTLSVersions(t *testing.T) {
-	dir := t.TempDir()
-	certificate(t, dir)
-	pair, err := tls.LoadX509KeyPair(dir+"/server.crt", dir+"/server.key")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := pretend(t, func(conn net.Conn) {
-		if _, err := conn.Read(make([]byte, 8)); err != nil {
-			return
-		}
-		_, _ = conn.Write([]byte{'S'})
-		_ = tls.Server(conn, &tls.Config{Certificates: []tls.Certificate{pair}, MaxVersion: tls.VersionTLS12}).Handshake()
-		conn.Close()
-	})
+	port, _ := pretendTLS(t, t.TempDir(), tls.VersionTLS12, func(secure *tls.Conn) { _ = secure.Handshake() })
 	failsWithin(t, 10*time.Second, cdc.Config{Slot: "s", ReadOnly: true,
 		Conn: "host=127.0.0.1 sslmode=require user=x ssl_min_protocol_version=TLSv1.3 port=" + port}, "protocol version")
 }

@@ -7,21 +7,23 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
 
 // SlotOptions of CreateSlot.
 type SlotOptions struct {
 	// TwoPhase: the slot decodes prepared transactions when they are prepared.
 	TwoPhase bool
-	// Temporary: the slot goes with the NewSlot's connection.
+	// Temporary: the slot goes with the SlotSnapshot's connection.
 	Temporary bool
 	// ExportSnapshot makes a snapshot that SET TRANSACTION SNAPSHOT takes, as long
-	// as the NewSlot is open.
+	// as the SlotSnapshot is open.
 	ExportSnapshot bool
 }
 
-// NewSlot is a slot that was just made.
-type NewSlot struct {
+// SlotSnapshot is a slot that was just made.
+type SlotSnapshot struct {
 	// ConsistentPoint: transactions that commit after it are in the stream.
 	ConsistentPoint LSN
 	// Snapshot sees what is before ConsistentPoint; empty unless exported.
@@ -31,7 +33,7 @@ type NewSlot struct {
 }
 
 // Close ends the connection, and the exported snapshot with it.
-func (s *NewSlot) Close() {
+func (s *SlotSnapshot) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = s.conn.Close(ctx)
@@ -40,12 +42,12 @@ func (s *NewSlot) Close() {
 // CreateSlot makes a logical replication slot for the plugin cdc. It waits until
 // the transactions that are open now have ended. cdc.create_slot() does the same
 // in SQL, and can store options beside the slot.
-func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*NewSlot, error) {
-	conn, _, err := new(dialer).replication(ctx, conninfo)
+func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*SlotSnapshot, error) {
+	conn, _, err := new(libpq.Dialer).Replication(ctx, conninfo)
 	if err != nil {
 		return nil, err
 	}
-	command := "CREATE_REPLICATION_SLOT " + quoteName(slot)
+	command := "CREATE_REPLICATION_SLOT " + libpq.QuoteName(slot)
 	if o.Temporary {
 		command += " TEMPORARY"
 	}
@@ -54,8 +56,8 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 		snapshot = "export"
 	}
 	command += fmt.Sprintf(" LOGICAL cdc (SNAPSHOT '%s', TWO_PHASE %v)", snapshot, o.TwoPhase)
-	row, err := queryRow(ctx, conn, command)
-	s := &NewSlot{conn: conn}
+	row, err := libpq.QueryRow(ctx, conn, command)
+	s := &SlotSnapshot{conn: conn}
 	if err == nil && len(row) < 3 {
 		err = errors.New("cdc: CREATE_REPLICATION_SLOT gave no row")
 	}
@@ -72,15 +74,15 @@ func CreateSlot(ctx context.Context, conninfo, slot string, o SlotOptions) (*New
 
 // DropSlot drops a slot that nobody reads. There need not be one.
 func DropSlot(ctx context.Context, conninfo, slot string) error {
-	conn, _, err := new(dialer).replication(ctx, conninfo)
+	conn, _, err := new(libpq.Dialer).Replication(ctx, conninfo)
 	if err != nil {
 		return err
 	}
 	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, "DROP_REPLICATION_SLOT "+quoteName(slot)).ReadAll()
+	_, err = conn.Exec(ctx, "DROP_REPLICATION_SLOT "+libpq.QuoteName(slot)).ReadAll()
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) && pg.Code == "42704" {
 		return nil
 	}
-	return explained(err)
+	return libpq.Explained(err)
 }

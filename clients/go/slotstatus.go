@@ -3,6 +3,9 @@ package cdc
 import (
 	"context"
 	"strconv"
+
+	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
 
 // SlotStatus is how a slot stands on the server.
@@ -26,20 +29,20 @@ type SlotStatus struct {
 // SlotStatus asks the server, on a connection of its own, and sets the gauge
 // RetainedWALBytes. It is meant to be called about once a minute.
 func (s *Stream) SlotStatus(ctx context.Context) (*SlotStatus, error) {
-	conn, err := s.config.dialer.connect(ctx, s.config.Conn, nil)
+	conn, err := s.config.dialer.Connect(ctx, s.config.Conn, nil)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close(ctx)
-	row, err := queryRow(ctx, conn, "SELECT coalesce(confirmed_flush_lsn, '0/0'), "+
+	row, err := libpq.QueryRow(ctx, conn, "SELECT coalesce(confirmed_flush_lsn, '0/0'), "+
 		"coalesce((CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END - restart_lsn)::int8, 0), wal_status, "+
 		"coalesce(safe_wal_size, -1), coalesce(pg_catalog.to_jsonb(s)->>'invalidation_reason', ''), active, coalesce(active_pid, 0), "+
-		"coalesce(restart_lsn, '0/0') FROM pg_catalog.pg_replication_slots s WHERE slot_name = "+quoteLiteral(s.config.Slot))
+		"coalesce(restart_lsn, '0/0') FROM pg_catalog.pg_replication_slots s WHERE slot_name = "+libpq.QuoteLiteral(s.config.Slot))
 	if err != nil {
 		return nil, err
 	}
 	if len(row) != 8 {
-		return nil, refused("there is no slot %q", s.config.Slot)
+		return nil, fault.Refused("there is no slot %q", s.config.Slot)
 	}
 	status := &SlotStatus{WALStatus: row[2], Invalidation: row[4], Active: row[5] == "t"}
 	if status.ConfirmedFlush, err = ParseLSN(row[0]); err != nil {
@@ -58,7 +61,7 @@ func (s *Stream) SlotStatus(ctx context.Context) (*SlotStatus, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.keeper.retains(restart)
+	s.checkpointer.retains(restart)
 	s.config.Metrics.Set(RetainedWALBytes, float64(status.RetainedBytes))
 	return status, nil
 }

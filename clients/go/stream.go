@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/internal/acks"
 )
 
 // ErrClosed: the stream was closed.
@@ -16,12 +19,12 @@ var ErrClosed = errors.New("cdc: stream is closed")
 // its connection. Next and Ack may be called by different goroutines, but only
 // one of them may call Next.
 type Stream struct {
-	config    Config
-	schemas   *SchemaCache
-	assembler *Assembler
-	buffer    *buffer
-	acks      *acks
-	keeper    *keeper
+	config       Config
+	schemas      *SchemaCache
+	assembler    *Assembler
+	buffer       *buffer
+	acks         *acks.Tracker
+	checkpointer *checkpointer
 
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup
@@ -51,18 +54,18 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 		return nil, err
 	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
-		acks: newAcks(checkpoint), buffer: newBuffer(config.BufferBytes, config.Metrics)}
-	s.keeper = newKeeper(&config, s.acks, checkpoint)
-	s.keeper.failed = func(err error) {
+		acks: acks.New(checkpoint.Position, checkpoint.EndLSN), buffer: newBuffer(config.BufferBytes, config.Metrics)}
+	s.checkpointer = newCheckpointer(&config, s.acks, checkpoint)
+	s.checkpointer.failed = func(err error) {
 		config.Logger.Error("the stream has ended", "slot", config.Slot, "error", err)
 		s.stop(err)
 	}
-	s.acks.readOnly = config.ReadOnly
-	s.acks.owned = !config.ReadOnly && (known || !config.selects())
+	s.acks.ReadOnly = config.ReadOnly
+	s.acks.Owned = !config.ReadOnly && (known || !config.selects())
 	run, cancel := context.WithCancelCause(context.Background())
 	s.cancel = cancel
 	s.running.Add(2)
-	go func() { defer s.running.Done(); s.keeper.run(run) }()
+	go func() { defer s.running.Done(); s.checkpointer.run(run) }()
 	go func() {
 		defer s.running.Done()
 		(&reader{stream: s, retry: backoff{max: config.MaxBackoff}}).run(run, session)
@@ -82,7 +85,7 @@ func start(ctx context.Context, config *Config) (session Session, checkpoint *Ch
 		if err != nil {
 			return nil, nil, false, err
 		}
-		var now *Checkpoint
+		var stored *Checkpoint
 		checkpoint, found, err = begin(ctx, config, session)
 		known = known || made || found && !looked // later it may be what was stored here
 		looked = true
@@ -90,16 +93,16 @@ func start(ctx context.Context, config *Config) (session Session, checkpoint *Ch
 			err = session.Start(ctx, checkpoint.EndLSN)
 		}
 		if err == nil {
-			now, err = load(ctx, config)
+			stored, err = load(ctx, config)
 		}
-		if err == nil && now != nil && *now == *checkpoint {
+		if err == nil && stored != nil && *stored == *checkpoint {
 			return session, checkpoint, known, nil
 		}
 		session.Close()
 		moved := err == nil
 		if !moved && !isBusy(err) || time.Since(began) > config.busyTimeout() || ctx.Err() != nil {
 			if moved {
-				err = refused("the checkpoint moves: another consumer has the same store")
+				err = fault.Refused("the checkpoint moves: another consumer has the same store")
 			}
 			return nil, nil, false, err
 		}
@@ -162,7 +165,7 @@ func createMissing(ctx context.Context, config *Config) error {
 
 // gone is about a slot of which there is a checkpoint.
 func gone(slot string, c *Checkpoint) error {
-	return refused("there is a checkpoint, but there is no slot %q any more: changes after %v are lost. "+
+	return fault.Refused("there is a checkpoint, but there is no slot %q any more: changes after %v are lost. "+
 		"Make the slot, load the tables anew, and remove the checkpoint", slot, c.EndLSN)
 }
 
@@ -175,22 +178,22 @@ func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint,
 	}
 	found = c != nil
 	if c != nil && c.Slot != config.Slot {
-		return nil, false, refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
+		return nil, false, fault.Refused("the checkpoint is of the slot %q, not %q", c.Slot, config.Slot)
 	}
 	if c == nil || (config.AcceptSystem && c.SystemIdentifier != server.SystemIdentifier) {
 		c = &Checkpoint{EndLSN: server.ConfirmedFlush}
 	} else if err := checkStart(ctx, session, c); err != nil {
 		return nil, false, err
 	}
-	now := *c
-	now.SystemIdentifier, now.Timeline = server.SystemIdentifier, server.Timeline
-	now.Database, now.Slot = server.Database, config.Slot
-	if now != *c {
-		if err := config.Store.Save(ctx, &now); err != nil {
+	current := *c
+	current.SystemIdentifier, current.Timeline = server.SystemIdentifier, server.Timeline
+	current.Database, current.Slot = server.Database, config.Slot
+	if current != *c {
+		if err := config.Store.Save(ctx, &current); err != nil {
 			return nil, false, &StoreError{err}
 		}
 	}
-	return &now, found, nil
+	return &current, found, nil
 }
 
 // Next gives the next transaction, in the order of the commits. It waits until
@@ -221,9 +224,9 @@ func (s *Stream) assemble(d *delivery) (*Txn, error) {
 		s.connection = d.connection
 	}
 	if d.lost {
-		s.assembler.tolerate()
+		s.assembler.Tolerate()
 	}
-	return s.assembler.add(d.batch, d.receipt)
+	return s.assembler.Receive(d.batch, d.receipt)
 }
 
 // wanted acknowledges what the consumer need not see: what was rolled back, and
@@ -246,13 +249,13 @@ func (s *Stream) wanted(t *Txn) bool {
 // acknowledged in any order; the checkpoint moves over those without a gap
 // before them. It is stored soon after, and then the server is told; see Flush.
 func (s *Stream) Ack(t *Txn) {
-	s.acks.own()
+	s.acks.Own()
 	s.pass(t)
 }
 
 // pass is Ack for what is not the consumer's doing.
 func (s *Stream) pass(t *Txn) {
-	s.acks.ack(t.receipts...)
+	s.acks.Ack(t.Receipts()...)
 	t.Close()
 }
 
@@ -260,14 +263,14 @@ func (s *Stream) pass(t *Txn) {
 // that deal with transactions in order and store it together with their effects:
 // see SaveTx.
 func (s *Stream) Checkpoint(t *Txn) *Checkpoint {
-	c := s.keeper.checkpoint()
-	c.Position, c.EndLSN = s.acks.assuming(t.receipts)
+	c := s.checkpointer.checkpoint()
+	c.Position, c.EndLSN = s.acks.Assuming(t.Receipts())
 	return c
 }
 
 // Flush stores the checkpoint and tells the server, without waiting for the next
 // time.
-func (s *Stream) Flush(ctx context.Context) error { return s.keeper.save(ctx) }
+func (s *Stream) Flush(ctx context.Context) error { return s.checkpointer.save(ctx) }
 
 // Reject says that the consumer cannot deal with a transaction. As
 // Config.OnHandlerError says, the cause is returned and ends the stream, or the
@@ -283,8 +286,8 @@ func (s *Stream) Reject(ctx context.Context, t *Txn, cause error) error {
 			return err
 		}
 	}
-	if t.events == 0 { // nothing to set aside, but the policy counts
-		if s.config.OnHandlerError == Stop {
+	if t.Len() == 0 { // nothing to set aside, but the policy counts
+		if s.config.OnHandlerError == PolicyStop {
 			s.stop(cause)
 			return cause
 		}
@@ -304,20 +307,20 @@ func (s *Stream) RejectEvent(ctx context.Context, e *Event, cause error) error {
 }
 
 func (s *Stream) setAside(ctx context.Context, e *Event, cause error) error {
-	piece, err := e.AppendCut(nil, nil)
+	piece, err := e.AppendSingle(nil, nil)
 	if err != nil {
 		return err
 	}
-	return s.handle(ctx, s.config.OnHandlerError, &Letter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()})
+	return s.handle(ctx, s.config.OnHandlerError, &DeadLetter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()})
 }
 
 // handle does with a letter as the policy says.
-func (s *Stream) handle(ctx context.Context, p Policy, l *Letter) error {
+func (s *Stream) handle(ctx context.Context, p Policy, l *DeadLetter) error {
 	l.Slot = s.config.Slot
 	s.config.Logger.LogAttrs(ctx, levelOf(p), "cannot hand on", attrs(l)...)
 	switch p {
-	case Skip:
-	case DeadLetter:
+	case PolicySkip:
+	case PolicyDeadLetter:
 		if err := s.config.DeadLetters.Put(ctx, l); err != nil {
 			return &stoppedError{fmt.Errorf("cdc: putting a dead letter: %w", err)}
 		}
@@ -351,7 +354,7 @@ const closeTimeout = 10 * time.Second
 func (s *Stream) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
-	err := s.keeper.save(ctx)
+	err := s.checkpointer.save(ctx)
 	s.stop(ErrClosed)
 	s.running.Wait()
 	s.assembling.Lock()

@@ -7,6 +7,9 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/tuple"
 )
 
 // Decoder fills messages of a type that was generated from cdc.proto(). It is
@@ -40,7 +43,7 @@ func (d *Decoder[M]) Decode(table *Table, row Row) (m M, err error) {
 	}
 	m = d.kind.New().Interface().(M)
 	if err := proto.Unmarshal(row, m); err != nil {
-		return m, damagedBy("row", err)
+		return m, fault.DamagedBy("row", err)
 	}
 	return m, nil
 }
@@ -68,12 +71,12 @@ func (d *Decoder[M]) After(e *Event) (m M, err error) {
 // under REPLICA IDENTITY FULL the rest.
 func (d *Decoder[M]) Before(e *Event) (M, error) { return d.join(e, e.Key, e.Old) }
 
-func (d *Decoder[M]) join(e *Event, key, rest Row) (m M, err error) {
+func (d *Decoder[M]) join(e *Event, key, image Row) (m M, err error) {
 	table := e.Table()
 	if table == nil {
-		return m, &UnknownSchemaError{e.Fingerprint}
+		return m, &UnknownSchemaError{Fingerprint: e.Fingerprint}
 	}
-	return d.Decode(table, append(key[:len(key):len(key)], rest...))
+	return d.Decode(table, append(key[:len(key):len(key)], image...))
 }
 
 // FitError says which column of a table a message's type cannot take.
@@ -100,7 +103,7 @@ func Fits(message protoreflect.MessageDescriptor, table *Table) error {
 		c := &table.Columns[i]
 		number, want := c.Number, fieldTypes(c)
 		if c.Redaction != 0 { // what stands in its place is a string
-			number, want = redactedBase+c.Number, []string{"string"}
+			number, want = tuple.RedactedBase+c.Number, []string{"string"}
 		}
 		field := message.Fields().ByNumber(protoreflect.FieldNumber(number))
 		if field == nil {

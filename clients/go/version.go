@@ -3,69 +3,10 @@ package cdc
 import (
 	"context"
 	"fmt"
-	"maps"
 	"strconv"
+
+	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 )
-
-// SchemaVersion is what the server's registry says of the schema that a row has.
-type SchemaVersion struct {
-	// Major version; 0: the relation was not registered.
-	Major uint32
-	// Unmapped is why the row is not in the version that was asked for by
-	// Config.RequestVersions; empty if it is, or if none was.
-	Unmapped string
-}
-
-// announced is a schema that came with a batch.
-type announced struct {
-	fingerprint Fingerprint
-	version     SchemaVersion
-}
-
-// versions that a connection has announced. Never changed: what comes makes a new one,
-// and a batch keeps the one of its time.
-type versions map[Fingerprint]SchemaVersion
-
-func (v versions) with(all []announced) versions {
-	cloned := false
-	for _, a := range all {
-		if known, ok := v[a.fingerprint]; ok && known == a.version {
-			continue
-		}
-		if !cloned {
-			v, cloned = maps.Clone(v), true
-		}
-		if v == nil {
-			v = versions{}
-		}
-		v[a.fingerprint] = a.version
-	}
-	return v
-}
-
-// Version of the event's row in the server's registry, as of the change. In batches
-// that do not come from a Stream it is known only where the batch has the schema
-// (option schemas = 'batch').
-func (e *Event) Version() SchemaVersion {
-	if v, ok := e.batch.versions[e.Fingerprint]; ok {
-		return v
-	}
-	for _, a := range e.batch.announced {
-		if a.fingerprint == e.Fingerprint {
-			return a.version
-		}
-	}
-	return SchemaVersion{}
-}
-
-// VersionedName is the name of a topic or channel for a version of a relation:
-// schema.table.v2; without a version (0) schema.table.
-func VersionedName(relation string, major uint32) string {
-	if major == 0 {
-		return relation
-	}
-	return relation + ".v" + strconv.FormatUint(uint64(major), 10)
-}
 
 // VersionError: a row is not in the version that Config.Versions expects.
 type VersionError struct {
@@ -112,7 +53,7 @@ func (c *Config) mismatch(e *Event) *VersionError {
 // relation, so that cdc.readers and the gate for DDL name it; and returns the version.
 // It needs EXECUTE on cdc.register_reader.
 func RegisterReader(ctx context.Context, conninfo, consumer, relation string, major uint32) (uint32, error) {
-	conn, err := new(dialer).connect(ctx, conninfo, nil)
+	conn, err := new(libpq.Dialer).Connect(ctx, conninfo, nil)
 	if err != nil {
 		return 0, err
 	}

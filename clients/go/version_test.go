@@ -45,7 +45,7 @@ func TestVersions(t *testing.T) {
 		t.Error(err)
 	}
 
-	for policy, want := range map[cdc.Policy]string{cdc.Skip: "a, , c, ", cdc.DeadLetter: "a, , c, ", cdc.Pass: "a, b, c, d"} {
+	for policy, want := range map[cdc.Policy]string{cdc.PolicySkip: "a, , c, ", cdc.PolicyDeadLetter: "a, , c, ", cdc.PolicyPass: "a, b, c, d"} {
 		meter := newMeter()
 		dir := t.TempDir()
 		stream := opened(t, source, func(c *cdc.Config) {
@@ -59,7 +59,7 @@ func TestVersions(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if policy == cdc.Pass && e.Version() != map[string]cdc.SchemaVersion{"a": {Major: 1}, "b": {Major: 2, Unmapped: "column name can be NULL"}, "c": {Major: 1}, "d": {}}[keys] {
+				if policy == cdc.PolicyPass && e.Version() != map[string]cdc.SchemaVersion{"a": {Major: 1}, "b": {Major: 2, Unmapped: "column name can be NULL"}, "c": {Major: 1}, "d": {}}[keys] {
 					t.Errorf("%s: %+v", keys, e.Version())
 				}
 			}
@@ -70,13 +70,13 @@ func TestVersions(t *testing.T) {
 		if n := meter.count(cdc.VersionMismatchesTotal, "public.t"); n != 2 {
 			t.Errorf("policy %d: %d mismatches", policy, n)
 		}
-		if letters, _ := filepath.Glob(filepath.Join(dir, "*-version-*.pb")); (len(letters) == 2) != (policy == cdc.DeadLetter) {
+		if letters, _ := filepath.Glob(filepath.Join(dir, "*-version-*.pb")); (len(letters) == 2) != (policy == cdc.PolicyDeadLetter) {
 			t.Errorf("policy %d: %d letters", policy, len(letters))
 		}
 	}
 
 	// a relation that is not registered
-	stream = opened(t, source, func(c *cdc.Config) { c.Versions, c.OnVersion = map[string]uint32{"public.t": 9}, cdc.Skip })
+	stream = opened(t, source, func(c *cdc.Config) { c.Versions, c.OnVersion = map[string]uint32{"public.t": 9}, cdc.PolicySkip })
 	if _, keys := next(t, stream); keys != "" {
 		t.Error(keys)
 	}
@@ -89,8 +89,8 @@ func TestVersions(t *testing.T) {
 // What is wrong with a configuration is said at once.
 func TestVersionConfig(t *testing.T) {
 	for want, change := range map[string]func(c *cdc.Config){
-		"Pass is for Config.OnVersion":        func(c *cdc.Config) { c.OnDamage = cdc.Pass },
-		"DeadLetters is nil":                  func(c *cdc.Config) { c.OnVersion = cdc.DeadLetter },
+		"PolicyPass is for Config.OnVersion":  func(c *cdc.Config) { c.OnDamage = cdc.PolicyPass },
+		"DeadLetters is nil":                  func(c *cdc.Config) { c.OnVersion = cdc.PolicyDeadLetter },
 		`Compression is "gzip"`:               func(c *cdc.Config) { c.Compression = "gzip" },
 		`option "compression" is given twice`: func(c *cdc.Config) { c.Compression, c.Options = "lz4", map[string]string{"compression": "zstd"} },
 		`option "versions" is given twice`: func(c *cdc.Config) {

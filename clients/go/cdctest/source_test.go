@@ -36,7 +36,7 @@ func TestPlay(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stream, err := cdc.Open(context.Background(), cdc.Config{Connector: source, Slot: "s", Store: &store{}, OnFailure: cdc.Skip})
+		stream, err := cdc.Open(context.Background(), cdc.Config{Connector: source, Slot: "s", Store: &store{}, OnFailure: cdc.PolicySkip})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ func (m *memory) Save(_ context.Context, c *cdc.Checkpoint) error {
 func (p *printer) slot(ctx context.Context) (err error) {
 	config := cdc.Config{
 		Conn: p.o.conn, Slot: p.o.slot, CreateSlot: p.o.create, Options: map[string]string{}, Compression: p.o.compression,
-		Store: &memory{}, ReadOnly: !p.o.ack, OnFailure: cdc.Pass, Logger: p.log,
+		Store: &memory{}, ReadOnly: !p.o.ack, OnFailure: cdc.PolicyPass, Logger: p.log,
 	}
 	for _, option := range p.o.plugin {
 		name, value, _ := strings.Cut(option, "=")

@@ -48,45 +48,45 @@ type Field struct {
 //	}
 //	if c.Err() != nil ...
 type Cursor struct {
-	Field Field
-	rest  []byte
-	err   error
+	Field     Field
+	remaining []byte
+	err       error
 }
 
 // Over gives a cursor that stands before the first field of message.
-func Over(message []byte) Cursor { return Cursor{rest: message} }
+func Over(message []byte) Cursor { return Cursor{remaining: message} }
 
 // Err is what ended the walk, nil at the message's end.
 func (c *Cursor) Err() error { return c.err }
 
 // Next goes to the next field. It returns false at the end and at damage.
 func (c *Cursor) Next() bool {
-	if len(c.rest) == 0 || c.err != nil {
+	if len(c.remaining) == 0 || c.err != nil {
 		return false
 	}
-	start := c.rest
+	start := c.remaining
 	var tag uint64
-	if b := c.rest[0]; b < 0x80 {
+	if b := c.remaining[0]; b < 0x80 {
 		tag = uint64(b)
-		c.rest = c.rest[1:]
+		c.remaining = c.remaining[1:]
 	} else {
 		var n int
-		if tag, n = ReadVarint(c.rest); n == 0 {
+		if tag, n = ReadVarint(c.remaining); n == 0 {
 			return c.fail(ErrVarint)
 		}
-		c.rest = c.rest[n:]
+		c.remaining = c.remaining[n:]
 	}
 	if tag>>3 == 0 || tag > 0xFFFFFFFF {
 		return c.fail(ErrNumber)
 	}
 	c.Field.Number = uint32(tag >> 3)
 	c.Field.Type = Type(tag & 7)
-	n, err := c.Field.value(c.rest)
+	n, err := c.Field.value(c.remaining)
 	if err != nil {
 		return c.fail(err)
 	}
-	c.rest = c.rest[n:]
-	c.Field.Raw = start[:len(start)-len(c.rest)]
+	c.remaining = c.remaining[n:]
+	c.Field.Raw = start[:len(start)-len(c.remaining)]
 	return true
 }
 

@@ -1,0 +1,59 @@
+package cdc
+
+import (
+	"github.com/pgcdc/cdc/clients/go/replica"
+)
+
+// Tables as they are at the source: package replica.
+type (
+	// State is where an Applier keeps tables.
+	State = replica.State
+	// LostError is an ErrLost with its details.
+	LostError = replica.LostError
+	// Applier keeps tables as they are at the source by applying changes to a State: deltas of
+	// UPDATE, changes of keys, TRUNCATE, rewrites, new and dropped columns.
+	Applier = replica.Applier
+	// Loader reads tables as they are into the state of an Applier, before the stream is
+	// applied to it.
+	Loader = replica.Loader
+	// MemoryState is a State that is lost with the process.
+	MemoryState = replica.MemoryState
+	// PostgresState is a State in tables of a PostgreSQL database.
+	PostgresState = replica.PostgresState
+	// LoadProgress says how far an initial load has come.
+	LoadProgress = replica.LoadProgress
+	// TableProgress is that of one table.
+	TableProgress = replica.TableProgress
+	// Chunk is a range that cdc.snapshot_chunks() gave.
+	Chunk = replica.Chunk
+	// ProgressStore keeps the progress of a load.
+	ProgressStore = replica.ProgressStore
+	// ProgressFile keeps the progress of a load in the file with this name.
+	ProgressFile = replica.ProgressFile
+)
+
+// Errors of package replica.
+var (
+	// ErrLost: a change says what happened, but not to which row, or not to which value:
+	// nothing that follows it of the table can be trusted.
+	ErrLost = replica.ErrLost
+	// ErrLoadAgain: an initial load cannot be joined with the stream, since a table was altered
+	// again and again while it was loaded.
+	ErrLoadAgain = replica.ErrLoadAgain
+)
+
+// NewApplier applies to a state, from where it is.
+func NewApplier(state State) *Applier {
+	return replica.NewApplier(state)
+}
+
+// WithoutLoadMark gives a row of an Applier's state without what an initial load has noted
+// in it: the row itself if there is nothing.
+func WithoutLoadMark(row Row) Row {
+	return replica.WithoutLoadMark(row)
+}
+
+// NewMemoryState makes an empty one.
+func NewMemoryState() *MemoryState {
+	return replica.NewMemoryState()
+}
