@@ -6,8 +6,11 @@ import re
 
 PLAIN = re.compile(rb"mk0\d{6}x")
 HEX = re.compile(rb"6d6b30(?:3\d){6}78", re.I)
-# the digits of digits
+# the digits of digits, and how "mk0" looks in them, in those of them, and so on
 TWICE = re.compile(rb"(?:3\d|[46][1-6]){20,}")
+NESTED = [b"366436623330"]
+for _ in range(7):
+    NESTED.append(NESTED[-1].hex().encode())
 # "mk0" at each of the three ways in which it can fall into groups of three bytes
 BASE64 = re.compile(rb"bWsw|1rMD|tazA")
 
@@ -33,6 +36,8 @@ def of_base64(run):
 
 def of_digits(data):
     found = set()
+    if not any(text in data for text in NESTED):
+        return found
     for run in TWICE.findall(data):
         for start in range(2):
             part = run[start:]
