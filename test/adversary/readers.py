@@ -407,6 +407,9 @@ class Readers:
     def by_peek(self):
         """Without consuming; then the slot is moved on."""
         slot, how = self.slots["peek"], self.rounds % 3
+        # What reads by SQL waits where the WAL ends in a part of a record, until somebody flushes
+        # the rest: 15 seconds where nobody commits.
+        self.cursor.execute("SELECT pg_logical_emit_message(true, 'adversary', '')")
         if how == 0:
             self.cursor.execute("SELECT p::text, p.\"position\" FROM cdc.peek(%s, options => '{old,full}') p", (slot,))
             for row, position in self.cursor.fetchall():
