@@ -6,7 +6,7 @@ use pgcdc::{StreamConfig, Transport};
 
 use crate::live::{available, lines, next, Database};
 use crate::tail::TAIL;
-use crate::{eventually, sleep};
+use crate::{eventually, signal, sleep};
 
 /// Two tables, and a slot of the database's name that is bound to its reader.
 pub async fn tables(test: &str) -> Database {
@@ -118,12 +118,7 @@ async fn look_tail() {
         let mut child = command.spawn().unwrap();
         noise(&mut db).await;
         assert!(child.try_wait().unwrap().is_none(), "it still reads");
-        let pid = child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success());
+        signal(child.id().unwrap(), "-TERM");
         assert!(child.wait().await.unwrap().success());
         assert_eq!(db.confirmed().await, before, "fetch: {fetch}");
     }

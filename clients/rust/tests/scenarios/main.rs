@@ -35,6 +35,13 @@ async fn sleep(milliseconds: u64) {
     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
 }
 
+/// Sends `-TERM` or another signal: by a shell, since a small system has no `kill` of its own.
+fn signal(process: u32, signal: &str) {
+    let sent =
+        std::process::Command::new("sh").args(["-c", &format!("kill {signal} {process}")]).status();
+    assert!(sent.expect("there is a shell").success(), "process {process}");
+}
+
 /// Waits for something that must come within a time.
 macro_rules! eventually {
     ($condition:expr) => {

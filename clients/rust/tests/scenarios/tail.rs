@@ -162,8 +162,7 @@ async fn tail_signal() {
         let end: pgcdc::Lsn = db.one("SELECT pg_current_wal_lsn()").await.parse().unwrap();
         while !lines.next().unwrap().unwrap().contains("COMMITTED") {}
         let began = Instant::now();
-        let pid = child.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        crate::signal(child.id(), signal);
         assert_eq!(child.wait().unwrap().code(), Some(0), "{signal} {mode}");
         assert!(began.elapsed() < Duration::from_secs(3), "{signal} {mode}: {:?}", began.elapsed());
         assert!(db.confirmed().await >= end, "{signal} {mode}");
