@@ -84,9 +84,12 @@ func walk(t testing.TB, b *Batch, raw []byte, schemas *schema.Cache) (values int
 }
 
 // No allocation for an event, none for a value, none for a batch.
-// fewestAllocs of some runs: what a decoder keeps in a sync.Pool is lost now and then, on
-// purpose under the race detector.
-func fewestAllocs(f func()) float64 {
+// poolAllocs is what a run allocates, on average. Under the race detector a sync.Pool loses what
+// it keeps now and then, on purpose: there it is the fewest of some runs.
+func poolAllocs(f func()) float64 {
+	if !raceDetector {
+		return testing.AllocsPerRun(50, f)
+	}
 	fewest := testing.AllocsPerRun(1, f)
 	for range 30 {
 		fewest = min(fewest, testing.AllocsPerRun(1, f))
@@ -106,7 +109,7 @@ func TestAllocations(t *testing.T) {
 	for codec := range compressors {
 		packed := compress(t, codec, raw)
 		walk(t, &b, packed, schemas)
-		if n := fewestAllocs(func() { walk(t, &b, packed, schemas) }); n != 0 {
+		if n := poolAllocs(func() { walk(t, &b, packed, schemas) }); n != 0 {
 			t.Errorf("%v allocations for 500 events compressed by codec %d", n, codec)
 		}
 	}
