@@ -33,10 +33,14 @@ struct CdcPublications
 CdcPublications *
 cdc_publications_create(const List *names, MemoryContext cxt)
 {
-	MemoryContext oldcxt = MemoryContextSwitchTo(cxt);
-	CdcPublications *asked = palloc0(sizeof(CdcPublications));
+	MemoryContext oldcxt;
+	CdcPublications *asked;
 	ListCell   *lc;
 
+	if (names == NIL)
+		return NULL;
+	oldcxt = MemoryContextSwitchTo(cxt);
+	asked = palloc0(sizeof(CdcPublications));
 	asked->cxt = cxt;
 	foreach(lc, names)
 	{
@@ -46,7 +50,7 @@ cdc_publications_create(const List *names, MemoryContext cxt)
 		asked->wanted = lappend(asked->wanted, wanted);
 	}
 	MemoryContextSwitchTo(oldcxt);
-	return names == NIL ? NULL : asked;
+	return asked;
 }
 
 static Publication *
