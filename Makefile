@@ -17,7 +17,7 @@ SQL_PARTS = begin tables changed slots stats ddl reading snapshot schema \
 	redact_tables redact_follow redact_secret redact_rules redact_views grants \
 	security_report redaction_report \
 	registry_tables registry_compare registry_check registry_record registry_register registry_ddl registry_views \
-	metadata end
+	metadata track end
 ifneq ($(sort $(SQL_PARTS)),$(sort $(notdir $(basename $(wildcard $(TREE)/install/*.sql)))))
 $(error SQL_PARTS of the Makefile are not the files of install/)
 endif

@@ -1,6 +1,6 @@
 CREATE FUNCTION cdc.slot_counters(slot_name name, OUT transactions bigint, OUT batches bigint, OUT bytes bigint,
   OUT events bigint, OUT failures bigint, OUT withheld_changes bigint, OUT withheld_messages bigint,
-  OUT withheld_values bigint, OUT dropped_metadata bigint)
+  OUT withheld_values bigint, OUT dropped_metadata bigint, OUT forged_messages bigint)
 RETURNS record LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
 AS 'MODULE_PATHNAME', 'cdc_slot_counters';
 REVOKE ALL ON FUNCTION cdc.slot_counters(name) FROM PUBLIC;
@@ -24,6 +24,7 @@ COMMENT ON COLUMN cdc.stats.withheld_changes IS 'Changes of tables of which the 
 COMMENT ON COLUMN cdc.stats.withheld_messages IS 'Logical messages and metadata that the user who read may not be sent.';
 COMMENT ON COLUMN cdc.stats.withheld_values IS 'Changes with a value that is not what the path of a rule of redaction expects.';
 COMMENT ON COLUMN cdc.stats.dropped_metadata IS 'Entries of metadata beyond the limits of a transaction.';
+COMMENT ON COLUMN cdc.stats.forged_messages IS 'Messages about changes of schemas that the extension did not write, or not in that transaction: nothing comes of them.';
 
 -- Whoever watches servers may watch this one.
 GRANT USAGE ON SCHEMA cdc TO pg_monitor;

@@ -13,8 +13,9 @@
 #include "catalog/changed.h"
 #include "compat.h"
 
-/* Relations that are noted; beyond that all of them may have changed. */
-#define MAX_NOTED 10000
+/* Relations that are noted for each follower; beyond that all of them may have changed. For
+ * streams, dropped ones are to be known, too, and it is for one command each. */
+static const long max_noted[CDC_FOLLOWERS] = {10000, 10000, 10 * 1000 * 1000};
 
 typedef struct Noted
 {
@@ -43,7 +44,7 @@ note_relation(Datum arg, Oid relid)
 	{
 		Noted	   *n = &noted[i];
 
-		if (!OidIsValid(relid) || (n->relids != NULL && hash_get_num_entries(n->relids) >= MAX_NOTED))
+		if (!OidIsValid(relid) || (n->relids != NULL && hash_get_num_entries(n->relids) >= max_noted[i]))
 			n->everything = true;
 		else
 		{

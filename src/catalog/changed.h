@@ -15,6 +15,7 @@ typedef enum CdcFollower
 {
 	CDC_FOLLOWER_RULES,
 	CDC_FOLLOWER_REGISTRY,
+	CDC_FOLLOWER_STREAM,
 	CDC_FOLLOWERS
 } CdcFollower;
 

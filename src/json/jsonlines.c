@@ -304,6 +304,25 @@ member_metadata(StringInfo out, const Cdc__V1__Transaction *t)
 	appendStringInfoChar(out, '}');
 }
 
+/* What a command has made of the relation. */
+static void
+members_of_schema_change(StringInfo out, const Cdc__V1__SchemaChange *change)
+{
+	member(out, "change");
+	appendStringInfoChar(out, '"');
+	ENUM_NAME(out, cdc__v1__schema_change_kind__descriptor, "SCHEMA_CHANGE_KIND_", change->kind, true);
+	appendStringInfoChar(out, '"');
+	member_string(out, "command", change->command_tag);
+	if (*change->former_name != '\0')
+	{
+		StringInfoData name;
+
+		initStringInfo(&name);
+		cdc_append_qualified(&name, change->former_schema, change->former_name);
+		member_string(out, "former_relation", name.data);
+	}
+}
+
 /* What the operation adds. */
 static void
 members_of_op(StringInfo out, const Cdc__V1__ChangeEvent *e)
@@ -339,6 +358,8 @@ members_of_op(StringInfo out, const Cdc__V1__ChangeEvent *e)
 		}
 		appendStringInfoChar(out, '}');
 	}
+	if (e->schema_change != NULL)
+		members_of_schema_change(out, e->schema_change);
 	if (e->rewrite_start)
 	{
 		member(out, "rewrite_start");

@@ -76,6 +76,12 @@ parse_rewrites(CdcOptions *options, const char *value)
 }
 
 static bool
+parse_schema_changes(CdcOptions *options, const char *value)
+{
+	return parse_word(&options->schema_changes, value, "off", "on");
+}
+
+static bool
 parse_on_error(CdcOptions *options, const char *value)
 {
 	return parse_word(&options->stop_on_error, value, "dead_letter", "stop");
@@ -157,6 +163,7 @@ static const OptionDef option_defs[] =
 	{"format", "protobuf, json", parse_format, true},
 	{"messages", "*, or prefixes separated by commas", parse_messages},
 	{"rewrites", "on, off", parse_rewrites},
+	{"schema_changes", "on, off", parse_schema_changes, true},
 	{"on_error", "dead_letter, stop", parse_on_error},
 	{"streaming", "on, off", parse_streaming, true},
 	{"two_phase", "on, off", parse_two_phase},
@@ -278,6 +285,7 @@ cdc_options_parse(CdcOptions *options, List *stored, List *given)
 	options->proto_version = 1;
 	options->batch_bytes = 64 * 1024;
 	options->rewrites = true;
+	options->schema_changes = true;
 
 	/* what the client says first: what it replaces is not looked at */
 	apply(options, given, FROM_CLIENT, sources);

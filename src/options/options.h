@@ -30,6 +30,7 @@ typedef struct CdcOptions
 	List	   *exclude_tables;
 	Cdc__V1__Codec compression; /* UNSPECIFIED: none */
 	List	   *versions;		/* see requested.h */
+	bool		schema_changes; /* send OP_SCHEMA */
 	bool		versions_stored;	/* for the slot */
 } CdcOptions;
 

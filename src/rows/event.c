@@ -213,6 +213,23 @@ cdc_event_schema(StringInfo out, const CdcTable *table)
 	cdc_msg_end(out, body);
 }
 
+void
+cdc_event_schema_change(StringInfo out, const CdcEventHead *head, const CdcTable *table,
+						const CdcSchemaChange *change)
+{
+	int			body = begin_event(out, head, table == NULL ? 0 : table->fingerprint);
+	int			message;
+
+	cdc_field_uint_opt(out, CDC_EVENT_SUBXID, head->subxid);
+	message = cdc_msg_begin(out, CDC_EVENT_SCHEMA_CHANGE);
+	cdc_field_uint_opt(out, CDC_SCHEMA_CHANGE_KIND, change->kind);
+	cdc_field_string_opt(out, CDC_SCHEMA_CHANGE_COMMAND_TAG, change->command_tag);
+	cdc_field_string_opt(out, CDC_SCHEMA_CHANGE_FORMER_SCHEMA, change->former_schema);
+	cdc_field_string_opt(out, CDC_SCHEMA_CHANGE_FORMER_NAME, change->former_name);
+	cdc_msg_end(out, message);
+	cdc_msg_end(out, body);
+}
+
 static void
 write_failure(StringInfo out, const char *sqlstate, const char *message, AttrNumber column)
 {

@@ -51,6 +51,19 @@ extern void cdc_event_message(StringInfo out, const CdcEventHead *head, bool tra
 /* Appends the table's schema as field `schemas` of a Batch. */
 extern void cdc_event_schema(StringInfo out, const CdcTable *table);
 
+/* What a command has made of a relation. */
+typedef struct CdcSchemaChange
+{
+	Cdc__V1__SchemaChangeKind kind;
+	const char *command_tag;
+	const char *former_schema;	/* NULL: the same */
+	const char *former_name;
+} CdcSchemaChange;
+
+/* `table` is NULL where no more rows come. */
+extern void cdc_event_schema_change(StringInfo out, const CdcEventHead *head, const CdcTable *table,
+									const CdcSchemaChange *change);
+
 /* In place of a change that could not be written. With `with_key` the key
  * before the change is tried, which may raise again. */
 extern void cdc_event_failure(StringInfo out, CdcChange *change, bool with_key,

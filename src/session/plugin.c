@@ -15,6 +15,7 @@
 #include "utils/memutils.h"
 
 #include "rows/attempt.h"
+#include "session/command.h"
 #include "session/session.h"
 #include "util/guard.h"
 #include "util/settings.h"
@@ -66,6 +67,7 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	plain->head.event_count = 0;
 	plain->last_lsn = InvalidXLogRecPtr;
 	plain->rewrites = NIL;
+	plain->looked = NULL;
 	state->txn = plain;
 	state->settings_fixed = false;
 	state->silent = 0;
@@ -346,50 +348,73 @@ message_event(const CdcTxn *txn, XLogRecPtr lsn, TransactionId subxid)
 		txn->streamed ? subxid : InvalidTransactionId};
 }
 
+/* A transactional message that is not sent as one. */
+static void
+pass_message(LogicalDecodingContext *ctx, CdcState *state, bool metadata, const char *content, Size size)
+{
+	if (metadata && state->txn->streamed)
+		cdc_stream_add_metadata(state->txn, content, size);
+	else if (metadata && !cdc_metadata_add(state->metadata, content, size))
+		cdc_stats_count(&state->stats, CDC_COUNT_DROPPED_METADATA, 1);
+	skip_change(ctx, state);
+}
+
 /*
  * `lsn` is the end of the message's record, which is where the next one may
  * start: the byte before is the message's alone. Where the next one is a change of
  * another subtransaction core may call for that first; then the message is put
  * before it, unless it was sent already.
  */
+static void
+write_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
+			  const char *prefix, Size size, const char *content)
+{
+	CdcState   *state = ctx->output_plugin_private;
+	CdcEventHead head = message_event(state->txn, lsn, cdc_stream_message_xid(txn));
+	bool		late = lsn == state->txn->last_lsn;
+
+	cdc_event_message(cdc_batch_events(state->batch), &head, true, prefix_text(prefix),
+					  content, size, cdc_batch_max_event(state->batch));
+	if (late)
+		cdc_batch_move_last(state->batch, &state->txn->record_begins);
+	cdc_batch_added(state->batch, NULL);
+}
+
+/* A command's message, if it is one: never sent as a message. */
+static void
+follow_command(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
+			   Size size, const char *content)
+{
+	CdcState   *state = ctx->output_plugin_private;
+	CdcEventHead head = message_event(state->txn, lsn, cdc_stream_message_xid(txn));
+
+	if (state->options.schema_changes && size > 0)
+		cdc_schema_message(ctx, txn, &head, content, size);
+	else
+		skip_change(ctx, state);
+}
+
 void
 cdc_message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn,
 		bool transactional, const char *prefix, Size size, const char *content)
 {
 	CdcState   *state = ctx->output_plugin_private;
 	bool		metadata = strcmp(prefix, CDC_METADATA_PREFIX) == 0;
-	bool		asked_for = metadata ? transactional : cdc_options_want_message(&state->options, prefix);
+	bool		command = transactional && strcmp(prefix, CDC_COMMAND_PREFIX) == 0;
+	bool		asked_for = metadata ? transactional :
+		!command && cdc_options_want_message(&state->options, prefix);
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
 	bool		allowed = asked_for && may_send(state, transactional, prefix);
-	bool		wanted = allowed && !metadata;
 
 	if (asked_for && !allowed)
 		cdc_stats_count(&state->stats, CDC_COUNT_WITHHELD_MESSAGES, 1);
-
-	if (transactional)
-	{
-		CdcEventHead head = message_event(state->txn, lsn, cdc_stream_message_xid(txn));
-		bool		late = lsn == state->txn->last_lsn;
-
-		if (wanted)
-		{
-			cdc_event_message(cdc_batch_events(state->batch), &head, true, prefix_text(prefix),
-							  content, size, cdc_batch_max_event(state->batch));
-			if (late)
-				cdc_batch_move_last(state->batch, &state->txn->record_begins);
-			cdc_batch_added(state->batch, NULL);
-		}
-		else
-		{
-			metadata &= allowed;
-			if (metadata && state->txn->streamed)
-				cdc_stream_add_metadata(state->txn, content, size);
-			else if (metadata && !cdc_metadata_add(state->metadata, content, size))
-				cdc_stats_count(&state->stats, CDC_COUNT_DROPPED_METADATA, 1);
-			skip_change(ctx, state);
-		}
-	}
-	else if (wanted)
+	if (command)
+		follow_command(ctx, txn, lsn, size, content);
+	else if (transactional && (metadata || !allowed))
+		pass_message(ctx, state, metadata && allowed, content, size);
+	else if (transactional)
+		write_message(ctx, txn, lsn, prefix, size, content);
+	else if (allowed)
 		write_message_alone(state, lsn, prefix, content, size);
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextReset(state->change_cxt);

@@ -8,6 +8,7 @@
 
 #include "compat.h"
 #include "options/options.h"
+#include "redact/hmac.h"
 #include "rows/event.h"
 #include "session/batch.h"
 #include "session/tablecache.h"
@@ -23,6 +24,7 @@ typedef struct CdcTxn
 	uint32		index;			/* and its number among those of that LSN */
 	CdcBatchMark record_begins;	/* where the events of that LSN are */
 	List	   *rewrites;		/* those that it has met */
+	struct HTAB *looked;		/* relations whose schemas were looked at, see schemachange.c; or NULL */
 	bool		streamed;
 	List	   *entries;		/* streamed: metadata, until the outcome is known */
 	Size		entries_size;
@@ -41,6 +43,8 @@ typedef struct CdcState
 
 	CdcTxn	   *txn;			/* the transaction whose changes come now */
 	CdcTxn		plain;			/* is this, unless it is streamed */
+	CdcHmacKey	command_key;	/* of the messages of commands, see command.h */
+	bool		commands_known;	/* there is one */
 	bool		settings_fixed;
 	int			silent;			/* changes since progress was made */
 
@@ -56,6 +60,10 @@ extern void cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt
 /* Name of the replication origin in UTF-8, in the current memory context; NULL
  * where there is none. Needs a transaction if there is one. */
 extern const char *cdc_origin_name(ReorderBufferTXN *txn);
+
+/* The message of a command: events of what it has made of the relations that it names. */
+extern void cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventHead *head,
+							   const char *content, Size size);
 
 /* The callbacks for changes, of streamed transactions too. */
 extern void cdc_change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,

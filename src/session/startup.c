@@ -23,6 +23,7 @@
 #include "options/missing.h"
 #include "options/slotoption.h"
 #include "select/filter.h"
+#include "session/command.h"
 #include "session/session.h"
 #include "util/guard.h"
 #include "util/settings.h"
@@ -74,7 +75,6 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 				 errhint("Run CREATE EXTENSION cdc in that database.")));
 	cdc_exttable_require_version();
 	MemoryContextSwitchTo(oldcxt);
-	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name), source);
 	stored = cdc_slot_options_load(NameStr(ctx->slot->data.name), &reader);
 	cdc_access_refresh(state->access);
 	cdc_access_warn(state->access);
@@ -84,6 +84,10 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
 		cdc_options_check_bound(ctx->output_plugin_options);
 	}
 	cdc_options_parse(&state->options, stored, ctx->output_plugin_options);
+	state->commands_known = cdc_command_key(&state->command_key);
+	*source_len = cdc_source(cdc_utf8(database), NameStr(ctx->slot->data.name),
+							 state->options.schema_changes && state->commands_known && cdc_commands_tracked(),
+							 source);
 	cdc_missing_warn_versions(cdc_requested_read(state->options.versions, state->options.versions_stored));
 	cdc_missing_warn_tables(&state->options);
 	if (own_transaction)

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "catalog/pg_class.h"
 #include "lib/ilist.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -43,6 +44,9 @@ struct CdcTableCache
  * and find the cache of the running decoding context here. */
 static CdcTableCache *current_cache = NULL;
 
+/* Core's caches are emptied for who looks at catalogs as of another moment. */
+static bool looking = false;
+
 static void
 forget_cache(void *arg)
 {
@@ -76,7 +80,7 @@ invalidate_relation(Datum arg, Oid relid)
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
-	if (current_cache == NULL)
+	if (current_cache == NULL || looking)
 		return;
 	if (!cdc_access_invalidated(current_cache->access, relid) &&
 		!list_member_oid(current_cache->ancestors, relid))
@@ -111,7 +115,7 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
-	if (current_cache == NULL)
+	if (current_cache == NULL || looking)
 		return;
 	hash_seq_init(&status, current_cache->entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
@@ -266,4 +270,25 @@ cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 	}
 	cache->last = entry;
 	return &entry->shown;
+}
+
+const CdcTable *
+cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt)
+{
+	CdcSelection *selection;
+
+	if (!cdc_table_is_sent(rel) || rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		return NULL;
+	cdc_fix_settings();
+	selection = cdc_filter_resolve(cache->filter, rel, cxt);
+	return selection->ops == 0 || selection->relid != RelationGetRelid(rel) ? NULL :
+		cdc_selection_table(selection, cache->access, rel, cxt);
+}
+
+void
+cdc_tablecache_reset_catalogs(void)
+{
+	looking = true;
+	InvalidateSystemCaches();
+	looking = false;
 }

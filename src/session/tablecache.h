@@ -46,4 +46,14 @@ extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, CdcAccess
  */
 extern CdcTableEntry *cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel);
 
+/*
+ * A relation as it is sent by the catalogs that are visible now, past the cache, allocated in
+ * `cxt`; NULL where no rows of it come under its own name.
+ */
+extern const CdcTable *cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt);
+
+/* Empties core's caches of catalogs, whose entries were of another moment; what is resolved
+ * here stays. */
+extern void cdc_tablecache_reset_catalogs(void);
+
 #endif							/* CDC_TABLECACHE_H */

@@ -564,7 +564,7 @@ cdc_snapread_begin(Oid relid, const CdcSnapRange *range, const CdcOptions *optio
 	initStringInfo(&read->snapshot);
 	initStringInfo(&read->schemas);
 	initStringInfo(&read->events);
-	read->source.len = cdc_source(cdc_utf8(get_database_name(MyDatabaseId)), slot, &source);
+	read->source.len = cdc_source(cdc_utf8(get_database_name(MyDatabaseId)), slot, false, &source);
 	read->source.data = source;
 	describe_snapshot(&read->snapshot);
 	return read;

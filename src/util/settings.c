@@ -15,6 +15,7 @@
 bool		cdc_check_privileges = true;
 bool		cdc_allow_user_catalog_tables = false;
 bool		cdc_warn_of_old_minor = true;
+bool		cdc_track_schema = true;
 
 /* in kB, up to where a message to the client and the buffer it is made in end */
 static int	max_event_size = 256 * 1024;
@@ -49,6 +50,10 @@ cdc_define_settings(void)
 							 "Warns at the start of a stream of a server whose minor release decodes some changes wrongly.",
 							 NULL,
 							 &cdc_warn_of_old_minor, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("cdc.track_schema",
+							 "Has commands say in the WAL which relations they have changed.",
+							 "Streams with the option schema_changes tell changes of schemas by that.",
+							 &cdc_track_schema, true, PGC_SUSET, 0, NULL, NULL, NULL);
 	MarkGUCPrefixReserved("cdc");
 	if (own_transaction)
 		CommitTransactionCommand();

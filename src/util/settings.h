@@ -24,6 +24,9 @@ extern bool cdc_allow_user_catalog_tables;
 /* cdc.warn_of_old_minor: whether to warn of a server without a correction that decoding needs. */
 extern bool cdc_warn_of_old_minor;
 
+/* cdc.track_schema: whether commands say in the WAL which relations they have changed. */
+extern bool cdc_track_schema;
+
 /* Defines the extension's own settings. */
 extern void cdc_define_settings(void);
 

@@ -22,6 +22,7 @@ typedef enum CdcCounter
 	CDC_COUNT_WITHHELD_MESSAGES,
 	CDC_COUNT_WITHHELD_VALUES,	/* changes with one that is not what a path expects */
 	CDC_COUNT_DROPPED_METADATA, /* entries that are malformed, or too many */
+	CDC_COUNT_FORGED_MESSAGES,	/* of commands, which the extension did not write */
 	CDC_COUNTERS
 } CdcCounter;
 

@@ -18,7 +18,7 @@ cdc_server_version(void)
 }
 
 int
-cdc_source(const char *database, const char *slot, char **data)
+cdc_source(const char *database, const char *slot, bool schema_changes, char **data)
 {
 	Cdc__V1__Source source = CDC__V1__SOURCE__INIT;
 	Cdc__V1__Batch batch = CDC__V1__BATCH__INIT;
@@ -34,6 +34,7 @@ cdc_source(const char *database, const char *slot, char **data)
 	source.slot = unconstify(char *, slot);
 	source.plugin_version = CDC_VERSION;
 	source.server_version = cdc_server_version();
+	source.schema_changes = schema_changes;
 	batch.source = &source;
 	*data = palloc(cdc__v1__batch__get_packed_size(&batch));
 	return cdc__v1__batch__pack(&batch, (uint8_t *) *data);
