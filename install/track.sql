@@ -2,7 +2,7 @@
 
 CREATE TABLE cdc.message_secret (
   number int PRIMARY KEY CHECK (number = 1),
-  secret bytea NOT NULL CHECK (octet_length(secret) = 32)
+  secret bytea NOT NULL CHECK (pg_catalog.octet_length(secret) = 32)
 );
 REVOKE ALL ON cdc.message_secret FROM PUBLIC;
 COMMENT ON TABLE cdc.message_secret IS

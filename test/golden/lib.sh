@@ -61,14 +61,16 @@ names()
 # batch, which moved to the front is the tag of each batch's field.
 record()
 {
-	local option options=() endpos
+	local option options=() endpos track=on
 
 	for option in $(sed -n 's/^-- options: //p' "$here/$1.sql"); do options+=(-o "$option"); done
 	forget
 	sql -c "CREATE DATABASE $DB ENCODING 'UTF8' TEMPLATE template0"
 	PGDATABASE=$DB sql -c 'CREATE EXTENSION cdc' \
 		-c "SELECT FROM pg_create_logical_replication_slot('$SLOT', 'cdc')" >/dev/null
-	PGDATABASE=$DB sql -f "$here/$1.sql" >/dev/null
+	# most are about rows
+	grep -q '^-- changes of schemas' "$here/$1.sql" || track=off
+	PGOPTIONS="$PGOPTIONS -c cdc.track_schema=$track" PGDATABASE=$DB sql -f "$here/$1.sql" >/dev/null
 	endpos=$(PGDATABASE=$DB sql -c "SELECT pg_create_restore_point('golden')")
 	rm -f "$work/received"
 	PGOPTIONS='-c client_min_messages=error' pg_recvlogical -d $DB -S $SLOT --start --no-loop --endpos "$endpos" -f "$work/received" \

@@ -116,6 +116,7 @@ INSERT INTO expected VALUES
   ('check_mapping', 'relation regclass, version integer', 'text', 'c', 's', true, 'u', false),
   ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
   ('refuse_catalog_tables', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('track_schema', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('dropping_extension', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
 
@@ -138,7 +139,7 @@ SELECT is(extrelocatable, false, 'the schema is fixed') FROM pg_extension WHERE 
 
 -- what there is
 SELECT set_eq('SELECT proname::text FROM function', 'SELECT name FROM expected', 'the functions');
-SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'redactable_table', 'installation', 'redaction_audit', 'redaction_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
+SELECT set_eq('SELECT relname::text FROM relation WHERE relkind NOT IN (''t'', ''i'', ''S'')', ARRAY['slots', 'read_grants', 'read_grant_dropped', 'slot_option', 'redaction_rule', 'redaction_rules', 'redaction_name', 'redaction_column', 'redaction_covered', 'redactable_table', 'installation', 'redaction_audit', 'redaction_secret', 'message_secret', 'read_grant', 'stats', 'registered_table', 'registered_relation', 'schema_detail', 'schema_reader', 'schema_enforcement', 'schema_audit', 'schema_versions', 'readers'], 'the relations');
 SELECT is(nspname, 'cdc', proname || ' is in schema cdc') FROM function f JOIN pg_namespace n ON n.oid = pronamespace ORDER BY proname;
 
 -- how functions are declared
@@ -149,12 +150,13 @@ SELECT is(to_jsonb(ROW((SELECT coalesce(string_agg(a, ', ' ORDER BY o), '') FROM
           'declaration of ' || name)
 FROM expected e LEFT JOIN function f ON proname = name LEFT JOIN pg_language l ON l.oid = prolang ORDER BY name;
 SELECT is(prosecdef, proname IN ('redact', 'prune_grants', 'bind_grants_before', 'bind_grants', 'redact_matching', 'unredact', 'confirm_rule', 'forget_grants', 'security_report', 'redaction_report',
-  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'set_enforcement'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
+  'check_compatibility', 'register', 'unregister', 'register_reader', 'retire_version', 'refresh_registry', 'record_schemas', 'track_schema', 'set_enforcement'), proname || ' is SECURITY INVOKER, unless it writes or reports on the extension''s tables')
 FROM function ORDER BY proname;
 SELECT is(proleakproof, false, proname || ' is not LEAKPROOF') FROM function ORDER BY proname;
 SELECT ok(proconfig @> ARRAY['search_path=pg_catalog, pg_temp'], proname || ' has a fixed search_path')
 FROM function JOIN pg_language l ON l.oid = prolang WHERE lanname <> 'c' AND lanname <> 'internal' ORDER BY proname;
-SELECT is(proconfig, NULL, proname || ' has no settings') FROM function JOIN pg_language l ON l.oid = prolang WHERE lanname = 'c' ORDER BY proname;
+SELECT is(proconfig, CASE WHEN proname = 'track_schema' THEN '{"search_path=pg_catalog, pg_temp"}'::text[] END, proname || ' has no settings, unless it runs SQL')
+FROM function JOIN pg_language l ON l.oid = prolang WHERE lanname = 'c' ORDER BY proname;
 -- functions that read streams return the same columns
 SELECT is(proargnames[pronargs + 1:], '{position,xid,commit_time,op,relation,fingerprint,key,new_key,old,new,metadata,event}'::text[], 'columns of ' || proname)
 FROM function WHERE proname IN ('decode', 'peek', 'read') ORDER BY proname;

@@ -69,6 +69,8 @@ sub new_node
 		allows_streaming => 'logical',
 		extra => [ '--locale=C', @{ $params{initdb} // ['--encoding=UTF8'] } ]);
 	$node->append_conf('postgresql.conf', "timezone = 'UTC'\nmax_wal_size = 4GB\nmax_replication_slots = 30\nmax_wal_senders = 20\nmax_connections = 40\nlog_statement = none\nlog_min_messages = warning\ncdc.warn_of_old_minor = off\n");
+	# most tests are about rows
+	$node->append_conf('postgresql.conf', 'cdc.track_schema = off');
 	# of which 19 makes more as long as there is a logical slot
 	$node->append_conf('postgresql.conf', 'wal_level = replica') if major() >= 19;
 	$node->append_conf('postgresql.conf', 'output_plugin_libraries = '

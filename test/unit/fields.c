@@ -31,6 +31,7 @@ static const struct
 	{"TRANSACTION_", &cdc__v1__transaction__descriptor},
 	{"MAP_", &cdc__v1__transaction__metadata_entry__descriptor},
 	{"METADATA_", &cdc__v1__metadata__descriptor},
+	{"SCHEMA_CHANGE_", &cdc__v1__schema_change__descriptor},
 	{"SCHEMA_VERSION_", &cdc__v1__schema_version__descriptor},
 	{"EVENT_", &cdc__v1__change_event__descriptor},
 	{"TRUNCATE_", &cdc__v1__truncate__descriptor},
