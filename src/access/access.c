@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -167,6 +168,17 @@ cdc_access_resolve(CdcAccess *access, Relation rel,
 	}
 	*redactions = all;
 	return true;
+}
+
+bool
+cdc_access_then(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+	Oid			user = GetUserId();
+
+	return !rel->rd_rel->relrowsecurity &&
+		(pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK ||
+		 pg_attribute_aclcheck_all(relid, user, ACL_SELECT, ACLMASK_ANY) == ACLCHECK_OK);
 }
 
 bool

@@ -43,6 +43,10 @@ extern bool cdc_access_invalidated(CdcAccess *access, Oid relid);
 extern bool cdc_access_resolve(CdcAccess *access, Relation rel,
 							   const CdcRedaction *const **redactions);
 
+/* Whether the user could read something of a relation as of the catalogs that are visible now:
+ * of one that is dropped meanwhile there are no privileges of today. */
+extern bool cdc_access_then(Relation rel);
+
 /* Whether columns, by their attnums, are sent as they are. */
 extern bool cdc_access_plain(CdcAccess *access, Relation rel, const AttrNumber *attnums, int n);
 

@@ -12,6 +12,7 @@
 #include "miscadmin.h"
 #include "replication/logical.h"
 #include "utils/hsearch.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -19,6 +20,7 @@
 #include "session/command.h"
 #include "session/session.h"
 #include "util/guard.h"
+#include "util/utf8.h"
 
 /* Relations that are looked at between two reports of progress. */
 #define PROGRESS_INTERVAL 100
@@ -28,8 +30,9 @@ typedef struct Look
 {
 	bool		there;
 	bool		sent;			/* rows of it come, under its own name */
+	bool		known;			/* or came, while the user could read it */
 	uint64		fingerprint;
-	const char *schema;
+	const char *schema;			/* UTF-8 */
 	const char *name;
 } Look;
 
@@ -85,27 +88,41 @@ look_since(CdcTxn *txn, Oid relid)
 	return since;
 }
 
+/* As which it is sent: with the option versions that may be another name. */
+static void
+describe(const CdcTable *table, MemoryContext cxt, Look *result)
+{
+	Cdc__V1__Table *desc = cdc_table_unpack(table->descriptor, table->descriptor_len);
+
+	result->fingerprint = table->fingerprint;
+	result->schema = MemoryContextStrdup(cxt, desc->schema);
+	result->name = MemoryContextStrdup(cxt, desc->name);
+}
+
 static Look
 look(const Looks *looks, Oid relid)
 {
 	Look		result = {false};
 	Relation	rel = RelationIdGetRelation(relid);
 	MemoryContext cxt;
+	MemoryContext oldcxt;
 	const CdcTable *table;
 
 	if (!RelationIsValid(rel))
 		return result;
 	cxt = AllocSetContextCreate(looks->cxt, "cdc look", ALLOCSET_SMALL_SIZES);
+	oldcxt = MemoryContextSwitchTo(cxt);
 	result.there = true;
-	table = cdc_tablecache_look(looks->state->tables, rel, cxt);
-	if (table != NULL)
+	table = cdc_tablecache_look(looks->state->tables, rel, cxt, &result.known);
+	result.sent = table != NULL;
+	result.known &= result.sent || cdc_access_then(rel);
+	if (result.sent)
+		describe(table, oldcxt, &result);
+	MemoryContextSwitchTo(oldcxt);
+	if (result.known && !result.sent)
 	{
-		Cdc__V1__Table *desc = cdc_table_unpack(table->descriptor, table->descriptor_len);
-
-		result.sent = true;
-		result.fingerprint = table->fingerprint;
-		result.schema = MemoryContextStrdup(looks->cxt, desc->schema);
-		result.name = MemoryContextStrdup(looks->cxt, desc->name);
+		result.schema = cdc_utf8(get_namespace_name(RelationGetNamespace(rel)));
+		result.name = cdc_utf8(pstrdup(RelationGetRelationName(rel)));
 	}
 	RelationClose(rel);
 	MemoryContextDelete(cxt);
@@ -184,9 +201,10 @@ kind_of(const Relid *r, bool types)
 	if (after->sent && !before->sent)
 		return before->there ? CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_ENTERED :
 			CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_CREATED;
+	if (before->known && !after->there)
+		return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_DROPPED;
 	if (before->sent && !after->sent)
-		return after->there ? CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_LEFT :
-			CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_DROPPED;
+		return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_LEFT;
 	if (after->sent && (types || before->fingerprint != after->fingerprint))
 		return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_ALTERED;
 	return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_UNSPECIFIED;
@@ -207,7 +225,7 @@ tell(CdcState *state, CdcEventHead *head, const CdcCommand *command, const Relid
 
 	if (change.kind == CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_UNSPECIFIED)
 		return;
-	if (r->before.sent && (!r->after.sent || is_renamed(&r->before, &r->after)))
+	if (r->before.known && (!r->after.sent || is_renamed(&r->before, &r->after)))
 	{
 		change.former_schema = r->before.schema;
 		change.former_name = r->before.name;

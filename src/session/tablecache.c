@@ -273,16 +273,17 @@ cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relation rel)
 }
 
 const CdcTable *
-cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt)
+cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt, bool *selected)
 {
 	CdcSelection *selection;
 
+	*selected = false;
 	if (!cdc_table_is_sent(rel) || rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		return NULL;
 	cdc_fix_settings();
 	selection = cdc_filter_resolve(cache->filter, rel, cxt);
-	return selection->ops == 0 || selection->relid != RelationGetRelid(rel) ? NULL :
-		cdc_selection_table(selection, cache->access, rel, cxt);
+	*selected = selection->ops != 0 && selection->relid == RelationGetRelid(rel);
+	return *selected ? cdc_selection_table(selection, cache->access, rel, cxt) : NULL;
 }
 
 void

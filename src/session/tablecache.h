@@ -48,9 +48,11 @@ extern CdcTableEntry *cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relati
 
 /*
  * A relation as it is sent by the catalogs that are visible now, past the cache, allocated in
- * `cxt`; NULL where no rows of it come under its own name.
+ * `cxt`; NULL where no rows of it come under its own name. *selected: they would, if the user
+ * may be sent them.
  */
-extern const CdcTable *cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt);
+extern const CdcTable *cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt,
+										   bool *selected);
 
 /* Empties core's caches of catalogs, whose entries were of another moment; what is resolved
  * here stays. */

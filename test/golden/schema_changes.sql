@@ -1,4 +1,4 @@
--- What DDL makes of tables, as events: changes of schemas.
+-- changes of schemas: what DDL makes of tables, as events.
 CREATE SCHEMA s;
 CREATE TABLE s.t (id integer PRIMARY KEY, a text);
 INSERT INTO s.t VALUES (1, 'one');
