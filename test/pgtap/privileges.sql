@@ -113,6 +113,7 @@ INSERT INTO cases VALUES
   ($$INSERT INTO cdc.redaction_audit (about, action, rule) VALUES ('x', 'x', '{}')$$, '42501', '42501', '42501', '42501'),
   ($$UPDATE cdc.redaction_audit SET by = 'x'$$, '42501', '42501', '42501', '42501'),
   ($$SELECT lo_get(large_object) FROM cdc.redaction_secret$$, '42501', '42501', '42501', '42501'),
+  ($$SELECT FROM cdc.sequences()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT secret FROM cdc.message_secret$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.register('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.describe_schema('public.pgtap_table')$$, '42501', '42501', 'ok', 'ok'),

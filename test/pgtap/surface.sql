@@ -116,6 +116,7 @@ INSERT INTO expected VALUES
   ('check_mapping', 'relation regclass, version integer', 'text', 'c', 's', true, 'u', false),
   ('set_metadata', 'key text, value text', 'void', 'c', 'v', false, 'u', false),
   ('refuse_catalog_tables', '', 'event_trigger', 'c', 'v', false, 'u', false),
+  ('sequences', '', 'record', 'sql', 'v', false, 'r', true),
   ('track_schema', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('dropping_extension', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
