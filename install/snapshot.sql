@@ -49,4 +49,4 @@ AS $$
 $$;
 REVOKE ALL ON FUNCTION cdc.sequences() FROM PUBLIC;
 COMMENT ON FUNCTION cdc.sequences() IS
-  'The sequences of this database that are in its WAL, with the columns that use them (NULL: none, or a default outside of tables), and their values: last_value is at least what rows have taken that were committed before position; NULL: nothing was taken, or the caller may not read it. statement: sets a copy''s sequence of that name to it; NULL as last_value. Sequences are not in the stream. More: docs/migrate.md.';
+  'The sequences of this database that are in its WAL, with the columns that use them (NULL: none, or a default outside of tables), and their values: last_value is at least what rows have taken that were committed before position; NULL: nothing was taken, or the caller may not read it. statement: sets a copy''s sequence of that name to it; NULL as last_value. More: docs/migrate.md.';
