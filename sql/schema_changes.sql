@@ -217,6 +217,17 @@ ALTER TABLE o DROP COLUMN on3;
 DROP TABLE o;
 SELECT op, relation, key, event->>'change' AS change, event->>'former_relation' AS former
 FROM cdc.peek('schema_changes');
+-- what is open in the session that reads stays what it is
+CREATE TABLE taken (a int);
+ALTER TABLE taken ADD COLUMN op text;
+CREATE INDEX ON taken (op);
+INSERT INTO taken (op) SELECT op FROM cdc.peek('schema_changes');
+ALTER TABLE taken DROP COLUMN a, ADD COLUMN change text DEFAULT 'none';
+INSERT INTO taken SELECT op, event->>'change' FROM cdc.peek('schema_changes');
+SELECT count(*), count(*) FILTER (WHERE change = 'none') FROM taken;
+CREATE TABLE taken2 AS SELECT op, event->>'change' AS change, relation FROM cdc.read('schema_changes');
+SELECT * FROM taken2;
+DROP TABLE taken, taken2;
 SELECT cdc.drop_slot('schema_changes');
 DROP TABLE t;
 DROP FUNCTION events;

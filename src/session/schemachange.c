@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 
 #include "schema/descriptor.h"
 #include "session/command.h"
@@ -103,11 +104,15 @@ static Look
 look(const Looks *looks, Oid relid)
 {
 	Look		result = {false};
-	Relation	rel = RelationIdGetRelation(relid);
+	Relation	rel;
 	MemoryContext cxt;
 	MemoryContext oldcxt;
 	const CdcTable *table;
 
+	/* one that is open in the session stays in the relation cache, even if it is not there */
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid)))
+		return result;
+	rel = RelationIdGetRelation(relid);
 	if (!RelationIsValid(rel))
 		return result;
 	cxt = AllocSetContextCreate(looks->cxt, "cdc look", ALLOCSET_SMALL_SIZES);
