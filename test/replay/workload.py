@@ -15,38 +15,6 @@ from tap import Failed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
-# Gives every table one last event: a column that was altered after the last
-# change is announced with it.
-LAST_EVENTS = """
-DO $$
-DECLARE
-  t record;
-  col name;
-  n bigint;
-BEGIN
-  FOR t IN SELECT c.oid, c.oid::regclass::text AS name FROM pg_class c
-           JOIN pg_namespace n ON n.oid = c.relnamespace
-           WHERE c.relkind = 'r' AND c.relpersistence = 'p'
-             AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-           ORDER BY 1 LOOP
-    EXECUTE format('SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT 1) s', t.name) INTO n;
-    SELECT attname INTO col FROM pg_attribute
-      WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-        AND attidentity <> 'a'
-      ORDER BY attnum LIMIT 1;
-    IF n = 0 THEN
-      EXECUTE format('TRUNCATE ONLY %s CASCADE', t.name);
-    ELSIF col IS NULL THEN
-      EXECUTE format('INSERT INTO %s DEFAULT VALUES', t.name);
-    ELSE
-      EXECUTE format('ALTER TABLE ONLY %s REPLICA IDENTITY FULL', t.name);
-      EXECUTE format('UPDATE ONLY %1$s SET %2$I = %2$I WHERE ctid =
-        (SELECT min(ctid) FROM ONLY %1$s)', t.name, col);
-    END IF;
-  END LOOP;
-END $$;
-"""
-
 
 class Workload:
     def __init__(self, bindir, directory, name):
@@ -90,7 +58,6 @@ class Workload:
         self.prepare()
         self.live = Live(self, self.slots[5], self.files[5])
         self.changes()
-        self.psql(self.databases[0], "-c", LAST_EVENTS)
         return self.psql(self.databases[0], "-c", "SELECT pg_current_wal_insert_lsn()").strip()
 
     def changes(self):
