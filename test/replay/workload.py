@@ -9,7 +9,10 @@ import subprocess
 import time
 
 import aborts
+import ddl
 import generate
+import noted
+import sessions
 import target
 from tap import Failed
 
@@ -51,6 +54,7 @@ class Workload:
         for slot in self.slots:
             self.psql(self.databases[0], "-c", "SELECT cdc.create_slot('%s', two_phase => %s)" %
                       (slot, slot in self.slots[3:6]))
+        self.notes = []                 # of the source after its transactions
         self.pieces = []                # files of the last slot, one of each connection
 
     def work(self):
@@ -153,6 +157,25 @@ class Random(Workload):
                          for i in range(1, generate.LABELS + 1)]
         self.psql(self.databases[1], "-c", "; ".join(target_labels))
         print("# " + generate.run(self.databases[0], self.generator(), between=self.receive_piece))
+
+
+class Changes(Workload):
+    """changes-SEED: random DDL, and mixed-SEED by several sessions; the source is looked at
+    after each transaction"""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.preamble = os.path.join(HERE, "workloads", "changes.pre.sql")
+
+    def changes(self):
+        kind, seed = self.name.split("-")
+        generator = ddl.Generator(int(seed), 3 if kind == "mixed" else 1)
+        source = noted.Source(self.databases[0])
+        try:
+            print("# " + sessions.run(self.databases[0], generator, source,
+                                      generate.statements(5000), self.receive_piece))
+        finally:
+            self.notes = source.close()
 
 
 class History(Workload):
