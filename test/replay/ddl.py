@@ -593,8 +593,8 @@ class Generator:
 
     def rename_kinds(self):
         a, b = self.random.sample(KINDS, 2)
-        return TypeStatement("ALTER SCHEMA %s RENAME TO other; ALTER SCHEMA %s RENAME TO %s; "
-                             "ALTER SCHEMA other RENAME TO %s" % (a, b, a, b))
+        return TypeStatement("ALTER SCHEMA %s RENAME TO kinds_other; ALTER SCHEMA %s RENAME TO %s; "
+                             "ALTER SCHEMA kinds_other RENAME TO %s" % (a, b, a, b))
 
     def drop_type(self):
         name = self.choice_of("e", "c")
