@@ -290,6 +290,14 @@ void
 cdc_tablecache_reset_catalogs(void)
 {
 	looking = true;
-	InvalidateSystemCaches();
-	looking = false;
+	PG_TRY();
+	{
+		/* builds relations that are in use anew: the transaction may be found to be aborted */
+		InvalidateSystemCaches();
+	}
+	PG_FINALLY();
+	{
+		looking = false;
+	}
+	PG_END_TRY();
 }

@@ -8,6 +8,7 @@ import streamed
 import target
 import values
 from cdc.v1 import cdc_pb2 as pb
+from noted import Noted
 from tap import Failed
 
 
@@ -16,7 +17,7 @@ def rows(event):
     if event.schema is None:
         return e
     return [values.row(event.schema, r) for r in (e.key, e.new_key, e.old, e.new)] + \
-        [list(e.nulls), list(e.unavailable), e.op, e.rewrite_start]
+        [list(e.nulls), list(e.unavailable), e.op, e.rewrite_start, e.schema_change]
 
 
 def parse_file(path):
@@ -108,35 +109,48 @@ def json_form(lines, batches):
     return "%d lines" % len(ours)
 
 
-def apply_and_compare(batches, databases, relkind="r"):
-    """relkind: of the source's tables that are compared"""
-    replica = target.Target(databases[1])
-    for batch in batches:
-        replica.apply(batch)
-    lost = {key for key, relation in replica.relations.items() if relation.lost}
-    source = target.connect(databases[0])
-    n, lines = compare.differences(source, replica.connection, lost, relkind)
-    if lines:
-        raise Failed("\n".join(lines))
-    comparison_notices(source, replica, lost, relkind)
+def apply_and_compare(batches, databases, relkind="r", notes=()):
+    """relkind: of the source's tables that are compared; notes: of the source after each of
+    its transactions, if there are some"""
+    replica, source = target.Target(databases[1]), target.connect(databases[0])
+    try:
+        noted = apply(batches, replica, notes)
+        n, lines = compare.differences(source, replica, relkind)
+        if lines:
+            raise Failed("\n".join(lines))
+        comparison_notices(source, replica, relkind)
+    finally:                            # slots are not made while transactions are open
+        replica.connection.close()
+        source.close()
     ops = ", ".join("%d %s" % (count, pb.Op.Name(op)[3:])
                     for op, count in sorted(replica.counts.items()))
-    replica.connection.close()
-    source.close()
-    return "%d tables, %s" % (n - len(lost), ops)
+    return "%d tables, %s%s" % (n - len(replica.tables.lost()), ops, noted)
 
 
-def comparison_notices(source, replica, lost, relkind):
+def apply(batches, replica, notes):
+    replica.tables.told = batches[0].pb.source.schema_changes
+    noted = Noted(notes, replica)
+    for batch in batches:
+        noted.begin(batch)
+        replica.apply(batch)
+        noted.end(batch)
+    noted.rest()
+    return noted
+
+
+def comparison_notices(source, replica, relkind):
     """A row too many, and one that is missing, must be noticed."""
     there = compare.tables(source, relkind)
-    table = next(r for key, r in replica.relations.items()
-                 if key in there and not r.lost and r.schema.columns)
+    table = next((r for key, r in replica.tables.held.items()
+                  if key in there and not r.lost and r.schema.columns), None)
+    if table is None:
+        return
     replica.run("INSERT INTO %s SELECT FROM generate_series(1, 1)" % table.name)
-    if len(compare.differences(source, replica.connection, lost, relkind)[1]) == 0:
+    if len(compare.differences(source, replica, relkind)[1]) == 0:
         raise Failed("the comparison does not notice a row")
     replica.connection.rollback()
     met = replica.run("DELETE FROM %s WHERE ctid = (SELECT min(ctid) FROM %s)" %
                       (table.name, table.name))
-    if met and len(compare.differences(source, replica.connection, lost, relkind)[1]) == 0:
+    if met and len(compare.differences(source, replica, relkind)[1]) == 0:
         raise Failed("the comparison does not notice a missing row")
     replica.connection.rollback()

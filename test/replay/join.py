@@ -202,7 +202,7 @@ class Copy:
         batch = pb.Batch.FromString(data)
         self.learn_schemas(batch)
         for event in batch.events:
-            if event.op == pb.OP_MESSAGE:
+            if event.op in (pb.OP_MESSAGE, pb.OP_SCHEMA):   # rows say of what schema they are
                 continue
             self.event(batch.transaction.xid, event, self.schemas[event.schema])
 

@@ -215,6 +215,14 @@ def metadata(batch):
                               sorted(entries, key=str.encode)]))] if entries else []
 
 
+def schema_change(change):
+    kind = pb.SchemaChangeKind.Name(change.kind)[len("SCHEMA_CHANGE_KIND_"):]
+    members = [("change", string(kind.lower())), ("command", string(change.command_tag))]
+    if change.former_name:
+        members.append(("former_relation", string(name(change.former_schema, change.former_name))))
+    return members
+
+
 def event_line(batch, event):
     e, schema = event.pb, event.schema
     line = [("position", string(text(event.position)))] + of_transaction(batch)
@@ -238,6 +246,8 @@ def event_line(batch, event):
         line += [("transactional", "true" if e.message.transactional else "false"),
                  ("prefix", string(e.message.prefix)),
                  ("content", hexadecimal(e.message.content))]
+    if e.HasField("schema_change"):
+        line += schema_change(e.schema_change)
     if e.rewrite_start:
         line.append(("rewrite_start", "true"))
     return obj(line)

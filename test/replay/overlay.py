@@ -15,12 +15,22 @@ def overlay(base, delta, nulls):
     return {**kept, **delta}
 
 
+def forget(images, change, schema):
+    """Another table may have the name now, or had it."""
+    images.pop((change.former_schema, change.former_name), None)
+    if schema is not None:
+        images.pop((schema.table.schema, schema.table.name), None)
+
+
 def check(batches):
     """Returns how many former rows were compared."""
     images = {}                         # {fingerprint: {key: row}}
     compared = 0
     for event in (e for batch in batches for e in batch.events):
         e, schema = event.pb, event.schema
+        if e.op == pb.OP_SCHEMA:
+            forget(images, e.schema_change, schema)
+            continue
         if schema is None or not schema.keys:
             continue
         if schema.table.replica_identity != pb.REPLICA_IDENTITY_FULL:

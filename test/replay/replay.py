@@ -10,9 +10,10 @@ import sys
 import checks
 import join
 from tap import Reported, Tap
-from workload import Aborts, History, Random, Workload
+from workload import Aborts, Changes, History, Random, Workload
 
-KINDS = {"random": Random, "large": Random, "aborts": Aborts, "history": History}
+KINDS = {"random": Random, "large": Random, "aborts": Aborts, "history": History,
+         "changes": Changes, "mixed": Changes}
 
 # Settings of a session that must not matter.
 ODD_SETTINGS = {
@@ -61,7 +62,7 @@ def replay(tap, workload):
               checks.whole_rows, whole)
     tap.check(name + ": the JSON form", checks.json_form, lines, whole)
     tap.check(name + ": applied, equal to the source", checks.apply_and_compare, batches,
-              workload.databases)
+              workload.databases, "r", workload.notes)
     workload.clean()
 
 

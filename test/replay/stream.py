@@ -8,6 +8,9 @@ from cdc.v1 import cdc_pb2 as pb
 
 VARINT, FIXED64, LEN, FIXED32 = 0, 1, 2, 5
 
+# Changes of schemas after which no rows come.
+GONE = (pb.SCHEMA_CHANGE_KIND_DROPPED, pb.SCHEMA_CHANGE_KIND_LEFT)
+
 
 class Damaged(Exception):
     pass
@@ -195,12 +198,44 @@ class Reader:
             raise Damaged("%s lies behind its commit" % text(position))
         if event.failure.sqlstate:
             raise Damaged("%s is a failure: %s" % (text(position), event.failure.message))
-        schema = None
-        if event.op != pb.OP_MESSAGE:
-            schema = self.schemas.get(event.schema)
-            if schema is None:
-                raise Damaged("schema %016x did not come" % event.schema)
-        return Event(position, event, schema, raw)
+        if event.HasField("schema_change") != (event.op == pb.OP_SCHEMA):
+            raise Damaged("%s is a change of a schema, or is not" % text(position))
+        if event.op == pb.OP_SCHEMA:
+            self.schema_change(event)
+        gone = event.op == pb.OP_MESSAGE or event.schema_change.kind in GONE
+        return Event(position, event, None if gone else self.known(event), raw)
+
+    def known(self, event):
+        schema = self.schemas.get(event.schema)
+        if schema is None:
+            raise Damaged("schema %016x did not come" % event.schema)
+        return schema
+
+    def schema_change(self, event):
+        change = event.schema_change
+        if not self.source.schema_changes:
+            raise Damaged("changes of schemas are not sent")
+        if change.kind not in pb.SchemaChangeKind.values() or not change.kind:
+            raise Damaged("a change of kind %d" % change.kind)
+        if not change.command_tag:
+            raise Damaged("a change by no command")
+        if event.key or event.new_key or event.old or event.new or event.nulls or \
+                event.unavailable or event.rewrite_start:
+            raise Damaged("a change of a schema with a row")
+        self.former_name(event, change)
+
+    def former_name(self, event, change):
+        former = change.former_schema, change.former_name
+        if any(former) and not all(former):
+            raise Damaged("half of a former name")
+        if change.kind in GONE:
+            if not all(former) or event.schema:
+                raise Damaged("what is gone has a schema, or no name")
+            return
+        table = self.known(event).table
+        if any(former) and (change.kind != pb.SCHEMA_CHANGE_KIND_ALTERED or
+                            former == (table.schema, table.name)):
+            raise Damaged("%s has a former name" % table.name)
 
 
 def text(position):

@@ -6,6 +6,7 @@ import psycopg2
 import values
 from cdc.v1 import cdc_pb2 as pb
 from stream import Damaged, text
+from tables import Tables
 
 SETTINGS = {
     "datestyle": "ISO,MDY", "intervalstyle": "postgres", "timezone": "UTC",
@@ -20,33 +21,15 @@ def connect(database):
     return psycopg2.connect(dbname=database, options=options)
 
 
-def ident(name):
-    return '"' + name.replace('"', '""') + '"'
-
-
-class Relation:
-    """A table of the target, as it is now."""
-
-    def __init__(self, schema):
-        self.schema = schema
-        self.name = ident(schema.table.schema) + "." + ident(schema.table.name)
-        self.highest = 0                # column number ever seen
-        self.index = None
-        self.lost = False               # a change could not be located
-
-    def column(self, number):
-        return ident(self.schema.columns[number].name)
-
-
 class Target:
     def __init__(self, database):
         self.connection = connect(database)
         self.cursor = self.connection.cursor()
-        self.relations = {}
+        self.tables = Tables(self.run)
         self.rows = []                  # INSERTs that wait, all of one schema
         self.rows_of = None
-        self.indexes = 0
         self.counts = {}
+        self.before = lambda event: None
 
     def run(self, sql):
         self.cursor.execute(sql)
@@ -55,11 +38,13 @@ class Target:
     def apply(self, batch):
         for event in batch.events:
             try:
+                self.before(event)
                 self.event(event)
             except (psycopg2.Error, Damaged) as e:
                 raise Damaged("at %s: %s" % (text(event.position), e)) from e
         if batch.outcome is not None:
             self.flush()
+            self.tables.end()
             self.connection.commit()
 
     def event(self, event):
@@ -67,101 +52,32 @@ class Target:
         self.counts[op] = self.counts.get(op, 0) + 1
         if op == pb.OP_MESSAGE:
             return
+        if op == pb.OP_SCHEMA:
+            self.flush()
+            self.tables.change(event)
+            return
         relation = self.relation(event)
+        if event.pb.rewrite_start or op == pb.OP_TRUNCATE:
+            self.flush()
+            self.run("TRUNCATE " + relation.name)
+            relation.lost = False
         if op in (pb.OP_INSERT, pb.OP_REWRITE):
-            if event.pb.rewrite_start:
-                self.flush()
-                self.run("TRUNCATE " + relation.name)
             self.insert(relation, event)
             return
         self.flush()
-        if op == pb.OP_TRUNCATE:
-            self.run("TRUNCATE " + relation.name)
-        elif op == pb.OP_UPDATE:
+        if op == pb.OP_UPDATE:
             self.update(relation, event)
         elif op == pb.OP_DELETE:
             self.delete(relation, event)
-        else:
+        elif op != pb.OP_TRUNCATE:
             raise Damaged("op %d" % op)
 
-    # --- tables -----------------------------------------------------------
-
     def relation(self, event):
-        table = event.schema.table
-        relation = self.relations.get((table.schema, table.name))
+        relation = self.tables.held.get((event.schema.table.schema, event.schema.table.name))
         if relation is not None and relation.schema is event.schema:
             return relation
         self.flush()
-        if relation is None:
-            relation = self.create(event.schema)
-        else:
-            if event.pb.rewrite_start:
-                self.run("TRUNCATE " + relation.name)
-            self.alter(relation, event.schema)
-        self.index_keys(relation)
-        return relation
-
-    def create(self, schema):
-        relation = Relation(schema)
-        self.run("CREATE SCHEMA IF NOT EXISTS " + ident(schema.table.schema))
-        self.run("CREATE TABLE %s (%s)" % (relation.name, ", ".join(
-            "%s %s" % (ident(c.name), c.pg_type) for c in schema.table.columns)))
-        self.relations[schema.table.schema, schema.table.name] = relation
-        relation.highest = max(schema.columns, default=0)
-        return relation
-
-    def alter(self, relation, new):
-        old = relation.schema
-
-        def do(action, *args):
-            self.run("ALTER TABLE " + relation.name + " " + action % args)
-
-        for number in old.columns.keys() - new.columns.keys():
-            do("DROP COLUMN %s", relation.column(number))
-        renamed = [n for n in new.columns if n in old.columns and
-                   new.columns[n].name != old.columns[n].name]
-        for n in renamed:               # names may have been swapped
-            do("RENAME COLUMN %s TO %s", relation.column(n), ident("column %d" % n))
-        for n in renamed:
-            do("RENAME COLUMN %s TO %s", ident("column %d" % n), ident(new.columns[n].name))
-        relation.schema = new
-        for n, column in new.columns.items():
-            name = relation.column(n)
-            kind = column.pg_type
-            if n not in old.columns:
-                missing = values.row(new, column.missing).get(n)
-                do("ADD COLUMN %s %s DEFAULT %s", name, kind, values.literal(column, missing))
-                do("ALTER COLUMN %s DROP DEFAULT", name)
-            elif column.pg_type != old.columns[n].pg_type:
-                do("ALTER COLUMN %s TYPE %s USING %s::text::%s", name, kind, name, kind)
-        # Numbers only grow, unless another table has taken the name (its rows
-        # were deleted before): then the columns are put in order.
-        if any(n not in old.columns and n <= relation.highest for n in new.columns):
-            self.reorder(relation)
-        relation.highest = max([relation.highest, *new.columns])
-
-    def reorder(self, relation):
-        copy = ident(relation.schema.table.schema) + "." + ident("cdc replay copy")
-        self.run("CREATE TABLE %s AS SELECT %s FROM %s" % (copy, ", ".join(
-            relation.column(n) for n in relation.schema.columns), relation.name))
-        self.run("DROP TABLE " + relation.name)
-        self.run("ALTER TABLE %s RENAME TO %s" % (copy, ident(relation.schema.table.name)))
-        relation.index = None
-
-    def index_keys(self, relation):
-        """Only for speed."""
-        keys = [relation.column(n) for n in relation.schema.keys]
-        if relation.index and relation.index[1] == relation.schema.keys:
-            return
-        if relation.index:
-            self.run("DROP INDEX IF EXISTS " + relation.index[0])
-            relation.index = None
-        if keys:
-            self.indexes += 1
-            name = ident("cdc replay key %d" % self.indexes)
-            self.run("CREATE INDEX %s ON %s (%s)" % (name, relation.name, ", ".join(keys)))
-            relation.index = (ident(relation.schema.table.schema) + "." + name,
-                              relation.schema.keys)
+        return self.tables.of_row(event)
 
     # --- rows ---------------------------------------------------------------
 
@@ -175,6 +91,8 @@ class Target:
             raise Damaged("a key where the table has none")
         if self.rows and self.rows_of is not relation:
             self.flush()
+        if relation.lost:
+            return
         self.rows_of = relation
         self.rows.append("(" + ",".join(
             values.literal(c, row.get(c.number)) for c in schema.table.columns) + ")")
@@ -221,9 +139,9 @@ class Target:
         if new:
             sets = ", ".join("%s = %s" % (relation.column(n), values.literal(schema.columns[n], v))
                              for n, v in new.items())
-            self.one("UPDATE %s SET %s WHERE %s" % (relation.name, sets, where))
+            self.one(relation, "UPDATE %s SET %s WHERE %s" % (relation.name, sets, where))
         else:
-            self.one("SELECT FROM %s WHERE %s" % (relation.name, where))
+            self.one(relation, "SELECT FROM %s WHERE %s" % (relation.name, where))
 
     def delete(self, relation, event):
         e, schema = event.pb, event.schema
@@ -236,7 +154,7 @@ class Target:
         if schema.table.replica_identity == pb.REPLICA_IDENTITY_FULL and schema.keys:
             where += conditions(relation, {n: old.get(n) for n in schema.columns
                                            if n not in schema.keys})
-        self.one("DELETE FROM %s WHERE %s" % (relation.name, where))
+        self.one(relation, "DELETE FROM %s WHERE %s" % (relation.name, where))
 
     def locate(self, relation, e, old, new):
         """The condition that finds the row; None where the WAL does not say."""
@@ -246,7 +164,7 @@ class Target:
                 identity != pb.REPLICA_IDENTITY_FULL and not schema.keys):
             if e.key or e.old:
                 raise Damaged("a key or an old row that the server does not log")
-            relation.lost = True
+            self.lose(relation)
             return None
         if schema.keys:
             return " AND ".join(
@@ -256,8 +174,13 @@ class Target:
         return "ctid = (SELECT ctid FROM %s WHERE true%s LIMIT 1)" % (
             relation.name, conditions(relation, whole))
 
-    def one(self, sql):
-        rows = self.run(sql)
+    def lose(self, relation):
+        """Which row was met is not known: none is held until all of them come anew."""
+        relation.lost = True
+        self.run("TRUNCATE " + relation.name)
+
+    def one(self, relation, sql):
+        rows = self.run(sql) if not relation.lost else 1
         if rows != 1:
             raise Damaged("%d rows met by %.500s" % (rows, sql))
 

@@ -9,43 +9,14 @@ import subprocess
 import time
 
 import aborts
+import ddl
 import generate
+import noted
+import sessions
 import target
 from tap import Failed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-# Gives every table one last event: a column that was altered after the last
-# change is announced with it.
-LAST_EVENTS = """
-DO $$
-DECLARE
-  t record;
-  col name;
-  n bigint;
-BEGIN
-  FOR t IN SELECT c.oid, c.oid::regclass::text AS name FROM pg_class c
-           JOIN pg_namespace n ON n.oid = c.relnamespace
-           WHERE c.relkind = 'r' AND c.relpersistence = 'p'
-             AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'cdc')
-           ORDER BY 1 LOOP
-    EXECUTE format('SELECT count(*) FROM (SELECT FROM ONLY %s LIMIT 1) s', t.name) INTO n;
-    SELECT attname INTO col FROM pg_attribute
-      WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
-        AND attidentity <> 'a'
-      ORDER BY attnum LIMIT 1;
-    IF n = 0 THEN
-      EXECUTE format('TRUNCATE ONLY %s CASCADE', t.name);
-    ELSIF col IS NULL THEN
-      EXECUTE format('INSERT INTO %s DEFAULT VALUES', t.name);
-    ELSE
-      EXECUTE format('ALTER TABLE ONLY %s REPLICA IDENTITY FULL', t.name);
-      EXECUTE format('UPDATE ONLY %1$s SET %2$I = %2$I WHERE ctid =
-        (SELECT min(ctid) FROM ONLY %1$s)', t.name, col);
-    END IF;
-  END LOOP;
-END $$;
-"""
 
 
 class Workload:
@@ -83,6 +54,7 @@ class Workload:
         for slot in self.slots:
             self.psql(self.databases[0], "-c", "SELECT cdc.create_slot('%s', two_phase => %s)" %
                       (slot, slot in self.slots[3:6]))
+        self.notes = []                 # of the source after its transactions
         self.pieces = []                # files of the last slot, one of each connection
 
     def work(self):
@@ -90,7 +62,6 @@ class Workload:
         self.prepare()
         self.live = Live(self, self.slots[5], self.files[5])
         self.changes()
-        self.psql(self.databases[0], "-c", LAST_EVENTS)
         return self.psql(self.databases[0], "-c", "SELECT pg_current_wal_insert_lsn()").strip()
 
     def changes(self):
@@ -186,6 +157,25 @@ class Random(Workload):
                          for i in range(1, generate.LABELS + 1)]
         self.psql(self.databases[1], "-c", "; ".join(target_labels))
         print("# " + generate.run(self.databases[0], self.generator(), between=self.receive_piece))
+
+
+class Changes(Workload):
+    """changes-SEED: random DDL, and mixed-SEED by several sessions; the source is looked at
+    after each transaction"""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.preamble = os.path.join(HERE, "workloads", "changes.pre.sql")
+
+    def changes(self):
+        kind, seed = self.name.split("-")
+        generator = ddl.Generator(int(seed), 3 if kind == "mixed" else 1)
+        source = noted.Source(self.databases[0])
+        try:
+            print("# " + sessions.run(self.databases[0], generator, source,
+                                      generate.statements(5000), self.receive_piece))
+        finally:
+            self.notes = source.close()
 
 
 class History(Workload):

@@ -17,6 +17,9 @@ CREATE TABLE whole_0 PARTITION OF whole FOR VALUES WITH (MODULUS 2, REMAINDER 0)
 CREATE TABLE whole_1 (y text, x int);
 ALTER TABLE whole_1 REPLICA IDENTITY FULL;
 ALTER TABLE whole_0 REPLICA IDENTITY FULL;
+-- rows have the identities of their partitions: other than the root's, they would come under
+-- another schema than it was said to have
+ALTER TABLE whole REPLICA IDENTITY FULL;
 ALTER TABLE whole ATTACH PARTITION whole_1 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 CREATE PUBLICATION viaroot FOR TABLE root, whole WITH (publish_via_partition_root = true);
 
