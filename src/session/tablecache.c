@@ -47,6 +47,9 @@ static CdcTableCache *current_cache = NULL;
 /* Core's caches are emptied for who looks at catalogs as of another moment. */
 static bool looking = false;
 
+/* That has failed: what they have may be of that moment. */
+static bool of_then = false;
+
 static void
 forget_cache(void *arg)
 {
@@ -290,6 +293,7 @@ void
 cdc_tablecache_reset_catalogs(void)
 {
 	looking = true;
+	of_then = true;
 	PG_TRY();
 	{
 		/* builds relations that are in use anew: the transaction may be found to be aborted */
@@ -300,4 +304,12 @@ cdc_tablecache_reset_catalogs(void)
 		looking = false;
 	}
 	PG_END_TRY();
+	of_then = false;
+}
+
+void
+cdc_tablecache_begin(void)
+{
+	if (of_then)
+		cdc_tablecache_reset_catalogs();
 }
