@@ -7,6 +7,8 @@ import psycopg2
 OPTIONS = "-c lock_timeout=%s -c timezone=UTC -c search_path=public"
 # What cannot be in a transaction.
 ALONE = ("VACUUM",)
+# After which the catalogs are as they were.
+ROWS = ("BEGIN", "INSERT", "UPDATE", "DELETE", "SAVEPOINT", "COMMIT", "TRUNCATE", "VACUUM")
 
 
 class TypeStatement(str):
@@ -123,5 +125,7 @@ def one(generator, sessions, errors):
     except psycopg2.Error as e:
         errors[e.pgcode] += 1
         generator.failed(sql, e)
+        sql = "ROLLBACK"
         session.failed()
-    generator.look(session.cursor)
+    if not sql.startswith(ROWS):
+        generator.look(session.cursor)
