@@ -246,8 +246,8 @@ class Generator:
         if of == "e":
             return "'%s'" % self.random.choice(parts)
         if of == "c" and parts:
-            return "ROW(%s)" % ", ".join("%d" % self.random.randint(0, 9) if part.endswith("integer") else "'b'"
-                                         for part in parts)
+            return "ROW(%s)::%s" % (", ".join("%d" % self.random.randint(0, 9) if part.endswith("integer") else "'b'"
+                                              for part in parts), kind)
         return str(self.random.randint(1, 9)) if of == "d" else "NULL"
 
     def constant(self, kind):
@@ -273,7 +273,7 @@ class Generator:
             t.name, ", ".join(c.name for c in t.plain), ", ".join(values), n)
 
     def many(self):
-        return self.insert(100)
+        return self.insert(300)
 
     def some(self, t, n):
         return "ctid IN (SELECT ctid FROM ONLY %s ORDER BY ctid LIMIT %d OFFSET %d)" % (
@@ -293,7 +293,7 @@ class Generator:
 
     def delete(self):
         t = self.changed()
-        return t and "DELETE FROM ONLY %s WHERE %s" % (t.name, self.some(t, self.random.choice([1, 3, 90])))
+        return t and "DELETE FROM ONLY %s WHERE %s" % (t.name, self.some(t, self.random.choice([1, 3, 900])))
 
     def truncate(self):
         t = self.table()
