@@ -116,7 +116,7 @@ class Generator:
 
     def alters(self):
         return [(5, self.add), (4, self.drop), (3, self.rename_column), (2, self.swap_columns), (4, self.retype),
-                (4, self.several), (4, self.key), (4, self.identity), (2, self.logged), (3, self.attach),
+                (4, self.several), (4, self.key), (4, self.identity), (4, self.logged), (3, self.attach),
                 (2, self.rewrite_none), (1, self.not_null), (1, self.vacuum_full), (1, self.inherit)]
 
     def moves(self):
