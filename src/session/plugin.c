@@ -56,7 +56,6 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	MemoryContextReset(plain->cxt);
 	cdc_metadata_clear(state->metadata);
-	cdc_tablecache_begin();
 	cdc_access_begin(state->access, txn->final_lsn, txn);
 	plain->head.xid = txn->xid;
 	plain->head.first_lsn = txn->first_lsn;

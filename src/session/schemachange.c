@@ -164,7 +164,6 @@ look_back(Looks *looks, CommandId since)
 	PG_FINALLY();
 	{
 		*visible = current;
-		cdc_tablecache_reset_catalogs();
 	}
 	PG_END_TRY();
 }
@@ -179,11 +178,34 @@ look_at_all(void *arg)
 	for (int i = 0; i < looks->n; i++)
 		if (i == 0 || r[i].since != r[i - 1].since)
 			look_back(looks, r[i].since);
+	cdc_tablecache_reset_catalogs();
 	for (int i = 0; i < looks->n; i++)
 	{
 		r[i].after = look(looks, r[i].relid);
 		step(looks, i);
 	}
+}
+
+/* What is in core's caches after an error, which may be that the transaction is aborted, may be
+ * as of then; and relations that were open are not any more. */
+static ErrorData *
+look_guarded(Looks *looks)
+{
+	ErrorData  *volatile error = NULL;
+
+	PG_TRY();
+	{
+		error = cdc_guarded(look_at_all, looks);
+	}
+	PG_CATCH();
+	{
+		cdc_tablecache_reset_catalogs();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	if (error != NULL)
+		cdc_tablecache_reset_catalogs();
+	return error;
 }
 
 static int
@@ -287,7 +309,7 @@ cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventH
 		return;
 	}
 	looks = relations_of(ctx, &command);
-	error = cdc_guarded(look_at_all, &looks);
+	error = look_guarded(&looks);
 	if (error != NULL)
 	{
 		ereport(LOG,

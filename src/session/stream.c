@@ -116,7 +116,6 @@ stream_start_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcState   *state = ctx->output_plugin_private;
 
-	cdc_tablecache_begin();
 	cdc_access_begin(state->access, txn->first_lsn, txn);
 	state->txn = streamed_txn(ctx, txn);
 	state->settings_fixed = false;

@@ -4,6 +4,7 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "lib/ilist.h"
 #include "utils/hsearch.h"
@@ -44,11 +45,9 @@ struct CdcTableCache
  * and find the cache of the running decoding context here. */
 static CdcTableCache *current_cache = NULL;
 
-/* Core's caches are emptied for who looks at catalogs as of another moment. */
+/* Core's caches are emptied for who looks at catalogs as of another moment. That calls back for
+ * everything, once; what is called back for besides that has changed. */
 static bool looking = false;
-
-/* That has failed: what they have may be of that moment. */
-static bool of_then = false;
 
 static void
 forget_cache(void *arg)
@@ -78,12 +77,30 @@ mark_users(Oid relid)
 }
 
 static void
-invalidate_relation(Datum arg, Oid relid)
+invalidate_everything(void)
 {
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
-	if (current_cache == NULL || looking)
+	if (current_cache == NULL)
+		return;
+	(void) cdc_access_invalidated(current_cache->access, InvalidOid);
+	hash_seq_init(&status, current_cache->entries);
+	while ((entry = hash_seq_search(&status)) != NULL)
+		mark(entry);
+}
+
+static void
+invalidate_relation(Datum arg, Oid relid)
+{
+	Entry	   *entry;
+
+	if (looking && !OidIsValid(relid))
+	{
+		looking = false;
+		return;
+	}
+	if (current_cache == NULL)
 		return;
 	if (!cdc_access_invalidated(current_cache->access, relid) &&
 		!list_member_oid(current_cache->ancestors, relid))
@@ -95,9 +112,7 @@ invalidate_relation(Datum arg, Oid relid)
 			mark_users(relid);
 		return;
 	}
-	hash_seq_init(&status, current_cache->entries);
-	while ((entry = hash_seq_search(&status)) != NULL)
-		mark(entry);
+	invalidate_everything();
 }
 
 /* Names of schemas are part of a Table, any table may be in a publication, and what
@@ -105,7 +120,9 @@ invalidate_relation(Datum arg, Oid relid)
 static void
 invalidate_all(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
-	invalidate_relation((Datum) 0, InvalidOid);
+	if (hashvalue == 0 && looking)
+		return;
+	invalidate_everything();
 }
 
 /*
@@ -118,7 +135,7 @@ invalidate_type(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
-	if (current_cache == NULL || looking)
+	if (current_cache == NULL || (hashvalue == 0 && looking))
 		return;
 	hash_seq_init(&status, current_cache->entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
@@ -292,24 +309,19 @@ cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt, bool 
 void
 cdc_tablecache_reset_catalogs(void)
 {
+	/* core builds its own relations anew, also where the transaction is found to be aborted */
+	TransactionId alive = CheckXidAlive;
+
+	CheckXidAlive = InvalidTransactionId;
 	looking = true;
-	of_then = true;
 	PG_TRY();
 	{
-		/* builds relations that are in use anew: the transaction may be found to be aborted */
 		InvalidateSystemCaches();
 	}
 	PG_FINALLY();
 	{
 		looking = false;
+		CheckXidAlive = alive;
 	}
 	PG_END_TRY();
-	of_then = false;
-}
-
-void
-cdc_tablecache_begin(void)
-{
-	if (of_then)
-		cdc_tablecache_reset_catalogs();
 }

@@ -58,7 +58,4 @@ extern const CdcTable *cdc_tablecache_look(CdcTableCache *cache, Relation rel, M
  * here stays. */
 extern void cdc_tablecache_reset_catalogs(void);
 
-/* Before the changes of a transaction: does that if it has failed. Needs a transaction. */
-extern void cdc_tablecache_begin(void);
-
 #endif							/* CDC_TABLECACHE_H */

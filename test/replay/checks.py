@@ -124,16 +124,23 @@ def apply_and_compare(batches, databases, relkind="r", notes=()):
         source.close()
     ops = ", ".join("%d %s" % (count, pb.Op.Name(op)[3:])
                     for op, count in sorted(replica.counts.items()))
-    return "%d tables, %s%s" % (n - len(replica.tables.lost()), ops, noted)
+    kinds = ", ".join("%d %s" % (count, pb.SchemaChangeKind.Name(kind)[19:].lower())
+                      for kind, count in sorted(replica.changes.items()))
+    return "%d tables, %s%s%s" % (n - len(replica.tables.lost()), ops,
+                                  " (%s)" % kinds if kinds else "", noted)
 
 
 def apply(batches, replica, notes):
     replica.tables.told = batches[0].pb.source.schema_changes
     noted = Noted(notes, replica)
     for batch in batches:
-        noted.begin(batch)
-        replica.apply(batch)
-        noted.end(batch)
+        try:
+            noted.begin(batch)
+            replica.apply(batch)
+            noted.end(batch)
+        except (stream.Damaged, Failed) as e:
+            raise Failed("%s\nin: %s\n%s" % (e, noted.what, "\n".join(
+                "%.300s" % line for line in jsonform.lines([batch])))) from e
     noted.rest()
     return noted
 

@@ -39,6 +39,7 @@ class Noted:
         self.known = {note.xid for note in notes if note.xid is not None}
         self.types = collections.deque()
         self.compared = 0
+        self.what = "what was not noted"
         replica.before = self.before
 
     def begin(self, batch):
@@ -53,6 +54,7 @@ class Noted:
         while self.notes[0].xid != xid:
             self.done(self.notes.popleft())
         self.types.extend(self.notes[0].types)
+        self.what = self.notes[0].what
 
     def before(self, event):
         """Statements that stand before an event."""
@@ -77,10 +79,11 @@ class Noted:
         self.replica.connection.commit()
         self.compared += 1
         if lines:
-            raise Failed("after transaction %s: %s\n%s" % (note.xid, note.what, "\n".join(lines)))
+            raise Failed("after transaction %s\n%s" % (note.xid, "\n".join(lines)))
 
     def rest(self):
         while self.notes:
+            self.what = self.notes[0].what
             self.done(self.notes.popleft())
 
     def __str__(self):

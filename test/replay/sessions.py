@@ -105,6 +105,7 @@ def run(database, generator, source, n, between=None, breaks=5):
                 for _ in range(generator.sessions)]
     for sql in generator.setup():
         sessions[0].execute(sql)
+    generator.look(sessions[0].cursor)
     errors = collections.Counter()
     for i in range(n):
         if between and i % (n // breaks) == n // breaks - 1:

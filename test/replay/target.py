@@ -1,6 +1,8 @@
 """Applies a stream to another database. All that it knows of a table is what
 its Table messages announce; it never looks at the source."""
 
+import collections
+
 import psycopg2
 
 import values
@@ -29,6 +31,7 @@ class Target:
         self.rows = []                  # INSERTs that wait, all of one schema
         self.rows_of = None
         self.counts = {}
+        self.changes = collections.Counter()
         self.before = lambda event: None
 
     def run(self, sql):
@@ -55,6 +58,7 @@ class Target:
         if op == pb.OP_SCHEMA:
             self.flush()
             self.tables.change(event)
+            self.changes[event.pb.schema_change.kind] += 1
             return
         relation = self.relation(event)
         if event.pb.rewrite_start or op == pb.OP_TRUNCATE:

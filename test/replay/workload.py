@@ -191,13 +191,22 @@ class History(Workload):
         self.preamble = self.steps.pop(0)
 
     def changes(self):
-        for step in self.steps:
-            # labels are no part of the stream
-            with open(step) as file:
-                for statement in re.findall(r"^ALTER TYPE .* ADD VALUE .*;$", file.read(), re.M):
-                    self.psql(self.databases[1], "-c", statement)
-            self.psql(self.databases[0], "-1", "-f", step)
-            self.receive_piece()
+        source = noted.Source(self.databases[0])
+        try:
+            for step in self.steps:
+                self.step(source, step)
+                self.receive_piece()
+        finally:
+            self.notes = source.close()
+
+    def step(self, source, step):
+        """In a transaction. Labels are no part of the stream."""
+        with open(step) as file:
+            types = re.findall(r"^ALTER TYPE .* ADD VALUE .*;$", file.read(), re.M)
+        said = self.psql(self.databases[0], "-1", "-f", step, "-c",
+                         "SELECT pg_current_xact_id_if_assigned()::text::bigint")
+        source.committed(int(said.splitlines()[-1]), [(0, label) for label in types],
+                         os.path.basename(step))
 
 
 class Aborts(Workload):
