@@ -6,6 +6,7 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
+#include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
@@ -54,11 +55,15 @@ static const Others others[] = {
 static bool
 may_be_sent(Oid relid, Oid own_schema)
 {
-	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	HeapTuple	tup;
 	CdcRelationNames names;
 	Form_pg_class form;
 	bool		result;
 
+	/* of catalogs it is heard when they are analyzed meanwhile */
+	if (IsCatalogRelationOid(relid))
+		return false;
+	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	if (!HeapTupleIsValid(tup))
 	{
 		cdc_relation_names(relid, &names);
