@@ -5,6 +5,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "lib/ilist.h"
 #include "utils/hsearch.h"
@@ -298,7 +299,8 @@ cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt, bool 
 	CdcSelection *selection;
 
 	*selected = false;
-	if (!cdc_table_is_sent(rel) || rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+	if (!cdc_table_is_sent(rel) || IsCatalogRelation(rel) ||
+		rel->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
 		return NULL;
 	cdc_fix_settings();
 	selection = cdc_filter_resolve(cache->filter, rel, cxt);

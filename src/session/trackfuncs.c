@@ -6,6 +6,7 @@
 
 #include "access/htup_details.h"
 #include "access/xlog.h"
+#include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "commands/event_trigger.h"
@@ -21,11 +22,18 @@
 
 PG_FUNCTION_INFO_V1(cdc_track_schema_sql);
 
+#define CLASS_OF_RELATIONS "'pg_catalog.pg_class'::pg_catalog.regclass"
+#define CLASS_OF_TYPES "'pg_catalog.pg_type'::pg_catalog.regclass"
 /* Which relations a command may have changed besides those of which the catalogs of relations
- * have it: names of types and schemas are in none of these, nor are enum labels. */
+ * have it: names of types and schemas are in none of these, nor are enum labels. A composite
+ * type is reported as its relation. */
 #define DEPENDENT \
-	"SELECT cdc.dependent_relations(pg_catalog.array_agg(c.classid), pg_catalog.array_agg(c.objid))" \
-	" FROM pg_catalog.pg_event_trigger_ddl_commands() c"
+	"SELECT cdc.dependent_relations(pg_catalog.array_agg(o.classid), pg_catalog.array_agg(o.objid))" \
+	" FROM pg_catalog.pg_event_trigger_ddl_commands() c" \
+	" LEFT JOIN pg_catalog.pg_class r ON c.classid OPERATOR(pg_catalog.=) " CLASS_OF_RELATIONS \
+	" AND r.oid OPERATOR(pg_catalog.=) c.objid," \
+	" LATERAL (VALUES (c.classid, c.objid), (" CLASS_OF_TYPES ", r.reltype)) o(classid, objid)" \
+	" WHERE o.objid IS NOT NULL"
 /* A publication of all tables has no list of them. */
 #define EVERY_TABLE \
 	"SELECT pg_catalog.array_agg(c.oid) FROM pg_catalog.pg_class c" \
@@ -54,11 +62,15 @@ static const Others others[] = {
 static bool
 may_be_sent(Oid relid, Oid own_schema)
 {
-	HeapTuple	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	HeapTuple	tup;
 	CdcRelationNames names;
 	Form_pg_class form;
 	bool		result;
 
+	/* of catalogs it is heard when they are analyzed meanwhile */
+	if (IsCatalogRelationOid(relid))
+		return false;
+	tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
 	if (!HeapTupleIsValid(tup))
 	{
 		cdc_relation_names(relid, &names);

@@ -623,5 +623,9 @@ class Generator:
         return "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT 1 AS id" % self.fresh("temporary")
 
 
+def statements():
+    return int(os.environ.get("CDC_REPLAY_DDL", 1000))
+
+
 def perform(sql):
     return "PERFORM" + sql[6:] if sql.startswith("SELECT public") else sql

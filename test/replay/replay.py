@@ -2,7 +2,7 @@
 
 replay.py BINDIR DIRECTORY NAME...: the server's programs, where streams go,
 and the workloads (workloads/NAME.sql or .sh, with NAME.pre.sql before it, or
-random-SEED, large-SEED: see generate.py;
+random-SEED, large-SEED: see generate.py; changes-SEED, mixed-SEED: see ddl.py;
 aborts-SEED: see aborts.py; join-SEED: see join.py; history-NAME: ../history). Output is TAP."""
 
 import sys

@@ -92,7 +92,9 @@ class Tables:
         relation = self.held.get(key_of(schema))
         if relation is None:
             self.create(schema)
-        elif relation.unsaid and relation.schema is schema:
+        elif relation.unsaid and form(relation.schema) == form(schema):
+            # SET LOGGED: as the rows came, the catalog had values for older ones
+            self.alter(relation, schema)
             relation.unsaid = False
         else:
             raise Damaged("%s is there already" % relation.name)

@@ -173,7 +173,7 @@ class Changes(Workload):
         source = noted.Source(self.databases[0])
         try:
             print("# " + sessions.run(self.databases[0], generator, source,
-                                      generate.statements(5000), self.receive_piece))
+                                      ddl.statements(), self.receive_piece))
         finally:
             self.notes = source.close()
 
