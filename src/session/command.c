@@ -26,8 +26,8 @@
 enum
 {
 	COMMAND_TAG = 1,
-	COMMAND_RELID = 2,			/* repeated */
-	COMMAND_TYPES = 3
+	COMMAND_RELID = 2,			/* repeated, as the next one */
+	COMMAND_TYPES_OF_RELID = 3
 };
 
 bool
@@ -91,9 +91,9 @@ cdc_command_log(const CdcHmacKey *key, const CdcCommand *command)
 
 	initStringInfo(&body);
 	cdc_field_string_opt(&body, COMMAND_TAG, command->tag);
-	for (int i = 0; i < command->nrelids; i++)
-		cdc_field_uint(&body, COMMAND_RELID, command->relids[i]);
-	cdc_field_uint_opt(&body, COMMAND_TYPES, command->types);
+	for (int i = 0; i < command->n; i++)
+		cdc_field_uint(&body, command->touched[i].types ? COMMAND_TYPES_OF_RELID : COMMAND_RELID,
+					   command->touched[i].relid);
 	hash(key, GetTopTransactionId(), body.data, body.len, digest);
 	initStringInfo(&message);
 	appendBinaryStringInfo(&message, (const char *) digest, sizeof(digest));
@@ -122,15 +122,14 @@ cdc_command_read(CdcCommand *command, const CdcHmacKey *key, TransactionId xid,
 		return false;
 	cursor = cdc_cursor(body, size);
 	/* a relation takes two bytes at least */
-	command->relids = palloc(sizeof(Oid) * (size / 2 + 1));
+	command->touched = palloc(sizeof(CdcTouched) * (size / 2 + 1));
 	while (cdc_read_field(&cursor, &field))
 	{
 		if (field.number == COMMAND_TAG)
 			command->tag = cdc_utf8_escaped(pnstrdup(field.data, field.len));
-		else if (field.number == COMMAND_RELID)
-			command->relids[command->nrelids++] = (Oid) field.value;
-		else if (field.number == COMMAND_TYPES)
-			command->types = field.value != 0;
+		else if (field.number == COMMAND_RELID || field.number == COMMAND_TYPES_OF_RELID)
+			command->touched[command->n++] =
+				(CdcTouched) {(Oid) field.value, field.number == COMMAND_TYPES_OF_RELID};
 	}
 	return true;
 }

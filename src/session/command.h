@@ -15,12 +15,18 @@
 /* Prefix of these messages. */
 #define CDC_COMMAND_PREFIX "cdc.schema"
 
+/* A relation that a command may have changed. */
+typedef struct CdcTouched
+{
+	Oid			relid;
+	bool		types;			/* values of its types may read otherwise */
+} CdcTouched;
+
 typedef struct CdcCommand
 {
 	const char *tag;			/* UTF-8 */
-	bool		types;			/* values of the relations' types may read otherwise */
-	int			nrelids;
-	Oid		   *relids;
+	int			n;
+	CdcTouched *touched;
 } CdcCommand;
 
 /* The secret; false where there is none. Needs a transaction, and no historic snapshot. */

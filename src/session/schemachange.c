@@ -47,6 +47,7 @@ typedef struct Looked
 typedef struct Relid
 {
 	Oid			relid;
+	bool		types;			/* values of its types may read otherwise */
 	CommandId	since;			/* when the transaction last looked at it */
 	Look		before;
 	Look		after;
@@ -56,6 +57,7 @@ typedef struct Relid
 typedef struct Looks
 {
 	LogicalDecodingContext *ctx;
+	ReorderBufferTXN *txn;
 	CdcState   *state;
 	MemoryContext cxt;
 	int			n;
@@ -153,7 +155,7 @@ look_back(Looks *looks, CommandId since)
 	*visible = since;
 	PG_TRY();
 	{
-		cdc_tablecache_reset_catalogs();
+		cdc_tablecache_reset_catalogs(looks->txn);
 		for (int i = 0; i < looks->n; i++)
 			if (looks->relids[i].since == since)
 			{
@@ -178,7 +180,7 @@ look_at_all(void *arg)
 	for (int i = 0; i < looks->n; i++)
 		if (i == 0 || r[i].since != r[i - 1].since)
 			look_back(looks, r[i].since);
-	cdc_tablecache_reset_catalogs();
+	cdc_tablecache_reset_catalogs(looks->txn);
 	for (int i = 0; i < looks->n; i++)
 	{
 		r[i].after = look(looks, r[i].relid);
@@ -199,12 +201,12 @@ look_guarded(Looks *looks)
 	}
 	PG_CATCH();
 	{
-		cdc_tablecache_reset_catalogs();
+		cdc_tablecache_reset_catalogs(looks->txn);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	if (error != NULL)
-		cdc_tablecache_reset_catalogs();
+		cdc_tablecache_reset_catalogs(looks->txn);
 	return error;
 }
 
@@ -220,7 +222,7 @@ compare_since(const void *a, const void *b)
 }
 
 static Cdc__V1__SchemaChangeKind
-kind_of(const Relid *r, bool types)
+kind_of(const Relid *r)
 {
 	const Look *before = &r->before;
 	const Look *after = &r->after;
@@ -232,7 +234,7 @@ kind_of(const Relid *r, bool types)
 		return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_DROPPED;
 	if (before->sent && !after->sent)
 		return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_LEFT;
-	if (after->sent && (types || before->fingerprint != after->fingerprint))
+	if (after->sent && (r->types || before->fingerprint != after->fingerprint))
 		return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_ALTERED;
 	return CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_UNSPECIFIED;
 }
@@ -245,9 +247,9 @@ is_renamed(const Look *before, const Look *after)
 
 /* Writes the event of a relation, if the command has made something of it. */
 static void
-tell(CdcState *state, CdcEventHead *head, const CdcCommand *command, const Relid *r)
+tell(CdcState *state, CdcEventHead *head, const char *tag, const Relid *r)
 {
-	CdcSchemaChange change = {kind_of(r, command->types), command->tag};
+	CdcSchemaChange change = {kind_of(r), tag};
 	CdcTableEntry *entry = NULL;
 
 	if (change.kind == CDC__V1__SCHEMA_CHANGE_KIND__SCHEMA_CHANGE_KIND_UNSPECIFIED)
@@ -274,17 +276,18 @@ tell(CdcState *state, CdcEventHead *head, const CdcCommand *command, const Relid
 
 /* The relations of a command at which the transaction has not looked since its last command. */
 static Looks
-relations_of(LogicalDecodingContext *ctx, const CdcCommand *command)
+relations_of(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, const CdcCommand *command)
 {
 	CdcState   *state = ctx->output_plugin_private;
-	Looks		looks = {ctx, state, CurrentMemoryContext};
+	Looks		looks = {ctx, txn, state, CurrentMemoryContext};
 
-	looks.relids = palloc0(sizeof(Relid) * Max(command->nrelids, 1));
-	for (int i = 0; i < command->nrelids; i++)
+	looks.relids = palloc0(sizeof(Relid) * Max(command->n, 1));
+	for (int i = 0; i < command->n; i++)
 	{
 		Relid	   *r = &looks.relids[looks.n];
 
-		r->relid = command->relids[i];
+		r->relid = command->touched[i].relid;
+		r->types = command->touched[i].types;
 		r->since = look_since(state->txn, r->relid);
 		looks.n += r->since != *visible_command();
 	}
@@ -308,7 +311,7 @@ cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventH
 		cdc_stats_count(&state->stats, CDC_COUNT_FORGED_MESSAGES, 1);
 		return;
 	}
-	looks = relations_of(ctx, &command);
+	looks = relations_of(ctx, txn, &command);
 	error = look_guarded(&looks);
 	if (error != NULL)
 	{
@@ -318,5 +321,5 @@ cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventH
 		return;
 	}
 	for (int i = 0; i < looks.n; i++)
-		tell(state, head, &command, &looks.relids[i]);
+		tell(state, head, command.tag, &looks.relids[i]);
 }

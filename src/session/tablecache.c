@@ -16,6 +16,9 @@
 #include "session/tablecache.h"
 #include "util/settings.h"
 
+/* Where a transaction has more, emptying core's caches takes less time than going through them. */
+#define MAX_INVALIDATIONS 500
+
 /* What all resolved relations may take. One of 10 columns takes about 4 kB. */
 #define MAX_BYTES (12 * 1024 * 1024)
 
@@ -308,8 +311,9 @@ cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt, bool 
 	return *selected ? cdc_selection_table(selection, cache->access, rel, cxt) : NULL;
 }
 
-void
-cdc_tablecache_reset_catalogs(void)
+/* Empties them of everything. */
+static void
+reset_all(void)
 {
 	/* core builds its own relations anew, also where the transaction is found to be aborted */
 	TransactionId alive = CheckXidAlive;
@@ -326,4 +330,14 @@ cdc_tablecache_reset_catalogs(void)
 		CheckXidAlive = alive;
 	}
 	PG_END_TRY();
+}
+
+void
+cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn)
+{
+	if (txn->ninvalidations > MAX_INVALIDATIONS)
+		reset_all();
+	else
+		for (uint32 i = 0; i < txn->ninvalidations; i++)
+			LocalExecuteInvalidationMessage(&txn->invalidations[i]);
 }

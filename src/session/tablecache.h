@@ -10,6 +10,7 @@
 #ifndef CDC_TABLECACHE_H
 #define CDC_TABLECACHE_H
 
+#include "replication/reorderbuffer.h"
 #include "utils/rel.h"
 
 #include "select/filter.h"
@@ -54,8 +55,8 @@ extern CdcTableEntry *cdc_tablecache_get(CdcTableCache *cache, Oid relid, Relati
 extern const CdcTable *cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt,
 										   bool *selected);
 
-/* Empties core's caches of catalogs, whose entries were of another moment; what is resolved
- * here stays. */
-extern void cdc_tablecache_reset_catalogs(void);
+/* Takes out of core's caches of catalogs what may be as of another moment of a transaction: what
+ * it has changed itself. */
+extern void cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn);
 
 #endif							/* CDC_TABLECACHE_H */

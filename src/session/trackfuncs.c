@@ -84,10 +84,11 @@ may_be_sent(Oid relid, Oid own_schema)
 	return result;
 }
 
-/* The relations that a query names, appended. */
+/* The relations that a query names. */
 static List *
-add_queried(List *relids, const char *query)
+queried_relations(const char *query)
 {
+	List	   *relids = NIL;
 	MemoryContext cxt = CurrentMemoryContext;
 	bool		isnull;
 	Datum		value;
@@ -119,24 +120,42 @@ find_others(const char *tag)
 	return NULL;
 }
 
-/* The relations that a command may have changed, each once. */
-static List *
-touched(const Others *other)
+/* Adds those of them that may be sent, each once. */
+static void
+add_touched(CdcCommand *command, List *relids, bool types)
 {
-	CdcChanged	changed = cdc_changed_take(CDC_FOLLOWER_STREAM);
 	Oid			own_schema = get_namespace_oid("cdc", true);
-	List	   *relids = changed.relids;
-	List	   *result = NIL;
 	ListCell   *lc;
 
-	if (other != NULL && (!other->everything || changed.everything))
-		relids = add_queried(relids, other->query);
 	list_sort(relids, list_oid_cmp);
 	list_deduplicate_oid(relids);
 	foreach(lc, relids)
 		if (may_be_sent(lfirst_oid(lc), own_schema))
-			result = lappend_oid(result, lfirst_oid(lc));
-	return result;
+			command->touched[command->n++] = (CdcTouched) {lfirst_oid(lc), types};
+}
+
+/* The relations that a command may have changed. Of what else was noted, since others have
+ * changed it meanwhile, no type has. */
+static void
+find_touched(CdcCommand *command)
+{
+	CdcChanged	changed = cdc_changed_take(CDC_FOLLOWER_STREAM);
+	const Others *other = find_others(command->tag);
+	bool		types = other != NULL && other->types;
+	List	   *queried = NIL;
+
+	if (other != NULL && (!other->everything || changed.everything))
+		queried = queried_relations(other->query);
+	if (types)
+		changed.relids = list_difference_oid(changed.relids, queried);
+	else
+	{
+		changed.relids = list_concat(changed.relids, queried);
+		queried = NIL;
+	}
+	command->touched = palloc(sizeof(CdcTouched) * (list_length(changed.relids) + list_length(queried)));
+	add_touched(command, changed.relids, false);
+	add_touched(command, queried, true);
 }
 
 /* Event trigger at the end of commands. */
@@ -144,9 +163,6 @@ Datum
 cdc_track_schema_sql(PG_FUNCTION_ARGS)
 {
 	CdcCommand	command = {0};
-	const Others *other;
-	List	   *relids;
-	ListCell   *lc;
 	CdcHmacKey	key;
 
 	if (!CALLED_AS_EVENT_TRIGGER(fcinfo))
@@ -159,14 +175,9 @@ cdc_track_schema_sql(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	}
 	command.tag = GetCommandTagName(((EventTriggerData *) fcinfo->context)->tag);
-	other = find_others(command.tag);
-	command.types = other != NULL && other->types;
-	relids = touched(other);
-	if (relids == NIL || !cdc_command_key(&key))
+	find_touched(&command);
+	if (command.n == 0 || !cdc_command_key(&key))
 		PG_RETURN_NULL();
-	command.relids = palloc(sizeof(Oid) * list_length(relids));
-	foreach(lc, relids)
-		command.relids[command.nrelids++] = lfirst_oid(lc);
 	cdc_command_log(&key, &command);
 	explicit_bzero(&key, sizeof(key));
 	PG_RETURN_NULL();
