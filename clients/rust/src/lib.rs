@@ -38,7 +38,9 @@ pub use model::convert::NamedRow;
 pub use model::datetime;
 pub use model::decoder::{Decoder, DecoderLayout};
 pub use model::elements::ArrayIter;
-pub use model::event::{Event, Failure, LogicalMessage, Op, TruncateOptions};
+pub use model::event::{
+    Event, Failure, LogicalMessage, Op, SchemaChange, SchemaChangeKind, TruncateOptions,
+};
 pub use model::row::{overlay, Row, Values};
 pub use model::schema::{fingerprint, Schema, SchemaCache};
 pub use model::sequence::Sequence;

@@ -147,6 +147,7 @@ impl Script {
                 slot: "test".into(),
                 plugin_version: "1.0".into(),
                 server_version: 150_020,
+                schema_changes: true,
             }),
             ..pb::Batch::default()
         };

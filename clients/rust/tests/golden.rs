@@ -62,6 +62,10 @@ fn views_are_what_prost_reads() {
                 assert_eq!(ours.nulls().collect::<Result<Vec<_>, _>>().unwrap(), theirs.nulls);
                 assert_eq!(ours.rewrite_start, theirs.rewrite_start);
                 assert_eq!(ours.message.is_some(), theirs.message.is_some());
+                let change =
+                    ours.schema_change.map(|c| (c.command_tag.into(), c.former_name.into()));
+                let wanted = theirs.schema_change.clone().map(|c| (c.command_tag, c.former_name));
+                assert_eq!(change, wanted);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::value::{self, write_value};
 use crate::base::damage::{malformed, Damage};
 use crate::model::batch::{Batch, Metadata, Outcome, Transaction};
 use crate::model::datetime::Timestamp;
-use crate::model::event::{Event, Op};
+use crate::model::event::{Event, Op, SchemaChange, SchemaChangeKind};
 use crate::model::row::Row;
 use crate::model::schema::{Schema, SchemaCache};
 use crate::model::table::{Table, Type, REDACTED_BASE};
@@ -280,8 +280,26 @@ fn of_op(out: &mut String, event: &Event<'_>) {
         }
         out.push('}');
     }
+    if let Some(change) = &event.schema_change {
+        of_schema_change(out, change);
+    }
     if event.rewrite_start {
         out.push_str(",\"rewrite_start\":true");
+    }
+}
+
+fn of_schema_change(out: &mut String, change: &SchemaChange<'_>) {
+    member(out, "change");
+    match change.kind {
+        SchemaChangeKind::Unknown(number) if number != 0 => put(out, format_args!("\"{number}\"")),
+        SchemaChangeKind::Unknown(_) => out.push_str("\"unspecified\""),
+        kind => put(out, format_args!("\"{}\"", kind.name())),
+    }
+    member(out, "command");
+    string(out, change.command_tag);
+    if let Some(former) = change.former() {
+        member(out, "former_relation");
+        string(out, &former.to_string());
     }
 }
 
@@ -328,6 +346,48 @@ mod tests {
     use crate::model::schema::fingerprint;
     use crate::model::table::Redaction;
     use crate::pb;
+
+    /// Kind, command and former name; of what is gone no relation.
+    #[test]
+    fn changes_of_schemas() {
+        let table = pb::Table { schema: "s".into(), name: "T".into(), ..Default::default() };
+        let table = table.encode_to_vec();
+        let fingerprint = fingerprint(&table);
+        let mut schemas = SchemaCache::new(Limits::DEFAULT);
+        let version =
+            crate::model::batch::SchemaVersion { fingerprint, table: &table, ..Default::default() };
+        schemas.add(&version).unwrap();
+        let line = |kind, schema, former_name: &str| {
+            let schema_change = Some(pb::SchemaChange {
+                kind,
+                command_tag: "ALTER TABLE".into(),
+                former_schema: "s".into(),
+                former_name: former_name.into(),
+            });
+            let op = pb::Op::Schema as i32;
+            let event = pb::ChangeEvent { op, schema, schema_change, ..Default::default() };
+            let batch = pb::Batch { events: vec![event], ..Default::default() }.encode_to_vec();
+            let mut out = String::new();
+            write_batch(&mut out, &Batch::parse(&batch).unwrap(), &schemas).map(|()| out)
+        };
+        let head = "{\"position\":\"0/0/0/0/0\",\"op\":\"SCHEMA\"";
+        let of_t = format!(",\"relation\":\"s.\\\"T\\\"\",\"fingerprint\":\"{fingerprint:016x}\"");
+        let altered = "\"change\":\"altered\",\"command\":\"ALTER TABLE\"";
+        assert_eq!(line(2, fingerprint, "").unwrap(), format!("{head}{of_t},{altered}}}\n"));
+        assert_eq!(
+            line(2, fingerprint, "t").unwrap(),
+            format!("{head}{of_t},{altered},\"former_relation\":\"s.t\"}}\n")
+        );
+        assert!(line(9, fingerprint, "").unwrap().contains("\"change\":\"9\""));
+        assert_eq!(
+            line(3, 0, "T").unwrap(),
+            format!(
+                "{head},\"change\":\"dropped\",\"command\":\"ALTER TABLE\",\
+                 \"former_relation\":\"s.\\\"T\\\"\"}}\n"
+            )
+        );
+        assert_eq!(line(1, 7, ""), Err(Damage::UnknownSchema(7)));
+    }
 
     /// Columns of type JSON are named where they are NULL, of a row that was read as well;
     /// which has no place in the WAL.

@@ -155,6 +155,8 @@ pub struct Source<'a> {
     pub plugin_version: &'a str,
     /// For example 150020.
     pub server_version: u32,
+    /// Changes of schemas come as [`Op::Schema`](crate::Op::Schema).
+    pub schema_changes: bool,
 }
 
 impl<'a> Source<'a> {
@@ -169,6 +171,7 @@ impl<'a> Source<'a> {
                 4 => s.slot = field.value.str()?,
                 5 => s.plugin_version = field.value.str()?,
                 6 => s.server_version = field.value.uint32()?,
+                7 => s.schema_changes = field.value.bool()?,
                 _ => *unknown += 1,
             }
         }

@@ -256,7 +256,7 @@ impl<M: Message + Default> Decoder<M> {
     }
 
     /// The row after the change, as far as the event has it; `None` for DELETE,
-    /// TRUNCATE and MESSAGE.
+    /// TRUNCATE, MESSAGE and SCHEMA.
     ///
     /// Of an UPDATE that is the whole row with REPLICA IDENTITY FULL and the
     /// plugin's option `old = 'full'`. Otherwise `None` is *not sent* as well as
@@ -266,6 +266,10 @@ impl<M: Message + Default> Decoder<M> {
     /// # Errors
     /// [`Error::Fit`]; damage.
     pub fn after(&mut self, schema: &Schema, event: &Event<'_>) -> Result<Option<M>, Error> {
+        // what does not fit matters once there are rows
+        if event.op == Op::Schema {
+            return Ok(None);
+        }
         self.check(schema)?;
         self.row.clear();
         match event.op {

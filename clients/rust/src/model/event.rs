@@ -1,8 +1,9 @@
 //! A view of a `ChangeEvent`, borrowed from its batch.
 
 use super::row::Row;
-use crate::base::damage::Damage;
+use crate::base::damage::{malformed, Damage};
 use crate::base::position::{Lsn, Position};
+use crate::base::relation::Relation;
 use crate::wire::field::{Fields, Numbers};
 
 /// What happened.
@@ -22,6 +23,8 @@ pub enum Op {
     Read,
     /// A row of a table that DDL rewrote.
     Rewrite,
+    /// A command has made something of a relation: [`Event::schema_change`].
+    Schema,
     /// One that this version does not know: who applies changes must stop.
     Unknown(u32),
 }
@@ -38,6 +41,7 @@ impl Op {
             Op::Message => "MESSAGE",
             Op::Read => "READ",
             Op::Rewrite => "REWRITE",
+            Op::Schema => "SCHEMA",
             Op::Unknown(0) => "UNSPECIFIED",
             Op::Unknown(_) => "UNKNOWN",
         }
@@ -54,6 +58,7 @@ impl From<u32> for Op {
             5 => Op::Message,
             6 => Op::Read,
             7 => Op::Rewrite,
+            8 => Op::Schema,
             other => Op::Unknown(other),
         }
     }
@@ -80,6 +85,79 @@ pub struct LogicalMessage<'a> {
     pub content: &'a [u8],
 }
 
+/// What a command has made of a relation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SchemaChangeKind {
+    /// It is new. Rows that the same command wrote (CREATE TABLE AS) came before.
+    #[default]
+    Created,
+    /// Its schema or name is another. Where both are as before, values of one of its
+    /// types may read otherwise.
+    Altered,
+    /// It is gone, with its rows.
+    Dropped,
+    /// It was there, but was not sent: rows that it has already do not come.
+    Entered,
+    /// It is there still, but no more rows of it come.
+    Left,
+    /// One that this version does not know: who applies changes must stop.
+    Unknown(u32),
+}
+
+impl SchemaChangeKind {
+    /// In lower case, as in the JSON form; of one that is not known its number can be
+    /// had from the variant.
+    pub const fn name(self) -> &'static str {
+        match self {
+            SchemaChangeKind::Created => "created",
+            SchemaChangeKind::Altered => "altered",
+            SchemaChangeKind::Dropped => "dropped",
+            SchemaChangeKind::Entered => "entered",
+            SchemaChangeKind::Left => "left",
+            SchemaChangeKind::Unknown(_) => "unknown",
+        }
+    }
+}
+
+impl From<u32> for SchemaChangeKind {
+    fn from(number: u32) -> Self {
+        match number {
+            1 => SchemaChangeKind::Created,
+            2 => SchemaChangeKind::Altered,
+            3 => SchemaChangeKind::Dropped,
+            4 => SchemaChangeKind::Entered,
+            5 => SchemaChangeKind::Left,
+            other => SchemaChangeKind::Unknown(other),
+        }
+    }
+}
+
+/// What a DDL command has made of a relation. The event's `schema` is what rows have
+/// from here on; 0 where no more rows come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SchemaChange<'a> {
+    /// What it is.
+    pub kind: SchemaChangeKind,
+    /// Tag of the command, as event triggers have it: `ALTER TABLE`.
+    pub command_tag: &'a str,
+    /// Schema that the relation had before, where its schema or name is another now, and
+    /// with `Dropped` and `Left`; otherwise empty.
+    pub former_schema: &'a str,
+    /// Its name before, likewise.
+    pub former_name: &'a str,
+}
+
+impl SchemaChange<'_> {
+    /// The relation as it was called before, where that is told.
+    pub fn former(&self) -> Option<Relation> {
+        let named = !self.former_name.is_empty();
+        named.then(|| Relation {
+            schema: self.former_schema.to_owned(),
+            name: self.former_name.to_owned(),
+        })
+    }
+}
+
 /// Why a change could not be written. `old` and `new` are then incomplete and
 /// must not be applied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,7 +177,8 @@ pub struct Event<'a> {
     pub op: Op,
     /// Identifies the change.
     pub position: Position,
-    /// Fingerprint of the relation's schema; 0 for a message.
+    /// Fingerprint of the relation's schema; 0 for a message, and for a relation of which
+    /// no more rows come.
     pub schema: u64,
     /// The key columns before the change. Its bytes are canonical: equal keys
     /// have equal bytes. Empty where the table has no key or the WAL does not
@@ -123,6 +202,8 @@ pub struct Event<'a> {
     pub failure: Option<Failure<'a>>,
     /// The first row of a rewrite: drop what is held of the table before it.
     pub rewrite_start: bool,
+    /// With [`Op::Schema`].
+    pub schema_change: Option<SchemaChange<'a>>,
     bytes: &'a [u8],
     has_nulls: bool,
     has_unavailable: bool,
@@ -149,6 +230,7 @@ impl<'a> Event<'a> {
             message: None,
             failure: None,
             rewrite_start: false,
+            schema_change: None,
             bytes,
             has_nulls: false,
             has_unavailable: false,
@@ -173,11 +255,32 @@ impl<'a> Event<'a> {
                 13 => e.message = Some(parse_message(value.bytes()?)?),
                 14 => e.failure = Some(parse_failure(value.bytes()?)?),
                 15 => e.rewrite_start = value.bool()?,
+                16 => e.schema_change = Some(parse_schema_change(value.bytes()?)?),
                 _ => e.unknown += 1,
             }
         }
         e.position.commit_lsn = commit_lsn.unwrap_or(e.position.lsn);
+        if e.op == Op::Schema {
+            e.check_schema_change()?;
+        }
         Ok(e)
+    }
+
+    fn check_schema_change(&self) -> Result<(), Damage> {
+        use SchemaChangeKind::{Altered, Created, Dropped, Entered, Left, Unknown};
+        let Some(change) = &self.schema_change else {
+            return malformed("change of a schema that does not say which");
+        };
+        match change.kind {
+            Unknown(0) => malformed("change of a schema without a kind"),
+            Created | Altered | Entered if self.schema == 0 => {
+                malformed("change of a schema without the schema")
+            }
+            Dropped | Left if self.schema != 0 || change.former_name.is_empty() => {
+                malformed("relation that is gone, with a schema or without a name")
+            }
+            _ => Ok(()),
+        }
     }
 
     /// UPDATE: the columns that it set to NULL.
@@ -238,6 +341,21 @@ fn parse_message(bytes: &[u8]) -> Result<LogicalMessage<'_>, Damage> {
     Ok(m)
 }
 
+fn parse_schema_change(bytes: &[u8]) -> Result<SchemaChange<'_>, Damage> {
+    let mut s = SchemaChange { kind: SchemaChangeKind::Unknown(0), ..SchemaChange::default() };
+    for field in Fields::new(bytes) {
+        let field = field?;
+        match field.number {
+            1 => s.kind = field.value.uint32()?.into(),
+            2 => s.command_tag = field.value.str()?,
+            3 => s.former_schema = field.value.str()?,
+            4 => s.former_name = field.value.str()?,
+            _ => (),
+        }
+    }
+    Ok(s)
+}
+
 fn parse_failure(bytes: &[u8]) -> Result<Failure<'_>, Damage> {
     let mut f = Failure::default();
     for field in Fields::new(bytes) {
@@ -250,4 +368,47 @@ fn parse_failure(bytes: &[u8]) -> Result<Failure<'_>, Damage> {
         }
     }
     Ok(f)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message;
+
+    use super::*;
+    use crate::pb;
+
+    fn parsed(schema: u64, change: Option<pb::SchemaChange>) -> Result<Option<Relation>, Damage> {
+        let op = pb::Op::Schema as i32;
+        let event = pb::ChangeEvent { op, schema, schema_change: change, ..Default::default() };
+        let bytes = event.encode_to_vec();
+        let event = Event::parse(&bytes, Lsn(1), None)?;
+        assert_eq!((event.op, event.unknown_fields()), (Op::Schema, 0));
+        Ok(event.schema_change.unwrap().former())
+    }
+
+    fn change(kind: i32, former_name: &str) -> Option<pb::SchemaChange> {
+        let (former_schema, former_name) = ("public".into(), former_name.into());
+        let command_tag = "ALTER TABLE".into();
+        Some(pb::SchemaChange { kind, command_tag, former_schema, former_name })
+    }
+
+    /// Kinds by number, with what each must and must not have.
+    #[test]
+    fn changes_of_schemas() {
+        let t = Some(Relation { schema: "public".into(), name: "t".into() });
+        for kind in [1, 2, 4, 9] {
+            assert_eq!(parsed(7, change(kind, "")), Ok(None));
+            assert_eq!(parsed(7, change(kind, "t")), Ok(t.clone()));
+        }
+        for kind in [3, 5] {
+            assert_eq!(parsed(0, change(kind, "t")), Ok(t.clone()));
+            assert!(parsed(0, change(kind, "")).is_err() && parsed(7, change(kind, "t")).is_err());
+        }
+        for kind in [1, 2, 4] {
+            assert!(parsed(0, change(kind, "t")).is_err(), "{kind} without a schema");
+        }
+        assert!(parsed(7, change(0, "t")).is_err() && parsed(7, None).is_err());
+        let names = (0..6).map(|kind| SchemaChangeKind::from(kind).name()).collect::<Vec<_>>();
+        assert_eq!(names, ["unknown", "created", "altered", "dropped", "entered", "left"]);
+    }
 }

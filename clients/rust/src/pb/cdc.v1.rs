@@ -96,6 +96,10 @@ pub struct Source {
     /// server_version_num, for example 150020.
     #[prost(uint32, tag = "6")]
     pub server_version: u32,
+    /// Changes of schemas come as OP_SCHEMA: the option schema_changes is on, and
+    /// commands were noted in this database when the connection began.
+    #[prost(bool, tag = "7")]
+    pub schema_changes: bool,
 }
 /// The transaction that a batch belongs to.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -289,6 +293,26 @@ pub struct ChangeEvent {
     /// table is to be dropped before it.
     #[prost(bool, tag = "15")]
     pub rewrite_start: bool,
+    /// With OP_SCHEMA.
+    #[prost(message, optional, tag = "16")]
+    pub schema_change: ::core::option::Option<SchemaChange>,
+}
+/// What a DDL command has made of a relation. `schema` of the event is what rows
+/// have from here on, and is sent with it; 0 where no more rows come.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SchemaChange {
+    /// Always set.
+    #[prost(enumeration = "SchemaChangeKind", tag = "1")]
+    pub kind: i32,
+    /// Tag of the command, as event triggers have it: "ALTER TABLE".
+    #[prost(string, tag = "2")]
+    pub command_tag: ::prost::alloc::string::String,
+    /// Schema and name that the relation had before, where one of them is another
+    /// now, and with DROPPED and LEFT. Otherwise empty.
+    #[prost(string, tag = "3")]
+    pub former_schema: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub former_name: ::prost::alloc::string::String,
 }
 /// How a TRUNCATE was given.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -746,6 +770,10 @@ pub enum Op {
     /// A row of a table that a DDL statement rewrote: together they are the
     /// table's whole new content.
     Rewrite = 7,
+    /// A DDL command has made, changed, renamed or dropped a relation, or has
+    /// brought it into what the stream sends or out of it. Unless the option
+    /// schema_changes is off.
+    Schema = 8,
 }
 impl Op {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -762,6 +790,7 @@ impl Op {
             Self::Message => "OP_MESSAGE",
             Self::Read => "OP_READ",
             Self::Rewrite => "OP_REWRITE",
+            Self::Schema => "OP_SCHEMA",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -775,6 +804,52 @@ impl Op {
             "OP_MESSAGE" => Some(Self::Message),
             "OP_READ" => Some(Self::Read),
             "OP_REWRITE" => Some(Self::Rewrite),
+            "OP_SCHEMA" => Some(Self::Schema),
+            _ => None,
+        }
+    }
+}
+/// With OP_SCHEMA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum SchemaChangeKind {
+    Unspecified = 0,
+    /// It is new. Rows that the same command wrote (CREATE TABLE AS) came before.
+    Created = 1,
+    /// Its schema or name is another. Where both are as before, values of one of
+    /// its types may read otherwise (ALTER TYPE).
+    Altered = 2,
+    /// It is gone, with its rows.
+    Dropped = 3,
+    /// It was there, but was not sent: rows that it has already do not come.
+    Entered = 4,
+    /// It is there still, but no more rows of it come.
+    Left = 5,
+}
+impl SchemaChangeKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "SCHEMA_CHANGE_KIND_UNSPECIFIED",
+            Self::Created => "SCHEMA_CHANGE_KIND_CREATED",
+            Self::Altered => "SCHEMA_CHANGE_KIND_ALTERED",
+            Self::Dropped => "SCHEMA_CHANGE_KIND_DROPPED",
+            Self::Entered => "SCHEMA_CHANGE_KIND_ENTERED",
+            Self::Left => "SCHEMA_CHANGE_KIND_LEFT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "SCHEMA_CHANGE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "SCHEMA_CHANGE_KIND_CREATED" => Some(Self::Created),
+            "SCHEMA_CHANGE_KIND_ALTERED" => Some(Self::Altered),
+            "SCHEMA_CHANGE_KIND_DROPPED" => Some(Self::Dropped),
+            "SCHEMA_CHANGE_KIND_ENTERED" => Some(Self::Entered),
+            "SCHEMA_CHANGE_KIND_LEFT" => Some(Self::Left),
             _ => None,
         }
     }

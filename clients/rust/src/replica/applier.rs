@@ -1,9 +1,9 @@
 //! Merges events into full rows.
 
 use super::state::State;
+use super::tables::{Known, Tables};
 use super::whole::{whole_transactions, Takes};
 use super::{migrate, rows};
-use std::collections::hash_map::{Entry, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::base::damage::Damage;
 use crate::base::error::Error;
 use crate::base::position::{Lsn, Position};
 use crate::base::relation::Relation;
-use crate::model::event::{Event, Op};
+use crate::model::event::{Event, Op, SchemaChangeKind};
 use crate::model::row::{overlay, Row};
 use crate::model::schema::{Schema, SchemaCache};
 use crate::model::table::{ReplicaIdentity, Table};
@@ -54,22 +54,17 @@ impl fmt::Display for ApplyError {
 
 impl std::error::Error for ApplyError {}
 
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) schema: Arc<Schema>,
-    relation: Relation,
-}
-
 /// Merges the events of committed transactions into full rows, also across DDL:
-/// `ADD COLUMN` with a default, `DROP COLUMN`, rewrites, other keys.
+/// `ADD COLUMN` with a default, `DROP COLUMN`, rewrites, other keys. Where the stream
+/// tells changes of schemas ([`Op::Schema`]), relations are made, renamed, emptied and
+/// dropped with the source's. What a change of a type makes of values that are there is
+/// not in the stream.
 ///
 /// Idempotent by position: what was applied before is passed over.
 #[derive(Debug)]
 pub struct Applier<S> {
     state: S,
-    pub(super) known: HashMap<u64, Known>,
-    /// The fingerprint that each relation has now.
-    pub(super) current: HashMap<Relation, u64>,
+    pub(super) tables: Tables,
     lost: Vec<Relation>,
     last: Position,
     /// Events are passed over up to the one at `last`.
@@ -82,8 +77,7 @@ impl<S: State> Applier<S> {
     pub fn new(state: S) -> Self {
         Applier {
             state,
-            known: HashMap::new(),
-            current: HashMap::new(),
+            tables: Tables::default(),
             lost: Vec::new(),
             last: Position::default(),
             resuming: false,
@@ -99,13 +93,8 @@ impl<S: State> Applier<S> {
         position: Position,
         tables: impl IntoIterator<Item = Arc<Schema>>,
     ) -> Self {
-        let mut applier = Applier { last: position, resuming: true, ..Applier::new(state) };
-        for schema in tables {
-            let relation = Relation::from(&schema.table);
-            applier.current.insert(relation.clone(), schema.fingerprint);
-            applier.known.insert(schema.fingerprint, Known { schema, relation });
-        }
-        applier
+        let tables = Tables::of(tables);
+        Applier { tables, last: position, resuming: true, ..Applier::new(state) }
     }
 
     /// The state.
@@ -125,7 +114,7 @@ impl<S: State> Applier<S> {
 
     /// The schema that each relation has now.
     pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
-        self.current.values().filter_map(|fingerprint| Some(&self.known.get(fingerprint)?.schema))
+        self.tables.schemas()
     }
 
     /// Relations of which a change could not be located: their rows are not
@@ -140,6 +129,7 @@ impl<S: State> Applier<S> {
     /// to there.
     pub fn begin(&mut self, commit_lsn: Option<Lsn>) {
         self.resuming = commit_lsn == Some(self.last.commit_lsn);
+        self.tables.begin();
     }
 
     pub(super) fn strictly(
@@ -154,18 +144,44 @@ impl<S: State> Applier<S> {
     }
 
     fn error(&self, event: &Event<'_>, schemas: &SchemaCache, what: &str) -> Error {
-        let relation = schemas.get(event.schema).map(|schema| schema.table.to_string());
+        let former = event.schema_change.and_then(|change| change.former());
+        let relation = match schemas.get(event.schema) {
+            Ok(schema) => schema.table.to_string(),
+            Err(_) => former.map(|former| former.to_string()).unwrap_or_default(),
+        };
         Error::Other(Box::new(ApplyError {
             position: event.position,
-            relation: relation.unwrap_or_default(),
+            relation,
             what: what.to_owned(),
         }))
     }
 
     /// Empties a relation, whatever schema it gets next.
     pub(crate) fn forget(&mut self, relation: &Relation) -> Result<(), Error> {
-        self.current.remove(relation);
+        self.tables.remove(relation);
         self.state.truncate(relation)
+    }
+
+    /// Rows that are held of a relation have this schema, or are brought to it by others.
+    pub(super) fn have(&mut self, fingerprint: u64, schemas: &SchemaCache) -> Result<(), Error> {
+        self.tables.know(fingerprint, schemas)?;
+        self.tables.set(fingerprint);
+        Ok(())
+    }
+
+    /// Nothing is left of a relation.
+    pub(super) fn remove(&mut self, relation: &Relation) -> Result<(), Error> {
+        self.tables.remove(relation);
+        self.lost.retain(|lost| lost != relation);
+        self.state.remove(relation)
+    }
+
+    /// A relation has another name, in place of what was held under that.
+    pub(super) fn rename(&mut self, from: &Relation, to: &Relation) -> Result<(), Error> {
+        self.tables.rename(from, to);
+        self.lost.retain(|lost| lost != to);
+        self.lost.iter_mut().filter(|lost| *lost == from).for_each(|lost| *lost = to.clone());
+        self.state.rename(from, to)
     }
 
     pub(crate) fn applied(&mut self, position: Position) {
@@ -193,6 +209,7 @@ impl<S: State> Applier<S> {
             return Err(self.error(event, schemas, "the transaction is not committed"));
         }
         if self.is_before(event.position) {
+            self.pass(event, schemas)?;
             return Ok(Applied::Before);
         }
         let applied = self.apply_new(event, schemas)?;
@@ -216,14 +233,14 @@ impl<S: State> Applier<S> {
                 message: failure.message.into(),
             });
         }
-        if let Op::Unknown(_) = event.op {
-            return Err(Damage::Unsupported("the op of an event").into());
+        match event.op {
+            Op::Unknown(_) => return Err(Damage::Unsupported("the op of an event").into()),
+            Op::Message => return Ok(Applied::NoRow),
+            Op::Schema => return self.follow(event, schemas),
+            _ => self.prepare(event, schemas)?,
         }
-        if event.op == Op::Message {
-            return Ok(Applied::NoRow);
-        }
-        self.prepare(event, schemas)?;
-        let Known { schema, relation } = &self.known[&event.schema];
+        self.tables.note(event);
+        let Known { schema, relation } = self.tables.at(event.schema);
         let target = Target { state: &mut self.state, relation, table: &schema.table };
         match event.op {
             Op::Insert | Op::Rewrite | Op::Read => target.insert(event, &mut self.scratch),
@@ -235,32 +252,92 @@ impl<S: State> Applier<S> {
                 }
                 Ok(applied)
             }
-            Op::Message | Op::Unknown(_) => Ok(Applied::NoRow),
+            Op::Message | Op::Schema | Op::Unknown(_) => Ok(Applied::NoRow),
         }
     }
 
+    /// Notes an event that is passed over.
+    pub(super) fn pass(&mut self, event: &Event<'_>, schemas: &SchemaCache) -> Result<(), Error> {
+        if event.schema != 0 {
+            self.tables.know(event.schema, schemas)?;
+        }
+        self.tables.note(event);
+        Ok(())
+    }
+
     /// Brings the relation to the event's schema.
-    fn prepare(&mut self, event: &Event<'_>, schemas: &SchemaCache) -> Result<(), Error> {
-        if let Entry::Vacant(entry) = self.known.entry(event.schema) {
-            let schema = schemas.get(event.schema)?.clone();
-            let relation = Relation::from(&schema.table);
-            entry.insert(Known { schema, relation });
+    pub(super) fn prepare(
+        &mut self,
+        event: &Event<'_>,
+        schemas: &SchemaCache,
+    ) -> Result<(), Error> {
+        self.tables.know(event.schema, schemas)?;
+        let is_stale = self.tables.comes_back(event.schema);
+        let before = self.tables.set(event.schema);
+        let Known { schema, relation } = self.tables.at(event.schema);
+        if event.rewrite_start || is_stale {
+            return self.state.truncate(relation);
         }
-        let Known { schema, relation } = &self.known[&event.schema];
-        if event.rewrite_start {
-            self.state.truncate(relation)?;
-        }
-        let before = match self.current.get_mut(relation) {
-            Some(current) if *current == event.schema => return Ok(()),
-            Some(current) => Some(std::mem::replace(current, event.schema)),
-            None => self.current.insert(relation.clone(), event.schema),
-        };
-        let before = before.and_then(|fingerprint| self.known.get(&fingerprint));
-        match before {
-            Some(before) if !event.rewrite_start => {
-                migrate::migrate(&mut self.state, relation, &before.schema.table, &schema.table)
+        match before.and_then(|fingerprint| self.tables.get(fingerprint)) {
+            Some(before) => {
+                let before = &before.schema.table;
+                migrate::migrate(&mut self.state, relation, before, &schema.table)
             }
-            _ => Ok(()),
+            None => Ok(()),
+        }
+    }
+
+    /// Does what a command has done to a relation.
+    fn follow(&mut self, event: &Event<'_>, schemas: &SchemaCache) -> Result<Applied, Error> {
+        let change = event.schema_change.ok_or(Damage::Malformed("change of no schema"))?;
+        if event.schema != 0 {
+            self.tables.know(event.schema, schemas)?;
+        }
+        let is_written = self.tables.is_written(event.schema);
+        self.tables.note(event);
+        match (change.kind, change.former()) {
+            (SchemaChangeKind::Created | SchemaChangeKind::Entered, _) => {
+                self.start(event.schema, is_written)?;
+            }
+            (SchemaChangeKind::Altered, former) => {
+                if let Some(former) = former {
+                    self.take_over(&former, event.schema, is_written)?;
+                }
+                self.prepare(event, schemas)?;
+            }
+            (SchemaChangeKind::Dropped, Some(former)) => self.remove(&former)?,
+            (SchemaChangeKind::Left, Some(former)) => self.tables.leave(former),
+            _ => return Err(Damage::Unsupported("the kind of a change of a schema").into()),
+        }
+        Ok(Applied::Done)
+    }
+
+    /// A relation begins with the rows that its command wrote, if any; what else is held
+    /// under its name is of another one.
+    fn start(&mut self, fingerprint: u64, is_written: bool) -> Result<(), Error> {
+        let is_stale = self.tables.comes_back(fingerprint);
+        self.tables.set(fingerprint);
+        let relation = &self.tables.at(fingerprint).relation;
+        if is_written && !is_stale {
+            return Ok(());
+        }
+        self.lost.retain(|lost| lost != relation);
+        self.state.truncate(relation)
+    }
+
+    /// What was held under a former name has the schema's, unless the command has written
+    /// it anew.
+    fn take_over(
+        &mut self,
+        former: &Relation,
+        fingerprint: u64,
+        is_written: bool,
+    ) -> Result<(), Error> {
+        let relation = self.tables.at(fingerprint).relation.clone();
+        match (relation == *former, is_written) {
+            (true, _) => Ok(()),
+            (false, true) => self.remove(former),
+            (false, false) => self.rename(former, &relation),
         }
     }
 }
@@ -573,5 +650,188 @@ mod tests {
             .encode_to_vec();
         assert!(t.applier.apply_batch(&Batch::parse(&bytes).unwrap(), &t.schemas).is_err());
         assert!(t.rows().is_empty());
+    }
+
+    /// An event of a command; the schemas are those of tables.
+    fn schema_event(kind: pb::SchemaChangeKind, schema: u64, former: &str) -> pb::ChangeEvent {
+        let schema_change = Some(pb::SchemaChange {
+            kind: kind as i32,
+            command_tag: "DDL".into(),
+            former_schema: if former.is_empty() { String::new() } else { "public".into() },
+            former_name: former.into(),
+        });
+        pb::ChangeEvent { op: pb::Op::Schema as i32, schema, schema_change, ..Default::default() }
+    }
+
+    impl Test {
+        fn named(&mut self, name: &str, columns: u32) -> u64 {
+            let table = table(columns, true, pb::ReplicaIdentity::Default);
+            self.schema(&pb::Table { name: name.into(), ..table })
+        }
+
+        /// First columns of the rows of public.NAME; `None` where there is no such relation.
+        fn ids(&mut self, name: &str) -> Option<Vec<u8>> {
+            let relation = Relation { schema: "public".into(), name: name.into() };
+            let rows = self.applier.state().rows(&relation)?;
+            Some(rows.values().map(|row| row[1] / 2).collect())
+        }
+
+        fn transaction(&mut self, events: Vec<pb::ChangeEvent>) {
+            self.commit += 100;
+            self.apply_at(self.commit, events);
+        }
+
+        fn names(&self) -> Vec<String> {
+            let mut names: Vec<_> =
+                self.applier.schemas().map(|schema| schema.table.name.clone()).collect();
+            names.sort();
+            names
+        }
+    }
+
+    use pb::SchemaChangeKind::{Altered, Created, Dropped, Entered, Left};
+
+    fn insert(schema: u64, id: u8) -> pb::ChangeEvent {
+        event(pb::Op::Insert, schema, &[(1, id)], &[(2, id)])
+    }
+
+    #[test]
+    fn names_of_tables() {
+        let mut t = Test::new();
+        let (a, b, c) = (t.named("a", 2), t.named("b", 2), t.named("c", 2));
+        t.transaction(vec![schema_event(Created, a, ""), schema_event(Created, b, "")]);
+        assert_eq!(t.names(), ["a", "b"]);
+        t.transaction(vec![insert(a, 1), insert(b, 2), insert(b, 3)]);
+        // exchanged, with a change under each name
+        t.transaction(vec![
+            schema_event(Altered, c, "a"),
+            insert(c, 4),
+            schema_event(Altered, a, "b"),
+            schema_event(Altered, b, "c"),
+            insert(a, 5),
+        ]);
+        assert_eq!(
+            (t.ids("a"), t.ids("b"), t.ids("c")),
+            (Some(vec![2, 3, 5]), Some(vec![1, 4]), None)
+        );
+        assert_eq!(t.names(), ["a", "b"]);
+        // of one that was not held: it is there, and empty
+        t.transaction(vec![schema_event(Altered, c, "elsewhere")]);
+        assert_eq!(t.names(), ["a", "b", "c"]);
+        // over what is left of another one, which was not told
+        t.transaction(vec![schema_event(Altered, b, "a")]);
+        assert_eq!((t.ids("a"), t.ids("b")), (None, Some(vec![2, 3, 5])));
+        // at once with columns
+        let wide = t.named("a", 3);
+        t.transaction(vec![schema_event(Altered, wide, "b")]);
+        assert_eq!(t.ids("a"), Some(vec![2, 3, 5]));
+        assert_eq!(t.applier.tables.current(&"public.a".parse().unwrap()), Some(wide));
+    }
+
+    #[test]
+    fn tables_that_go_and_come() {
+        let mut t = Test::new();
+        let (a, other) = (t.named("a", 2), t.named("a", 3));
+        t.transaction(vec![insert(a, 1), insert(a, 2)]);
+        let drop = schema_event(Dropped, 0, "a");
+        t.transaction(vec![drop.clone()]);
+        assert!(t.ids("a").is_none() && t.names().is_empty());
+        // made anew under its name, with the same columns and with others
+        t.transaction(vec![insert(a, 1), insert(a, 2)]);
+        t.transaction(vec![insert(a, 3), drop.clone(), schema_event(Created, a, ""), insert(a, 9)]);
+        assert_eq!(t.ids("a"), Some(vec![9]));
+        t.transaction(vec![drop.clone(), insert(other, 5), schema_event(Created, other, "")]);
+        assert_eq!(t.ids("a"), Some(vec![5]), "the rows of CREATE TABLE AS");
+        // what is not followed is kept, and is a leftover when its name is used again
+        t.transaction(vec![schema_event(Left, 0, "a")]);
+        assert_eq!((t.ids("a"), t.names().len()), (Some(vec![5]), 1));
+        t.transaction(vec![schema_event(Entered, other, ""), insert(other, 6)]);
+        assert_eq!(t.ids("a"), Some(vec![6]));
+        t.transaction(vec![insert(other, 7), schema_event(Left, 0, "a")]);
+        t.transaction(vec![insert(a, 8), schema_event(Created, a, "")]);
+        assert_eq!(t.ids("a"), Some(vec![8]));
+        // and one that was logged again came with all of its rows
+        t.transaction(vec![schema_event(Left, 0, "a")]);
+        let mut first = event(pb::Op::Rewrite, a, &[(1, 4)], &[]);
+        first.rewrite_start = true;
+        t.transaction(vec![first, schema_event(Entered, a, "")]);
+        assert_eq!(t.ids("a"), Some(vec![4]));
+        t.transaction(vec![schema_event(Left, 0, "a"), schema_event(Entered, a, "")]);
+        assert_eq!(t.ids("a"), Some(vec![]));
+    }
+
+    #[test]
+    fn columns_and_keys_without_a_row() {
+        let mut t = Test::new();
+        let s = t.schema(&table(2, true, pb::ReplicaIdentity::Full));
+        t.transaction(vec![event(pb::Op::Insert, s, &[(1, 1)], &[(2, 2)])]);
+        let mut wide = table(3, true, pb::ReplicaIdentity::Full);
+        wide.columns[2].missing = row(&[(3, 8)]);
+        let s = t.schema(&wide);
+        t.transaction(vec![schema_event(Altered, s, "")]);
+        assert_eq!(t.rows(), [row(&[(1, 1), (2, 2), (3, 8)])]);
+        // the same again, as of a type: nothing that the stream says
+        t.transaction(vec![schema_event(Altered, s, "")]);
+        let s = t.schema(&table(1, false, pb::ReplicaIdentity::Full));
+        t.transaction(vec![schema_event(Altered, s, "")]);
+        assert_eq!(t.rows(), [row(&[(1, 1)])]);
+        let relation = "public.t".parse().unwrap();
+        assert!(t.applier.state().rows(&relation).unwrap().contains_key(&row(&[(1, 1)])));
+        // another type needs a rewrite, unless there are no rows
+        let mut other = table(1, false, pb::ReplicaIdentity::Full);
+        other.columns[0].r#type = pb::Type::Bytes as i32;
+        let other = t.schema(&other);
+        let altered = |t: &mut Test| {
+            t.commit += 100;
+            let event = schema_event(Altered, other, "").encode_to_vec();
+            let event = Event::parse(&event, Lsn(t.commit), Some(Lsn(t.commit))).unwrap();
+            t.applier.apply(&event, &t.schemas)
+        };
+        t.transaction(vec![event(pb::Op::Truncate, s, &[], &[])]);
+        assert_eq!(altered(&mut t).unwrap(), Applied::Done);
+        t.transaction(vec![schema_event(Created, s, ""), event(pb::Op::Insert, s, &[], &[(1, 1)])]);
+        assert!(altered(&mut t).unwrap_err().to_string().contains("without a rewrite"));
+    }
+
+    /// A transaction that comes again, after a restart in its middle.
+    #[test]
+    fn commands_are_done_once() {
+        let mut t = Test::new();
+        let (a, b) = (t.named("a", 2), t.named("b", 2));
+        t.transaction(vec![insert(a, 1)]);
+        let again = vec![
+            schema_event(Altered, b, "a"),
+            insert(a, 2),
+            schema_event(Created, a, ""),
+            insert(a, 3),
+            schema_event(Dropped, 0, "b"),
+        ];
+        for cut in 1..again.len() {
+            let mut t = Test {
+                applier: Applier::new(t.applier.state().clone()),
+                schemas: t.schemas.clone(),
+                commit: 300,
+            };
+            t.apply_at(300, again[..cut].to_vec());
+            let schemas: Vec<_> = t.applier.schemas().cloned().collect();
+            let position = t.applier.position();
+            let state = std::mem::take(t.applier.state());
+            t.applier = Applier::resume(state, position, schemas);
+            let applied = t.apply_at(300, again.clone());
+            assert!(applied[..cut].iter().all(|applied| *applied == Applied::Before));
+            assert_eq!((t.ids("a"), t.ids("b")), (Some(vec![2, 3]), None), "{cut}");
+        }
+    }
+
+    #[test]
+    fn a_kind_that_is_not_known() {
+        let mut t = Test::new();
+        let a = t.named("a", 2);
+        let mut unknown = schema_event(Created, a, "");
+        unknown.schema_change.as_mut().unwrap().kind = 9;
+        let bytes = unknown.encode_to_vec();
+        let event = Event::parse(&bytes, Lsn(1), Some(Lsn(2))).unwrap();
+        let error = t.applier.apply(&event, &t.schemas).unwrap_err();
+        assert!(matches!(error, Error::Damage(Damage::Unsupported(_))), "{error}");
     }
 }

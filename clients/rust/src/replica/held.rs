@@ -1,6 +1,6 @@
 //! Rows that were read from elsewhere, and what became of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::state::{ScanFn, State};
 use crate::base::error::Error;
@@ -21,8 +21,19 @@ pub(super) struct Part {
     rows: HashMap<Vec<u8>, Slot>,
     /// What is not in `rows` does not exist.
     whole: bool,
+    /// Where the rows that were there before are; `None`: they are gone.
+    pub(super) origin: Option<Relation>,
+}
+
+impl Part {
+    fn of(relation: &Relation) -> Self {
+        Part { origin: Some(relation.clone()), ..Part::default() }
+    }
+
     /// All that was there before is gone.
-    pub(super) emptied: bool,
+    fn emptied() -> Self {
+        Part { whole: true, ..Part::default() }
+    }
 }
 
 #[derive(Debug)]
@@ -35,7 +46,7 @@ struct Slot {
 impl Held {
     fn part(&mut self, relation: &Relation) -> &mut Part {
         if !self.parts.contains_key(relation) {
-            self.parts.insert(relation.clone(), Part::default());
+            self.parts.insert(relation.clone(), Part::of(relation));
         }
         self.parts.get_mut(relation).expect("it was just inserted")
     }
@@ -65,6 +76,32 @@ impl Held {
 pub(super) struct Changes<'a> {
     pub(super) written: Vec<(&'a [u8], &'a [u8])>,
     pub(super) gone: Vec<&'a [u8]>,
+}
+
+/// What becomes of the rows that are stored under names.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Moves {
+    /// These go.
+    pub(super) gone: Vec<Relation>,
+    /// From and to; what one comes to another may have to leave first.
+    pub(super) moved: Vec<(Relation, Relation)>,
+}
+
+impl Held {
+    pub(super) fn moves(&self) -> Moves {
+        let mut moves = Moves::default();
+        let origins: HashSet<_> = self.parts.values().filter_map(|p| p.origin.as_ref()).collect();
+        let names = self.parts.keys().filter(|name| !origins.contains(name));
+        moves.gone.extend(names.cloned());
+        for (name, part) in &self.parts {
+            if let Some(origin) = part.origin.as_ref().filter(|origin| *origin != name) {
+                moves.moved.push((origin.clone(), name.clone()));
+            }
+        }
+        moves.gone.sort();
+        moves.moved.sort();
+        moves
+    }
 }
 
 impl Part {
@@ -106,7 +143,13 @@ impl State for Held {
     }
 
     fn truncate(&mut self, relation: &Relation) -> Result<(), Error> {
-        *self.part(relation) = Part { whole: true, emptied: true, ..Part::default() };
+        self.parts.insert(relation.clone(), Part::emptied());
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &Relation, to: &Relation) -> Result<(), Error> {
+        let part = self.parts.insert(from.clone(), Part::emptied());
+        self.parts.insert(to.clone(), part.unwrap_or_else(|| Part::of(from)));
         Ok(())
     }
 
@@ -142,6 +185,25 @@ mod tests {
         );
         held.truncate(&t).unwrap();
         assert_eq!(held.get(&t, b"z").unwrap(), None);
-        assert!(held.parts[&t].emptied && held.parts[&t].changes().written.is_empty());
+        assert!(held.parts[&t].origin.is_none() && held.parts[&t].changes().written.is_empty());
+    }
+
+    #[test]
+    fn names_are_exchanged() {
+        let name = |name: &str| Relation { schema: "public".into(), name: name.into() };
+        let (a, b, c, d) = (name("a"), name("b"), name("c"), name("d"));
+        let mut held = Held::default();
+        held.fill(&a, Some([b"k".to_vec()]), vec![(b"k".to_vec(), b"1".to_vec())]);
+        for (from, to) in [(&a, &c), (&b, &a), (&c, &b)] {
+            held.rename(from, to).unwrap();
+        }
+        held.truncate(&d).unwrap();
+        assert_eq!(held.get(&b, b"k").unwrap().unwrap(), b"1");
+        assert!(held.get(&a, b"k").is_err(), "of b, and was not read");
+        let moved = vec![(a.clone(), b.clone()), (b.clone(), a.clone())];
+        assert_eq!(held.moves(), Moves { gone: vec![c, d], moved });
+        held.remove(&a).unwrap();
+        assert_eq!(held.moves().moved, [(a.clone(), b)]);
+        assert_eq!(held.get(&a, b"k").unwrap(), None);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::applier::Applier;
 use super::joiner::{Joiner, Reload, Reread};
+use super::loaded::ReadTable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +16,26 @@ use crate::base::position::Lsn;
 use crate::base::relation::Relation;
 use crate::json::text::strings;
 use crate::model::batch::{Batch, OwnedSnapshot};
-use crate::model::schema::SchemaCache;
+use crate::model::schema::{Schema, SchemaCache};
 use crate::net::connection::{quote_literal, Connection};
 use crate::stream::config::StreamConfig;
 use crate::stream::guard::Guard;
 use crate::wire::frame::unframe;
 use crate::wire::inflate::Inflater;
 
-/// How often a table may be altered while it is loaded.
+/// How often a load may begin anew before all is read once.
 const MAX_RESTARTS: u32 = 5;
+
+/// Which relation it is, whatever it will be called, and whether it is a partitioned one.
+const IDENTITY: &str = "SELECT c.oid, c.relkind OPERATOR(pg_catalog.=) 'p' \
+    FROM pg_catalog.pg_class c WHERE c.oid OPERATOR(pg_catalog.=) $1::pg_catalog.regclass";
+
+/// Whether the stream tells what commands make of tables.
+const TRACKED: &str = "SELECT 1 FROM pg_catalog.pg_event_trigger t \
+    WHERE t.evtname OPERATOR(pg_catalog.=) 'cdc_track_schema' \
+    AND t.evtenabled OPERATOR(pg_catalog.<>) 'D' \
+    AND coalesce(pg_catalog.current_setting('cdc.track_schema', true), 'on') \
+    OPERATOR(pg_catalog.=) 'on'";
 
 /// Of a table and its partitions, as ANALYZE and VACUUM have counted.
 const EXPECTED: &str =
@@ -54,12 +66,20 @@ pub(super) struct Chunk {
 /// 4. Once the stream has passed [`Loader::end_lsn`] the copy is that of one
 ///    moment, and [`Joiner::into_applier`] goes on alone.
 ///
-/// A table that is altered before the join is over is read anew, five times at most;
-/// it must not be renamed until then. A table without a key is read in one transaction,
-/// and not resumed in the middle.
+/// Whatever commands make of the table meanwhile, the stream says, and the joiner follows:
+/// it may be altered, renamed and dropped. Where it cannot go on with what was read, as
+/// with another key or a new name between the parts, and where the stream does not tell
+/// changes of schemas ([`Source::schema_changes`](crate::Source::schema_changes)), the table
+/// is read anew; after five times before all is read once that is an error. A table without
+/// a key is read in one transaction, and not resumed in the middle.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Loader {
     pub(super) relation: String,
+    /// Its OID, once it is known.
+    pub(super) oid: String,
+    pub(super) partitioned: bool,
+    /// The stream tells changes of schemas.
+    pub(super) tracked: bool,
     /// The slot whose stored options count too; empty for none.
     pub(super) slot: String,
     /// Of the plugin: names and values in turn.
@@ -68,10 +88,8 @@ pub struct Loader {
     pub(super) chunks: Vec<Chunk>,
     pub(super) end_lsn: Lsn,
     pub(super) snapshots: Vec<OwnedSnapshot>,
-    /// The first of those that count; others are of before the table was altered.
-    pub(super) first_snapshot: usize,
-    /// What was read: relations and their schemas.
-    pub(super) tables: Vec<(Relation, u64)>,
+    /// What was read of it, since it was begun anew.
+    pub(super) tables: Vec<ReadTable>,
     pub(super) max_rows: u64,
     pub(super) restarts: u32,
     pub(super) meter: Meter,
@@ -80,8 +98,10 @@ pub struct Loader {
 /// What has become of a read.
 enum Read {
     Done,
-    /// The table has another schema than when other parts were read.
+    /// The table is not what it was when other parts were read.
     Altered,
+    /// There is no such table any more.
+    Gone,
 }
 
 fn array(items: &[String]) -> String {
@@ -145,11 +165,30 @@ impl Loader {
         Ok(load)
     }
 
+    /// What it is, by its name.
+    async fn identify(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let rows = connection.query_with(IDENTITY, &[Some(&self.relation)]).await?;
+        if let Some([Some(oid), Some(partitioned)]) = rows.first().map(Vec::as_slice) {
+            (self.oid, self.partitioned) = (oid.clone(), partitioned == "t");
+        }
+        let wanted = self.option("schema_changes") != "off";
+        self.tracked = wanted && !connection.query(TRACKED).await?.is_empty();
+        Ok(())
+    }
+
+    /// Whether the table is not there any more.
+    async fn is_gone(&self, connection: &mut Connection) -> Result<bool, Error> {
+        Ok(connection.query_with(IDENTITY, &[Some(&self.oid)]).await?.is_empty())
+    }
+
     async fn find_chunks(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        if self.oid.is_empty() {
+            self.identify(connection).await?;
+        }
         let sql = format!(
             "SELECT from_key, to_key, from_block, to_block, array_to_json(key_columns)::text \
              FROM cdc.snapshot_chunks({}::regclass, {})",
-            quote_literal(&self.relation),
+            quote_literal(&self.oid),
             self.max_rows
         );
         let rows = connection.query(&sql).await?;
@@ -162,7 +201,7 @@ impl Loader {
             self.key_columns = key_columns.as_deref().map(strings).unwrap_or_default();
             self.chunks.push(Chunk { from_key, to_key, from_block, to_block, done: false });
         }
-        let rows = connection.query_with(EXPECTED, &[Some(&self.relation)]).await?;
+        let rows = connection.query_with(EXPECTED, &[Some(&self.oid)]).await?;
         let expected = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
         self.meter.expect(expected.unwrap_or(0));
         Ok(())
@@ -222,6 +261,10 @@ impl Loader {
         match self.read_ranges(connection, joiner, &ranges).await? {
             Read::Done => self.chunks[range].iter_mut().for_each(|chunk| chunk.done = true),
             Read::Altered => self.restart(connection, joiner).await?,
+            Read::Gone => self.give_up(joiner)?,
+        }
+        if self.is_done() {
+            self.restarts = 0;
         }
         self.meter.tell(&self.relation, self.chunks());
         Ok(true)
@@ -243,15 +286,22 @@ impl Loader {
         }
         self.find_chunks(connection).await?;
         self.restarts += 1;
-        for (relation, _) in self.tables.drain(..) {
-            joiner.forget(&relation)?;
-        }
-        self.first_snapshot = self.snapshots.len();
-        Ok(())
+        self.forget(joiner)
     }
 
-    /// Begins anew with a table that was altered after it was read, once its changes can
-    /// be seen; does nothing if it is another load's. [`Loader::read_next`] then
+    fn forget<S: State>(&mut self, joiner: &mut Joiner<S>) -> Result<(), Error> {
+        self.tables.clear();
+        joiner.forget_all(&self.oid)
+    }
+
+    /// The table has been dropped, and so it is when the stream says that.
+    fn give_up<S: State>(&mut self, joiner: &mut Joiner<S>) -> Result<(), Error> {
+        self.chunks.clear();
+        self.forget(joiner)
+    }
+
+    /// Begins anew with a table that must be, once the changes of it that were passed over
+    /// can be seen; does nothing if it is another load's. [`Loader::read_next`] then
     /// reads it, before more of the stream is acknowledged.
     ///
     /// # Errors
@@ -262,11 +312,14 @@ impl Loader {
         joiner: &mut Joiner<S>,
         reload: &Reload,
     ) -> Result<(), Error> {
-        if !self.tables.iter().any(|(relation, _)| *relation == reload.relation) {
+        if self.oid != reload.owner {
             return Ok(());
         }
         visible(connection, &reload.xids).await?;
-        self.restart(connection, joiner).await
+        match self.is_gone(connection).await.unwrap_or(false) {
+            true => self.give_up(joiner),
+            false => self.restart(connection, joiner).await,
+        }
     }
 
     /// Reads a row again.
@@ -282,7 +335,9 @@ impl Loader {
         let values: Vec<_> = self.key_columns.iter().map(|name| reread.value(name)).collect();
         let values: Option<Vec<String>> = values.into_iter().collect();
         let Some(values) = values else {
-            return Err(Error::Protocol("key without all of its columns".into()));
+            // they have other names by now
+            joiner.must_reload(reread);
+            return Ok(());
         };
         let rows = connection.query(&format!("SELECT {}::text", array(&values))).await?;
         let key = rows.into_iter().flatten().next().flatten();
@@ -291,6 +346,7 @@ impl Loader {
         match self.read_ranges(connection, joiner, &[chunk]).await? {
             Read::Done => (),
             Read::Altered => joiner.must_reload(reread),
+            Read::Gone => self.give_up(joiner)?,
         }
         Ok(())
     }
@@ -305,8 +361,12 @@ impl Loader {
         let result = self.read(connection, joiner, chunks).await;
         let class = match &result {
             Err(Error::Server(error)) => error.code.get(..2).unwrap_or(""),
-            _ => "",
+            _ => return result,
         };
+        if self.is_gone(connection).await.unwrap_or(false) {
+            self.read_end(connection, joiner).await?;
+            return Ok(Read::Gone);
+        }
         if ["22", "42"].contains(&class) {
             let mut now = self.clone();
             if now.find_chunks(connection).await.is_ok() && now.key_columns != self.key_columns {
@@ -328,14 +388,35 @@ impl Loader {
         let ended = connection.query("COMMIT").await;
         let read = result?;
         ended?;
+        self.read_end(connection, joiner).await?;
+        Ok(read)
+    }
+
+    /// Finds the end of what can have been read.
+    async fn read_end<S: State>(
+        &mut self,
+        connection: &mut Connection,
+        joiner: &mut Joiner<S>,
+    ) -> Result<(), Error> {
         // not what has been written: a snapshot sees asynchronous commits before they are
         let rows = connection.query("SELECT pg_catalog.pg_current_wal_insert_lsn()").await?;
         let lsn = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok());
         self.end_lsn = before_header(lsn.ok_or_else(|| Error::Protocol("no LSN".into()))?);
-        for (relation, _) in &self.tables {
-            joiner.read_until(relation, self.end_lsn);
-        }
-        Ok(read)
+        joiner.read_until(&self.oid, self.end_lsn);
+        Ok(())
+    }
+
+    fn sql(&self, chunk: &Chunk) -> String {
+        format!(
+            "COPY (SELECT cdc.snapshot({}::regclass, {}, {}, {}, {}, {}, {})) TO STDOUT (FORMAT binary)",
+            quote_literal(&self.oid),
+            argument(&chunk.from_key, "text[]"),
+            argument(&chunk.to_key, "text[]"),
+            argument(&chunk.from_block, "bigint"),
+            argument(&chunk.to_block, "bigint"),
+            array(&self.options),
+            argument(&(!self.slot.is_empty()).then(|| self.slot.clone()), "name"),
+        )
     }
 
     async fn read_inside<S: State>(
@@ -344,58 +425,27 @@ impl Loader {
         joiner: &mut Joiner<S>,
         chunks: &[Chunk],
     ) -> Result<Read, Error> {
-        let (limits, keyed) = (Limits::DEFAULT, self.is_keyed());
+        let limits = Limits::DEFAULT;
         let mut schemas = Arc::new(SchemaCache::new(limits));
         let mut guard = joiner.guard().unwrap_or_else(|| Guard::of_option(self.option("versions")));
         let mut inflater = Inflater::new(limits);
         for chunk in chunks {
-            let sql = format!(
-                "COPY (SELECT cdc.snapshot({}::regclass, {}, {}, {}, {}, {}, {})) TO STDOUT (FORMAT binary)",
-                quote_literal(&self.relation),
-                argument(&chunk.from_key, "text[]"),
-                argument(&chunk.to_key, "text[]"),
-                argument(&chunk.from_block, "bigint"),
-                argument(&chunk.to_block, "bigint"),
-                array(&self.options),
-                argument(&(!self.slot.is_empty()).then(|| self.slot.clone()), "name"),
-            );
-            let mut reader = CopyReader::default();
-            let (snapshots, tables) = (&mut self.snapshots, &mut self.tables);
-            let meter = &mut self.meter;
-            let mut altered = false;
-            connection
-                .copy_out(&sql, |piece| {
-                    reader.push(&piece, &limits, |payload| {
-                        let mut batch = inflater.parse(unframe(payload, &limits)?)?;
-                        guard.add_all(&batch, &mut schemas)?;
-                        let converted = guard.check(&batch, &schemas, |_, _, error| Err(error))?;
-                        if let Some(converted) = &converted {
-                            batch = Batch::parse(converted)?;
-                            Arc::make_mut(&mut schemas).add_all(&batch)?;
-                        }
-                        for version in batch.schemas() {
-                            let schema = schemas.get(version?.fingerprint)?;
-                            let relation = Relation::from(&schema.table);
-                            match tables.iter().find(|(known, _)| *known == relation) {
-                                Some((_, known)) => altered |= *known != schema.fingerprint,
-                                None => tables.push((relation, schema.fingerprint)),
-                            }
-                        }
-                        // the rest must still be read from the connection
-                        if altered {
-                            return Ok(());
-                        }
-                        if let Some(snapshot) = batch.snapshot {
-                            let snapshot = OwnedSnapshot::from(snapshot);
-                            if snapshots.last() != Some(&snapshot) {
-                                snapshots.push(snapshot);
-                            }
-                        }
-                        meter.read(batch.event_len());
-                        joiner.load(&batch, &schemas, keyed)
-                    })
-                })
-                .await?;
+            let sql = self.sql(chunk);
+            let (mut reader, mut altered) = (CopyReader::default(), false);
+            let take = |payload: &[u8]| {
+                let mut batch = inflater.parse(unframe(payload, &limits)?)?;
+                guard.add_all(&batch, &mut schemas)?;
+                let converted = guard.check(&batch, &schemas, |_, _, error| Err(error))?;
+                if let Some(converted) = &converted {
+                    batch = Batch::parse(converted)?;
+                    Arc::make_mut(&mut schemas).add_all(&batch)?;
+                }
+                // the rest must still be read from the connection
+                altered = altered || !self.take(&batch, &schemas, joiner)?;
+                Ok(())
+            };
+            let mut take = take;
+            connection.copy_out(&sql, |piece| reader.push(&piece, &limits, &mut take)).await?;
             if !reader.is_complete() {
                 return Err(Error::Protocol("COPY data is cut".into()));
             }
@@ -405,14 +455,60 @@ impl Loader {
         }
         Ok(Read::Done)
     }
+
+    /// Takes rows, unless they cannot stand beside those that were read before.
+    fn take<S: State>(
+        &mut self,
+        batch: &Batch<'_>,
+        schemas: &SchemaCache,
+        joiner: &mut Joiner<S>,
+    ) -> Result<bool, Error> {
+        let snapshot = batch.snapshot.map(OwnedSnapshot::from);
+        let snapshot = snapshot.filter(|snapshot| self.snapshots.last() != Some(snapshot));
+        let number = (self.snapshots.len() + usize::from(snapshot.is_some())).saturating_sub(1);
+        for version in batch.schemas() {
+            if !self.takes(schemas.get(version?.fingerprint)?, number, joiner) {
+                return Ok(false);
+            }
+        }
+        self.snapshots.extend(snapshot);
+        self.meter.read(batch.event_len());
+        joiner.load(batch, schemas, (&self.oid, self.is_keyed()))?;
+        Ok(true)
+    }
+
+    fn takes<S: State>(&mut self, schema: &Schema, number: usize, joiner: &mut Joiner<S>) -> bool {
+        let (relation, fingerprint) = (Relation::from(&schema.table), schema.fingerprint);
+        let mut known = self.tables.iter().filter(|table| table.relation == relation);
+        let is_other = match known.next_back() {
+            None => !self.tables.is_empty() && !self.partitioned,
+            Some(table) if table.fingerprint == fingerprint => false,
+            Some(_) => !self.tracked || !joiner.takes(schema),
+        };
+        if is_other {
+            return false;
+        }
+        match self.tables.iter_mut().find(|t| t.fingerprint == fingerprint && t.end >= number) {
+            Some(table) => table.end = number + 1,
+            None => {
+                self.tables.push(ReadTable {
+                    relation,
+                    fingerprint,
+                    first: number,
+                    end: number + 1,
+                });
+            }
+        }
+        true
+    }
 }
 
 impl<S: State> Joiner<S> {
     /// For a load that was interrupted: of one table with a key, whose rows are
     /// in the state.
     pub fn resume(applier: Applier<S>, load: &Loader) -> Self {
-        let (snapshots, first) = (load.snapshots().to_vec(), load.first_snapshot);
-        Joiner::having_read(applier, snapshots, first, &load.tables, load.end_lsn())
+        let (snapshots, end) = (load.snapshots().to_vec(), load.end_lsn());
+        Joiner::having_read(applier, snapshots, &load.oid, &load.tables, end)
     }
 }
 

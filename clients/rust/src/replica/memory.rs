@@ -13,7 +13,7 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
-    /// The rows of a relation by their keys; `None` if it never had one.
+    /// The rows of a relation by their keys; `None` if it never had one, or is gone.
     pub fn rows(&self, relation: &Relation) -> Option<&BTreeMap<Vec<u8>, Vec<u8>>> {
         self.relations.get(relation)
     }
@@ -42,6 +42,19 @@ impl State for MemoryState {
 
     fn truncate(&mut self, relation: &Relation) -> Result<(), Error> {
         self.relations.get_mut(relation).map(BTreeMap::clear);
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &Relation, to: &Relation) -> Result<(), Error> {
+        match self.relations.remove(from) {
+            Some(rows) => self.relations.insert(to.clone(), rows),
+            None => self.relations.remove(to),
+        };
+        Ok(())
+    }
+
+    fn remove(&mut self, relation: &Relation) -> Result<(), Error> {
+        self.relations.remove(relation);
         Ok(())
     }
 

@@ -15,30 +15,27 @@ enum Step {
     /// integer and oid: the same 32 bits, another encoding.
     Signed,
     Unsigned,
+    /// What the server does by writing all rows anew; where there are none, it sends none.
+    Rewrite,
 }
 
-fn step(before: &Table, after: &Table, number: u32) -> Result<Step, Error> {
+fn step(before: &Table, after: &Table, number: u32) -> Step {
     let (old, new) = match (before.column(number), after.column(number)) {
         (Some(old), Some(new)) => (old, new),
-        (Some(_), None) => return Ok(Step::Drop),
-        (None, _) => return Ok(Step::Keep),
+        (Some(_), None) => return Step::Drop,
+        (None, _) => return Step::Keep,
     };
     if old.r#type == new.r#type && old.element == new.element {
-        return Ok(Step::Keep);
+        return Step::Keep;
     }
     match (old.r#type, new.r#type) {
-        (Type::Uint32, Type::Int32) => Ok(Step::Signed),
-        (Type::Int32, Type::Uint32) => Ok(Step::Unsigned),
+        (Type::Uint32, Type::Int32) => Step::Signed,
+        (Type::Int32, Type::Uint32) => Step::Unsigned,
         // the same text or bytes, under another name
-        (a, b) if is_text(a) && is_text(b) => Ok(Step::Keep),
-        (Type::Timestamp, Type::Timestamptz) | (Type::Timestamptz, Type::Timestamp) => {
-            Ok(Step::Keep)
-        }
-        (Type::Int32, Type::Int64) => Ok(Step::Keep),
-        _ => Err(Error::Protocol(format!(
-            "column \"{}\" of {after} changed from {} to {} without a rewrite",
-            new.name, old.pg_type, new.pg_type
-        ))),
+        (a, b) if is_text(a) && is_text(b) => Step::Keep,
+        (Type::Timestamp, Type::Timestamptz) | (Type::Timestamptz, Type::Timestamp) => Step::Keep,
+        (Type::Int32, Type::Int64) => Step::Keep,
+        _ => Step::Rewrite,
     }
 }
 
@@ -58,14 +55,31 @@ fn missing(before: &Table, after: &Table) -> Vec<u8> {
     columns.flat_map(|column| column.missing.iter().copied()).collect()
 }
 
+/// Whether rows of both are found by the same columns.
+pub(super) fn has_same_key(before: &Table, after: &Table) -> bool {
+    keys(before).eq(keys(after))
+}
+
 /// Rows change where a column comes with a value for them or goes, or where
 /// they get another key. Everything else is the same bytes.
-pub(super) fn changes_rows(before: &Table, after: &Table) -> Result<bool, Error> {
-    let mut same = missing(before, after).is_empty() && keys(before).eq(keys(after));
-    for column in &before.columns {
-        same &= matches!(step(before, after, column.number)?, Step::Keep);
-    }
-    Ok(!same)
+pub(super) fn changes_rows(before: &Table, after: &Table) -> bool {
+    let keeps = |column: &Column| matches!(step(before, after, column.number), Step::Keep);
+    let same = missing(before, after).is_empty() && has_same_key(before, after);
+    !(same && before.columns.iter().all(keeps))
+}
+
+/// What the server must have written anew has not come.
+fn not_rewritten(before: &Table, after: &Table) -> Error {
+    let is = |old: &&Column| matches!(step(before, after, old.number), Step::Rewrite);
+    let old = before.columns.iter().find(is);
+    let new = old.and_then(|old| after.column(old.number));
+    let names = old.zip(new).map(|(old, new)| {
+        format!(
+            "column \"{}\" of {after} changed from {} to {}",
+            new.name, old.pg_type, new.pg_type
+        )
+    });
+    Error::Protocol(format!("{} without a rewrite", names.unwrap_or_default()))
 }
 
 /// Brings the rows that there are to another schema.
@@ -75,43 +89,81 @@ pub(super) fn migrate(
     before: &Table,
     after: &Table,
 ) -> Result<(), Error> {
-    if !changes_rows(before, after)? {
+    migrate_some(state, relation, before, after, |_| Ok(true))
+}
+
+/// The same of some rows; others stay as they are.
+pub(super) fn migrate_some(
+    state: &mut impl State,
+    relation: &Relation,
+    before: &Table,
+    after: &Table,
+    mut wants: impl FnMut(&[u8]) -> Result<bool, Error>,
+) -> Result<(), Error> {
+    if !changes_rows(before, after) {
         return Ok(());
     }
     let missing = missing(before, after);
-    let mut rows = Vec::new();
-    state.scan(relation, &mut |_, row| {
-        let (row, count) = rows::canonical(Row::new(row))?;
-        let mut changed = Vec::with_capacity(row.len() + missing.len());
-        for field in Row::new(&row).fields() {
-            put(&mut changed, before, after, field?)?;
+    let impossible =
+        before.columns.iter().any(|old| matches!(step(before, after, old.number), Step::Rewrite));
+    let (mut changed, mut kept) = (Vec::new(), Vec::new());
+    state.scan(relation, &mut |key, row| {
+        if !wants(row)? {
+            kept.push((key.to_vec(), row.to_vec()));
+            return Ok(());
         }
-        changed.extend_from_slice(&missing);
-        rows.push((changed, count));
+        if impossible {
+            return Err(not_rewritten(before, after));
+        }
+        changed.push(migrated(row, before, after, &missing)?);
         Ok(())
     })?;
     state.truncate(relation)?;
-    for (row, count) in rows {
-        if after.has_key() {
-            let key = rows::key_of(after, &row)?;
-            state.put(relation, &key, &row)?;
-        } else {
-            for _ in 0..count {
-                rows::add(state, relation, Row::new(&row))?;
-            }
-        }
-    }
-    Ok(())
+    kept.iter().try_for_each(|(key, row)| state.put(relation, key, row))?;
+    changed.iter().try_for_each(|(row, count)| add(state, relation, after, row, *count))
 }
 
-fn put(out: &mut Vec<u8>, before: &Table, after: &Table, field: Field<'_>) -> Result<(), Error> {
+/// A row, and how often it is there.
+fn migrated(
+    row: &[u8],
+    before: &Table,
+    after: &Table,
+    missing: &[u8],
+) -> Result<(Vec<u8>, u64), Error> {
+    let (columns, count) = rows::canonical(Row::new(row))?;
+    let mut changed = Vec::with_capacity(row.len() + missing.len());
+    for field in Row::new(&columns).fields() {
+        put(&mut changed, before, after, field?);
+    }
+    changed.extend_from_slice(missing);
+    if after.has_key() {
+        let mut fields = Row::new(row).fields().flatten();
+        changed.extend_from_slice(fields.find(|f| f.number == rows::MARK).map_or(&[], |f| f.raw));
+    }
+    Ok((changed, count))
+}
+
+fn add(
+    state: &mut impl State,
+    relation: &Relation,
+    table: &Table,
+    row: &[u8],
+    count: u64,
+) -> Result<(), Error> {
+    if table.has_key() {
+        return state.put(relation, &rows::key_of(table, row)?, row);
+    }
+    (0..count).try_for_each(|_| rows::add(state, relation, Row::new(row)))
+}
+
+fn put(out: &mut Vec<u8>, before: &Table, after: &Table, field: Field<'_>) {
     let number = match field.number {
         number if number > REDACTED_BASE && number <= REDACTED_BASE + MAX_COLUMN => {
             number - REDACTED_BASE
         }
         number => number,
     };
-    match (step(before, after, number)?, field.value) {
+    match (step(before, after, number), field.value) {
         (Step::Drop, _) => (),
         (Step::Signed, Wire::Varint(value)) => {
             let value = value as u32 as i32;
@@ -124,5 +176,4 @@ fn put(out: &mut Vec<u8>, before: &Table, after: &Table, field: Field<'_>) -> Re
         }
         _ => out.extend_from_slice(field.raw),
     }
-    Ok(())
 }

@@ -1,9 +1,10 @@
 //! Rows in tables of PostgreSQL.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::applier::Applier;
-use super::held::{Changes, Held, Pairs};
+use super::held::{Changes, Held, Moves, Pairs};
 use super::wants::Wants;
 use crate::base::error::Error;
 use crate::base::limits::Limits;
@@ -35,6 +36,9 @@ const WRITE: &str = "INSERT INTO cdc_applier_row (name, relation, digest, key, v
 const DELETE: &str = "DELETE FROM cdc_applier_row WHERE name = $1 AND relation = $2 \
     AND digest IN (SELECT sha256(k) FROM unnest($3::bytea[]) AS k)";
 const DELETE_ALL: &str = "DELETE FROM cdc_applier_row WHERE name = $1 AND relation = $2";
+// two may exchange their names: first to one that none has, then to the new one
+const MOVE: &str = "UPDATE cdc_applier_row SET relation = $3 WHERE name = $1 AND relation = $2";
+const FORGET: &str = "DELETE FROM cdc_applier_schema WHERE name = $1 AND relation = $2";
 const SCHEMA: &str = "INSERT INTO cdc_applier_schema (name, relation, descriptor) \
     VALUES ($1, $2, $3::bytea) \
     ON CONFLICT (name, relation) DO UPDATE SET descriptor = EXCLUDED.descriptor";
@@ -191,7 +195,7 @@ impl PostgresApplier {
     }
 
     /// The schema that each relation has now.
-    pub fn schemas(&self) -> impl Iterator<Item = &std::sync::Arc<Schema>> {
+    pub fn schemas(&self) -> impl Iterator<Item = &Arc<Schema>> {
         self.applier.schemas()
     }
 
@@ -221,47 +225,85 @@ impl PostgresApplier {
         Ok(())
     }
 
+    async fn run(
+        &mut self,
+        connection: &mut Connection,
+        sql: &str,
+        parameters: &[&str],
+    ) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.inside, true) {
+            connection.query("BEGIN").await?;
+        }
+        let name = [Some(&*self.name)].into_iter();
+        let parameters: Vec<_> = name.chain(parameters.iter().map(|text| Some(*text))).collect();
+        connection.query_with(sql, &parameters).await.map(drop)
+    }
+
     /// Writes what has changed, and holds nothing any more.
     async fn write(&mut self, connection: &mut Connection, end: bool) -> Result<(), Error> {
-        let parts = std::mem::take(&mut self.applier.state().parts);
-        for (relation, part) in parts {
-            let Changes { written, gone } = part.changes();
-            if !part.emptied && written.is_empty() && gone.is_empty() {
-                continue;
-            }
-            if !std::mem::replace(&mut self.inside, true) {
-                connection.query("BEGIN").await?;
-            }
-            let (name, relation) = (Some(&*self.name), relation.to_string());
-            if part.emptied {
-                connection.query_with(DELETE_ALL, &[name, Some(&relation)]).await?;
-            } else if !gone.is_empty() {
-                let gone = array(gone);
-                connection.query_with(DELETE, &[name, Some(&relation), Some(&gone)]).await?;
+        let held = std::mem::take(self.applier.state());
+        self.rename(connection, held.moves()).await?;
+        for (relation, part) in held.parts {
+            let (Changes { written, gone }, relation) = (part.changes(), relation.to_string());
+            if part.origin.is_some() && !gone.is_empty() {
+                self.run(connection, DELETE, &[&relation, &array(gone)]).await?;
             }
             if !written.is_empty() {
                 let keys = array(written.iter().map(|(key, _)| *key));
                 let rows = array(written.iter().map(|(_, row)| *row));
-                let parameters = [name, Some(&*relation), Some(&*keys), Some(&*rows)];
-                connection.query_with(WRITE, &parameters).await?;
+                self.run(connection, WRITE, &[&relation, &keys, &rows]).await?;
             }
         }
-        if end && self.inside {
+        // what changes no row may change a schema
+        if end && (self.inside || self.has_other_schemas()) {
             self.commit(connection).await?;
         }
         Ok(())
     }
 
-    async fn commit(&mut self, connection: &mut Connection) -> Result<(), Error> {
-        for schema in self.applier.schemas() {
+    /// Brings stored rows to the names that their relations have now.
+    async fn rename(&mut self, connection: &mut Connection, moves: Moves) -> Result<(), Error> {
+        for gone in moves.gone {
+            self.run(connection, DELETE_ALL, &[&gone.to_string()]).await?;
+        }
+        for (from, _) in &moves.moved {
+            let from = from.to_string();
+            self.run(connection, MOVE, &[&from, &format!("was {from}")]).await?;
+        }
+        for (from, to) in &moves.moved {
+            self.run(connection, MOVE, &[&format!("was {from}"), &to.to_string()]).await?;
+        }
+        Ok(())
+    }
+
+    fn has_other_schemas(&self) -> bool {
+        let is_stored = |schema: &Arc<Schema>| {
+            self.stored.get(&Relation::from(&schema.table)) == Some(&schema.fingerprint)
+        };
+        let mut n = 0;
+        !self.applier.schemas().inspect(|_| n += 1).all(is_stored) || n != self.stored.len()
+    }
+
+    /// Stores the schemas that relations have now.
+    async fn write_schemas(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let mut before = std::mem::take(&mut self.stored);
+        for schema in self.applier.schemas().cloned().collect::<Vec<_>>() {
             let relation = Relation::from(&schema.table);
-            if self.stored.get(&relation) == Some(&schema.fingerprint) {
-                continue;
+            if before.remove(&relation) != Some(schema.fingerprint) {
+                let bytes = format!("\\x{}", hex(&schema.bytes));
+                self.run(connection, SCHEMA, &[&relation.to_string(), &bytes]).await?;
             }
-            let (name, bytes) = (relation.to_string(), format!("\\x{}", hex(&schema.bytes)));
-            let parameters = [Some(&*self.name), Some(&*name), Some(&*bytes)];
-            connection.query_with(SCHEMA, &parameters).await?;
             self.stored.insert(relation, schema.fingerprint);
+        }
+        for gone in before.keys() {
+            self.run(connection, FORGET, &[&gone.to_string()]).await?;
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        if self.has_other_schemas() {
+            self.write_schemas(connection).await?;
         }
         let (now, before) = (self.position().to_string(), self.committed.to_string());
         let parameters = [Some(&*self.name), Some(&*now), Some(&*before)];

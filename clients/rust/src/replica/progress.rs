@@ -1,9 +1,9 @@
 //! A load as bytes, so that it goes on after a restart.
 
+use super::loaded::ReadTable;
 use super::loader::{Chunk, Loader};
 use crate::base::damage::{malformed, Damage};
 use crate::base::position::Lsn;
-use crate::base::relation::Relation;
 use crate::model::batch::OwnedSnapshot;
 use crate::wire::field::{put_bytes, put_varint, Fields};
 
@@ -35,20 +35,22 @@ impl Loader {
         for snapshot in &self.snapshots {
             put_bytes(&mut out, 5, snapshot.bytes());
         }
-        for (relation, fingerprint) in &self.tables {
-            let mut bytes = Vec::new();
-            put_bytes(&mut bytes, 1, relation.schema.as_bytes());
-            put_bytes(&mut bytes, 2, relation.name.as_bytes());
-            bytes.push(3 << 3);
-            put_varint(&mut bytes, *fingerprint);
-            put_bytes(&mut out, 7, &bytes);
+        for table in &self.tables {
+            put_bytes(&mut out, 7, &table_bytes(table));
         }
-        if !self.slot.is_empty() {
-            put_bytes(&mut out, 11, self.slot.as_bytes());
+        for (number, text) in [(11, &self.slot), (12, &self.oid)] {
+            if !text.is_empty() {
+                put_bytes(&mut out, number, text.as_bytes());
+            }
         }
-        let numbers =
-            [self.end_lsn.0, self.max_rows, self.restarts.into(), self.first_snapshot as u64];
-        for (field, number) in [6u8, 8, 9, 10].into_iter().zip(numbers) {
+        let numbers = [
+            (6u8, self.end_lsn.0),
+            (8, self.max_rows),
+            (9, self.restarts.into()),
+            (13, self.partitioned.into()),
+            (14, self.tracked.into()),
+        ];
+        for (field, number) in numbers {
             out.push(field << 3);
             put_varint(&mut out, number);
         }
@@ -60,7 +62,7 @@ impl Loader {
     /// # Errors
     /// Damage.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Damage> {
-        let mut load = Loader::default();
+        let (mut load, mut first) = (Loader::default(), 0);
         for field in Fields::new(bytes) {
             let field = field?;
             match field.number {
@@ -73,10 +75,20 @@ impl Loader {
                 7 => load.tables.push(table(field.value.bytes()?)?),
                 8 => load.max_rows = field.value.varint()?,
                 9 => load.restarts = field.value.uint32()?,
-                10 => load.first_snapshot = field.value.uint32()? as usize,
+                // of an earlier version
+                10 => first = field.value.uint32()? as usize,
                 11 => load.slot = field.value.str()?.to_owned(),
+                12 => load.oid = field.value.str()?.to_owned(),
+                13 => load.partitioned = field.value.bool()?,
+                14 => load.tracked = field.value.bool()?,
                 _ => return malformed("not the progress of a load"),
             }
+        }
+        for table in load.tables.iter_mut().filter(|table| table.end == 0) {
+            (table.first, table.end) = (first, usize::MAX);
+        }
+        if load.oid.is_empty() {
+            load.oid = load.relation.clone();
         }
         Ok(load)
     }
@@ -88,19 +100,34 @@ impl Loader {
     }
 }
 
-fn table(bytes: &[u8]) -> Result<(Relation, u64), Damage> {
-    let (mut relation, mut fingerprint) =
-        (Relation { schema: String::new(), name: String::new() }, 0);
+fn table_bytes(table: &ReadTable) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put_bytes(&mut bytes, 1, table.relation.schema.as_bytes());
+    put_bytes(&mut bytes, 2, table.relation.name.as_bytes());
+    for (field, number) in
+        [(3u8, table.fingerprint), (4, table.first as u64), (5, table.end as u64)]
+    {
+        bytes.push(field << 3);
+        put_varint(&mut bytes, number);
+    }
+    bytes
+}
+
+fn table(bytes: &[u8]) -> Result<ReadTable, Damage> {
+    let mut table = ReadTable::default();
     for field in Fields::new(bytes) {
         let field = field?;
+        let number = || field.value.varint().map(|number| number as usize);
         match field.number {
-            1 => relation.schema = field.value.str()?.to_owned(),
-            2 => relation.name = field.value.str()?.to_owned(),
-            3 => fingerprint = field.value.varint()?,
+            1 => table.relation.schema = field.value.str()?.to_owned(),
+            2 => table.relation.name = field.value.str()?.to_owned(),
+            3 => table.fingerprint = field.value.varint()?,
+            4 => table.first = number()?,
+            5 => table.end = number()?,
             _ => return malformed("not the progress of a load"),
         }
     }
-    Ok((relation, fingerprint))
+    Ok(table)
 }
 
 fn chunk(bytes: &[u8]) -> Result<Chunk, Damage> {
@@ -123,6 +150,7 @@ fn chunk(bytes: &[u8]) -> Result<Chunk, Damage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::relation::Relation;
 
     #[test]
     fn bytes() {
@@ -137,8 +165,15 @@ mod tests {
             ],
             end_lsn: Lsn(7),
             snapshots: vec![OwnedSnapshot::new(&[0x08, 1, 0x10, 2]).unwrap()],
-            first_snapshot: 1,
-            tables: vec![(Relation { schema: "public".into(), name: "orders".into() }, u64::MAX)],
+            oid: "16384".into(),
+            partitioned: true,
+            tracked: true,
+            tables: vec![ReadTable {
+                relation: Relation { schema: "public".into(), name: "orders".into() },
+                fingerprint: u64::MAX,
+                first: 1,
+                end: 2,
+            }],
             max_rows: 1000,
             restarts: 2,
             ..Loader::default()

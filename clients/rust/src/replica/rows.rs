@@ -12,7 +12,12 @@ use crate::wire::field::{put_varint, Wire};
 /// How often a row without a key is there, if more than once.
 pub(super) const COUNT: u32 = (1 << 29) - 1;
 
-/// The row with its fields in ascending order, without its count; and that.
+/// The number of a row's snapshot stands in the row, as a field that no table
+/// has: so it is kept where the row is kept.
+pub(super) const MARK: u32 = (1 << 29) - 2;
+
+/// The row with its fields in ascending order, without its count and its snapshot; and the
+/// count.
 pub(super) fn canonical(row: Row<'_>) -> Result<(Vec<u8>, u64), Damage> {
     let mut count = 1;
     let mut fields = Vec::new();
@@ -20,6 +25,7 @@ pub(super) fn canonical(row: Row<'_>) -> Result<(Vec<u8>, u64), Damage> {
         let field = field?;
         match (field.number, field.value) {
             (COUNT, Wire::Varint(n)) => count = n,
+            (MARK, _) => (),
             _ => fields.push((field.number, field.raw)),
         }
     }
@@ -68,7 +74,7 @@ pub(super) fn key_of(table: &Table, row: &[u8]) -> Result<Vec<u8>, Damage> {
     for field in Row::new(row).fields() {
         let field = field?;
         let number = match field.number {
-            number if number > REDACTED_BASE && number != COUNT => number - REDACTED_BASE,
+            number if number > REDACTED_BASE && number < MARK => number - REDACTED_BASE,
             number => number,
         };
         if table.column(number).is_some_and(|column| column.key) {

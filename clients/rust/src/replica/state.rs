@@ -33,6 +33,28 @@ pub trait State {
     /// # Errors
     /// As for `get`.
     fn truncate(&mut self, relation: &Relation) -> Result<(), Error>;
+    /// Gives all rows of a relation to another one, in place of its own. By default one
+    /// after the other.
+    ///
+    /// # Errors
+    /// As for `get`.
+    fn rename(&mut self, from: &Relation, to: &Relation) -> Result<(), Error> {
+        let mut rows = Vec::new();
+        self.scan(from, &mut |key, row| {
+            rows.push((key.to_vec(), row.to_vec()));
+            Ok(())
+        })?;
+        self.truncate(to)?;
+        rows.iter().try_for_each(|(key, row)| self.put(to, key, row))?;
+        self.remove(from)
+    }
+    /// A relation is gone. By default it is emptied.
+    ///
+    /// # Errors
+    /// As for `get`.
+    fn remove(&mut self, relation: &Relation) -> Result<(), Error> {
+        self.truncate(relation)
+    }
     /// Calls `f` with key and row of each row of a relation, in any order.
     ///
     /// # Errors

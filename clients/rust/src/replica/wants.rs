@@ -19,13 +19,30 @@ pub(super) struct Wants {
     pub(super) whole: HashSet<Relation>,
     /// What the events so far make of the relations.
     current: HashMap<Relation, u64>,
+    /// Where the rows are kept of relations that have another name by now.
+    stored: HashMap<Relation, Relation>,
 }
 
 impl Wants {
     fn key(&mut self, relation: &Relation, key: Vec<u8>) {
+        let relation = self.stored.get(relation).unwrap_or(relation);
         match self.keys.get_mut(relation) {
             Some(keys) => keys.insert(key),
             None => self.keys.entry(relation.clone()).or_default().insert(key),
+        };
+    }
+
+    fn all(&mut self, relation: &Relation) {
+        self.whole.insert(self.stored.get(relation).unwrap_or(relation).clone());
+    }
+
+    fn rename(&mut self, from: &Relation, to: &Relation, before: Option<u64>) {
+        let stored = self.stored.remove(from).unwrap_or_else(|| from.clone());
+        self.stored.insert(to.clone(), stored);
+        self.current.remove(from);
+        match before {
+            Some(before) => self.current.insert(to.clone(), before),
+            None => self.current.remove(to),
         };
     }
 }
@@ -41,19 +58,26 @@ impl<S: State> Applier<S> {
         if matches!(event.op, Op::Message | Op::Unknown(_)) || event.failure.is_some() {
             return Ok(());
         }
+        // nothing that is there is needed of what goes
+        if event.op == Op::Schema && event.schema == 0 {
+            return Ok(());
+        }
         let schema = schemas.get(event.schema)?;
         let relation = Relation::from(&schema.table);
-        let before = wants.current.insert(relation.clone(), event.schema);
-        let before = before.or_else(|| self.current.get(&relation).copied());
+        if let Some(former) = event.schema_change.and_then(|change| change.former()) {
+            wants.rename(&former, &relation, self.before(&former, wants));
+        }
+        let before = self.before(&relation, wants);
+        wants.current.insert(relation.clone(), event.schema);
         if let Some(before) = before.filter(|before| *before != event.schema) {
-            let known = self.known.get(&before).map(|known| &known.schema);
+            let known = self.tables.get(before).map(|known| &known.schema);
             let before = known.map_or_else(|| schemas.get(before), Ok)?;
-            if !event.rewrite_start && migrate::changes_rows(&before.table, &schema.table)? {
-                wants.whole.insert(relation.clone());
+            if !event.rewrite_start && migrate::changes_rows(&before.table, &schema.table) {
+                wants.all(&relation);
             }
         }
         match event.op {
-            Op::Truncate => Ok(()),
+            Op::Truncate | Op::Schema => Ok(()),
             Op::Update | Op::Delete if !event.key.is_empty() => {
                 wants.key(&relation, event.key.bytes().to_vec());
                 Ok(())
@@ -61,6 +85,13 @@ impl<S: State> Applier<S> {
             _ if !event.key.is_empty() => Ok(()),
             _ => without_key(event, schema, &relation, wants),
         }
+    }
+}
+
+impl<S: State> Applier<S> {
+    /// The schema that a relation has before the next event.
+    fn before(&self, relation: &Relation, wants: &Wants) -> Option<u64> {
+        wants.current.get(relation).copied().or_else(|| self.tables.current(relation))
     }
 }
 

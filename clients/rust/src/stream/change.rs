@@ -17,18 +17,18 @@ use crate::model::table::Table;
 pub struct Change<'a> {
     /// The event.
     pub event: Event<'a>,
-    /// Of its relation; `None` for a message.
+    /// Of its relation; `None` for a message, and for a relation that is gone.
     pub schema: Option<&'a Schema>,
 }
 
 impl<'a> Change<'a> {
-    /// The table; `None` for a message.
+    /// The table; `None` for a message, and for a relation that is gone.
     pub fn table(&self) -> Option<&'a Table> {
         self.schema.map(|schema| &schema.table)
     }
 
     /// The major version of the relation that the rows are in; 0 for a message, and for
-    /// a relation that is not registered.
+    /// a relation that is gone or not registered.
     pub fn version(&self) -> u32 {
         self.schema.map_or(0, |schema| schema.version)
     }
@@ -45,7 +45,7 @@ impl<'a> Deref for Change<'a> {
 /// Events by op, so that metrics are told once for a batch.
 #[derive(Debug, Default)]
 struct Counts {
-    ops: [(Option<Op>, u64); 9],
+    ops: [(Option<Op>, u64); 10],
     redacted: u64,
     unknown: u64,
 }

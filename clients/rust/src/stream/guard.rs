@@ -13,7 +13,7 @@ use crate::base::error::Error;
 use crate::base::relation::{split, Relation};
 use crate::base::version::VersionError;
 use crate::model::batch::{Batch, Outcome, SchemaVersion};
-use crate::model::event::Event;
+use crate::model::event::{Event, Op};
 use crate::model::schema::{Schema, SchemaCache};
 use crate::model::single::put_schema;
 use crate::pb;
@@ -168,8 +168,14 @@ impl Guard {
     /// whoever reads it.
     fn count(&self, batch: &Batch<'_>) -> Result<bool, Error> {
         let mut counts: HashMap<u64, u64> = HashMap::new();
+        let mut concerned = false;
         for event in batch.events().flatten() {
             let Some(mismatch) = self.mismatches.get(&event.schema) else { continue };
+            concerned = true;
+            // it has no row
+            if event.op == Op::Schema {
+                continue;
+            }
             if let VersionPolicy::Refuse = self.policy {
                 self.tell(mismatch, 1);
                 return Err(Error::Version(mismatch.clone()));
@@ -179,7 +185,7 @@ impl Guard {
         for (fingerprint, n) in &counts {
             self.tell(&self.mismatches[fingerprint], *n);
         }
-        Ok(!counts.is_empty())
+        Ok(concerned)
     }
 
     fn tell(&self, mismatch: &VersionError, n: u64) {
@@ -236,7 +242,9 @@ impl Guard {
                 }
                 Err(error) => {
                     missing += 1;
-                    set_aside(&event, schema, error)?;
+                    if event.op != Op::Schema {
+                        set_aside(&event, schema, error)?;
+                    }
                 }
             }
         }

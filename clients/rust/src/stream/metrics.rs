@@ -70,6 +70,7 @@ const fn label(op: Op) -> &'static str {
         Op::Message => "message",
         Op::Read => "read",
         Op::Rewrite => "rewrite",
+        Op::Schema => "schema",
         _ => "unknown",
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use pgcdc::{json, Batch, Outcome, SchemaCache};
+use pgcdc::{json, Batch, Damage, Event, Outcome, SchemaCache};
 
 /// Prints the lines of batches.
 pub struct Printer<W: Write> {
@@ -15,12 +15,13 @@ pub struct Printer<W: Write> {
 }
 
 /// What an op looks like on a terminal.
-const COLOURS: [(&str, &str); 7] = [
+const COLOURS: [(&str, &str); 8] = [
     ("INSERT", "32"),
     ("UPDATE", "33"),
     ("DELETE", "31"),
     ("TRUNCATE", "31"),
     ("REWRITE", "35"),
+    ("SCHEMA", "34"),
     ("MESSAGE", "36"),
     ("COMMITTED", "2"),
 ];
@@ -51,12 +52,8 @@ impl<W: Write> Printer<W> {
     ) -> Result<bool, Box<dyn std::error::Error>> {
         for event in batch.events() {
             let event = event?;
-            if !self.tables.is_empty() {
-                let wanted = event.schema != 0
-                    && self.tables.contains(&schemas.get(event.schema)?.table.to_string());
-                if !wanted {
-                    continue;
-                }
+            if !self.wants(&event, schemas)? {
+                continue;
             }
             if self.is_done() {
                 return Ok(false);
@@ -75,6 +72,19 @@ impl<W: Write> Printer<W> {
             self.text.push('\n');
         }
         Ok(true)
+    }
+
+    /// Whether the event is of one of the tables, as it is called now or was before.
+    fn wants(&self, event: &Event<'_>, schemas: &SchemaCache) -> Result<bool, Damage> {
+        let names = |name: String| self.tables.contains(&name);
+        if self.tables.is_empty() {
+            return Ok(true);
+        }
+        if event.schema != 0 && names(schemas.get(event.schema)?.table.to_string()) {
+            return Ok(true);
+        }
+        let former = event.schema_change.and_then(|change| change.former());
+        Ok(former.is_some_and(|former| names(former.to_string())))
     }
 
     fn write(&mut self) -> io::Result<()> {
