@@ -95,6 +95,7 @@ step "live streams" test_ --test live
 step "streams by cdc.fetch()" test_ --test fetch
 step "the first steps of the README" steps
 step "a copy equals the source" test_ --test replay
+step "a copy follows every command" test_ --test ddl
 step "the initial load joins the stream" test_ --test load
 step "the same JSON as the server's" test_ --test equal
 step "each change once, whatever is killed" test_ --test crash

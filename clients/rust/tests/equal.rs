@@ -7,27 +7,9 @@ mod live;
 #[path = "common/workload.rs"]
 mod workload_mod;
 
-use live::{available, lines, next, Database};
-use pgcdc::{Connection, Op};
+use live::{available, hex, lines, next, server_lines, Database};
+use pgcdc::Op;
 use workload_mod::{Workload, SCHEMA};
-
-async fn server_lines(sql: &mut Connection, frames: &str) -> Vec<String> {
-    let rows = sql.query(&format!("SELECT cdc.decode_json('\\x{frames}')")).await.unwrap();
-    rows.into_iter().map(|row| row[0].clone().unwrap()).collect()
-}
-
-fn hex(out: &mut String, bytes: &[u8]) {
-    use std::fmt::Write;
-    let mut len = bytes.len();
-    while len >= 0x80 {
-        write!(out, "{:02x}", len as u8 | 0x80).unwrap();
-        len >>= 7;
-    }
-    write!(out, "{len:02x}").unwrap();
-    for byte in bytes {
-        write!(out, "{byte:02x}").unwrap();
-    }
-}
 
 #[tokio::test]
 async fn same_json_as_the_server() {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
 
-use live::{available, lines, next, resumed, Database};
+use live::{available, lines, next, next_rows, resumed, Database};
 use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::{Checkpoint, CheckpointStore, Error, Lsn, Op, Policy, Refusal};
 
@@ -17,8 +17,10 @@ async fn sleep(milliseconds: u64) {
 }
 
 async fn orders(test: &str) -> Database {
-    let mut db = Database::new(test).await;
+    let mut db = Database::without_slot(test).await;
     db.run("CREATE TABLE orders (id int PRIMARY KEY, customer text)").await;
+    let name = db.name.clone();
+    db.run(&format!("SELECT pg_create_logical_replication_slot('{name}', 'cdc')")).await;
     db
 }
 
@@ -504,7 +506,7 @@ async fn failures_and_rejects_become_dead_letters() {
     let counts = Arc::new(Counts::default());
     let config = db.config().metrics(counts.clone()).option("publication_names", "p");
     let mut stream = config.clone().dead_letters(sink).start().await.unwrap();
-    let delivery = next(&mut stream).await.unwrap();
+    let delivery = next_rows(&mut stream).await.unwrap();
     let mut handled = 0;
     for change in delivery.changes() {
         let change = change.unwrap();
@@ -538,7 +540,7 @@ async fn failures_and_rejects_become_dead_letters() {
 
     // the default is to stop
     let mut stream = config.start().await.unwrap();
-    let delivery = next(&mut stream).await.unwrap();
+    let delivery = next_rows(&mut stream).await.unwrap();
     let change = delivery.changes().next().unwrap().unwrap();
     assert!(delivery.reject(&change, "cannot").is_err());
     assert!(matches!(delivery.changes().last(), Some(Err(Error::Failure { .. }))));

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use live::{available, lines, next, Database};
+use live::{available, lines, next_rows, Database};
 use pgcdc::metrics::{Counter, Gauge, Metrics};
 use pgcdc::test::{insert, things, Script};
 use pgcdc::{
@@ -349,7 +349,7 @@ async fn live_versions() {
     let mut stream = config.clone().start().await.unwrap();
     let mut versions = Vec::new();
     for _ in 0..2 {
-        let delivery = next(&mut stream).await.unwrap();
+        let delivery = next_rows(&mut stream).await.unwrap();
         versions.extend(delivery.changes().map(|change| change.unwrap().version()));
     }
     stream.close().await.unwrap();
@@ -357,8 +357,8 @@ async fn live_versions() {
     // an old consumer gets as far as it can
     let config = config.version("public.orders", 1);
     let mut stream = config.clone().start().await.unwrap();
-    next(&mut stream).await.unwrap();
-    let error = next(&mut stream).await.unwrap_err();
+    next_rows(&mut stream).await.unwrap();
+    let error = next_rows(&mut stream).await.unwrap_err();
     assert_eq!(error.to_string(), "rows of public.orders come in version 2, not in version 1");
     assert!(stream.next_batch().await.is_none());
     stream.close().await.unwrap();
@@ -401,7 +401,7 @@ async fn live_older_versions() {
     for config in [db.config().version("public.orders", 1), bound.clone()] {
         let mut stream = config.clone().start().await.unwrap();
         for row in old {
-            let delivery = next(&mut stream).await.unwrap();
+            let delivery = next_rows(&mut stream).await.unwrap();
             assert!(lines(&delivery)[0].ends_with(row), "{:?}", lines(&delivery));
             assert_eq!(delivery.changes().next().unwrap().unwrap().version(), 1);
         }
@@ -416,8 +416,8 @@ async fn live_older_versions() {
     }
     // whoever asks for nothing has the names of now
     let mut stream = db.config().option("versions", "public.orders=2").start().await.unwrap();
-    next(&mut stream).await.unwrap();
-    let delivery = next(&mut stream).await.unwrap();
+    next_rows(&mut stream).await.unwrap();
+    let delivery = next_rows(&mut stream).await.unwrap();
     assert!(lines(&delivery)[0].ends_with(r#""new":{"cents":20}}"#), "{:?}", lines(&delivery));
     stream.close().await.unwrap();
     // a version that there is not
@@ -437,7 +437,7 @@ async fn refused_and_converted(config: StreamConfig) {
     let mut stream = config.clone().start().await.unwrap();
     let mut error = None;
     for _ in 0..10 {
-        match next(&mut stream).await {
+        match next_rows(&mut stream).await {
             Ok(delivery) => assert!(delivery.changes().all(|c| c.unwrap().version() == 1)),
             Err(found) => {
                 error = Some(found);

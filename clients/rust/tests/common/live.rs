@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pgcdc::{
-    CheckpointStore, ConnectConfig, Connection, Delivery, Error, Limits, Stream, StreamConfig,
+    CheckpointStore, ConnectConfig, Connection, Delivery, Error, Limits, Op, Stream, StreamConfig,
     Transport,
 };
 
@@ -161,6 +161,18 @@ pub async fn next(stream: &mut Stream) -> Result<Delivery, Error> {
         .expect("the stream ended")
 }
 
+/// The next delivery with more than what commands have done.
+pub async fn next_rows(stream: &mut Stream) -> Result<Delivery, Error> {
+    loop {
+        let delivery = next(stream).await?;
+        let mut events = delivery.batch()?.events();
+        if delivery.batch()?.event_len() == 0 || events.any(|e| e.unwrap().op != Op::Schema) {
+            return Ok(delivery);
+        }
+        stream.ack(&delivery);
+    }
+}
+
 /// Of two deliveries the first one was acknowledged, and the stream closed: the second one
 /// comes again, and only that. A stream that has begun behind them, with what came then.
 pub async fn resumed(
@@ -189,6 +201,26 @@ pub fn lines(delivery: &Delivery) -> Vec<String> {
     let mut out = String::new();
     pgcdc::json::write_batch(&mut out, &delivery.batch().unwrap(), delivery.schemas()).unwrap();
     out.lines().map(str::to_owned).collect()
+}
+
+/// What the server makes of frames.
+pub async fn server_lines(sql: &mut Connection, frames: &str) -> Vec<String> {
+    let rows = sql.query(&format!("SELECT cdc.decode_json('\\x{frames}')")).await.unwrap();
+    rows.into_iter().map(|row| row[0].clone().unwrap()).collect()
+}
+
+/// A frame of a batch.
+pub fn hex(out: &mut String, bytes: &[u8]) {
+    use std::fmt::Write;
+    let mut len = bytes.len();
+    while len >= 0x80 {
+        write!(out, "{:02x}", len as u8 | 0x80).unwrap();
+        len >>= 7;
+    }
+    write!(out, "{len:02x}").unwrap();
+    for byte in bytes {
+        write!(out, "{byte:02x}").unwrap();
+    }
 }
 
 /// What stands between a client and its server, and may forget the connections that

@@ -86,13 +86,27 @@ impl Workload {
         self.added += 1;
         let table = TABLES[self.random.below(TABLES.len())];
         let n = self.added;
-        match self.random.below(5) {
+        let insert = |table: &str| format!("INSERT INTO {table} (id) VALUES ({})", 1_000_000 + n);
+        match self.random.below(8) {
             0 => format!("ALTER TABLE {table} ADD x{n} int DEFAULT {n}"),
             1 => format!("ALTER TABLE {table} ADD x{n} text"),
             2 => format!("ALTER TABLE {table} ADD x{n} float8 DEFAULT random()"),
             3 => format!(
                 "ALTER TABLE {table} ADD y{n} int DEFAULT 1, DROP COLUMN IF EXISTS x{}",
                 n - 1
+            ),
+            4 => format!(
+                "ALTER TABLE {table} RENAME TO away; {}; ALTER TABLE away RENAME TO {table}",
+                insert("away")
+            ),
+            5 => format!(
+                "CREATE SCHEMA IF NOT EXISTS far; ALTER TABLE {table} SET SCHEMA far; {}; \
+                 ALTER TABLE far.{table} SET SCHEMA public",
+                insert(&format!("far.{table}"))
+            ),
+            6 => format!(
+                "DROP TABLE nokey; CREATE TABLE nokey (id int, a text, b int, c uuid, big text); {}",
+                insert("nokey")
             ),
             _ => format!(
                 "ALTER TABLE {table} ALTER b TYPE bigint; ALTER TABLE {table} RENAME big TO b{n}; \

@@ -223,6 +223,18 @@ async fn copy_example() {
     source.run("DELETE FROM many WHERE id = 7; UPDATE many SET id = DEFAULT WHERE id = 8").await;
     let wanted = source.one(SUM).await;
     eventually!(target.one(SUM).await == wanted);
+    for ddl in [
+        "ALTER TABLE many ADD extra int DEFAULT 5",
+        "ALTER TABLE many RENAME boxes TO crates; UPDATE many SET extra = 6 WHERE id % 3 = 0",
+        "ALTER TABLE many ALTER extra TYPE text USING 'x' || extra; UPDATE many SET extra = 'y' WHERE id = 5",
+        "ALTER TABLE many DROP extra, ADD other text; DELETE FROM many WHERE id = 9",
+        "DROP TABLE many; CREATE TABLE many (id int PRIMARY KEY, t text); INSERT INTO many VALUES (1, 'anew')",
+        "ALTER TABLE many DROP CONSTRAINT many_pkey, ADD PRIMARY KEY (id, t); UPDATE many SET t = 'key'",
+    ] {
+        source.run(ddl).await;
+        let wanted = source.one(SUM).await;
+        eventually!(target.sql.query(SUM).await.is_ok_and(|rows| rows[0][0].as_ref() == Some(&wanted)));
+    }
     assert!(child.try_wait().unwrap().is_none(), "it goes on");
     child.kill().await.unwrap();
     for db in [source, target] {
