@@ -268,6 +268,9 @@ func (l *Loader) chunks(ctx context.Context, t *TableProgress) error {
 			if isRewritten(err) && attempt == maxAttempts {
 				err = errAltered
 			}
+			if isUnsent(err) {
+				err = l.why(ctx, t, err)
+			}
 			if err != nil && !isRewritten(err) {
 				return err
 			}
@@ -275,6 +278,22 @@ func (l *Loader) chunks(ctx context.Context, t *TableProgress) error {
 	}
 	l.meter.say("loaded")
 	return nil
+}
+
+// why is errAltered where a table cannot be read since it has just been altered.
+func (l *Loader) why(ctx context.Context, t *TableProgress, err error) error {
+	conn, wrong := l.connect(ctx)
+	if wrong != nil {
+		return wrong
+	}
+	now, wrong := l.catalogs(ctx, conn, t)
+	if wrong != nil {
+		return wrong
+	}
+	if now != t.Catalogs {
+		return errAltered
+	}
+	return err
 }
 
 // isRewritten tells whether a table was truncated or rewritten while a snapshot of it
@@ -293,6 +312,13 @@ func (l *Loader) commit(ctx context.Context) error {
 // divide finds the ranges. A table without a key is read in one, since its rows
 // cannot remember what they were read under; and one that was altered while it was read.
 func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if t.Catalogs, err = l.catalogs(ctx, conn, t); err != nil {
+		return err
+	}
 	if t.Restarts == 0 {
 		if err := l.ranges(ctx, t); err != nil {
 			return err
@@ -461,7 +487,7 @@ func (l *Loader) read(ctx context.Context, t *TableProgress, from, to *string, u
 	if err != nil {
 		return err
 	}
-	if t.Catalogs != "" && t.Catalogs != catalogs {
+	if t.Catalogs != catalogs {
 		return errAltered
 	}
 	place := -1
@@ -527,9 +553,6 @@ func (l *Loader) passed(ctx context.Context, t *TableProgress, catalogs string) 
 	if err != nil {
 		return err
 	}
-	if t.Catalogs == "" {
-		t.Catalogs = now
-	}
 	row, err := libpq.QueryRow(ctx, conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()")
 	if err != nil {
 		return err
@@ -539,7 +562,7 @@ func (l *Loader) passed(ctx context.Context, t *TableProgress, catalogs string) 
 		return err
 	}
 	l.progress.EndLSN = max(l.progress.EndLSN, lsn)
-	if now != catalogs || now != t.Catalogs {
+	if now != catalogs {
 		return errAltered
 	}
 	return l.Progress.Save(l.progress)
