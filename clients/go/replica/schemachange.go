@@ -153,6 +153,9 @@ func (a *Applier) renamed(ctx context.Context, former, relation string) error {
 		a.altered[relation] = true
 	}
 	if a.joint.waits(former) {
+		if err := a.forget(ctx, former); err != nil {
+			return err
+		}
 		return a.joint.move(former, relation)
 	}
 	if err := a.joint.leave(former); err != nil {
