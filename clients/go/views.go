@@ -234,6 +234,12 @@ func VersionedName(relation string, major uint32) string {
 	return schema.VersionedName(relation, major)
 }
 
+// QualifiedName gives schema.name as Table.String does, with double quotes where a name needs
+// them.
+func QualifiedName(schemaName, name string) string {
+	return schema.QualifiedName(schemaName, name)
+}
+
 // Positions: package wal.
 type (
 	// Position identifies a change within one system and one history of timelines.
