@@ -312,13 +312,6 @@ func (l *Loader) commit(ctx context.Context) error {
 // divide finds the ranges. A table without a key is read in one, since its rows
 // cannot remember what they were read under; and one that was altered while it was read.
 func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
-	conn, err := l.connect(ctx)
-	if err != nil {
-		return err
-	}
-	if t.Catalogs, err = l.catalogs(ctx, conn, t); err != nil {
-		return err
-	}
 	if t.Restarts == 0 {
 		if err := l.ranges(ctx, t); err != nil {
 			return err
@@ -332,6 +325,13 @@ func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
 
 // ranges asks for those of a key.
 func (l *Loader) ranges(ctx context.Context, t *TableProgress) error {
+	conn, err := l.connect(ctx)
+	if err != nil {
+		return err
+	}
+	if t.Catalogs, err = l.catalogs(ctx, conn, t); err != nil {
+		return err
+	}
 	rows, err := l.query(ctx, "SELECT from_key, to_key, array_to_json(key_columns) FROM cdc.snapshot_chunks($1::text::oid::pg_catalog.regclass, $2)",
 		t.oid(), strconv.Itoa(cmp.Or(l.RowsPerChunk, 100_000)))
 	if err != nil {
@@ -486,6 +486,9 @@ func (l *Loader) read(ctx context.Context, t *TableProgress, from, to *string, u
 	catalogs, err := l.catalogs(ctx, conn, t)
 	if err != nil {
 		return err
+	}
+	if !t.anyDone() && len(t.KeyColumns) == 0 {
+		t.Catalogs = catalogs // all is read now
 	}
 	if t.Catalogs != catalogs {
 		return errAltered
