@@ -146,7 +146,7 @@ func TestLiveLoadAltered(t *testing.T) {
 		"DROP COLUMN IF EXISTS f, ADD COLUMN x%d int",
 		"ALTER n TYPE numeric, ADD COLUMN x%d int",
 	}
-	for _, streaming := range []string{"off", "on"} {
+	for _, streaming := range []string{"off", "on", "untold"} {
 		t.Run(streaming, func(t *testing.T) {
 			d := live(t)
 			w := newWorkload(d, 5)
@@ -155,6 +155,9 @@ func TestLiveLoadAltered(t *testing.T) {
 			}
 			config := d.config(t)
 			config.Options = map[string]string{"messages": "marker", "streaming": streaming}
+			if streaming == "untold" {
+				config.Options["streaming"], config.Options["schema_changes"] = "off", "off"
+			}
 			if err := d.open(config).Close(); err != nil {
 				t.Fatal(err)
 			}
