@@ -108,8 +108,9 @@ func TestLiveReplay(t *testing.T) {
 		name                string
 		streaming, twoPhase bool
 		fetch               bool
-	}{{"plain", false, false, false}, {"streaming", true, false, false}, {"streaming two phase", true, true, false},
-		{"fetch", false, false, true}, {"fetch two phase", false, true, true}} {
+		untold              bool // changes of schemas
+	}{{"plain", false, false, false, false}, {"streaming", true, false, false, false}, {"streaming two phase", true, true, false, false},
+		{"fetch", false, false, true, false}, {"fetch two phase", false, true, true, false}, {"untold", false, false, false, true}} {
 		t.Run(c.name, func(t *testing.T) {
 			d := live(t)
 			w := newWorkload(d, 7)
@@ -118,6 +119,9 @@ func TestLiveReplay(t *testing.T) {
 			options := map[string]string{"messages": "marker", "batch_bytes": "8kB"}
 			if c.streaming {
 				options["streaming"] = "on"
+			}
+			if c.untold {
+				options["schema_changes"] = "off"
 			}
 			if c.twoPhase {
 				options["two_phase"] = "on"

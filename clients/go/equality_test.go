@@ -48,6 +48,20 @@ func TestLiveEquality(t *testing.T) {
 	d.equalSnapshot(t)
 }
 
+// Changes of schemas have the same JSON here and in the server.
+func TestLiveSchemaEquality(t *testing.T) {
+	d := live(t)
+	d.exec("SELECT pg_create_logical_replication_slot('" + d.slot() + "', 'cdc')")
+	d.exec("CREATE TABLE padding (id int, v text)")
+	for _, sql := range ddlHistory {
+		d.exec("BEGIN; " + sql + "; COMMIT")
+	}
+	d.exec(`CREATE TABLE "it's ""new" (id int PRIMARY KEY); ALTER TABLE "it's ""new" RENAME TO "é"; DROP TABLE "é"`)
+	if n := d.equalChanges(t); n < 2*len(ddlHistory) {
+		t.Errorf("%d events", n)
+	}
+}
+
 // equalChanges compares what the slot has, and gives the number of events.
 func (d *database) equalChanges(t *testing.T) (seen int) {
 	t.Helper()

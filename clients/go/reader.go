@@ -266,10 +266,10 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 	if err != nil {
 		return ReasonDamage, s.config.OnDamage, err
 	}
-	if e.Op < OpInsert || e.Op > OpRewrite {
+	if e.Op < OpInsert || e.Op > OpSchema {
 		return ReasonDamage, s.config.OnDamage, fault.Damaged("unknown operation")
 	}
-	if e.Fingerprint != 0 && e.Table() == nil || e.Fingerprint == 0 && e.Op != OpMessage {
+	if e.Fingerprint != 0 && e.Table() == nil || e.Fingerprint == 0 && e.Op != OpMessage && e.Op != OpSchema {
 		return ReasonUnknownSchema, s.config.OnUnknownSchema, &UnknownSchemaError{Fingerprint: e.Fingerprint}
 	}
 	if err := s.config.mismatch(e); err != nil {
@@ -288,7 +288,7 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 	return "", PolicyStop, nil
 }
 
-var opLabels = [...]string{"unspecified", "insert", "update", "delete", "truncate", "message", "read", "rewrite"}
+var opLabels = [...]string{"unspecified", "insert", "update", "delete", "truncate", "message", "read", "rewrite", "schema"}
 
 func (s *Stream) count(c Counter, label string, n uint64) {
 	if n > 0 {

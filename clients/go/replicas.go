@@ -8,10 +8,13 @@ import (
 type (
 	// State is where an Applier keeps tables.
 	State = replica.State
+	// Renamer is what a State may have besides.
+	Renamer = replica.Renamer
 	// LostError is an ErrLost with its details.
 	LostError = replica.LostError
 	// Applier keeps tables as they are at the source by applying changes to a State: deltas of
-	// UPDATE, changes of keys, TRUNCATE, rewrites, new and dropped columns.
+	// UPDATE, changes of keys, TRUNCATE, rewrites, new and dropped columns, and tables that are
+	// made, renamed, dropped, or come into the stream.
 	Applier = replica.Applier
 	// Loader reads tables as they are into the state of an Applier, before the stream is
 	// applied to it.
@@ -37,8 +40,8 @@ var (
 	// ErrLost: a change says what happened, but not to which row, or not to which value:
 	// nothing that follows it of the table can be trusted.
 	ErrLost = replica.ErrLost
-	// ErrLoadAgain: an initial load cannot be joined with the stream, since a table was altered
-	// again and again while it was loaded.
+	// ErrLoadAgain: a table was altered whenever its load was about to read it, a hundred times
+	// in a row.
 	ErrLoadAgain = replica.ErrLoadAgain
 )
 

@@ -16,6 +16,7 @@ import (
 type Router struct {
 	handlers map[string]Handler
 	fallback Handler
+	schema   Handler
 }
 
 // Handler of events.
@@ -34,8 +35,18 @@ func (r *Router) Handle(relation string, major uint32, handler Handler) {
 // it they are an error of Route.
 func (r *Router) Otherwise(handler Handler) { r.fallback = handler }
 
+// HandleSchema sets what to do with changes of schemas (OpSchema), of any relation. Without
+// it they are passed over: they have no rows.
+func (r *Router) HandleSchema(handler Handler) { r.schema = handler }
+
 // Route gives an event to its handler.
 func (r *Router) Route(e *Event) error {
+	if e.Op == OpSchema {
+		if r.schema == nil {
+			return nil
+		}
+		return r.schema(e)
+	}
 	table := e.Table()
 	var name string
 	if table != nil {

@@ -108,9 +108,22 @@ func copyExample(t *testing.T) {
 	command = start()
 	equal("changed")
 	d.exec(`ALTER TABLE composite ADD w int; BEGIN; TRUNCATE "Strange, 'table'"; INSERT INTO "Strange, 'table'" VALUES (9, 'z'); COMMIT`)
-	execute(t, target, "ALTER TABLE composite ADD w int")
 	d.exec("UPDATE composite SET w = 1 WHERE length(a) < 20")
 	equal("altered")
+	for _, sql := range []string{
+		`ALTER TABLE composite ADD x text NOT NULL DEFAULT E'it''s \\'; ALTER TABLE composite RENAME v TO b2; ALTER TABLE composite ADD y float8 DEFAULT random()`,
+		"BEGIN; ALTER TABLE composite RENAME x TO z; ALTER TABLE composite RENAME b2 TO x; ALTER TABLE composite RENAME z TO b2; UPDATE composite SET w = 2 WHERE length(a) = 8; COMMIT",
+		"ALTER TABLE composite DROP CONSTRAINT composite_pkey, DROP w, ALTER y TYPE numeric; ALTER TABLE composite ADD PRIMARY KEY (a)",
+		"UPDATE composite SET x = 'by the new key' WHERE length(a) < 30",
+		`DROP TABLE "Strange, 'table'"; ALTER TABLE composite RENAME TO "Strange, 'table'"; CREATE TABLE composite (id int PRIMARY KEY)`,
+		`UPDATE "Strange, 'table'" SET x = 'renamed' WHERE length(a) < 40; INSERT INTO composite VALUES (1)`,
+		`DROP TABLE composite; CREATE TABLE composite (id int PRIMARY KEY, m mood, p positive[]); INSERT INTO composite VALUES (1, 'sad', '{1,2}')`,
+		"DROP TABLE composite; CREATE TABLE composite AS SELECT 1 AS a, 'as' AS b",
+		"ALTER TABLE composite SET UNLOGGED; INSERT INTO composite VALUES (2, 'x'); ALTER TABLE composite SET LOGGED; INSERT INTO composite VALUES (3, 'y')",
+	} {
+		d.exec(sql)
+		equal(sql)
+	}
 	end(t, command, syscall.SIGTERM)
 }
 

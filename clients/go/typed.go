@@ -1,6 +1,7 @@
 package cdc
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -53,7 +54,7 @@ type fit struct{ err error }
 // After gives the row after an event, as far as the event has it: all of an INSERT,
 // READ or REWRITE; all of an UPDATE under REPLICA IDENTITY FULL with the option
 // old = full, and otherwise the key and what may have changed. For whole rows in any
-// case, see Overlay and Applier.
+// case, see Overlay and Applier. A change of a schema (OpSchema) has no row: an error.
 func (d *Decoder[M]) After(e *Event) (m M, err error) {
 	key, row := e.Key, e.New
 	if len(e.NewKey) > 0 {
@@ -72,6 +73,9 @@ func (d *Decoder[M]) After(e *Event) (m M, err error) {
 func (d *Decoder[M]) Before(e *Event) (M, error) { return d.join(e, e.Key, e.Old) }
 
 func (d *Decoder[M]) join(e *Event, key, image Row) (m M, err error) {
+	if e.Op == OpSchema {
+		return m, errors.New("cdc: an event of type OP_SCHEMA has no row")
+	}
 	table := e.Table()
 	if table == nil {
 		return m, &UnknownSchemaError{Fingerprint: e.Fingerprint}

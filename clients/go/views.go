@@ -45,6 +45,10 @@ type (
 	JSONWriter = change.JSONWriter
 	// Op is what happened.
 	Op = change.Op
+	// SchemaChange is what a DDL command has made of a relation.
+	SchemaChange = change.SchemaChange
+	// SchemaChangeKind is what a DDL command has made of a relation, in a word.
+	SchemaChangeKind = change.SchemaChangeKind
 	// Outcome is how a transaction ended, or that it has not.
 	Outcome = change.Outcome
 	// Txn is a transaction that has ended, with all of its events, or a logical message that
@@ -63,10 +67,16 @@ const (
 	OpMessage         = change.OpMessage
 	OpRead            = change.OpRead
 	OpRewrite         = change.OpRewrite
+	OpSchema          = change.OpSchema
 	OutcomeOpen       = change.OutcomeOpen
 	OutcomeCommitted  = change.OutcomeCommitted
 	OutcomeRolledBack = change.OutcomeRolledBack
 	OutcomePrepared   = change.OutcomePrepared
+	SchemaCreated     = change.SchemaCreated
+	SchemaAltered     = change.SchemaAltered
+	SchemaDropped     = change.SchemaDropped
+	SchemaEntered     = change.SchemaEntered
+	SchemaLeft        = change.SchemaLeft
 )
 
 // NewAssembler makes an empty one.
@@ -222,6 +232,12 @@ func ParseTable(bytes []byte, limits Limits) (*Table, error) {
 // schema.table.v2; without a version (0) schema.table.
 func VersionedName(relation string, major uint32) string {
 	return schema.VersionedName(relation, major)
+}
+
+// QualifiedName gives schema.name as Table.String does, with double quotes where a name needs
+// them.
+func QualifiedName(schemaName, name string) string {
+	return schema.QualifiedName(schemaName, name)
 }
 
 // Positions: package wal.

@@ -431,6 +431,10 @@ const (
 	// A row of a table that a DDL statement rewrote: together they are the
 	// table's whole new content.
 	Op_OP_REWRITE Op = 7
+	// A DDL command has made, changed, renamed or dropped a relation, or has
+	// brought it into what the stream sends or out of it. Unless the option
+	// schema_changes is off.
+	Op_OP_SCHEMA Op = 8
 )
 
 // Enum value maps for Op.
@@ -444,6 +448,7 @@ var (
 		5: "OP_MESSAGE",
 		6: "OP_READ",
 		7: "OP_REWRITE",
+		8: "OP_SCHEMA",
 	}
 	Op_value = map[string]int32{
 		"OP_UNSPECIFIED": 0,
@@ -454,6 +459,7 @@ var (
 		"OP_MESSAGE":     5,
 		"OP_READ":        6,
 		"OP_REWRITE":     7,
+		"OP_SCHEMA":      8,
 	}
 )
 
@@ -482,6 +488,71 @@ func (x Op) Number() protoreflect.EnumNumber {
 // Deprecated: Use Op.Descriptor instead.
 func (Op) EnumDescriptor() ([]byte, []int) {
 	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{5}
+}
+
+// With OP_SCHEMA.
+type SchemaChangeKind int32
+
+const (
+	SchemaChangeKind_SCHEMA_CHANGE_KIND_UNSPECIFIED SchemaChangeKind = 0
+	// It is new. Rows that the same command wrote (CREATE TABLE AS) came before.
+	SchemaChangeKind_SCHEMA_CHANGE_KIND_CREATED SchemaChangeKind = 1
+	// Its schema or name is another. Where both are as before, values of one of
+	// its types may read otherwise (ALTER TYPE).
+	SchemaChangeKind_SCHEMA_CHANGE_KIND_ALTERED SchemaChangeKind = 2
+	// It is gone, with its rows.
+	SchemaChangeKind_SCHEMA_CHANGE_KIND_DROPPED SchemaChangeKind = 3
+	// It was there, but was not sent: rows that it has already do not come.
+	SchemaChangeKind_SCHEMA_CHANGE_KIND_ENTERED SchemaChangeKind = 4
+	// It is there still, but no more rows of it come.
+	SchemaChangeKind_SCHEMA_CHANGE_KIND_LEFT SchemaChangeKind = 5
+)
+
+// Enum value maps for SchemaChangeKind.
+var (
+	SchemaChangeKind_name = map[int32]string{
+		0: "SCHEMA_CHANGE_KIND_UNSPECIFIED",
+		1: "SCHEMA_CHANGE_KIND_CREATED",
+		2: "SCHEMA_CHANGE_KIND_ALTERED",
+		3: "SCHEMA_CHANGE_KIND_DROPPED",
+		4: "SCHEMA_CHANGE_KIND_ENTERED",
+		5: "SCHEMA_CHANGE_KIND_LEFT",
+	}
+	SchemaChangeKind_value = map[string]int32{
+		"SCHEMA_CHANGE_KIND_UNSPECIFIED": 0,
+		"SCHEMA_CHANGE_KIND_CREATED":     1,
+		"SCHEMA_CHANGE_KIND_ALTERED":     2,
+		"SCHEMA_CHANGE_KIND_DROPPED":     3,
+		"SCHEMA_CHANGE_KIND_ENTERED":     4,
+		"SCHEMA_CHANGE_KIND_LEFT":        5,
+	}
+)
+
+func (x SchemaChangeKind) Enum() *SchemaChangeKind {
+	p := new(SchemaChangeKind)
+	*p = x
+	return p
+}
+
+func (x SchemaChangeKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SchemaChangeKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_cdc_v1_cdc_proto_enumTypes[6].Descriptor()
+}
+
+func (SchemaChangeKind) Type() protoreflect.EnumType {
+	return &file_cdc_v1_cdc_proto_enumTypes[6]
+}
+
+func (x SchemaChangeKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SchemaChangeKind.Descriptor instead.
+func (SchemaChangeKind) EnumDescriptor() ([]byte, []int) {
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{6}
 }
 
 // A whole stream as one message, for tools that read files. A file written by
@@ -776,6 +847,9 @@ type Source struct {
 	PluginVersion string `protobuf:"bytes,5,opt,name=plugin_version,json=pluginVersion,proto3" json:"plugin_version,omitempty"`
 	// server_version_num, for example 150020.
 	ServerVersion uint32 `protobuf:"varint,6,opt,name=server_version,json=serverVersion,proto3" json:"server_version,omitempty"`
+	// Changes of schemas come as OP_SCHEMA: the option schema_changes is on, and
+	// commands were noted in this database when the connection began.
+	SchemaChanges bool `protobuf:"varint,7,opt,name=schema_changes,json=schemaChanges,proto3" json:"schema_changes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -850,6 +924,13 @@ func (x *Source) GetServerVersion() uint32 {
 		return x.ServerVersion
 	}
 	return 0
+}
+
+func (x *Source) GetSchemaChanges() bool {
+	if x != nil {
+		return x.SchemaChanges
+	}
+	return false
 }
 
 // The transaction that a batch belongs to.
@@ -1370,7 +1451,9 @@ type ChangeEvent struct {
 	Failure *Failure `protobuf:"bytes,14,opt,name=failure,proto3" json:"failure,omitempty"`
 	// OP_REWRITE: this is the first row of a rewrite; what a reader holds of the
 	// table is to be dropped before it.
-	RewriteStart  bool `protobuf:"varint,15,opt,name=rewrite_start,json=rewriteStart,proto3" json:"rewrite_start,omitempty"`
+	RewriteStart bool `protobuf:"varint,15,opt,name=rewrite_start,json=rewriteStart,proto3" json:"rewrite_start,omitempty"`
+	// With OP_SCHEMA.
+	SchemaChange  *SchemaChange `protobuf:"bytes,16,opt,name=schema_change,json=schemaChange,proto3" json:"schema_change,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1510,6 +1593,87 @@ func (x *ChangeEvent) GetRewriteStart() bool {
 	return false
 }
 
+func (x *ChangeEvent) GetSchemaChange() *SchemaChange {
+	if x != nil {
+		return x.SchemaChange
+	}
+	return nil
+}
+
+// What a DDL command has made of a relation. `schema` of the event is what rows
+// have from here on, and is sent with it; 0 where no more rows come.
+type SchemaChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Always set.
+	Kind SchemaChangeKind `protobuf:"varint,1,opt,name=kind,proto3,enum=cdc.v1.SchemaChangeKind" json:"kind,omitempty"`
+	// Tag of the command, as event triggers have it: "ALTER TABLE".
+	CommandTag string `protobuf:"bytes,2,opt,name=command_tag,json=commandTag,proto3" json:"command_tag,omitempty"`
+	// Schema and name that the relation had before, where one of them is another
+	// now, and with DROPPED and LEFT. Otherwise empty.
+	FormerSchema  string `protobuf:"bytes,3,opt,name=former_schema,json=formerSchema,proto3" json:"former_schema,omitempty"`
+	FormerName    string `protobuf:"bytes,4,opt,name=former_name,json=formerName,proto3" json:"former_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SchemaChange) Reset() {
+	*x = SchemaChange{}
+	mi := &file_cdc_v1_cdc_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SchemaChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SchemaChange) ProtoMessage() {}
+
+func (x *SchemaChange) ProtoReflect() protoreflect.Message {
+	mi := &file_cdc_v1_cdc_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SchemaChange.ProtoReflect.Descriptor instead.
+func (*SchemaChange) Descriptor() ([]byte, []int) {
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SchemaChange) GetKind() SchemaChangeKind {
+	if x != nil {
+		return x.Kind
+	}
+	return SchemaChangeKind_SCHEMA_CHANGE_KIND_UNSPECIFIED
+}
+
+func (x *SchemaChange) GetCommandTag() string {
+	if x != nil {
+		return x.CommandTag
+	}
+	return ""
+}
+
+func (x *SchemaChange) GetFormerSchema() string {
+	if x != nil {
+		return x.FormerSchema
+	}
+	return ""
+}
+
+func (x *SchemaChange) GetFormerName() string {
+	if x != nil {
+		return x.FormerName
+	}
+	return ""
+}
+
 // How a TRUNCATE was given.
 type Truncate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1523,7 +1687,7 @@ type Truncate struct {
 
 func (x *Truncate) Reset() {
 	*x = Truncate{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[10]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1699,7 @@ func (x *Truncate) String() string {
 func (*Truncate) ProtoMessage() {}
 
 func (x *Truncate) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[10]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1712,7 @@ func (x *Truncate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Truncate.ProtoReflect.Descriptor instead.
 func (*Truncate) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{10}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Truncate) GetCascade() bool {
@@ -1578,7 +1742,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[11]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +1754,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[11]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +1767,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{11}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Message) GetTransactional() bool {
@@ -1642,7 +1806,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[12]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1654,7 +1818,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[12]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1667,7 +1831,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{12}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Failure) GetSqlstate() string {
@@ -1704,7 +1868,7 @@ type TimeTz struct {
 
 func (x *TimeTz) Reset() {
 	*x = TimeTz{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[13]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1716,7 +1880,7 @@ func (x *TimeTz) String() string {
 func (*TimeTz) ProtoMessage() {}
 
 func (x *TimeTz) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[13]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1729,7 +1893,7 @@ func (x *TimeTz) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeTz.ProtoReflect.Descriptor instead.
 func (*TimeTz) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{13}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TimeTz) GetTime() int64 {
@@ -1760,7 +1924,7 @@ type Interval struct {
 
 func (x *Interval) Reset() {
 	*x = Interval{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[14]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1936,7 @@ func (x *Interval) String() string {
 func (*Interval) ProtoMessage() {}
 
 func (x *Interval) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[14]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1949,7 @@ func (x *Interval) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Interval.ProtoReflect.Descriptor instead.
 func (*Interval) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{14}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Interval) GetMonths() int32 {
@@ -1822,7 +1986,7 @@ type BoolArray struct {
 
 func (x *BoolArray) Reset() {
 	*x = BoolArray{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[15]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +1998,7 @@ func (x *BoolArray) String() string {
 func (*BoolArray) ProtoMessage() {}
 
 func (x *BoolArray) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[15]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +2011,7 @@ func (x *BoolArray) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BoolArray.ProtoReflect.Descriptor instead.
 func (*BoolArray) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{15}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BoolArray) GetValues() []bool {
@@ -1891,7 +2055,7 @@ type Int32Array struct {
 
 func (x *Int32Array) Reset() {
 	*x = Int32Array{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[16]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2067,7 @@ func (x *Int32Array) String() string {
 func (*Int32Array) ProtoMessage() {}
 
 func (x *Int32Array) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[16]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2080,7 @@ func (x *Int32Array) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Int32Array.ProtoReflect.Descriptor instead.
 func (*Int32Array) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{16}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Int32Array) GetValues() []int32 {
@@ -1960,7 +2124,7 @@ type Int64Array struct {
 
 func (x *Int64Array) Reset() {
 	*x = Int64Array{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[17]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2136,7 @@ func (x *Int64Array) String() string {
 func (*Int64Array) ProtoMessage() {}
 
 func (x *Int64Array) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[17]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2149,7 @@ func (x *Int64Array) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Int64Array.ProtoReflect.Descriptor instead.
 func (*Int64Array) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{17}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Int64Array) GetValues() []int64 {
@@ -2029,7 +2193,7 @@ type UInt32Array struct {
 
 func (x *UInt32Array) Reset() {
 	*x = UInt32Array{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[18]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2205,7 @@ func (x *UInt32Array) String() string {
 func (*UInt32Array) ProtoMessage() {}
 
 func (x *UInt32Array) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[18]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2218,7 @@ func (x *UInt32Array) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UInt32Array.ProtoReflect.Descriptor instead.
 func (*UInt32Array) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{18}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *UInt32Array) GetValues() []uint32 {
@@ -2098,7 +2262,7 @@ type FloatArray struct {
 
 func (x *FloatArray) Reset() {
 	*x = FloatArray{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[19]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2110,7 +2274,7 @@ func (x *FloatArray) String() string {
 func (*FloatArray) ProtoMessage() {}
 
 func (x *FloatArray) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[19]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2123,7 +2287,7 @@ func (x *FloatArray) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FloatArray.ProtoReflect.Descriptor instead.
 func (*FloatArray) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{19}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FloatArray) GetValues() []float32 {
@@ -2167,7 +2331,7 @@ type DoubleArray struct {
 
 func (x *DoubleArray) Reset() {
 	*x = DoubleArray{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[20]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2179,7 +2343,7 @@ func (x *DoubleArray) String() string {
 func (*DoubleArray) ProtoMessage() {}
 
 func (x *DoubleArray) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[20]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2192,7 +2356,7 @@ func (x *DoubleArray) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DoubleArray.ProtoReflect.Descriptor instead.
 func (*DoubleArray) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{20}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DoubleArray) GetValues() []float64 {
@@ -2236,7 +2400,7 @@ type BytesArray struct {
 
 func (x *BytesArray) Reset() {
 	*x = BytesArray{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[21]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2248,7 +2412,7 @@ func (x *BytesArray) String() string {
 func (*BytesArray) ProtoMessage() {}
 
 func (x *BytesArray) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[21]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2261,7 +2425,7 @@ func (x *BytesArray) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BytesArray.ProtoReflect.Descriptor instead.
 func (*BytesArray) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{21}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BytesArray) GetValues() [][]byte {
@@ -2305,7 +2469,7 @@ type StringArray struct {
 
 func (x *StringArray) Reset() {
 	*x = StringArray{}
-	mi := &file_cdc_v1_cdc_proto_msgTypes[22]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2317,7 +2481,7 @@ func (x *StringArray) String() string {
 func (*StringArray) ProtoMessage() {}
 
 func (x *StringArray) ProtoReflect() protoreflect.Message {
-	mi := &file_cdc_v1_cdc_proto_msgTypes[22]
+	mi := &file_cdc_v1_cdc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2330,7 +2494,7 @@ func (x *StringArray) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StringArray.ProtoReflect.Descriptor instead.
 func (*StringArray) Descriptor() ([]byte, []int) {
-	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{22}
+	return file_cdc_v1_cdc_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StringArray) GetValues() []string {
@@ -2389,14 +2553,15 @@ const file_cdc_v1_cdc_proto_rawDesc = "" +
 	"\bSnapshot\x12\x12\n" +
 	"\x04xmin\x18\x01 \x01(\x04R\x04xmin\x12\x12\n" +
 	"\x04xmax\x18\x02 \x01(\x04R\x04xmax\x12\x10\n" +
-	"\x03xip\x18\x03 \x03(\x04R\x03xip\"\xcf\x01\n" +
+	"\x03xip\x18\x03 \x03(\x04R\x03xip\"\xf6\x01\n" +
 	"\x06Source\x12+\n" +
 	"\x11system_identifier\x18\x01 \x01(\x06R\x10systemIdentifier\x12\x1a\n" +
 	"\btimeline\x18\x02 \x01(\rR\btimeline\x12\x1a\n" +
 	"\bdatabase\x18\x03 \x01(\tR\bdatabase\x12\x12\n" +
 	"\x04slot\x18\x04 \x01(\tR\x04slot\x12%\n" +
 	"\x0eplugin_version\x18\x05 \x01(\tR\rpluginVersion\x12%\n" +
-	"\x0eserver_version\x18\x06 \x01(\rR\rserverVersion\"\xc3\x02\n" +
+	"\x0eserver_version\x18\x06 \x01(\rR\rserverVersion\x12%\n" +
+	"\x0eschema_changes\x18\a \x01(\bR\rschemaChanges\"\xc3\x02\n" +
 	"\vTransaction\x12\x10\n" +
 	"\x03xid\x18\x01 \x01(\rR\x03xid\x12\x1b\n" +
 	"\tfirst_lsn\x18\x02 \x01(\x06R\bfirstLsn\x12\x1d\n" +
@@ -2438,7 +2603,7 @@ const file_cdc_v1_cdc_proto_rawDesc = "" +
 	"\aelement\x18\t \x01(\x0e2\f.cdc.v1.TypeR\aelement\x12\x18\n" +
 	"\amissing\x18\n" +
 	" \x01(\fR\amissing\x12/\n" +
-	"\x13missing_unavailable\x18\v \x01(\bR\x12missingUnavailable\"\xbe\x03\n" +
+	"\x13missing_unavailable\x18\v \x01(\bR\x12missingUnavailable\"\xf9\x03\n" +
 	"\vChangeEvent\x12\x1a\n" +
 	"\x02op\x18\x01 \x01(\x0e2\n" +
 	".cdc.v1.OpR\x02op\x12\x1d\n" +
@@ -2457,7 +2622,15 @@ const file_cdc_v1_cdc_proto_rawDesc = "" +
 	"\btruncate\x18\f \x01(\v2\x10.cdc.v1.TruncateR\btruncate\x12)\n" +
 	"\amessage\x18\r \x01(\v2\x0f.cdc.v1.MessageR\amessage\x12)\n" +
 	"\afailure\x18\x0e \x01(\v2\x0f.cdc.v1.FailureR\afailure\x12#\n" +
-	"\rrewrite_start\x18\x0f \x01(\bR\frewriteStart\"O\n" +
+	"\rrewrite_start\x18\x0f \x01(\bR\frewriteStart\x129\n" +
+	"\rschema_change\x18\x10 \x01(\v2\x14.cdc.v1.SchemaChangeR\fschemaChange\"\xa3\x01\n" +
+	"\fSchemaChange\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.cdc.v1.SchemaChangeKindR\x04kind\x12\x1f\n" +
+	"\vcommand_tag\x18\x02 \x01(\tR\n" +
+	"commandTag\x12#\n" +
+	"\rformer_schema\x18\x03 \x01(\tR\fformerSchema\x12\x1f\n" +
+	"\vformer_name\x18\x04 \x01(\tR\n" +
+	"formerName\"O\n" +
 	"\bTruncate\x12\x18\n" +
 	"\acascade\x18\x01 \x01(\bR\acascade\x12)\n" +
 	"\x10restart_identity\x18\x02 \x01(\bR\x0frestartIdentity\"a\n" +
@@ -2592,7 +2765,7 @@ const file_cdc_v1_cdc_proto_rawDesc = "" +
 	"\x12REDACTION_TRUNCATE\x10\b\x12\x12\n" +
 	"\x0eREDACTION_PATH\x10\t\x12\x16\n" +
 	"\x12REDACTION_WITHHELD\x10\n" +
-	"*\x83\x01\n" +
+	"*\x92\x01\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tOP_INSERT\x10\x01\x12\r\n" +
@@ -2603,7 +2776,15 @@ const file_cdc_v1_cdc_proto_rawDesc = "" +
 	"OP_MESSAGE\x10\x05\x12\v\n" +
 	"\aOP_READ\x10\x06\x12\x0e\n" +
 	"\n" +
-	"OP_REWRITE\x10\aB=\n" +
+	"OP_REWRITE\x10\a\x12\r\n" +
+	"\tOP_SCHEMA\x10\b*\xd3\x01\n" +
+	"\x10SchemaChangeKind\x12\"\n" +
+	"\x1eSCHEMA_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aSCHEMA_CHANGE_KIND_CREATED\x10\x01\x12\x1e\n" +
+	"\x1aSCHEMA_CHANGE_KIND_ALTERED\x10\x02\x12\x1e\n" +
+	"\x1aSCHEMA_CHANGE_KIND_DROPPED\x10\x03\x12\x1e\n" +
+	"\x1aSCHEMA_CHANGE_KIND_ENTERED\x10\x04\x12\x1b\n" +
+	"\x17SCHEMA_CHANGE_KIND_LEFT\x10\x05B=\n" +
 	"\forg.pgcdc.v1P\x01Z+github.com/pgcdc/cdc/clients/go/cdcv1;cdcv1b\x06proto3"
 
 var (
@@ -2618,8 +2799,8 @@ func file_cdc_v1_cdc_proto_rawDescGZIP() []byte {
 	return file_cdc_v1_cdc_proto_rawDescData
 }
 
-var file_cdc_v1_cdc_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_cdc_v1_cdc_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_cdc_v1_cdc_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
+var file_cdc_v1_cdc_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_cdc_v1_cdc_proto_goTypes = []any{
 	(Outcome)(0),          // 0: cdc.v1.Outcome
 	(Codec)(0),            // 1: cdc.v1.Codec
@@ -2627,55 +2808,59 @@ var file_cdc_v1_cdc_proto_goTypes = []any{
 	(Type)(0),             // 3: cdc.v1.Type
 	(Redaction)(0),        // 4: cdc.v1.Redaction
 	(Op)(0),               // 5: cdc.v1.Op
-	(*Stream)(nil),        // 6: cdc.v1.Stream
-	(*Batch)(nil),         // 7: cdc.v1.Batch
-	(*Snapshot)(nil),      // 8: cdc.v1.Snapshot
-	(*Source)(nil),        // 9: cdc.v1.Source
-	(*Transaction)(nil),   // 10: cdc.v1.Transaction
-	(*Metadata)(nil),      // 11: cdc.v1.Metadata
-	(*SchemaVersion)(nil), // 12: cdc.v1.SchemaVersion
-	(*Table)(nil),         // 13: cdc.v1.Table
-	(*Column)(nil),        // 14: cdc.v1.Column
-	(*ChangeEvent)(nil),   // 15: cdc.v1.ChangeEvent
-	(*Truncate)(nil),      // 16: cdc.v1.Truncate
-	(*Message)(nil),       // 17: cdc.v1.Message
-	(*Failure)(nil),       // 18: cdc.v1.Failure
-	(*TimeTz)(nil),        // 19: cdc.v1.TimeTz
-	(*Interval)(nil),      // 20: cdc.v1.Interval
-	(*BoolArray)(nil),     // 21: cdc.v1.BoolArray
-	(*Int32Array)(nil),    // 22: cdc.v1.Int32Array
-	(*Int64Array)(nil),    // 23: cdc.v1.Int64Array
-	(*UInt32Array)(nil),   // 24: cdc.v1.UInt32Array
-	(*FloatArray)(nil),    // 25: cdc.v1.FloatArray
-	(*DoubleArray)(nil),   // 26: cdc.v1.DoubleArray
-	(*BytesArray)(nil),    // 27: cdc.v1.BytesArray
-	(*StringArray)(nil),   // 28: cdc.v1.StringArray
-	nil,                   // 29: cdc.v1.Transaction.MetadataEntry
+	(SchemaChangeKind)(0), // 6: cdc.v1.SchemaChangeKind
+	(*Stream)(nil),        // 7: cdc.v1.Stream
+	(*Batch)(nil),         // 8: cdc.v1.Batch
+	(*Snapshot)(nil),      // 9: cdc.v1.Snapshot
+	(*Source)(nil),        // 10: cdc.v1.Source
+	(*Transaction)(nil),   // 11: cdc.v1.Transaction
+	(*Metadata)(nil),      // 12: cdc.v1.Metadata
+	(*SchemaVersion)(nil), // 13: cdc.v1.SchemaVersion
+	(*Table)(nil),         // 14: cdc.v1.Table
+	(*Column)(nil),        // 15: cdc.v1.Column
+	(*ChangeEvent)(nil),   // 16: cdc.v1.ChangeEvent
+	(*SchemaChange)(nil),  // 17: cdc.v1.SchemaChange
+	(*Truncate)(nil),      // 18: cdc.v1.Truncate
+	(*Message)(nil),       // 19: cdc.v1.Message
+	(*Failure)(nil),       // 20: cdc.v1.Failure
+	(*TimeTz)(nil),        // 21: cdc.v1.TimeTz
+	(*Interval)(nil),      // 22: cdc.v1.Interval
+	(*BoolArray)(nil),     // 23: cdc.v1.BoolArray
+	(*Int32Array)(nil),    // 24: cdc.v1.Int32Array
+	(*Int64Array)(nil),    // 25: cdc.v1.Int64Array
+	(*UInt32Array)(nil),   // 26: cdc.v1.UInt32Array
+	(*FloatArray)(nil),    // 27: cdc.v1.FloatArray
+	(*DoubleArray)(nil),   // 28: cdc.v1.DoubleArray
+	(*BytesArray)(nil),    // 29: cdc.v1.BytesArray
+	(*StringArray)(nil),   // 30: cdc.v1.StringArray
+	nil,                   // 31: cdc.v1.Transaction.MetadataEntry
 }
 var file_cdc_v1_cdc_proto_depIdxs = []int32{
-	7,  // 0: cdc.v1.Stream.batches:type_name -> cdc.v1.Batch
-	10, // 1: cdc.v1.Batch.transaction:type_name -> cdc.v1.Transaction
+	8,  // 0: cdc.v1.Stream.batches:type_name -> cdc.v1.Batch
+	11, // 1: cdc.v1.Batch.transaction:type_name -> cdc.v1.Transaction
 	0,  // 2: cdc.v1.Batch.outcome:type_name -> cdc.v1.Outcome
-	12, // 3: cdc.v1.Batch.schemas:type_name -> cdc.v1.SchemaVersion
-	15, // 4: cdc.v1.Batch.events:type_name -> cdc.v1.ChangeEvent
-	9,  // 5: cdc.v1.Batch.source:type_name -> cdc.v1.Source
+	13, // 3: cdc.v1.Batch.schemas:type_name -> cdc.v1.SchemaVersion
+	16, // 4: cdc.v1.Batch.events:type_name -> cdc.v1.ChangeEvent
+	10, // 5: cdc.v1.Batch.source:type_name -> cdc.v1.Source
 	1,  // 6: cdc.v1.Batch.codec:type_name -> cdc.v1.Codec
-	8,  // 7: cdc.v1.Batch.snapshot:type_name -> cdc.v1.Snapshot
-	29, // 8: cdc.v1.Transaction.metadata:type_name -> cdc.v1.Transaction.MetadataEntry
-	14, // 9: cdc.v1.Table.columns:type_name -> cdc.v1.Column
+	9,  // 7: cdc.v1.Batch.snapshot:type_name -> cdc.v1.Snapshot
+	31, // 8: cdc.v1.Transaction.metadata:type_name -> cdc.v1.Transaction.MetadataEntry
+	15, // 9: cdc.v1.Table.columns:type_name -> cdc.v1.Column
 	2,  // 10: cdc.v1.Table.replica_identity:type_name -> cdc.v1.ReplicaIdentity
 	3,  // 11: cdc.v1.Column.type:type_name -> cdc.v1.Type
 	4,  // 12: cdc.v1.Column.redaction:type_name -> cdc.v1.Redaction
 	3,  // 13: cdc.v1.Column.element:type_name -> cdc.v1.Type
 	5,  // 14: cdc.v1.ChangeEvent.op:type_name -> cdc.v1.Op
-	16, // 15: cdc.v1.ChangeEvent.truncate:type_name -> cdc.v1.Truncate
-	17, // 16: cdc.v1.ChangeEvent.message:type_name -> cdc.v1.Message
-	18, // 17: cdc.v1.ChangeEvent.failure:type_name -> cdc.v1.Failure
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	18, // 15: cdc.v1.ChangeEvent.truncate:type_name -> cdc.v1.Truncate
+	19, // 16: cdc.v1.ChangeEvent.message:type_name -> cdc.v1.Message
+	20, // 17: cdc.v1.ChangeEvent.failure:type_name -> cdc.v1.Failure
+	17, // 18: cdc.v1.ChangeEvent.schema_change:type_name -> cdc.v1.SchemaChange
+	6,  // 19: cdc.v1.SchemaChange.kind:type_name -> cdc.v1.SchemaChangeKind
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_cdc_v1_cdc_proto_init() }
@@ -2688,8 +2873,8 @@ func file_cdc_v1_cdc_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cdc_v1_cdc_proto_rawDesc), len(file_cdc_v1_cdc_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   24,
+			NumEnums:      7,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -126,16 +126,18 @@ func (t *Txn) add(b *Batch) {
 	if b.n > 0 {
 		t.parts = append(t.parts, part{raw: b.raw, skip: b.skip, versions: b.versions, source: b.latest})
 		t.bytes += len(b.raw)
-		t.last = b.lastPosition()
+		t.look(b)
 	}
 }
 
-// lastPosition of a batch's events, zero if there is none that can be read.
-func (b *Batch) lastPosition() (p wal.Position) {
+// look notes the position of a part's last event that can be read, and whether there are
+// changes of schemas.
+func (t *Txn) look(b *Batch) {
+	t.last = wal.Position{}
 	for c := b.Events(); c.Next(); {
-		p = c.event.Position()
+		t.last = c.event.Position()
+		t.ddl = t.ddl || c.event.Op == OpSchema
 	}
-	return p
 }
 
 func (t *Txn) keep(r *acks.Receipt) {

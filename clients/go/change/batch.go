@@ -305,6 +305,16 @@ func schemaVersion(raw []byte) (f schema.Fingerprint, table []byte, version sche
 	return f, table, version, c.Err()
 }
 
+// Announced are the tables whose schemas came with the batch, in their order there.
+func (b *Batch) Announced() (tables []*schema.Table) {
+	for _, a := range b.announced {
+		if t := b.schemas.Find(a.fingerprint); t != nil {
+			tables = append(tables, t)
+		}
+	}
+	return tables
+}
+
 // Raw is the batch as it came, or was inside of a compressed one. Pass on these bytes rather than encode anew,
 // which would lose what a newer server has added.
 func (b *Batch) Raw() []byte { return b.raw }

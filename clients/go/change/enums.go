@@ -14,6 +14,26 @@ const (
 	OpMessage  = cdcv1.Op_OP_MESSAGE
 	OpRead     = cdcv1.Op_OP_READ
 	OpRewrite  = cdcv1.Op_OP_REWRITE
+	OpSchema   = cdcv1.Op_OP_SCHEMA
+)
+
+// SchemaChangeKind is what a DDL command has made of a relation.
+type SchemaChangeKind = cdcv1.SchemaChangeKind
+
+// The kinds of changes of a schema.
+const (
+	// SchemaCreated: it is new. Rows that the same command wrote (CREATE TABLE AS) came
+	// before, in the same transaction.
+	SchemaCreated = cdcv1.SchemaChangeKind_SCHEMA_CHANGE_KIND_CREATED
+	// SchemaAltered: its schema or name is another. Where both are as before, values of one
+	// of its types may read otherwise (ALTER TYPE).
+	SchemaAltered = cdcv1.SchemaChangeKind_SCHEMA_CHANGE_KIND_ALTERED
+	// SchemaDropped: it is gone, with its rows.
+	SchemaDropped = cdcv1.SchemaChangeKind_SCHEMA_CHANGE_KIND_DROPPED
+	// SchemaEntered: it was there, but was not sent: rows that it has already do not come.
+	SchemaEntered = cdcv1.SchemaChangeKind_SCHEMA_CHANGE_KIND_ENTERED
+	// SchemaLeft: it is there still, but no more rows of it come.
+	SchemaLeft = cdcv1.SchemaChangeKind_SCHEMA_CHANGE_KIND_LEFT
 )
 
 // Outcome is how a transaction ended, or that it has not.

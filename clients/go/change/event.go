@@ -13,7 +13,8 @@ import (
 type Event struct {
 	// Op is what happened.
 	Op Op
-	// Fingerprint of the relation's schema; 0 for a Message.
+	// Fingerprint of the relation's schema; 0 for a Message, and where no more rows of the
+	// relation come (OpSchema).
 	Fingerprint schema.Fingerprint
 	// Key has the key columns before the change. Empty if the table has no key or
 	// the WAL does not tell it.
@@ -45,6 +46,7 @@ type Event struct {
 	truncate []byte
 	message  []byte
 	failure  []byte
+	change   []byte
 }
 
 // Fields of ChangeEvent, by number.
@@ -64,13 +66,15 @@ const (
 	eventMessage      = 13
 	eventFailure      = 14
 	eventRewriteStart = 15
-	eventFields       = 16
+	eventSchemaChange = 16
+	eventFields       = 17
 )
 
 // The wire type of every field. Nulls and Unavailable look for themselves.
 var eventWire = [eventFields]wire.Type{
 	eventSchema: wire.Fixed64, eventKey: wire.Len, eventOld: wire.Len, eventNew: wire.Len,
 	eventNewKey: wire.Len, eventTruncate: wire.Len, eventMessage: wire.Len, eventFailure: wire.Len,
+	eventSchemaChange: wire.Len,
 }
 
 // parse reads the event's own fields; rows are not looked into.
@@ -121,10 +125,15 @@ func (e *Event) parse(b *Batch, raw []byte) error {
 			e.failure = f.Bytes
 		case eventRewriteStart:
 			e.RewriteStart = f.Uint != 0
+		case eventSchemaChange:
+			e.change = f.Bytes
 		}
 	}
 	if c.Err() != nil {
 		return fault.DamagedBy("event", c.Err())
+	}
+	if e.Op == OpSchema {
+		return e.checkSchemaChange()
 	}
 	return nil
 }
@@ -217,7 +226,7 @@ func (e *Event) Position() wal.Position {
 	return p
 }
 
-// Table of the event, nil for a Message, and if the schema has not come.
+// Table of the event, nil for what has none (see Fingerprint), and if the schema has not come.
 func (e *Event) Table() *schema.Table {
 	if e.Fingerprint == 0 {
 		return nil

@@ -77,6 +77,8 @@ func FuzzBatch(f *testing.F) {
 func fuzzEvent(t *testing.T, e *Event) {
 	_, err := e.AppendSingle(nil, nil)
 	mustBeDamage(t, err)
+	_, err = e.SchemaChange()
+	mustBeDamage(t, err)
 	_, err = e.Failure()
 	mustBeDamage(t, err)
 	table := e.Table()

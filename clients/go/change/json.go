@@ -101,7 +101,9 @@ func (w *JSONWriter) flag(name string, value bool) {
 	}
 }
 
-var opNames = [...]string{"UNSPECIFIED", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MESSAGE", "READ", "REWRITE"}
+var opNames = [...]string{"UNSPECIFIED", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "MESSAGE", "READ", "REWRITE", "SCHEMA"}
+
+var schemaChangeNames = [...]string{"unspecified", "created", "altered", "dropped", "entered", "left"}
 
 var outcomeNames = [...]string{"OPEN", "COMMITTED", "ROLLED_BACK", "PREPARED"}
 
@@ -354,7 +356,24 @@ func (w *JSONWriter) opMembers(e *Event) error {
 		}
 		w.out = append(w.out, '}')
 	}
+	if err := w.schemaChange(e); err != nil {
+		return err
+	}
 	w.flag("rewrite_start", e.RewriteStart)
+	return nil
+}
+
+// schemaChange tells what a command has made of the relation.
+func (w *JSONWriter) schemaChange(e *Event) error {
+	s, err := e.SchemaChange()
+	if s == nil || err != nil {
+		return err
+	}
+	w.text("change", enumName(schemaChangeNames[:], int(s.Kind)))
+	w.text("command", s.CommandTag)
+	if former := s.Former(); former != "" {
+		w.text("former_relation", former)
+	}
 	return nil
 }
 

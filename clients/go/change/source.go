@@ -20,6 +20,9 @@ type Origin struct {
 	PluginVersion string
 	// ServerVersion is server_version_num, for example 150020.
 	ServerVersion uint32
+	// SchemaChanges: what DDL commands make of tables comes as OpSchema. Without it, a change
+	// of a table shows in the schema of its next row.
+	SchemaChanges bool
 }
 
 // Source says where the stream comes from; nil if the batch does not (it is in
@@ -35,6 +38,7 @@ func (b *Batch) Source() (*Origin, error) {
 	return &Origin{
 		SystemIdentifier: m.SystemIdentifier, Timeline: m.Timeline, Database: m.Database,
 		Slot: m.Slot, PluginVersion: m.PluginVersion, ServerVersion: m.ServerVersion,
+		SchemaChanges: m.SchemaChanges,
 	}, nil
 }
 

@@ -30,6 +30,7 @@ type Txn struct {
 	void     map[uint32]struct{} // subtransactions that were rolled back
 	spill    *spill
 	last     wal.Position
+	ddl      bool // has changes of schemas
 	gap      bool // something before is lost
 	receipts []*acks.Receipt
 }
@@ -46,6 +47,10 @@ type part struct {
 // Len is the number of events that were received, including those that Events
 // leaves out because their subtransaction was rolled back.
 func (t *Txn) Len() int { return t.events }
+
+// HasSchemaChanges tells whether some of the events are of type OpSchema; those count, too,
+// that Events leaves out.
+func (t *Txn) HasSchemaChanges() bool { return t.ddl }
 
 // Receipts are what the stream that gave the transaction acknowledges with it.
 func (t *Txn) Receipts() []*acks.Receipt { return t.receipts }

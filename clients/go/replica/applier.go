@@ -36,7 +36,10 @@ func (e *LostError) Error() string {
 func (e *LostError) Is(target error) bool { return target == ErrLost }
 
 // Applier keeps tables as they are at the source by applying changes to a State:
-// deltas of UPDATE, changes of keys, TRUNCATE, rewrites, new and dropped columns.
+// deltas of UPDATE, changes of keys, TRUNCATE, rewrites, new and dropped columns, and tables
+// that are made, renamed, dropped, or come into the stream. With a Loader, rows that the stream
+// does not have are read: of a table that comes into the stream with rows, or one of whose
+// types has changed how values read.
 // Transactions that are applied already are skipped. It is not safe for
 // concurrent use.
 type Applier struct {
@@ -45,8 +48,13 @@ type Applier struct {
 	OnLost func(e *change.Event, err *LostError) error
 
 	*tables
+	loader  *Loader
 	joint   *joint // with an initial load; nil: nothing is being loaded
 	applied *wal.Position
+
+	xid     uint32          // of the transaction at hand
+	anew    map[int]bool    // places of its events with which a new table begins
+	altered map[string]bool // relations to whose schema rows of the transaction have led
 }
 
 // NewApplier applies to a state, from where it is.
@@ -70,19 +78,18 @@ func (a *Applier) Apply(ctx context.Context, t *change.Txn) error {
 	if t.CommitLSN <= a.applied.CommitLSN {
 		return nil
 	}
-	if a.joint != nil && t.CommitLSN > a.joint.progress.EndLSN {
-		a.joint = nil // it is behind all that was read
-	}
-	if err := a.joint.begin(ctx, t); err != nil {
+	if err := a.begin(t); err != nil {
 		return err
 	}
+	n := 0
 	for e, err := range t.Events() {
 		if err == nil {
-			err = a.event(ctx, e)
+			err = a.event(ctx, e, n)
 		}
 		if err != nil {
 			return err
 		}
+		n++
 	}
 	p := t.Position()
 	if err := a.state.Commit(ctx, p); err != nil {
@@ -90,6 +97,19 @@ func (a *Applier) Apply(ctx context.Context, t *change.Txn) error {
 	}
 	a.applied = &p
 	return a.joint.reload(ctx)
+}
+
+// begin takes up a transaction.
+func (a *Applier) begin(t *change.Txn) (err error) {
+	if a.joint.ends(t.CommitLSN) {
+		a.joint = nil
+	}
+	a.xid, a.altered, a.anew = t.XID, map[string]bool{}, nil
+	a.joint.begin(t.XID)
+	if t.HasSchemaChanges() {
+		a.anew, err = beginnings(t)
+	}
+	return err
 }
 
 // Row gives a row of the state, nil if there is none. key has the key columns, as
@@ -108,27 +128,38 @@ func (a *Applier) Rows(ctx context.Context, relation string, f func(row tuple.Ro
 	return a.state.Scan(ctx, relation, func(_ []byte, row tuple.Row) error { return f(WithoutLoadMark(row)) })
 }
 
-func (a *Applier) event(ctx context.Context, e *change.Event) error {
-	if e.Op == change.OpMessage {
+// event applies the one with a place in the transaction.
+func (a *Applier) event(ctx context.Context, e *change.Event, place int) error {
+	switch {
+	case e.Op == change.OpMessage:
 		return nil
-	}
-	if err := failureOf(e); err != nil {
-		return err
+	case e.Failed():
+		return failureOf(e)
+	case e.Op == change.OpSchema && e.Fingerprint == 0:
+		return a.ended(ctx, e)
 	}
 	table := e.Table()
 	if table == nil {
 		return &schema.UnknownSchemaError{Fingerprint: e.Fingerprint}
 	}
 	relation := table.String()
-	if old, err := a.joint.superseded(ctx, relation, table); old || err != nil {
-		return err
+	if e.Op == change.OpSchema {
+		return a.schemaChange(ctx, relation, table, e)
+	}
+	if a.anew[place] && !a.joint.saw(relation) {
+		if err := a.replace(ctx, relation); err != nil {
+			return err
+		}
+	}
+	if a.joint.superseded(relation) {
+		return nil
 	}
 	if e.RewriteStart {
 		if err := a.empty(ctx, relation); err != nil {
 			return err
 		}
 	}
-	if err := a.follow(ctx, relation, table); err != nil {
+	if skip, err := a.lead(ctx, relation, table, e); skip || err != nil {
 		return err
 	}
 	err := a.change(ctx, relation, table, e)
@@ -224,7 +255,7 @@ func (a *Applier) updateKeyed(ctx context.Context, relation string, table *schem
 		return nil // the row is there already as it became later
 	case base != nil && !oldSeen:
 		return a.overlaid(ctx, relation, table, e, base, after)
-	case a.joint == nil:
+	case a.joint == nil || a.joint.isWhole(relation):
 		return a.lost(e, relation, "there is no such row")
 	}
 	return a.incomplete(ctx, relation, table, e, after)
@@ -295,8 +326,12 @@ func (a *Applier) removeOld(ctx context.Context, relation string, e *change.Even
 		return nil, err
 	}
 	found, err := a.remove(ctx, relation, row)
-	if err == nil && !found {
+	if err == nil && !found && !a.mayLack(relation) {
 		err = a.lost(e, relation, "there is no such row")
 	}
 	return row, err
 }
+
+// mayLack tells whether rows of a relation may be missing: it was not loaded, or had another
+// name then, which the stream will come to.
+func (a *Applier) mayLack(relation string) bool { return a.joint != nil && !a.joint.has(relation) }

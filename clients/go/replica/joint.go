@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/pgcdc/cdc/clients/go/change"
 	"github.com/pgcdc/cdc/clients/go/internal/wire"
 	"github.com/pgcdc/cdc/clients/go/schema"
 	"github.com/pgcdc/cdc/clients/go/tuple"
+	"github.com/pgcdc/cdc/clients/go/wal"
 )
 
 // A row of an initial load remembers the snapshot that it was read under, in a
@@ -19,96 +19,100 @@ import (
 const loadField = 4000
 
 // joint is where an initial load and the stream meet. Transactions that a snapshot of the
-// load saw change nothing in what was read under it. Where there is no load, it is nil.
+// load saw change nothing in what was read under it. Where there is no load, it is nil. A
+// relation is in the progress from when it is to be loaded until the stream has passed its
+// load: that is at the latest where it is altered, since what comes then no snapshot saw.
 type joint struct {
 	tables   *tables
 	progress *LoadProgress
 	loader   *Loader
 
-	xid     uint32                  // of the transaction at hand
-	passed  map[*TableProgress]bool // whether all that was read of a table saw it
-	altered []string                // relations to be read anew after it
+	xid    uint32          // of the transaction at hand
+	passed map[string]bool // whether all that was read of a relation saw it
 }
 
-// begin takes up the next transaction. Tables are read anew that were altered after they
-// were read: an event has another schema than the rows, and it is not an old one.
-func (j *joint) begin(ctx context.Context, t *change.Txn) error {
-	if j == nil {
-		return nil
+// begin takes up the next transaction.
+func (j *joint) begin(xid uint32) {
+	if j != nil {
+		j.xid, j.passed = xid, map[string]bool{}
 	}
-	j.xid, j.passed = t.XID, map[*TableProgress]bool{}
-	looked := map[schema.Fingerprint]bool{}
-	for e, err := range t.Events() {
-		if err != nil {
-			return err
-		}
-		table := e.Table()
-		if table == nil || looked[table.Fingerprint] {
-			continue
-		}
-		looked[table.Fingerprint] = true
-		if err := j.look(ctx, table); err != nil {
-			return err
-		}
-	}
-	return j.reload(ctx)
 }
 
-// look notes that a table is to be read anew, if it is.
-func (j *joint) look(ctx context.Context, table *schema.Table) error {
-	relation := table.String()
-	known, err := j.tables.known(ctx, relation)
-	if err != nil {
-		return err
-	}
-	p := j.progress.relation(relation)
-	if p != nil && known != nil && known.Fingerprint != table.Fingerprint && !j.progress.seenByAll(p, j.xid) &&
-		!slices.Contains(j.altered, relation) {
-		j.altered = append(j.altered, relation)
-	}
-	return nil
+// ends tells whether the stream is behind all that was read.
+func (j *joint) ends(commit wal.LSN) bool {
+	return j != nil && commit > j.progress.EndLSN && len(j.progress.pending()) == 0
 }
 
-// reload reads tables anew of which that is known to be necessary, between
-// transactions.
+// reload reads what is to be read, between transactions. What is not there yet, or not any
+// more, stays to be read: the stream will tell what has become of it.
 func (j *joint) reload(ctx context.Context) error {
 	if j == nil {
 		return nil
 	}
-	for _, relation := range j.altered {
-		if err := j.loader.reload(ctx, relation, j.xid); err != nil {
-			return fmt.Errorf("cdc: loading %s anew: %w", relation, err)
+	for _, relation := range j.progress.pending() {
+		if err := j.loader.reload(ctx, j.progress.relation(relation), j.xid); err != nil {
+			return fmt.Errorf("cdc: loading %s: %w", relation, err)
 		}
-		clear(j.passed)
 	}
-	j.altered = nil
 	return nil
 }
 
-// superseded tells whether an event is of before everything that was read of its
-// table: then it changes nothing, and may be of a schema that the rows do not have.
-func (j *joint) superseded(ctx context.Context, relation string, table *schema.Table) (bool, error) {
-	if j == nil {
-		return false, nil
-	}
-	p := j.progress.relation(relation)
-	if p == nil {
-		return false, nil
-	}
-	passed, asked := j.passed[p]
-	if !asked {
-		passed = j.progress.seenByAll(p, j.xid)
-		j.passed[p] = passed
-	}
-	if passed {
-		return true, nil
-	}
-	known, err := j.tables.known(ctx, relation)
-	if err == nil && known != nil && known.Fingerprint != table.Fingerprint {
-		err = fmt.Errorf("cdc: %s changed its schema while it was loaded: %w", relation, ErrLoadAgain)
-	}
-	return false, err
+// has tells whether a relation is loaded, or is to be.
+func (j *joint) has(relation string) bool { return j != nil && j.progress.relation(relation) != nil }
+
+// waits tells whether a relation is to be read: then what happens to its rows is in what
+// will be.
+func (j *joint) waits(relation string) bool {
+	return j.has(relation) && !j.progress.relation(relation).done()
 }
+
+// saw tells whether everything that was read of a relation is of after the transaction at
+// hand, which then changes nothing in it.
+func (j *joint) saw(relation string) bool {
+	if !j.has(relation) || j.waits(relation) {
+		return false
+	}
+	passed, asked := j.passed[relation]
+	if !asked {
+		passed = j.progress.seenByAll(j.progress.relation(relation), j.xid)
+		j.passed[relation] = passed
+	}
+	return passed
+}
+
+// leave ends the load of a relation: the stream has passed it.
+func (j *joint) leave(relation string) error {
+	if j == nil || !j.progress.remove(relation) {
+		return nil
+	}
+	delete(j.passed, relation)
+	return j.loader.Progress.Save(j.progress)
+}
+
+// load has a relation be read after the transaction at hand.
+func (j *joint) load(relation string) error {
+	j.progress.add(relation)
+	delete(j.passed, relation)
+	return j.loader.Progress.Save(j.progress)
+}
+
+// move gives a relation that is to be read another name.
+func (j *joint) move(from, to string) error {
+	j.progress.remove(to)
+	t := j.progress.relation(from)
+	t.Relation, t.Name = to, to
+	return j.loader.Progress.Save(j.progress)
+}
+
+// isWhole tells whether a relation was read under a single snapshot.
+func (j *joint) isWhole(relation string) bool {
+	_, whole := j.progress.whole(relation)
+	return whole
+}
+
+// superseded tells whether an event changes nothing, since its relation was read later or
+// will be.
+func (j *joint) superseded(relation string) bool { return j.waits(relation) || j.saw(relation) }
 
 // tag gives the place of the snapshot that a row was read under.
 func tag(row tuple.Row) (int, bool, error) {
@@ -127,7 +131,7 @@ func (j *joint) sees(place int) (bool, error) {
 // seen tells whether the row with a key was read when the transaction at hand had
 // committed already.
 func (j *joint) seen(ctx context.Context, relation string, table *schema.Table, key tuple.Row) (bool, error) {
-	if j == nil || j.xid == 0 {
+	if j == nil || j.xid == 0 || !j.has(relation) {
 		return false, nil
 	}
 	if place, whole := j.progress.whole(relation); whole {
@@ -160,6 +164,9 @@ func (j *joint) seenTable(relation string) (bool, error) {
 
 // empty removes the rows of a relation, but not those that were read later.
 func (j *joint) empty(ctx context.Context, relation string) error {
+	if !j.has(relation) {
+		return j.tables.state.Truncate(ctx, relation)
+	}
 	if seen, err := j.seenTable(relation); seen || err != nil {
 		return err
 	}
@@ -185,15 +192,15 @@ func (j *joint) empty(ctx context.Context, relation string) error {
 }
 
 // reread reads a row again, as the transaction at hand has left it or later. It gives nil
-// where there is none any more, or all of its table is read when this is committed.
+// where there is none any more, or all of its table is read when this is committed, or the
+// table had another name when it was loaded, which the stream will come to.
 func (j *joint) reread(ctx context.Context, relation string, table *schema.Table, key tuple.Row) (tuple.Row, error) {
-	if slices.Contains(j.altered, relation) {
+	if !j.has(relation) || j.waits(relation) {
 		return nil, nil
 	}
-	row, err := j.loader.reread(ctx, table, key, j.xid)
-	if errors.Is(err, errAltered) {
-		j.altered = append(j.altered, relation)
-		return nil, nil
+	row, err := j.loader.reread(ctx, j.progress.relation(relation), table, key, j.xid)
+	if errors.Is(err, errAltered) || isGone(err) {
+		return nil, j.load(relation)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cdc: reading a row of %s again: %w", relation, err)

@@ -1,24 +1,18 @@
 package replica
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"github.com/pgcdc/cdc/clients/go/change"
 	"github.com/pgcdc/cdc/clients/go/fault"
 	"github.com/pgcdc/cdc/clients/go/internal/libpq"
 	"github.com/pgcdc/cdc/clients/go/metrics"
 	"github.com/pgcdc/cdc/clients/go/schema"
-	"github.com/pgcdc/cdc/clients/go/wal"
 )
 
 // Loader reads tables as they are into the state of an Applier, before the stream
@@ -29,7 +23,10 @@ import (
 //	err := loader.Run(ctx, applier)	// at every start, also when all is loaded
 //	... then Stream.Next and Applier.Apply, as ever
 //
-// A table that is altered meanwhile is read anew, five times at most.
+// A table that is altered while it is read is read anew, in one transaction, which keeps it
+// from being altered again; one that is renamed is read under its new name, and one that is
+// dropped is not. What the stream says later of commands, the Applier follows, and has the
+// Loader read what is not in the stream.
 //
 // A row that moves from one key to another while tables are read may have to be
 // read again; that is done while its UPDATE is applied, by a query of its own.
@@ -62,7 +59,7 @@ type Loader struct {
 }
 
 // Run reads what has not been read, and prepares the Applier for what comes out of
-// the stream. The Loader must stay open until the stream has passed the load.
+// the stream. The Loader must stay open as long as the Applier is used.
 func (l *Loader) Run(ctx context.Context, a *Applier) (err error) {
 	l.schemas = schema.NewCache(l.Limits)
 	if l.progress, err = l.Progress.Load(); err != nil {
@@ -77,14 +74,22 @@ func (l *Loader) Run(ctx context.Context, a *Applier) (err error) {
 		return fault.Refused("the progress of the load is of the slot %q, not %q", l.progress.Slot, l.Slot)
 	}
 	l.into = a.tables
-	a.joint = &joint{tables: a.tables, progress: l.progress, loader: l}
+	a.loader, a.joint = l, &joint{tables: a.tables, progress: l.progress, loader: l}
 	l.measure(ctx)
-	for i := range l.progress.Tables {
-		if err := l.table(ctx, &l.progress.Tables[i]); err != nil {
-			return fmt.Errorf("cdc: loading %s: %w", l.progress.Tables[i].Name, err)
+	for range 2 { // a table may have got the name of one that was read
+		for i := 0; i < len(l.progress.Tables); i++ {
+			if err := l.table(ctx, &l.progress.Tables[i]); err != nil {
+				return fmt.Errorf("cdc: loading %s: %w", l.progress.Tables[i].Name, err)
+			}
 		}
 	}
 	return nil
+}
+
+// revive makes a joint for what is to be read now that the stream has passed the load.
+func (l *Loader) revive() *joint {
+	l.progress.Tables, l.progress.Snapshots = nil, nil
+	return &joint{tables: l.into, progress: l.progress, loader: l}
 }
 
 // Close closes the connection.
@@ -106,9 +111,28 @@ func (l *Loader) begin(ctx context.Context) error {
 	}
 	l.progress = &LoadProgress{Slot: l.Slot}
 	for _, name := range l.Tables {
-		l.progress.Tables = append(l.progress.Tables, TableProgress{Name: name, Whole: -1})
+		t := TableProgress{Name: name, Whole: -1}
+		if err := l.find(ctx, &t, "$1::text::pg_catalog.regclass"); err != nil {
+			return err
+		}
+		l.progress.Tables = append(l.progress.Tables, t)
 	}
 	return l.Progress.Save(l.progress)
+}
+
+// find finds the table that has the name now, by an expression over it.
+func (l *Loader) find(ctx context.Context, t *TableProgress, expression string) error {
+	rows, err := l.query(ctx, "SELECT c.oid, n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "+
+		"WHERE c.oid = "+expression, t.Name)
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return errGone
+	}
+	oid, err := strconv.ParseUint(string(rows[0][0]), 10, 32)
+	t.OID, t.Relation = uint32(oid), schema.QualifiedName(string(rows[0][1]), string(rows[0][2]))
+	return err
 }
 
 // connect makes the connection, or makes it anew.
@@ -148,37 +172,85 @@ func parameters(args []string) (values [][]byte) {
 	return values
 }
 
+// errAltered: a table does not have the schema any more that it was read under.
+var errAltered = errors.New("the table was altered")
+
+// errGone: there is no table of the name.
+var errGone = errors.New("the table is gone")
+
+// maxRestarts is how often the load of a table begins anew, and maxAttempts how often a
+// chunk is tried.
+const (
+	maxRestarts = 100
+	maxAttempts = 5
+)
+
+// isGone tells whether a table has been dropped since it was found, or is not sent any more.
+func isGone(err error) bool {
+	return errors.Is(err, errGone) || hasState(err, "42P01" /* undefined_table */)
+}
+
+// isUnsent tells whether a table is there, but not in the stream.
+func isUnsent(err error) bool {
+	return hasState(err, "42809" /* wrong_object_type */) || hasState(err, "22023" /* invalid_parameter_value: not selected */)
+}
+
+func hasState(err error, state string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == state
+}
+
 // table reads what has not been read of one; from its beginning, if it is altered
-// meanwhile.
+// meanwhile. One that is gone stays to be read.
 func (l *Loader) table(ctx context.Context, t *TableProgress) error {
-	for {
-		done := t.done()
-		if !done {
-			l.meter.begin(t.Name, l.estimate(ctx, t.Name))
-		}
+	if t.done() {
+		return nil
+	}
+	for restarts := 0; ; restarts++ {
+		begun := t.Followed || t.anyDone() || t.Restarts > 0
 		err := l.chunks(ctx, t)
-		if err == nil && !done {
-			l.meter.say("loaded")
-		}
-		if !errors.Is(err, errAltered) {
+		switch {
+		case isGone(err), isUnsent(err) && begun:
+			return l.gone(t)
+		case !errors.Is(err, errAltered):
 			return err
+		case restarts >= maxRestarts:
+			return fmt.Errorf("altered %d times before it could be read: %w", restarts+1, ErrLoadAgain)
 		}
-		if err := l.restart(t); err != nil {
+		t.clear()
+		t.Restarts++
+		if err := l.Progress.Save(l.progress); err != nil {
 			return err
 		}
 	}
 }
 
+// gone notes that nothing is there to be read, until the stream says what has become of it.
+func (l *Loader) gone(t *TableProgress) error {
+	if t.Relation == "" {
+		l.progress.remove("")
+	} else {
+		t.clear()
+		t.OID, t.Followed, t.Name = 0, true, t.Relation
+	}
+	return l.Progress.Save(l.progress)
+}
+
 func (l *Loader) chunks(ctx context.Context, t *TableProgress) error {
-	if !t.anyDone() && t.Relation != "" { // of an attempt before
+	if t.OID == 0 {
+		if err := l.find(ctx, t, "pg_catalog.to_regclass($1::text)"); err != nil {
+			return err
+		}
+	}
+	if !t.anyDone() && t.Relation != "" { // of an attempt before, or of another table
 		if err := l.into.forget(ctx, t.Relation); err != nil {
 			return err
 		}
 		if err := l.commit(ctx); err != nil {
 			return err
 		}
-		t.Relation = "" // it may have another name now
 	}
+	l.meter.begin(t.Name, l.estimate(ctx, t))
 	if len(t.Chunks) == 0 {
 		if err := l.divide(ctx, t); err != nil {
 			return err
@@ -187,20 +259,40 @@ func (l *Loader) chunks(ctx context.Context, t *TableProgress) error {
 	for i := range t.Chunks {
 		for attempt := 1; !t.Chunks[i].Done; attempt++ {
 			err := l.chunk(ctx, t, &t.Chunks[i])
-			if err != nil && !(isRewritten(err) && attempt < maxRestarts) {
+			if isRewritten(err) && attempt == maxAttempts {
+				err = errAltered
+			}
+			if isUnsent(err) {
+				err = l.why(ctx, t, err)
+			}
+			if err != nil && !isRewritten(err) {
 				return err
 			}
 		}
 	}
+	l.meter.say("loaded")
 	return nil
+}
+
+// why is errAltered where a table cannot be read since it has just been altered.
+func (l *Loader) why(ctx context.Context, t *TableProgress, err error) error {
+	conn, wrong := l.connect(ctx)
+	if wrong != nil {
+		return wrong
+	}
+	now, wrong := l.catalogs(ctx, conn, t)
+	if wrong != nil {
+		return wrong
+	}
+	if now != t.Catalogs {
+		return errAltered
+	}
+	return err
 }
 
 // isRewritten tells whether a table was truncated or rewritten while a snapshot of it
 // was about to be read.
-func isRewritten(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code == "55000"
-}
+func isRewritten(err error) bool { return hasState(err, "55000") }
 
 // commit makes durable what was read. The position stays.
 func (l *Loader) commit(ctx context.Context) error {
@@ -210,212 +302,3 @@ func (l *Loader) commit(ctx context.Context) error {
 	}
 	return l.into.state.Commit(ctx, applied)
 }
-
-// divide finds the ranges. A table without a key is read in one, since its rows
-// cannot remember what they were read under.
-func (l *Loader) divide(ctx context.Context, t *TableProgress) error {
-	rows, err := l.query(ctx, "SELECT from_key, to_key, array_to_json(key_columns) FROM cdc.snapshot_chunks($1::text::regclass, $2)",
-		t.Name, strconv.Itoa(cmp.Or(l.RowsPerChunk, 100_000)))
-	if err != nil {
-		return err
-	}
-	for _, row := range rows {
-		if row[2] == nil {
-			break
-		}
-		if err := parseNames(row[2], &t.KeyColumns); err != nil {
-			return err
-		}
-		t.Chunks = append(t.Chunks, Chunk{FromKey: text(row[0]), ToKey: text(row[1])})
-	}
-	if len(t.Chunks) == 0 {
-		t.Chunks = []Chunk{{}}
-	}
-	if rows, err = l.query(ctx, "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "+
-		"WHERE c.oid = $1::text::regclass", t.Name); err != nil {
-		return err
-	}
-	for _, row := range rows {
-		t.Catalog = (&schema.Table{Schema: string(row[0]), Name: string(row[1])}).String()
-	}
-	return l.Progress.Save(l.progress)
-}
-
-func text(v []byte) *string {
-	if v == nil {
-		return nil
-	}
-	s := string(v)
-	return &s
-}
-
-// chunk reads a range in a transaction of its own.
-func (l *Loader) chunk(ctx context.Context, t *TableProgress, c *Chunk) error {
-	started := false
-	err := l.read(ctx, t, c.FromKey, c.ToKey, func(b *change.Batch, place int) error {
-		if !started && len(t.KeyColumns) == 0 && t.Relation != "" {
-			if err := l.into.state.Truncate(ctx, t.Relation); err != nil { // of an attempt before
-				return err
-			}
-		}
-		started = true
-		l.meter.add(b.Len())
-		return l.rows(ctx, t, b, place)
-	})
-	if err != nil {
-		return err
-	}
-	if err := l.commit(ctx); err != nil {
-		return err
-	}
-	c.Done = true
-	return l.Progress.Save(l.progress)
-}
-
-// rows puts those of a batch into the state.
-func (l *Loader) rows(ctx context.Context, t *TableProgress, b *change.Batch, place int) error {
-	c := b.Events()
-	for c.Next() {
-		if err := l.row(ctx, t, c.Event(), place); err != nil {
-			return err
-		}
-	}
-	return c.Err()
-}
-
-func (l *Loader) row(ctx context.Context, t *TableProgress, e *change.Event, place int) error {
-	if err := failureOf(e); err != nil {
-		return err
-	}
-	table := e.Table()
-	if table == nil || e.Op != change.OpRead {
-		return fault.Damaged("a snapshot with other than rows")
-	}
-	relation := table.String()
-	known, err := l.into.known(ctx, relation)
-	if err != nil {
-		return err
-	}
-	if known != nil && known.Fingerprint != table.Fingerprint || t.Relation != "" && t.Relation != relation {
-		return errAltered
-	}
-	if err := l.note(t, table, relation, place); err != nil {
-		return err
-	}
-	if err := l.into.follow(ctx, relation, table); err != nil {
-		return err
-	}
-	row, err := image(e)
-	if err != nil {
-		return err
-	}
-	if table.HasKey() && t.Whole < 0 {
-		row = tagged(row, place)
-	}
-	return l.into.put(ctx, relation, table, e.Key, row)
-}
-
-// note keeps the name that the stream has for a table, and the snapshot of one
-// that is read under a single one.
-func (l *Loader) note(t *TableProgress, table *schema.Table, relation string, place int) error {
-	whole := len(t.KeyColumns) == 0 || !table.HasKey()
-	if whole && len(t.Chunks) > 1 {
-		return fmt.Errorf("cdc: %v has no key in the stream, and cannot be read in parts", table)
-	}
-	if t.Relation == relation && (!whole || t.Whole == place) {
-		return nil
-	}
-	t.Relation = relation
-	if whole {
-		t.Whole = place
-	}
-	return l.Progress.Save(l.progress)
-}
-
-// read reads a range under a snapshot that is in the progress before use gets any
-// row of it.
-func (l *Loader) read(ctx context.Context, t *TableProgress, from, to *string, use func(*change.Batch, int) error) (err error) {
-	conn, err := l.connect(ctx)
-	if err != nil {
-		return err
-	}
-	if _, err := conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").ReadAll(); err != nil {
-		return err
-	}
-	defer func() {
-		if _, endErr := conn.Exec(ctx, "ROLLBACK").ReadAll(); err == nil {
-			err = endErr
-		}
-	}()
-	place := -1
-	take := func(frame []byte) error {
-		b, err := change.ParseFrame(frame, l.schemas)
-		if err != nil {
-			return err
-		}
-		if b.Snapshot == nil {
-			return fault.Damaged("rows without a snapshot")
-		}
-		if place < 0 {
-			l.progress.Snapshots = append(l.progress.Snapshots, *b.Snapshot)
-			place = len(l.progress.Snapshots) - 1
-			t.Places = append(t.Places, place)
-			if err := l.passed(ctx); err != nil {
-				return err
-			}
-		}
-		return use(b, place)
-	}
-	sql, values := l.snapshot(t.Name, from, to)
-	rows := conn.ExecParams(ctx, sql, values, nil, nil, []int16{1} /* binary */)
-	for rows.NextRow() && err == nil {
-		err = take(rows.Values()[0])
-	}
-	if _, endErr := rows.Close(); err == nil {
-		err = libpq.Explained(endErr)
-	}
-	return err
-}
-
-// snapshot makes the statement that reads a range of a table.
-func (l *Loader) snapshot(table string, from, to *string) (sql string, values [][]byte) {
-	key := func(s *string) []byte {
-		if s == nil {
-			return nil
-		}
-		return []byte(*s)
-	}
-	values = [][]byte{[]byte(table), key(from), key(to), []byte(l.Slot)}
-	var options []string
-	for _, name := range slices.Sorted(maps.Keys(l.Options)) {
-		if !notForSnapshots[name] {
-			options = append(options, fmt.Sprintf("$%d::text, $%d::text", len(values)+1, len(values)+2))
-			values = append(values, []byte(name), []byte(l.Options[name]))
-		}
-	}
-	return "SELECT cdc.snapshot($1::text::regclass, from_key => $2::text[], to_key => $3::text[], slot_name => $4::name, options => ARRAY[" +
-		strings.Join(options, ", ") + "]::text[])", values
-}
-
-// passed notes where the WAL is, now that a snapshot has been taken: what commits
-// later, it did not see.
-func (l *Loader) passed(ctx context.Context) error {
-	conn, err := l.dial(ctx) // the other one is copying
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	row, err := libpq.QueryRow(ctx, conn, "SELECT pg_catalog.pg_current_wal_insert_lsn()")
-	if err != nil {
-		return err
-	}
-	lsn, err := wal.ParseLSN(strings.Join(row, ""))
-	if err != nil {
-		return err
-	}
-	l.progress.EndLSN = max(l.progress.EndLSN, lsn)
-	return l.Progress.Save(l.progress)
-}
-
-// notForSnapshots are options that say how a stream is sent.
-var notForSnapshots = map[string]bool{"streaming": true, "two_phase": true, "messages": true, "format": true, "origin": true}

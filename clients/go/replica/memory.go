@@ -66,8 +66,28 @@ func (m *MemoryState) Schema(_ context.Context, relation string) ([]byte, error)
 
 // SetSchema implements State.
 func (m *MemoryState) SetSchema(_ context.Context, relation string, table []byte) error {
+	if len(table) == 0 {
+		delete(m.schemas, relation)
+		return nil
+	}
 	m.schemas[relation] = bytes.Clone(table)
 	return nil
+}
+
+// Rename implements Renamer.
+func (m *MemoryState) Rename(_ context.Context, from, to string) error {
+	m.rows[to], m.schemas[to] = m.rows[from], m.schemas[from]
+	delete(m.rows, from)
+	delete(m.schemas, from)
+	return nil
+}
+
+// Relations are those that the state has, also without rows, in any order.
+func (m *MemoryState) Relations() (list []string) {
+	for relation := range m.schemas {
+		list = append(list, relation)
+	}
+	return list
 }
 
 // Applied implements State.

@@ -42,16 +42,16 @@ func (l *Loader) measure(ctx context.Context) {
 		return
 	}
 	for i := range l.progress.Tables {
-		l.meter.expected += l.estimate(ctx, l.progress.Tables[i].Name)
+		l.meter.expected += l.estimate(ctx, &l.progress.Tables[i])
 	}
 	l.meter.metrics.Set(metrics.LoadRowsExpected, l.meter.expected)
 }
 
 // estimate asks about how many rows a table has; 0 if the server does not know.
-func (l *Loader) estimate(ctx context.Context, table string) float64 {
+func (l *Loader) estimate(ctx context.Context, t *TableProgress) float64 {
 	n := 0.0
 	rows, err := l.query(ctx, `SELECT greatest(sum(greatest(c.reltuples, 0)), 0)::int8 FROM pg_catalog.pg_class c
-		WHERE c.oid = $1::text::regclass OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::text::regclass) WHERE isleaf)`, table)
+		WHERE c.oid = $1::text::oid OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::text::oid::pg_catalog.regclass) WHERE isleaf)`, t.oid())
 	if err != nil || len(rows) == 0 {
 		return 0
 	}

@@ -218,6 +218,15 @@ func (s *PostgresState) SetSchema(ctx context.Context, relation string, table []
 		ON CONFLICT (name, relation) DO UPDATE SET descriptor = excluded.descriptor`, name, rel, table)
 }
 
+// Rename implements Renamer.
+func (s *PostgresState) Rename(ctx context.Context, from, to string) error {
+	name, rel := s.id(from)
+	if err := s.run(ctx, "UPDATE cdc_state_row SET relation = convert_from($3, 'UTF8') WHERE name = $1::text AND relation = $2::text", name, rel, []byte(to)); err != nil {
+		return err
+	}
+	return s.run(ctx, "UPDATE cdc_state_schema SET relation = convert_from($3, 'UTF8') WHERE name = $1::text AND relation = $2::text", name, rel, []byte(to))
+}
+
 // Applied implements State.
 func (s *PostgresState) Applied(ctx context.Context) (wal.Position, error) {
 	text, err := s.one(ctx, "SELECT position FROM cdc_state WHERE name = $1::text", []byte(s.Name))

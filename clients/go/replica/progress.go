@@ -2,6 +2,7 @@ package replica
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/pgcdc/cdc/clients/go/internal/files"
 	"github.com/pgcdc/cdc/clients/go/wal"
@@ -21,12 +22,16 @@ type LoadProgress struct {
 
 // TableProgress is that of one table.
 type TableProgress struct {
-	// Name as it was given to Loader.
+	// Name as it was given to Loader, or as the stream has it.
 	Name string `json:"name"`
-	// Relation is the name under which the stream has it, once there are rows, and
-	// Catalog the name that it has itself.
+	// OID of the table, by which it is read whatever name it has; 0 until it is looked for.
+	OID uint32 `json:"oid,omitempty"`
+	// Relation is the name under which the stream has it.
 	Relation string `json:"relation"`
-	Catalog  string `json:"catalog,omitempty"`
+	// Followed: it is loaded since the stream says so.
+	Followed bool `json:"followed,omitempty"`
+	// Catalogs tells one state of its columns and names from another.
+	Catalogs string `json:"catalogs,omitempty"`
 	// KeyColumns in the order of the key; empty if the table has none.
 	KeyColumns []string `json:"key_columns"`
 	// Whole is the place of the one snapshot that the table was read under, -1 if
@@ -35,7 +40,8 @@ type TableProgress struct {
 	Chunks []Chunk `json:"chunks"`
 	// Places of the snapshots that rows of the table in the state were read under.
 	Places []int `json:"places,omitempty"`
-	// Restarts is how often the table's load began anew since the table was altered.
+	// Restarts is how often the table's load began anew since the table was altered. From
+	// then on it is read in one transaction, which keeps it from being altered.
 	Restarts int `json:"restarts,omitempty"`
 }
 
@@ -54,6 +60,51 @@ func (p *LoadProgress) whole(relation string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// relation gives the entry of one, nil if there is none.
+func (p *LoadProgress) relation(name string) *TableProgress {
+	for i := range p.Tables {
+		if p.Tables[i].Relation == name {
+			return &p.Tables[i]
+		}
+	}
+	return nil
+}
+
+// add gives the entry of a relation that is to be loaded, anew if it was.
+func (p *LoadProgress) add(relation string) {
+	t := p.relation(relation)
+	if t == nil {
+		p.Tables = append(p.Tables, TableProgress{Name: relation})
+		t = &p.Tables[len(p.Tables)-1]
+	}
+	*t = TableProgress{Name: t.Name, OID: t.OID, Relation: relation, Followed: true, Whole: -1}
+}
+
+// remove drops the entry of a relation, if there is one.
+func (p *LoadProgress) remove(relation string) (found bool) {
+	before := len(p.Tables)
+	p.Tables = slices.DeleteFunc(p.Tables, func(t TableProgress) bool { return t.Relation == relation })
+	return len(p.Tables) < before
+}
+
+// pending are the relations that are not read yet.
+func (p *LoadProgress) pending() (relations []string) {
+	for i := range p.Tables {
+		if t := &p.Tables[i]; !t.done() {
+			relations = append(relations, t.Relation)
+		}
+	}
+	return relations
+}
+
+// oid is the table's as text.
+func (t *TableProgress) oid() string { return strconv.FormatUint(uint64(t.OID), 10) }
+
+// clear notes that nothing of a table has been read.
+func (t *TableProgress) clear() {
+	t.Chunks, t.KeyColumns, t.Whole, t.Places, t.Catalogs = nil, nil, -1, nil, ""
 }
 
 // seenByAll tells whether all snapshots that a table was read under saw a transaction.

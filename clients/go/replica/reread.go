@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,35 +15,14 @@ import (
 	"github.com/pgcdc/cdc/clients/go/wal"
 )
 
-// errAltered: a table does not have the schema any more that it was read under.
-var errAltered = errors.New("the table was altered")
-
-// maxRestarts is how often the load of a table begins anew, or a chunk is tried.
-const maxRestarts = 5
-
-// reload reads a table anew, after a transaction whose xid is given.
-func (l *Loader) reload(ctx context.Context, relation string, xid uint32) error {
-	t := l.progress.relation(relation)
-	if err := l.visible(ctx, xid); err != nil {
-		return err
-	}
-	if len(t.Chunks) > 0 { // else it is begun anew already
-		if err := l.restart(t); err != nil {
+// reload reads a table, after a transaction whose xid is given.
+func (l *Loader) reload(ctx context.Context, t *TableProgress, xid uint32) error {
+	if xid != 0 { // not of a message
+		if err := l.visible(ctx, xid); err != nil {
 			return err
 		}
 	}
 	return l.table(ctx, t)
-}
-
-// restart notes that nothing of a table has been read. The state is emptied later: if
-// that does not happen, it is so when the load goes on.
-func (l *Loader) restart(t *TableProgress) error {
-	if t.Restarts >= maxRestarts {
-		return fmt.Errorf("altered %d times while it was loaded: %w", t.Restarts+1, ErrLoadAgain)
-	}
-	t.Restarts++
-	t.Chunks, t.KeyColumns, t.Whole, t.Places = nil, nil, -1, nil
-	return l.Progress.Save(l.progress)
 }
 
 // visible waits until snapshots see a transaction that has committed: the stream may
@@ -71,11 +49,7 @@ func (l *Loader) visible(ctx context.Context, xid uint32) error {
 
 // reread reads the row with a key, nil if there is none, after a transaction whose xid
 // is given. The row remembers the snapshot.
-func (l *Loader) reread(ctx context.Context, table *schema.Table, key tuple.Row, xid uint32) (found tuple.Row, err error) {
-	t := l.progress.relation(table.String())
-	if t == nil {
-		return nil, fmt.Errorf("%v was not loaded", table)
-	}
+func (l *Loader) reread(ctx context.Context, t *TableProgress, table *schema.Table, key tuple.Row, xid uint32) (found tuple.Row, err error) {
 	known := table.Fingerprint
 	literal, err := keyLiteral(table, t.KeyColumns, key)
 	if err != nil {
@@ -92,7 +66,7 @@ func (l *Loader) reread(ctx context.Context, table *schema.Table, key tuple.Row,
 				return fault.Damaged("the row cannot be encoded")
 			}
 			if table := e.Table(); table == nil || table.Fingerprint != known {
-				return l.alteredSince(t)
+				return errAltered
 			}
 			row, err := image(e)
 			if err != nil {
@@ -103,24 +77,6 @@ func (l *Loader) reread(ctx context.Context, table *schema.Table, key tuple.Row,
 		return c.Err()
 	})
 	return found, err
-}
-
-// alteredSince begins anew, and is errAltered if there is no error.
-func (l *Loader) alteredSince(t *TableProgress) error {
-	if err := l.restart(t); err != nil {
-		return err
-	}
-	return errAltered
-}
-
-func (p *LoadProgress) relation(name string) *TableProgress {
-	for i := range p.Tables {
-		t := &p.Tables[i]
-		if t.Relation == name || t.Relation == "" && t.Catalog == name {
-			return t
-		}
-	}
-	return nil
 }
 
 func parseNames(data []byte, names *[]string) error {

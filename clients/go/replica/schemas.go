@@ -13,9 +13,8 @@ import (
 	"github.com/pgcdc/cdc/clients/go/value"
 )
 
-// ErrLoadAgain: an initial load cannot be joined with the stream, since a table
-// was altered again and again while it was loaded. Empty the state and the
-// progress, and load again when that is over.
+// ErrLoadAgain: a table was altered whenever its load was about to read it, a hundred times
+// in a row. What was loaded of others stays: go on when that is over.
 var ErrLoadAgain = errors.New("begin the load anew")
 
 // follow takes a relation's rows from the schema that they have to that of an
@@ -25,10 +24,10 @@ func (t *tables) follow(ctx context.Context, relation string, table *schema.Tabl
 	if err != nil {
 		return err
 	}
-	if known != nil && t.schemas[relation] == known && known.Fingerprint == table.Fingerprint {
+	if known != nil && known.Fingerprint == table.Fingerprint {
 		return nil
 	}
-	if known != nil && known.Fingerprint != table.Fingerprint {
+	if known != nil {
 		if err := t.convert(ctx, relation, known, table); err != nil {
 			return err
 		}
@@ -49,14 +48,21 @@ func (t *tables) known(ctx context.Context, relation string) (*schema.Table, err
 	if err != nil || len(stored) == 0 {
 		return nil, err
 	}
-	return schema.ParseTable(bytes.Clone(stored), schema.Limits{})
+	table, err := schema.ParseTable(bytes.Clone(stored), schema.Limits{})
+	if err == nil {
+		t.schemas[relation] = table
+	}
+	return table, err
 }
 
 // convert rewrites a relation's rows if the change of schema makes it necessary.
 func (t *tables) convert(ctx context.Context, relation string, from, to *schema.Table) error {
 	plan, err := planConversion(from, to)
-	if err != nil || !plan.needed {
-		return err
+	if err != nil {
+		return t.unlessEmpty(ctx, relation, err)
+	}
+	if !plan.needed {
+		return nil
 	}
 	var rows []tuple.Row
 	err = t.state.Scan(ctx, relation, func(_ []byte, row tuple.Row) error {
@@ -76,6 +82,21 @@ func (t *tables) convert(ctx context.Context, relation string, from, to *schema.
 	return err
 }
 
+// errRow is that there is a row.
+var errRow = errors.New("a row")
+
+// unlessEmpty is the error, if a relation has rows.
+func (t *tables) unlessEmpty(ctx context.Context, relation string, wrong error) error {
+	err := t.state.Scan(ctx, relation, func([]byte, tuple.Row) error { return errRow })
+	if errors.Is(err, errRow) {
+		return wrong
+	}
+	return err
+}
+
+// errConversion: rows cannot be taken from one schema to another.
+var errConversion = errors.New("not known to keep values")
+
 // keyOf gives the key columns of a row.
 func keyOf(table *schema.Table, row tuple.Row) (key tuple.Row) {
 	c := wire.Over(row)
@@ -93,6 +114,7 @@ func keyOf(table *schema.Table, row tuple.Row) (key tuple.Row) {
 
 type conversion struct {
 	needed  bool
+	plain   bool // rows must not remember a load: they are looked for by their content
 	gone    map[uint32]bool
 	missing tuple.Row
 	retype  map[uint32]bool // INT32 to UINT32 or back
@@ -100,7 +122,7 @@ type conversion struct {
 }
 
 func planConversion(from, to *schema.Table) (*conversion, error) {
-	p := &conversion{gone: map[uint32]bool{}, retype: map[uint32]bool{}}
+	p := &conversion{gone: map[uint32]bool{}, retype: map[uint32]bool{}, plain: !to.HasKey()}
 	for i := range from.Columns {
 		before := &from.Columns[i]
 		after := to.Column(before.Number)
@@ -138,8 +160,8 @@ func (p *conversion) sameValue(before, after *schema.Column) error {
 		p.toUint = after.Type == value.TypeUint32
 	case times, isText(before.Type) && isText(after.Type):
 	default:
-		return fmt.Errorf("cdc: column %q changed from %s to %s without a rewrite, which is not known to keep values",
-			after.Name, before.PgType, after.PgType)
+		return fmt.Errorf("cdc: column %q changed from %s to %s without a rewrite, which is %w",
+			after.Name, before.PgType, after.PgType, errConversion)
 	}
 	return nil
 }
@@ -154,6 +176,7 @@ func (p *conversion) row(row tuple.Row) (tuple.Row, error) {
 	for c.Next() {
 		f := &c.Field
 		switch {
+		case p.plain && f.Number == loadField:
 		case p.gone[f.Number], f.Number > tuple.RedactedBase && p.gone[f.Number-tuple.RedactedBase]:
 		case p.retype[f.Number] && p.toUint:
 			out = wire.AppendUint(out, f.Number, uint64(uint32(int32(wire.Unzigzag(f.Uint)))))

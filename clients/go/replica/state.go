@@ -38,3 +38,11 @@ type State interface {
 	// Commit ends a transaction.
 	Commit(ctx context.Context, p wal.Position) error
 }
+
+// Renamer is what a State may have besides. Without it, rows of a relation that gets another
+// name are read and written one by one.
+type Renamer interface {
+	// Rename gives the rows of a relation, and the schema that they have, another name, under
+	// which there are none.
+	Rename(ctx context.Context, from, to string) error
+}

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/pgcdc/cdc/clients/go/change"
@@ -43,6 +44,49 @@ func (t *tables) forget(ctx context.Context, relation string) error {
 	}
 	delete(t.schemas, relation)
 	return nil
+}
+
+// rename moves all that there is of a relation to another name, of which nothing is left.
+func (t *tables) rename(ctx context.Context, from, to string) error {
+	if err := t.forget(ctx, to); err != nil {
+		return err
+	}
+	known, err := t.known(ctx, from)
+	if err != nil || known == nil {
+		return err
+	}
+	if err := t.move(ctx, from, to, known); err != nil {
+		return err
+	}
+	delete(t.schemas, from)
+	t.schemas[to] = known
+	return nil
+}
+
+// move is rename for rows and schema.
+func (t *tables) move(ctx context.Context, from, to string, known *schema.Table) error {
+	if r, ok := t.state.(Renamer); ok {
+		return r.Rename(ctx, from, to)
+	}
+	var keys [][]byte
+	var rows []tuple.Row
+	err := t.state.Scan(ctx, from, func(key []byte, row tuple.Row) error {
+		keys, rows = append(keys, bytes.Clone(key)), append(rows, append(tuple.Row{}, row...))
+		return nil
+	})
+	for i := range rows {
+		if err != nil {
+			return err
+		}
+		err = t.state.Put(ctx, to, keys[i], rows[i])
+	}
+	if err == nil {
+		err = t.state.SetSchema(ctx, to, known.Bytes)
+	}
+	if err == nil {
+		err = t.forget(ctx, from)
+	}
+	return err
 }
 
 // image is the row of an event that has all of it.

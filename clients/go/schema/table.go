@@ -117,7 +117,12 @@ func (t *Table) String() string {
 	if t.name != "" {
 		return t.name
 	}
-	return string(appendIdentifier(append(appendIdentifier(nil, t.Schema), '.'), t.Name))
+	return QualifiedName(t.Schema, t.Name)
+}
+
+// QualifiedName gives schema.name, with double quotes where a name needs them.
+func QualifiedName(schema, name string) string {
+	return string(appendIdentifier(append(appendIdentifier(nil, schema), '.'), name))
 }
 
 // appendIdentifier quotes as the protocol defines it, which is less than SQL

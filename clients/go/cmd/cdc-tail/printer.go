@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,16 +162,25 @@ func (p *printer) wanted(e *cdc.Event) bool {
 	if len(p.o.tables) == 0 {
 		return true
 	}
-	t := e.Table()
-	if t == nil {
-		return false
-	}
+	now, former := names(e)
 	for _, name := range p.o.tables {
-		if name == t.String() {
+		if name == now || former != "" && name == former {
 			return true
 		}
 	}
 	return false
+}
+
+// names are those of an event's relation: now, if it has one, and what a command has taken
+// from it.
+func names(e *cdc.Event) (now, former string) {
+	if t := e.Table(); t != nil {
+		now = t.String()
+	}
+	if s, err := e.SchemaChange(); s != nil && err == nil {
+		former = s.Former()
+	}
+	return now, former
 }
 
 func (p *printer) print() error {
@@ -181,6 +191,7 @@ func (p *printer) print() error {
 
 var colours = map[cdc.Op]string{
 	cdc.OpInsert: "\x1b[32m", cdc.OpUpdate: "\x1b[33m", cdc.OpDelete: "\x1b[31m", cdc.OpTruncate: "\x1b[31m",
+	cdc.OpSchema: "\x1b[36m",
 }
 
 // plain prints time, operation and relation before the JSON of the rows.
@@ -189,10 +200,8 @@ func (p *printer) plain(e *cdc.Event) (err error) {
 	if code := colours[e.Op]; p.colour && code != "" {
 		op = code + op + "\x1b[0m"
 	}
-	name := ""
-	if t := e.Table(); t != nil {
-		name = t.String()
-	}
+	name, former := names(e)
+	name = cmp.Or(name, former)
 	when := "-" // not known, or outside of transactions
 	if t := e.Batch().Transaction.CommitTime(); !t.IsZero() {
 		when = t.Format(time.RFC3339Nano)
@@ -207,7 +216,7 @@ func (p *printer) plain(e *cdc.Event) (err error) {
 // rows is an event's line from its first row on.
 func rows(line []byte) []byte {
 	at := len(line)
-	for _, member := range []string{`"key":`, `"new_key":`, `"old":`, `"new":`, `"transactional":`, `"failure":`} {
+	for _, member := range []string{`"key":`, `"new_key":`, `"old":`, `"new":`, `"transactional":`, `"change":`, `"failure":`} {
 		if i := strings.Index(string(line), ","+member); i >= 0 && i < at {
 			at = i
 		}

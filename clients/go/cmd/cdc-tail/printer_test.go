@@ -8,6 +8,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pgcdc/cdc/clients/go"
+	"github.com/pgcdc/cdc/clients/go/cdctest"
+	"github.com/pgcdc/cdc/clients/go/cdcv1"
 )
 
 func print(t *testing.T, o options) string {
@@ -63,5 +69,31 @@ func TestCutFile(t *testing.T) {
 	o := options{file: name, json: true}
 	if err := newPrinter(bufio.NewWriter(&bytes.Buffer{}), os.Stdout, o).run(context.Background()); err == nil {
 		t.Error("a cut file is printed as if it were whole")
+	}
+}
+
+// Changes of schemas are printed, and are of the relation's former name, too.
+func TestSchemaChanges(t *testing.T) {
+	f, table := cdctest.Table("public", "new")
+	raw, err := proto.Marshal(&cdcv1.Batch{
+		Transaction: &cdcv1.Transaction{Xid: 7}, Schemas: []*cdcv1.SchemaVersion{{Fingerprint: uint64(f), Table: table}},
+		Events: []*cdcv1.ChangeEvent{
+			{Op: cdc.OpSchema, Schema: uint64(f), SchemaChange: &cdcv1.SchemaChange{Kind: cdc.SchemaAltered, CommandTag: "ALTER TABLE", FormerSchema: "public", FormerName: "old"}},
+			{Op: cdc.OpSchema, SchemaChange: &cdcv1.SchemaChange{Kind: cdc.SchemaDropped, CommandTag: "DROP TABLE", FormerSchema: "public", FormerName: "new"}},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "changes")
+	if err := os.WriteFile(name, cdc.AppendFrame(nil, raw), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	altered := "- SCHEMA public.new {\"change\":\"altered\",\"command\":\"ALTER TABLE\",\"former_relation\":\"public.old\"}\n"
+	dropped := "- SCHEMA public.new {\"change\":\"dropped\",\"command\":\"DROP TABLE\",\"former_relation\":\"public.new\"}\n"
+	for table, want := range map[string]string{"public.new": altered + dropped, "public.old": altered, "public.other": ""} {
+		if got := print(t, options{file: name, tables: list{table}}); got != want {
+			t.Errorf("%s:\n%s", table, got)
+		}
 	}
 }

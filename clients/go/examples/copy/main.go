@@ -1,6 +1,7 @@
 // Command copy keeps a copy of tables in another PostgreSQL. The source is where
 // the PG* environment points to, the copy at $TARGET, where the tables must exist
-// with the same columns. At the first start it reads the rows that there are, as of the
+// with the same columns at first; what commands make of them later is done there, too: columns,
+// keys, names, DROP and CREATE. At the first start it reads the rows that there are, as of the
 // moment where the slot begins; from then on each transaction is applied together with its
 // position: whatever is killed when, every change happens once.
 //
@@ -8,7 +9,8 @@
 //
 // Tables need a primary key. Columns of any type will do: values travel as the text that
 // PostgreSQL reads. Generated columns are left to the copy, and what is redacted out.
-// Triggers and foreign keys of the copy do not act.
+// Triggers and foreign keys of the copy do not act. Types and the generated columns of a table
+// that is made later are not in the stream.
 package main
 
 import (
@@ -30,7 +32,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	c := &copier{slot: os.Getenv("SLOT"), target: os.Getenv("TARGET"), tables: os.Args[1:]}
+	c := &copier{slot: os.Getenv("SLOT"), target: os.Getenv("TARGET"), tables: os.Args[1:], known: map[string]cdc.Fingerprint{}}
 	if c.slot == "" {
 		c.slot = "copy"
 	}
@@ -42,6 +44,7 @@ func main() {
 type copier struct {
 	slot, target string
 	tables       []string
+	known        map[string]cdc.Fingerprint
 }
 
 func (c *copier) run(ctx context.Context) error {
@@ -51,7 +54,7 @@ func (c *copier) run(ctx context.Context) error {
 	}
 	defer target.Close(context.Background())
 	if err := execAll(ctx, target, "SET session_replication_role = replica",
-		"CREATE TABLE IF NOT EXISTS copy_loaded (slot text PRIMARY KEY)"); err != nil {
+		"CREATE TABLE IF NOT EXISTS copy_loaded (slot text PRIMARY KEY)", createSchemas); err != nil {
 		return err
 	}
 	var loaded bool
@@ -78,9 +81,10 @@ func (c *copier) run(ctx context.Context) error {
 			return err
 		}
 		err = pgx.BeginFunc(ctx, target, func(tx pgx.Tx) error {
+			f := c.follower(tx)
 			for event, err := range txn.Events() {
 				if err == nil {
-					err = apply(ctx, tx, event)
+					err = f.apply(ctx, event)
 				}
 				if err != nil {
 					return err
@@ -97,6 +101,8 @@ func (c *copier) run(ctx context.Context) error {
 		stream.Ack(txn)
 	}
 }
+
+func (c *copier) follower(tx pgx.Tx) *follower { return &follower{tx, c.known, map[string]bool{}} }
 
 // load reads the tables as they are where a new slot begins. What an attempt before has
 // left is thrown away, the slot too.
@@ -128,7 +134,7 @@ func (c *copier) load(ctx context.Context, target *pgx.Conn, store *cdc.Postgres
 			return err
 		}
 		for _, table := range c.tables {
-			n, err := rows(ctx, source, tx, table)
+			n, err := c.follower(tx).rows(ctx, source, table)
 			if err != nil {
 				return fmt.Errorf("%s: %w", table, err)
 			}
@@ -149,7 +155,7 @@ func execAll(ctx context.Context, conn *pgx.Conn, statements ...string) error {
 }
 
 // rows copies those of a table.
-func rows(ctx context.Context, source *pgx.Conn, tx pgx.Tx, table string) (n int, err error) {
+func (f *follower) rows(ctx context.Context, source *pgx.Conn, table string) (n int, err error) {
 	result, err := source.Query(ctx, "SELECT cdc.snapshot($1::text::regclass)", table)
 	if err != nil {
 		return 0, err
@@ -169,9 +175,14 @@ func rows(ctx context.Context, source *pgx.Conn, tx pgx.Tx, table string) (n int
 		if err != nil {
 			return n, err
 		}
+		for _, table := range batch.Announced() { // also of a table without rows
+			if err := f.reach(ctx, table); err != nil {
+				return n, err
+			}
+		}
 		events := batch.Events()
 		for ; events.Next(); n++ {
-			if err := apply(ctx, tx, events.Event()); err != nil {
+			if err := f.apply(ctx, events.Event()); err != nil {
 				return n, err
 			}
 		}
@@ -198,7 +209,7 @@ func (s *statement) exec(ctx context.Context, tx pgx.Tx) error {
 	return tx.Conn().PgConn().ExecParams(ctx, s.text.String(), s.values, nil, nil, nil).Read().Err
 }
 
-func name(c *cdc.Column) string { return pgx.Identifier{c.Name}.Sanitize() }
+func name(c *cdc.Column) string { return identifier(c.Name) }
 
 // find gives a column's text in the first of the rows that has it.
 func find(c *cdc.Column, rows ...cdc.Row) ([]byte, bool, error) {
@@ -215,19 +226,26 @@ func find(c *cdc.Column, rows ...cdc.Row) ([]byte, bool, error) {
 }
 
 // apply writes one change.
-func apply(ctx context.Context, tx pgx.Tx, e *cdc.Event) error {
+func (f *follower) apply(ctx context.Context, e *cdc.Event) error {
+	if e.Op == cdc.OpSchema {
+		return f.change(ctx, e)
+	}
 	table := e.Table()
 	if table == nil {
 		return nil // a logical message
 	}
-	target := pgx.Identifier{table.Schema, table.Name}.Sanitize()
+	target := identifier(table.Schema, table.Name)
 	if e.RewriteStart || e.Op == cdc.OpTruncate {
-		if _, err := tx.Exec(ctx, "TRUNCATE "+target); err != nil {
+		if _, err := f.tx.Exec(ctx, "TRUNCATE "+target); err != nil {
 			return err
 		}
+		f.whole[table.String()] = true
+	}
+	err := f.reach(ctx, table)
+	if err != nil {
+		return err
 	}
 	var s statement
-	var err error
 	switch e.Op {
 	case cdc.OpInsert, cdc.OpRewrite, cdc.OpRead:
 		err = insert(&s, target, table, e)
@@ -243,7 +261,7 @@ func apply(ctx context.Context, tx pgx.Tx, e *cdc.Event) error {
 	if err != nil || s.text.Len() == 0 {
 		return err
 	}
-	return s.exec(ctx, tx)
+	return s.exec(ctx, f.tx)
 }
 
 // left tells whether a column is left to the copy.

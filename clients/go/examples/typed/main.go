@@ -45,6 +45,9 @@ func run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
+			if event.Op == cdc.OpSchema {
+				continue // the table was altered: rows say what they have
+			}
 			order, err := orders.After(event)
 			if err != nil {
 				return err
