@@ -1,7 +1,14 @@
 """Random DDL among rows, from a seed.
 
 What there is, it learns from the catalogs before each statement. A statement may fail: its
-transaction is then rolled back, which is part of the test."""
+transaction is then rolled back, which is part of the test.
+
+What is left out: row types of tables as types of columns, and tables of row types of tables (types
+are not in the stream; the target's are altered as the source's, at the same place). Rows that
+UPDATE and DELETE without a replica identity met are not known, so rows of such a table are not
+compared until all come anew. With several sessions, ALTER SCHEMA RENAME locks the tables first,
+types are not altered, and rows of a table that another session has locked are not compared:
+what a transaction in progress writes has the names and types that there were before."""
 
 import os
 import random
@@ -588,7 +595,8 @@ class Generator:
 
     def move_type(self):
         name = self.choice_of("e", "c")
-        return name and TypeStatement("ALTER TYPE %s SET SCHEMA %s" % (name, self.random.choice(self.kinds)))
+        others = [kinds for kinds in self.kinds if name and kinds != name.split(".")[0]]
+        return TypeStatement("ALTER TYPE %s SET SCHEMA %s" % (name, self.random.choice(others))) if others else None
 
     def rename_kinds(self):
         free = [name for name in KINDS if name not in self.kinds]

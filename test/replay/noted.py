@@ -13,6 +13,21 @@ from tap import Failed
 Note = collections.namedtuple("Note", "xid state types what")
 
 
+# Tables with columns of a type, or of one that is made of it.
+USERS = """
+WITH RECURSIVE made(part, whole) AS MATERIALIZED (
+  SELECT typelem, oid FROM pg_type WHERE typtype = 'b' AND oid >= 16384 UNION ALL
+  SELECT typbasetype, oid FROM pg_type WHERE typtype = 'd' AND oid >= 16384 UNION ALL
+  SELECT a.atttypid, p.oid FROM pg_type p JOIN pg_attribute a ON a.attrelid = p.typrelid
+  WHERE p.oid >= 16384 AND p.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped),
+types(oid) AS (
+  SELECT %s::regtype::oid UNION SELECT m.whole FROM types t JOIN made m ON m.part = t.oid)
+SELECT DISTINCT n.nspname, c.relname
+FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (SELECT oid FROM types)
+"""
+
+
 class Source:
     """Looks at the source whenever a transaction has ended."""
 
@@ -38,6 +53,7 @@ class Noted:
         self.replica = replica
         self.known = {note.xid for note in notes if note.xid is not None}
         self.types = collections.deque()
+        self.untold = set()             # tables of which a value may read otherwise
         self.compared = 0
         self.what = "what was not noted"
         replica.before = self.before
@@ -60,7 +76,18 @@ class Noted:
         """Statements that stand before an event."""
         while self.types and event.position[1] >= self.types[0][0]:
             self.replica.flush()
-            self.replica.run(self.types.popleft()[1])
+            self.alter_type(self.types.popleft()[1])
+        change = event.pb.schema_change
+        if event.schema is not None and change.kind:
+            self.untold.discard((event.schema.table.schema, event.schema.table.name))
+        self.untold.discard((change.former_schema, change.former_name))
+
+    def alter_type(self, statement):
+        if statement.startswith(("ALTER TYPE", "ALTER DOMAIN")):
+            cursor = self.replica.connection.cursor()
+            cursor.execute(USERS, (statement.split()[2],))
+            self.untold.update(cursor)
+        self.replica.run(statement)
 
     def end(self, batch):
         if batch.outcome is None or not self.notes or \
@@ -71,10 +98,14 @@ class Noted:
         self.types.clear()
 
     def done(self, note):
+        self.what = note.what
         if note.xid is not None:
             self.known.discard(note.xid)
         for _, statement in note.types:
-            self.replica.run(statement)
+            self.alter_type(statement)
+        untold, self.untold = self.untold, set()
+        if untold:
+            raise Failed("nothing tells that values of %s may read otherwise" % sorted(untold))
         lines = compare.different_states(note.state, self.replica)
         self.replica.connection.commit()
         self.compared += 1
@@ -83,7 +114,6 @@ class Noted:
 
     def rest(self):
         while self.notes:
-            self.what = self.notes[0].what
             self.done(self.notes.popleft())
 
     def __str__(self):
