@@ -39,7 +39,7 @@ AS $$
   SELECT c.oid, u.relation, a.attname,
     CASE WHEN NOT u.of_identity THEN NULL WHEN a.attidentity = 'a' THEN 'always' WHEN a.attidentity = 'd' THEN 'by default' END,
     s.seqtypid, s.seqstart, s.seqincrement, s.seqmin, s.seqmax, s.seqcycle, v.value, here.lsn,
-    CASE WHEN v.value IS NOT NULL THEN format('SELECT pg_catalog.setval(%L, %s)', format('%I.%I', n.nspname, c.relname), v.value) END
+    CASE WHEN v.value IS NOT NULL THEN format('SELECT pg_catalog.setval(%L, %s);', format('%I.%I', n.nspname, c.relname), v.value) END
   FROM here CROSS JOIN pg_sequence s JOIN pg_class c ON c.oid = s.seqrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN used u ON u.sequence = c.oid
     LEFT JOIN pg_attribute a ON a.attrelid = u.relation AND a.attnum = u.attnum

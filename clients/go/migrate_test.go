@@ -57,9 +57,14 @@ func TestMigrate(t *testing.T) {
 	m.pipe(exec.Command("pg_dump", "-d", m.from.conn, "--schema-only", "--no-publications"), exec.Command("psql", "-Xq", "-d", m.to.conn))
 
 	consumer := m.consume()
-	for i := range 30 {
+	m.until(fresh, "SELECT count(*) FROM pg_class WHERE relname = 'copy_loaded'")
+	for range 10 { // while it loads
 		execute(t, old, migrateWork)
-		if i == 15 {
+	}
+	m.until(fresh, "SELECT count(*) FROM copy_loaded")
+	for i := range 20 {
+		execute(t, old, migrateWork)
+		if i == 10 {
 			execute(t, old, "ALTER TABLE shop.customer ADD COLUMN mail text DEFAULT 'none'; UPDATE shop.customer SET mail = name WHERE id % 3 = 0")
 		}
 	}
@@ -89,6 +94,16 @@ func (m *move) newServer() *cluster {
 	c.set("listen_addresses = ''\nfsync = off\n")
 	c.run(filepath.Join(m.newBin, "pg_ctl"), "-D", c.dir+"/data", "-l", c.dir+"/log", "-w", "start")
 	return c
+}
+
+// until waits for a query to give 1.
+func (m *move) until(conn *pgconn.PgConn, sql string) {
+	m.t.Helper()
+	for deadline := time.Now().Add(time.Minute); query(m.t, conn, sql)[0][0] != "1"; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("still not: %s", sql)
+		}
+	}
 }
 
 // pipe gives one command's output to another.
@@ -132,12 +147,7 @@ func (m *move) switchOver(old *pgconn.PgConn, consumer *exec.Cmd) {
 	m.t.Helper()
 	execute(m.t, old, "ALTER DATABASE postgres SET default_transaction_read_only = on")
 	position := query(m.t, old, "SELECT pg_current_wal_insert_lsn()")[0][0]
-	reached := fmt.Sprintf("SELECT count(*) FROM cdc.slots WHERE slot_name = 'copy' AND confirmed_flush_lsn >= '%s'", position)
-	for deadline := time.Now().Add(time.Minute); query(m.t, old, reached)[0][0] != "1"; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			m.t.Fatal("the consumer does not come to the end")
-		}
-	}
+	m.until(old, fmt.Sprintf("SELECT count(*) FROM cdc.slots WHERE slot_name = 'copy' AND confirmed_flush_lsn >= '%s'", position))
 	_ = consumer.Process.Signal(syscall.SIGTERM)
 	_ = consumer.Wait()
 	m.pipe(exec.Command("psql", "-XAtq", "-d", m.from.conn, "-c", "SELECT DISTINCT statement FROM cdc.sequences() WHERE statement IS NOT NULL"),
