@@ -754,8 +754,11 @@ mod tests {
         t.transaction(vec![schema_event(Left, 0, "a")]);
         let mut first = event(pb::Op::Rewrite, a, &[(1, 4)], &[]);
         first.rewrite_start = true;
-        t.transaction(vec![first, schema_event(Entered, a, "")]);
+        t.transaction(vec![first.clone(), schema_event(Entered, a, "")]);
         assert_eq!(t.ids("a"), Some(vec![4]));
+        t.transaction(vec![schema_event(Left, 0, "a")]);
+        t.transaction(vec![first, schema_event(Entered, other, "")]);
+        assert_eq!(t.ids("a"), Some(vec![4]), "under a schema with values for older rows");
         t.transaction(vec![schema_event(Left, 0, "a"), schema_event(Entered, a, "")]);
         assert_eq!(t.ids("a"), Some(vec![]));
     }

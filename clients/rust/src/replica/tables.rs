@@ -86,9 +86,15 @@ impl Tables {
         self.current.values().filter_map(|fingerprint| Some(&self.known.get(fingerprint)?.schema))
     }
 
-    /// Whether rows of this schema have come in the transaction.
+    /// Whether rows of the schema's relation have come in the transaction, since it has the name:
+    /// those that SET LOGGED writes come under a schema that still has values for older rows.
     pub(super) fn is_written(&self, fingerprint: u64) -> bool {
-        self.written.contains(&fingerprint)
+        let is_same = |known: &Known| Some(&known.relation) == self.relation(fingerprint);
+        self.written.iter().any(|written| self.known.get(written).is_some_and(is_same))
+    }
+
+    fn relation(&self, fingerprint: u64) -> Option<&Relation> {
+        Some(&self.known.get(&fingerprint)?.relation)
     }
 
     /// Notes what an event does, applied or not.
