@@ -85,6 +85,7 @@ class Oracle:
         self.would = collections.defaultdict(set)       # column: places that it would have in tables above
         self.types = {}                 # column: its type when it was seen last
         self.made_json = {}             # column: the step in which it became json
+        self.known = {}                 # what of_home() has said since the last forget()
 
     # --- transactions
 
@@ -315,6 +316,17 @@ class Oracle:
             best = MAY
         return best, why
 
+    def forget(self):
+        """Rules or columns may have changed."""
+        self.known.clear()
+
+    def of_home_again(self, home, marker, step, commit, view, session, begun):
+        """A rewrite has all rows of a table at one place: they have one verdict."""
+        key = (home, marker.path, marker.step < self.made_json.get(home, ALWAYS), step, commit, id(view), session, begun)
+        if key not in self.known:
+            self.known[key] = self.of_home(home, marker, step, commit, view, session, begun)
+        return self.known[key]
+
     def verdict(self, number, step, commit, view, session, begun=None, of=min):
         """For a marker that is met in a change. The least of its columns: it may
         be seen where one of them may; of=max where it must be seen. begun: the step in which
@@ -322,7 +334,7 @@ class Oracle:
         marker = self.markers.get(number)
         if marker is None:
             return NO, None
-        return of((self.of_home(home, marker, max(step, marker.step), commit, view, session,
-                                 step if begun is None else begun)
+        return of((self.of_home_again(home, marker, max(step, marker.step), commit, view, session,
+                                       step if begun is None else begun)
                     for home in sorted(marker.homes)),
                    key=lambda verdict: verdict[0], default=(MAY, None))

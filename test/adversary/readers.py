@@ -208,7 +208,7 @@ class Readers:
 
     def look_at_privileges(self):
         """What each consumer may SELECT as of now, and what is given by whom may give."""
-        world, self.selects = self.world, {}
+        world, self.selects, self.allowed = self.world, {}, {}
         self.cursor.execute("SELECT oid::bigint FROM pg_class WHERE relrowsecurity")
         secured = {oid for oid, in self.cursor.fetchall()}
         for name in self.consumers:
@@ -260,8 +260,14 @@ class Readers:
             best = max(best, MUST if sure else MAY)
         return best
 
+    def shown_again(self, consumer, home, then):
+        key = (consumer, home, id(then))
+        if key not in self.allowed:
+            self.allowed[key] = self.shown_column(consumer, home, then)
+        return self.allowed[key]
+
     def shown(self, consumer, number, then=None):
-        return max((self.shown_column(consumer, h, then) for h in self.world.oracle.markers[number].homes), default=MAY)
+        return max((self.shown_again(consumer, h, then) for h in self.world.oracle.markers[number].homes), default=MAY)
 
     def calm(self):
         return not self.world.prepared and all(s.label is None for s in self.world.sessions.values())
@@ -529,6 +535,7 @@ class Readers:
         world = self.world
         world.log.append((world.step, ("read", "-"), ""))
         world.look(None)
+        world.oracle.forget()
         world.mark_step(None)
         world.step = len(world.lsns) - 1
         # Behind the last commit that is read: a walsender gives every message of a large
@@ -550,6 +557,7 @@ class Readers:
         self.by_descriptions()
         self.by_log()
         self.settle()
+        world.oracle.forget()
         self.arrivals(kinds)
         for kind in self.seen:
             if kind != "streamed":
