@@ -1,0 +1,162 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pgcdc/cdc/clients/go"
+	"github.com/pgcdc/cdc/relay/internal/verify"
+)
+
+const tables = `
+CREATE EXTENSION IF NOT EXISTS cdc;
+CREATE TABLE a (id int PRIMARY KEY, n int, v text);
+CREATE TABLE b (k text, j int, v text, PRIMARY KEY (k, j));
+CREATE TABLE marker (id int PRIMARY KEY);
+ALTER TABLE a REPLICA IDENTITY FULL;
+ALTER TABLE b REPLICA IDENTITY FULL;
+ALTER TABLE marker REPLICA IDENTITY FULL;
+`
+
+// database makes one with tables and a slot, which goes with the test.
+func database(t *testing.T, name string) *pgx.Conn {
+	t.Helper()
+	admin, err := pgx.Connect(context.Background(), "dbname=postgres")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(conn *pgx.Conn, sql string) {
+		if _, err := conn.Exec(context.Background(), sql); err != nil {
+			t.Fatalf("%s: %v", sql, err)
+		}
+	}
+	run(admin, "DROP DATABASE IF EXISTS "+name)
+	run(admin, "CREATE DATABASE "+name)
+	conn, err := pgx.Connect(context.Background(), "dbname="+name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(conn, tables)
+	run(conn, fmt.Sprintf("SELECT pg_create_logical_replication_slot('%s', 'cdc')", name))
+	t.Cleanup(func() {
+		_, _ = admin.Exec(context.Background(), "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active", name)
+		for range 50 {
+			if _, err = admin.Exec(context.Background(), "SELECT pg_drop_replication_slot($1)", name); err == nil {
+				break
+			}
+		}
+		conn.Close(context.Background())
+		_, _ = admin.Exec(context.Background(), "DROP DATABASE "+name+" WITH (FORCE)")
+		admin.Close(context.Background())
+	})
+	return conn
+}
+
+// changes are statements, and how often one is taken. %d is a random number.
+var changes = []struct {
+	weight int
+	sql    string
+}{
+	{30, "INSERT INTO a VALUES ({A}, {B}, 'new') ON CONFLICT DO NOTHING"},
+	{20, "INSERT INTO b SELECT 'k' || g % 7, g, repeat('x', g % 50) FROM generate_series({A}, {A} + {B} % 30) g ON CONFLICT DO NOTHING"},
+	{30, "UPDATE a SET n = n + 1, v = CASE WHEN id % 3 = 0 THEN NULL ELSE 'changed' END WHERE id BETWEEN {A} AND {A} + 5"},
+	{15, "UPDATE b SET v = v || 'y' WHERE j = {A}"},
+	{20, "DELETE FROM a WHERE id = {A}"},
+	{10, "DELETE FROM b WHERE j % 50 = {A} % 50"},
+	{15, "UPDATE a SET id = id + 100000 WHERE id = {A} AND NOT EXISTS (SELECT FROM a x WHERE x.id = {A} + 100000)"},
+	{10, "UPDATE a SET id = id - 100000 WHERE id = (SELECT min(id) FROM a WHERE id > 100000) AND NOT EXISTS (SELECT FROM a x WHERE x.id = (SELECT min(id) FROM a WHERE id > 100000) - 100000)"},
+	{2, "TRUNCATE b"},
+	{1, "ALTER TABLE b ALTER COLUMN v TYPE text USING v || 'r'"},
+	{2, "INSERT INTO b SELECT 'big' || g % 3, g + 10000, 'x' FROM generate_series(1, 1500) g ON CONFLICT (k, j) DO UPDATE SET v = b.v || '+'"},
+	{2, "SELECT pg_logical_emit_message(true, 'test', '{A}')"},
+	{2, "SELECT pg_logical_emit_message(false, 'test', '{A}')"},
+}
+
+func randomChange(r *rand.Rand) string {
+	total := 0
+	for _, c := range changes {
+		total += c.weight
+	}
+	n := r.IntN(total)
+	for _, c := range changes {
+		if n -= c.weight; n < 0 {
+			return strings.NewReplacer("{A}", strconv.Itoa(r.IntN(2000)), "{B}", strconv.Itoa(r.IntN(100000))).Replace(c.sql)
+		}
+	}
+	panic("weights")
+}
+
+// work changes things until ctx ends, with transactions of one to four statements. Those that
+// collide with others are rolled back.
+func work(ctx context.Context, t *testing.T, name string, seed uint64) (committed int) {
+	conn, err := pgx.Connect(context.Background(), "dbname="+name)
+	if err != nil {
+		t.Error(err)
+		return 0
+	}
+	defer conn.Close(context.Background())
+	r := rand.New(rand.NewPCG(seed, 1))
+	for ctx.Err() == nil {
+		tx, err := conn.Begin(context.Background())
+		if err != nil {
+			t.Error(err)
+			return committed
+		}
+		for range 1 + r.IntN(4) {
+			if _, err = tx.Exec(context.Background(), randomChange(r)); err != nil {
+				break
+			}
+		}
+		if err == nil {
+			if tx.Commit(context.Background()) == nil {
+				committed++
+			}
+		} else {
+			_ = tx.Rollback(context.Background())
+		}
+	}
+	return committed
+}
+
+// source gives the tables as they are, by the stream's own reading of them.
+func source(t *testing.T, conn *pgx.Conn) verify.Tables {
+	t.Helper()
+	result := verify.Tables{}
+	for _, name := range []string{"a", "b", "marker"} {
+		rows, err := conn.Query(context.Background(), "SELECT cdc.snapshot('public."+name+"'::regclass)")
+		if err != nil {
+			t.Fatal(err)
+		}
+		frames, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+		if err != nil {
+			t.Fatal(err)
+		}
+		table := map[string]cdc.Row{}
+		schemas := cdc.NewSchemaCache(cdc.Limits{})
+		for _, frame := range frames {
+			raw, err := cdc.Unframe(frame)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := cdc.ParseBatch(raw, schemas)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for c := b.Events(); c.Next(); {
+				row, err := cdc.Sorted(c.Event().New)
+				if err != nil {
+					t.Fatal(err)
+				}
+				table[string(c.Event().Key)] = append(cdc.Row(nil), row...)
+			}
+		}
+		result["public."+name] = table
+	}
+	return result
+}

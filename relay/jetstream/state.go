@@ -1,0 +1,151 @@
+package jetstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/pgcdc/cdc/clients/go"
+	"github.com/pgcdc/cdc/relay/bus"
+)
+
+func sorted(set map[string]bool) []string { return slices.Sorted(maps.Keys(set)) }
+
+// Load implements bus.Bus.
+func (b *Bus) Load(ctx context.Context) (bus.State, error) {
+	state, _, err := b.load(ctx)
+	return state, err
+}
+
+// found is what load has met beside the state.
+type found struct {
+	record   *bus.Record
+	revision uint64
+	sequence uint64
+	last     map[string]string
+}
+
+func (b *Bus) load(ctx context.Context) (state bus.State, f found, err error) {
+	// First the checkpoint: what comes into the stream meanwhile is behind it.
+	if f.record, f.revision, err = b.record(ctx); err != nil {
+		return state, f, err
+	}
+	info, err := b.stream.Info(ctx)
+	if err != nil {
+		return state, f, fmt.Errorf("state of the stream: %w", err)
+	}
+	f.sequence = info.State.LastSeq
+	if info.State.Msgs > 0 {
+		if f.last, state.Mark, err = b.lastMark(ctx, f.sequence); err != nil {
+			return state, f, err
+		}
+	}
+	if f.record == nil {
+		return state, f, nil
+	}
+	state.Checkpoint = f.record.Checkpoint
+	if f.record.Sequence > f.sequence {
+		state.Lost = f.record.Sequence - f.sequence
+	}
+	if state.Mark == nil && f.record.Sequence == f.sequence {
+		f.last = f.record.Mark
+		state.Mark, err = f.record.ParseMark()
+	}
+	return state, f, err
+}
+
+// lastMark reads the last message; none where that one was removed.
+func (b *Bus) lastMark(ctx context.Context, sequence uint64) (map[string]string, *bus.Mark, error) {
+	raw, err := b.stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, nil, nil
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("the last message of the stream: %w", err)
+	}
+	m := &bus.Message{}
+	for name := range raw.Header {
+		m.Headers = append(m.Headers, bus.Header{Name: name, Value: raw.Header[name][0]})
+	}
+	mark, err := bus.ParseMark(m.Get)
+	if err != nil {
+		return nil, nil, &bus.ConfigError{Message: fmt.Sprintf("message %d of the stream, on %s: %v. "+
+			"The relay must be the only one who writes to its stream: give it one of its own (nats.stream)", sequence, raw.Subject, err)}
+	}
+	return bus.MarkOf(m), &mark, nil
+}
+
+// record reads the checkpoint of the bucket.
+func (b *Bus) record(ctx context.Context) (*bus.Record, uint64, error) {
+	entry, err := b.bucket.Get(ctx, b.driver.slot)
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("the checkpoint in the bucket: %w", err)
+	}
+	record, err := bus.ParseRecord(entry.Value())
+	return record, entry.Revision(), err
+}
+
+// Claim implements bus.Bus. Others cannot write the checkpoint from here on, and no message
+// once one of ours is there; where theirs came first, ours is refused, and all begins anew.
+func (b *Bus) Claim(ctx context.Context) (bus.State, error) {
+	_, f, err := b.load(ctx)
+	if err != nil {
+		return bus.State{}, err
+	}
+	b.mu.Lock()
+	b.revision = f.revision
+	b.mu.Unlock()
+	if f.record != nil {
+		if err := b.write(ctx, f.record); err != nil {
+			return bus.State{}, err
+		}
+	}
+	state, f, err := b.load(ctx)
+	if err != nil {
+		return state, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.expected, b.sequence, b.last = f.sequence, f.sequence, f.last
+	return state, nil
+}
+
+// Save implements bus.Bus.
+func (b *Bus) Save(ctx context.Context, c *cdc.Checkpoint) error {
+	b.mu.Lock()
+	record := &bus.Record{Checkpoint: c, Mark: b.last, Sequence: b.sequence}
+	b.mu.Unlock()
+	return b.write(ctx, record)
+}
+
+// write stores a record if nobody else has since the last time. It is never called twice
+// at once.
+func (b *Bus) write(ctx context.Context, r *bus.Record) error {
+	data, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	b.mu.Lock()
+	revision := b.revision
+	b.mu.Unlock()
+	next, err := b.bucket.Update(ctx, b.driver.slot, data, revision)
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		err = &bus.FencedError{Err: err}
+		b.fail(err)
+		return err
+	}
+	if err != nil {
+		return fmt.Errorf("storing the checkpoint in the bucket: %w", err)
+	}
+	b.mu.Lock()
+	b.revision = next
+	b.mu.Unlock()
+	return nil
+}

@@ -1,0 +1,272 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/pgcdc/cdc/clients/go"
+	"github.com/pgcdc/cdc/relay/bus"
+)
+
+// Bus is a session with the brokers. One Kafka transaction is open at a time: by the pump from
+// the first message on, or to store a checkpoint alone.
+type Bus struct {
+	driver   *Driver
+	client   *kgo.Client // looks and reads
+	admin    *kadm.Client
+	producer *kgo.Client
+	events   bus.Events
+	closed   chan struct{}
+
+	turn chan struct{} // has one in it while a transaction is open
+
+	// Of the transaction at hand.
+	open     bool
+	began    time.Time
+	bytes    int
+	sent     int
+	unstored []*cdc.Txn
+
+	mu     sync.Mutex
+	topics map[string]*topic
+	record bus.Record      // as it stands in the topic, or will with the next commit
+	saved  *cdc.Checkpoint // as it stands in the topic
+	first  error           // of the messages of the transaction at hand
+	gone   bool
+}
+
+var errClosed = errors.New("the bus is closed")
+
+func (b *Bus) dial() (err error) {
+	if b.client, err = kgo.NewClient(b.driver.base...); err == nil {
+		b.admin = kadm.NewClient(b.client)
+	}
+	return err
+}
+
+// begin opens a transaction when it is our turn.
+func (b *Bus) begin(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+	case <-b.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if err := b.producer.BeginTransaction(); err != nil {
+		<-b.turn
+		return explained("beginning a transaction", err)
+	}
+	return nil
+}
+
+// Send implements bus.Bus.
+func (b *Bus) Send(ctx context.Context, messages []bus.Message) error {
+	if b.open && (b.bytes >= b.driver.config.TransactionBytes || b.sent >= b.driver.config.TransactionEvents) {
+		if err := b.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	if !b.open {
+		if err := b.begin(ctx); err != nil {
+			return err
+		}
+		b.open, b.began, b.bytes, b.sent = true, time.Now(), 0, 0
+	}
+	for i := range messages {
+		b.produce(ctx, record(&messages[i]))
+		b.bytes += messages[i].Size()
+	}
+	b.sent++
+	b.mark(&messages[len(messages)-1])
+	return b.failure()
+}
+
+// record is a message as Kafka has it.
+func record(m *bus.Message) *kgo.Record {
+	r := &kgo.Record{Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value, Headers: make([]kgo.RecordHeader, len(m.Headers))}
+	for i, h := range m.Headers {
+		r.Headers[i] = kgo.RecordHeader{Key: h.Name, Value: []byte(h.Value)}
+	}
+	return r
+}
+
+func (b *Bus) produce(ctx context.Context, r *kgo.Record) {
+	b.producer.Produce(context.WithoutCancel(ctx), r, func(r *kgo.Record, err error) {
+		if err == nil {
+			return
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.first == nil {
+			b.first = explained("Kafka has not stored a message for "+r.Topic, err)
+		}
+	})
+}
+
+func (b *Bus) failure() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.first
+}
+
+// mark notes that the log has come to a message.
+func (b *Bus) mark(m *bus.Message) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.record.Mark = bus.MarkOf(m)
+	mark, err := b.record.ParseMark()
+	if err != nil {
+		return // cannot be: the plan has made it
+	}
+	c := mark.Checkpoint()
+	if old := b.record.Checkpoint; old != nil {
+		c.EndLSN = max(c.EndLSN, old.EndLSN)
+	}
+	b.record.Checkpoint = c
+}
+
+// End implements bus.Bus.
+func (b *Bus) End(ctx context.Context, t *cdc.Txn) error {
+	if !b.open {
+		b.events.Stored(t)
+		return nil
+	}
+	b.unstored = append(b.unstored, t)
+	if b.bytes >= b.driver.config.TransactionBytes || b.sent >= b.driver.config.TransactionEvents || !time.Now().Before(b.Due()) {
+		return b.Flush(ctx)
+	}
+	return nil
+}
+
+// Due implements bus.Bus.
+func (b *Bus) Due() time.Time {
+	if !b.open {
+		return time.Time{}
+	}
+	return b.began.Add(b.driver.config.TransactionTime)
+}
+
+// Flush implements bus.Bus.
+func (b *Bus) Flush(ctx context.Context) error {
+	if !b.open {
+		return nil
+	}
+	if err := b.commit(ctx); err != nil {
+		return err
+	}
+	b.open = false
+	<-b.turn
+	for _, t := range b.unstored {
+		b.events.Stored(t)
+	}
+	b.unstored = b.unstored[:0]
+	return nil
+}
+
+// commit puts the checkpoint into the transaction and ends it. After an error the session is
+// over: the next one finds out what has become of it.
+func (b *Bus) commit(ctx context.Context) error {
+	b.mu.Lock()
+	value, err := b.record.Encode()
+	b.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	b.produce(ctx, &kgo.Record{Topic: b.driver.checkpoints(), Key: []byte(b.driver.slot), Value: value})
+	if err := b.producer.Flush(ctx); err != nil {
+		return err
+	}
+	if err := b.failure(); err != nil {
+		return err
+	}
+	if err := b.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return explained("committing a transaction", err)
+	}
+	b.mu.Lock()
+	b.saved = b.record.Checkpoint
+	b.mu.Unlock()
+	return nil
+}
+
+// Save implements bus.Bus. What was committed with the messages need not be stored again.
+func (b *Bus) Save(ctx context.Context, c *cdc.Checkpoint) error {
+	if !b.newer(c) {
+		return nil
+	}
+	if err := b.begin(ctx); err != nil {
+		return err
+	}
+	if err := b.saveAlone(ctx, c); err != nil {
+		b.events.Failed(err)
+		return err
+	}
+	<-b.turn
+	return nil
+}
+
+func (b *Bus) saveAlone(ctx context.Context, c *cdc.Checkpoint) error {
+	if b.newer(c) { // than what was committed while we waited
+		b.mu.Lock()
+		saved := *c
+		b.record.Checkpoint = &saved
+		b.mu.Unlock()
+	}
+	return b.commit(ctx)
+}
+
+// newer tells whether a checkpoint says more than the one of the topic.
+func (b *Bus) newer(c *cdc.Checkpoint) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old := b.saved
+	return old == nil || c.EndLSN > old.EndLSN || c.Timeline != old.Timeline || c.SystemIdentifier != old.SystemIdentifier ||
+		c.Database != old.Database
+}
+
+// Close implements bus.Bus. What is not committed is void.
+func (b *Bus) Close() {
+	b.mu.Lock()
+	again := b.gone
+	b.gone = true
+	b.mu.Unlock()
+	if again {
+		return
+	}
+	close(b.closed)
+	if b.producer != nil {
+		b.abort()
+		b.producer.Close()
+	}
+	b.client.Close()
+}
+
+// abort has readers not wait for a transaction that we leave open.
+func (b *Bus) abort() {
+	if !b.open {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	if b.producer.AbortBufferedRecords(ctx) == nil {
+		_ = b.producer.EndTransaction(ctx, kgo.TryAbort) // otherwise the broker does it, or the next relay
+	}
+}
+
+// explained tells what a refusal means.
+func explained(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, kerr.ProducerFenced), errors.Is(err, kerr.InvalidProducerEpoch), errors.Is(err, kerr.FencedLeaderEpoch):
+		return &bus.FencedError{Err: err}
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
