@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -40,7 +41,7 @@ func (b *Bus) topic(ctx context.Context, name string) (*topic, error) {
 	var missing *MissingTopicError
 	if errors.As(err, &missing) && b.driver.config.Create {
 		if err = b.create(ctx, name); err == nil {
-			t, err = b.describe(ctx, name)
+			t, err = b.appeared(ctx, name)
 		}
 	}
 	if err != nil {
@@ -50,6 +51,22 @@ func (b *Bus) topic(ctx context.Context, name string) (*topic, error) {
 	b.topics[name] = t
 	b.mu.Unlock()
 	return t, nil
+}
+
+// appeared waits until a topic that was made is known to the broker that is asked.
+func (b *Bus) appeared(ctx context.Context, name string) (*topic, error) {
+	for began := time.Now(); ; {
+		t, err := b.describe(ctx, name)
+		var missing *MissingTopicError
+		if !errors.As(err, &missing) || time.Since(began) > 15*time.Second {
+			return t, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 func (b *Bus) describe(ctx context.Context, name string) (*topic, error) {

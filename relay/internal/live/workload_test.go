@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -117,6 +118,7 @@ func work(ctx context.Context, t *testing.T, name string, seed uint64) (committe
 			if tx.Commit(context.Background()) == nil {
 				committed++
 			}
+			time.Sleep(time.Duration(r.Int64N(int64(*pace) + 1)))
 		} else {
 			_ = tx.Rollback(context.Background())
 		}

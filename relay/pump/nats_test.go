@@ -1,0 +1,43 @@
+package pump
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+func connect(t *testing.T, url string) jetstream.JetStream {
+	t.Helper()
+	conn, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func removeStream(t *testing.T, url string) {
+	t.Helper()
+	if err := connect(t, url).DeleteStream(t.Context(), "CDC"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func removeCheckpoint(t *testing.T, url string) {
+	t.Helper()
+	if err := connect(t, url).DeleteKeyValue(t.Context(), "CDC_checkpoint"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func publish(t *testing.T, url, subject string) {
+	t.Helper()
+	if _, err := connect(t, url).Publish(t.Context(), subject, []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+}
