@@ -1,5 +1,6 @@
 #!/bin/bash
-# Prints the directory of a go command that is new enough for clients/go: one of
+# Prints the directory of a go command that is new enough for clients/go, or for what
+# CDC_GO_MINOR names: one of
 # the PATH, of /usr/local/go, or one that is fetched into a cache and checked
 # against the hash below. Exit status 77, with the reason on standard error, where
 # there is none and none can be had.
@@ -10,7 +11,7 @@
 # is, a directory of the Go module proxy's protocol.
 set -euo pipefail
 
-NEEDED=25				# go 1.25
+NEEDED=${CDC_GO_MINOR:-25}		# go 1.25
 VERSION=v0.0.1-go1.25.5
 declare -A SHA256=(
 	[linux-amd64]=8cea6783dab64d68b38f5b81ecd38d45155a3c06638991acc6af19e0fca80edb
@@ -34,6 +35,7 @@ for go in "$(command -v go || :)" /usr/local/go/bin/go; do
 	fi
 done
 
+[ "$NEEDED" -le 25 ] || skip "please install it"
 case $(uname -s)-$(uname -m) in
 	Linux-x86_64) platform=linux-amd64 ;;
 	*) skip "the archive for $(uname -s) on $(uname -m) is not known here; please install it" ;;

@@ -117,7 +117,7 @@ var Settings = []Setting{
 		number(func(c *Config) *int { return &c.Kafka.TransactionEvents }, 1, 1000000)},
 	{"kafka.transaction_timeout", "60s", "After how long the broker aborts a transaction of a relay that is gone. Not more than its transaction.max.timeout.ms.",
 		duration(func(c *Config) *time.Duration { return &c.Kafka.TransactionLimit })},
-	{"admin.listen", "127.0.0.1:9187", "Where /health, /ready and /metrics are; empty: nowhere.",
+	{"admin.listen", "127.0.0.1:9180", "Where /health, /ready and /metrics are; empty: nowhere.",
 		text(func(c *Config) *string { return &c.Admin.Listen })},
 	{"log.level", "info", "debug, info, warn or error.",
 		oneOf(func(c *Config) *string { return &c.Log.Level }, "debug", "info", "warn", "error")},
@@ -153,4 +153,16 @@ func quoted(text string) string {
 		return text
 	}
 	return fmt.Sprintf("%q", text)
+}
+
+// Table writes all settings as rows of Markdown, for the manual.
+func Table(w io.Writer) {
+	for i := range Settings {
+		s := &Settings[i]
+		value := ""
+		if s.Default != "" {
+			value = "`" + s.Default + "`"
+		}
+		fmt.Fprintf(w, "| `%s` | %s | %s |\n", s.Name, value, s.About)
+	}
 }

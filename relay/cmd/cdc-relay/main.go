@@ -20,7 +20,7 @@ const usage = `Usage: cdc-relay COMMAND [--config FILE]
   run      carry changes until it is stopped (SIGTERM, SIGINT)
   check    look for what is missing or does not fit, and change nothing
   status   ask the relay that is running what it does
-  config   print all settings with their defaults and variables
+  config   print all settings with their defaults and variables (--table: in Markdown)
 
 Settings are in FILE, in TOML; environment variables CDC_RELAY_... count before it.
 `
@@ -55,8 +55,11 @@ func command(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 	case args[0] == "-h", args[0] == "--help", args[0] == "help":
 		fmt.Fprint(stdout, usage)
 		return 0
-	case args[0] == "config":
+	case args[0] == "config" && len(args) == 1:
 		config.Print(stdout)
+		return 0
+	case args[0] == "config" && len(args) == 2 && args[1] == "--table":
+		config.Table(stdout)
 		return 0
 	case f == nil, flags.Parse(args[1:]) != nil, flags.NArg() > 0:
 		fmt.Fprint(stderr, usage)
