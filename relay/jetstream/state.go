@@ -39,30 +39,29 @@ func (b *Bus) load(ctx context.Context) (state bus.State, f found, err error) {
 		return state, f, fmt.Errorf("state of the stream: %w", err)
 	}
 	f.sequence = info.State.LastSeq
-	if info.State.Msgs > 0 {
-		if f.last, state.Mark, err = b.lastMark(ctx, f.sequence); err != nil {
+	if f.record != nil {
+		state.Checkpoint = f.record.Checkpoint
+		if f.record.Sequence > f.sequence {
+			state.Lost = f.record.Sequence - f.sequence
+		}
+		if f.record.Sequence == f.sequence && len(f.record.Mark) > 0 {
+			// The message itself may be gone: by its age, for example.
+			f.last = f.record.Mark
+			state.Mark, err = f.record.ParseMark()
 			return state, f, err
 		}
 	}
-	if f.record == nil {
-		return state, f, nil
-	}
-	state.Checkpoint = f.record.Checkpoint
-	if f.record.Sequence > f.sequence {
-		state.Lost = f.record.Sequence - f.sequence
-	}
-	if state.Mark == nil && f.record.Sequence == f.sequence {
-		f.last = f.record.Mark
-		state.Mark, err = f.record.ParseMark()
+	if info.State.Msgs > 0 {
+		f.last, state.Mark, err = b.lastMark(ctx, f.sequence)
 	}
 	return state, f, err
 }
 
-// lastMark reads the last message; none where that one was removed.
+// lastMark reads the last message; where somebody has removed that one, the last that is there.
 func (b *Bus) lastMark(ctx context.Context, sequence uint64) (map[string]string, *bus.Mark, error) {
 	raw, err := b.stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, nil, nil
+		raw, err = b.stream.GetLastMsgForSubject(ctx, b.driver.prefix+".>")
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("the last message of the stream: %w", err)
