@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"github.com/pgcdc/cdc/clients/go"
@@ -42,6 +43,7 @@ type Plan struct {
 	topics  Topics
 	json    cdc.JSONWriter
 	tables  map[tableKey]*table
+	used    map[string][]string // topics by the name without a version
 	warned  map[string]bool
 
 	// Of the transaction at hand.
@@ -65,7 +67,7 @@ type table struct {
 // New makes a plan. confirm is the end of the last transaction that is in the log.
 func New(options Options, topics Topics, confirm cdc.LSN) *Plan {
 	return &Plan{options: options, topics: topics, confirm: confirm,
-		tables: map[tableKey]*table{}, warned: map[string]bool{}}
+		tables: map[tableKey]*table{}, used: map[string][]string{}, warned: map[string]bool{}}
 }
 
 // Begin takes in the transaction that the next events are of.
@@ -184,8 +186,11 @@ func (p *Plan) table(e *cdc.Event, t *cdc.Table) *table {
 	key := tableKey{e.Fingerprint, version.Major}
 	known := p.tables[key]
 	if known == nil {
-		known = &table{topic: Versioned(Base(p.options.Prefix, t.Schema, t.Name), version.Major),
-			relation: headerText(t.String()), schema: t.Fingerprint.String()}
+		base := Base(p.options.Prefix, t.Schema, t.Name)
+		known = &table{topic: Versioned(base, version.Major), relation: headerText(t.String()), schema: t.Fingerprint.String()}
+		if !slices.Contains(p.used[base], known.topic) {
+			p.used[base] = append(p.used[base], known.topic)
+		}
 		if version.Major != 0 {
 			known.version = strconv.FormatUint(uint64(version.Major), 10)
 		}

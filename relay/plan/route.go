@@ -176,6 +176,13 @@ func (p *Plan) schemaChange(ctx context.Context, e *cdc.Event) ([]place, error) 
 			return nil, err
 		}
 		topics = append(topics, known...)
+		// What was planned may not be stored yet.
+		for _, topic := range p.used[Base(p.options.Prefix, former.schema, former.table)] {
+			if !slices.Contains(topics, topic) {
+				topics = append(topics, topic)
+			}
+		}
+		slices.Sort(topics)
 	}
 	if t := e.Table(); t != nil {
 		if topic := p.table(e, t).topic; !slices.Contains(topics, topic) {

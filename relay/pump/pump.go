@@ -73,12 +73,15 @@ func (s *session) transaction(ctx, stop context.Context, t *cdc.Txn) error {
 		if err != nil {
 			return err
 		}
-		events++
-		messages, err := s.event(ctx, t, e)
+		messages, err := s.plan.Event(ctx, e)
 		if err != nil {
 			return err
 		}
-		if len(messages) == 0 {
+		if len(messages) == 0 { // of a table that the log never had
+			continue
+		}
+		events++
+		if messages = s.resume.rest(t, e.Position(), messages); len(messages) == 0 {
 			continue
 		}
 		if err := s.send(ctx, waiting); err != nil {
@@ -95,15 +98,6 @@ func (s *session) transaction(ctx, stop context.Context, t *cdc.Txn) error {
 	}
 	s.pump.metrics.transaction(t)
 	return s.bus.End(ctx, t)
-}
-
-// event gives the messages of an event that are not in the log yet.
-func (s *session) event(ctx context.Context, t *cdc.Txn, e *cdc.Event) ([]bus.Message, error) {
-	messages, err := s.plan.Event(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	return s.resume.rest(t, e.Position(), messages), nil
 }
 
 func (s *session) send(ctx context.Context, messages []bus.Message) error {
