@@ -94,19 +94,23 @@ func (b *Bus) record(ctx context.Context) (*bus.Record, uint64, error) {
 // Claim implements bus.Bus. Others cannot write the checkpoint from here on, and no message
 // once one of ours is there; where theirs came first, ours is refused, and all begins anew.
 func (b *Bus) Claim(ctx context.Context) (bus.State, error) {
-	_, f, err := b.load(ctx)
-	if err != nil {
-		return bus.State{}, err
+	state, f, err := b.load(ctx)
+	if err != nil || state.Lost > 0 && state.Mark == nil {
+		return state, err
 	}
 	b.mu.Lock()
 	b.revision = f.revision
 	b.mu.Unlock()
 	if f.record != nil {
-		if err := b.write(ctx, f.record); err != nil {
+		record := &bus.Record{Checkpoint: f.record.Checkpoint, Mark: f.last, Sequence: f.sequence}
+		if state.Lost > 0 { // other messages will get these numbers
+			record.Checkpoint = state.Mark.Checkpoint()
+		}
+		if err := b.write(ctx, record); err != nil {
 			return bus.State{}, err
 		}
 	}
-	state, f, err := b.load(ctx)
+	state, f, err = b.load(ctx)
 	if err != nil {
 		return state, err
 	}

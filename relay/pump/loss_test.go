@@ -23,7 +23,9 @@ func once(t *testing.T, folder string, hold time.Duration, source *cdctest.Sourc
 		t.Fatal(err)
 	}
 	defer d.Close()
-	p := newPump(t, source, d)
+	broken := &failing{Driver: d}
+	broken.after.Store(5)
+	p := newPump(t, source, broken)
 	p.HoldBack = hold
 	stop := running(t, p)
 	count := 0

@@ -14,6 +14,7 @@ import (
 type Metrics struct {
 	client       *cdcprom.Metrics
 	messages     *prometheus.CounterVec
+	ops          map[string]prometheus.Counter // of messages, for the pump alone
 	bytes        prometheus.Counter
 	transactions prometheus.Counter
 	repeated     prometheus.Counter
@@ -33,6 +34,7 @@ func NewMetrics(slot string) *Metrics {
 	}
 	return &Metrics{
 		client: cdcprom.New(labels),
+		ops:    map[string]prometheus.Counter{},
 		messages: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "cdc_relay_messages_total",
 			Help: "Messages that were handed to the bus.", ConstLabels: labels}, []string{"op"}),
 		bytes:        counter("cdc_relay_bytes_total", "Bytes of keys, values and headers that were handed to the bus."),
@@ -57,7 +59,13 @@ func (m *Metrics) sent(messages []bus.Message) {
 	for i := range messages {
 		size += messages[i].Size()
 	}
-	m.messages.WithLabelValues(messages[0].Get(bus.Op)).Add(float64(len(messages)))
+	op := messages[0].Get(bus.Op)
+	counter := m.ops[op]
+	if counter == nil {
+		counter = m.messages.WithLabelValues(op)
+		m.ops[op] = counter
+	}
+	counter.Add(float64(len(messages)))
 	m.bytes.Add(float64(size))
 }
 

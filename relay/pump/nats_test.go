@@ -41,3 +41,28 @@ func publish(t *testing.T, url, subject string) {
 		t.Fatal(err)
 	}
 }
+
+func bucket(t *testing.T, url string) jetstream.KeyValue {
+	t.Helper()
+	kv, err := connect(t, url).KeyValue(t.Context(), "CDC_checkpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kv
+}
+
+func readCheckpoint(t *testing.T, url string) []byte {
+	t.Helper()
+	entry, err := bucket(t, url).Get(t.Context(), "s")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry.Value()
+}
+
+func writeCheckpoint(t *testing.T, url string, value []byte) {
+	t.Helper()
+	if _, err := bucket(t, url).Put(t.Context(), "s", value); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -30,7 +30,7 @@ func (s *session) run(ctx context.Context) error {
 			return err
 		}
 		if t == nil { // the bus is due
-			if err := s.bus.Flush(ctx); err != nil {
+			if err := s.flush(ctx); err != nil {
 				return err
 			}
 			continue
@@ -41,6 +41,13 @@ func (s *session) run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// flush stores what was sent, though the relay stops meanwhile.
+func (s *session) flush(stop context.Context) error {
+	ctx, cancel := s.pump.patience(context.WithoutCancel(stop), stop)
+	defer cancel()
+	return s.bus.Flush(ctx)
 }
 
 // next gives the next transaction, or nil when the bus is due.

@@ -334,6 +334,28 @@ func TestCheckpointIsGone(t *testing.T) {
 	check(t, to, n)
 }
 
+// Or what is left of it is older than what PostgreSQL has heard: the log counts, too.
+func TestCheckpointIsOld(t *testing.T) {
+	to := onJetStream(t)
+	source := cdctest.NewSource("s")
+	url := to.driver.(*jetstream.Driver).URL()
+	var old []byte
+	n := 0
+	for range 3 {
+		n += workload(source)
+		stop := running(t, newPump(t, source, to.driver))
+		confirmed(t, source)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if old == nil {
+			old = readCheckpoint(t, url)
+		}
+		writeCheckpoint(t, url, old)
+	}
+	check(t, to, n)
+}
+
 func TestForeignMessage(t *testing.T) {
 	to := onJetStream(t)
 	source := cdctest.NewSource("s")

@@ -242,6 +242,9 @@ func (p *Pump) Check(ctx context.Context) []error {
 	client.ReadOnly, client.CreateSlot = true, false
 	client.Logger = p.Logger
 	stream, err := cdc.Open(ctx, client)
+	if busy(err) {
+		return wrong // a relay that runs, most likely
+	}
 	if err != nil {
 		return append(wrong, fmt.Errorf("slot %s: %w", p.Client.Slot, err))
 	}
