@@ -54,6 +54,7 @@ type relay struct {
 	config string
 	log    *os.File
 	cmd    *exec.Cmd
+	env    []string
 }
 
 // newRelay writes the settings down.
@@ -88,6 +89,7 @@ func (r *relay) start() {
 	}
 	r.cmd = exec.Command(file, "run", "--config", r.config)
 	r.cmd.Stderr = r.log
+	r.cmd.Env = append(os.Environ(), r.env...)
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
@@ -123,7 +125,7 @@ func freePort(t *testing.T) string {
 }
 
 // crashes has the relay killed at random while tables change, and compares at the end.
-func crashes(t *testing.T, name string, b broker) {
+func crashes(t *testing.T, name string, b broker, env ...string) {
 	if os.Getenv("PGHOST") == "" {
 		t.Skip("PGHOST names no server")
 	}
@@ -140,6 +142,7 @@ func crashes(t *testing.T, name string, b broker) {
 		workers.Go(func() { committed.Add(int64(work(working, t, name, seed+uint64(i)))) })
 	}
 	r := newRelay(t, name, b)
+	r.env = env
 	random := rand.New(rand.NewPCG(seed, 2))
 	for range *rounds {
 		r.start()
@@ -198,7 +201,7 @@ func waitFor(ctx context.Context, t *testing.T, b broker, relation string) {
 		select {
 		case <-ctx.Done():
 			t.Fatalf("the log does not come to its end: %d messages, %v", len(all), last)
-		case <-time.After(500 * time.Millisecond):
+		case <-time.After(time.Second):
 		}
 	}
 }

@@ -56,6 +56,16 @@ func TestCrashesEmbedded(t *testing.T) {
 	crashes(t, "relay_embedded", &embedded{t.TempDir(), freePort(t)})
 }
 
+// By SQL, without the protocol of replication. A call of a relay that was killed has the slot
+// until the server notices.
+func TestCrashesFetch(t *testing.T) {
+	before := *rounds
+	*rounds = min(before, 1)
+	defer func() { *rounds = before }()
+	crashes(t, "relay_fetch", &embedded{t.TempDir(), freePort(t)}, "CDC_RELAY_POSTGRES_TRANSPORT=fetch",
+		"CDC_RELAY_POSTGRES_CONN=dbname=relay_fetch options='-c client_connection_check_interval=500ms'")
+}
+
 // external is a server that is killed on its own.
 type external struct {
 	embedded
