@@ -21,15 +21,16 @@ type Record struct {
 // marked are the headers that make a mark.
 var marked = [...]string{Position, SourceName, Confirm, End, Copy}
 
-// MarkOf keeps the headers of a message that make a mark.
-func MarkOf(m *Message) map[string]string {
-	headers := make(map[string]string, len(marked))
+// MarkOf keeps those headers of a message that make a mark.
+func MarkOf(headers []Header) map[string]string {
+	m := Message{Headers: headers}
+	kept := make(map[string]string, len(marked))
 	for _, name := range marked {
 		if value := m.Get(name); value != "" {
-			headers[name] = value
+			kept[name] = value
 		}
 	}
-	return headers
+	return kept
 }
 
 // Encode gives the bytes of a record.

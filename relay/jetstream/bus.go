@@ -42,18 +42,18 @@ type Bus struct {
 	mu       sync.Mutex
 	failed   error
 	closed   bool
-	last     map[string]string // of the last message that is stored
-	sequence uint64            // its number
-	revision uint64            // of the checkpoint in the bucket
+	last     []bus.Header // of the last message that is stored
+	sequence uint64       // its number
+	revision uint64       // of the checkpoint in the bucket
 }
 
 // item is a message on its way, the end of a transaction, or someone who waits.
 type item struct {
-	future jetstream.PubAckFuture
-	mark   map[string]string
-	size   int
-	txn    *cdc.Txn
-	flush  chan struct{}
+	future  jetstream.PubAckFuture
+	headers []bus.Header
+	size    int
+	txn     *cdc.Txn
+	flush   chan struct{}
 }
 
 // Send implements bus.Bus.
@@ -69,7 +69,7 @@ func (b *Bus) Send(ctx context.Context, messages []bus.Message) error {
 			return fmt.Errorf("publishing: %w", err)
 		}
 		b.expected++
-		if err := b.put(ctx, item{future: future, mark: bus.MarkOf(m), size: size}); err != nil {
+		if err := b.put(ctx, item{future: future, headers: m.Headers, size: size}); err != nil {
 			return err
 		}
 	}
@@ -146,7 +146,7 @@ func (b *Bus) acknowledged(i item) error {
 	case ack := <-i.future.Ok():
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.last, b.sequence = i.mark, ack.Sequence
+		b.last, b.sequence = i.headers, ack.Sequence
 		return nil
 	case err := <-i.future.Err():
 		return explained(err)

@@ -26,7 +26,7 @@ type found struct {
 	record   *bus.Record
 	revision uint64
 	sequence uint64
-	last     map[string]string
+	last     []bus.Header
 }
 
 func (b *Bus) load(ctx context.Context) (state bus.State, f found, err error) {
@@ -46,7 +46,9 @@ func (b *Bus) load(ctx context.Context) (state bus.State, f found, err error) {
 		}
 		if f.record.Sequence == f.sequence && len(f.record.Mark) > 0 {
 			// The message itself may be gone: by its age, for example.
-			f.last = f.record.Mark
+			for name, value := range f.record.Mark {
+				f.last = append(f.last, bus.Header{Name: name, Value: value})
+			}
 			state.Mark, err = f.record.ParseMark()
 			return state, f, err
 		}
@@ -58,7 +60,7 @@ func (b *Bus) load(ctx context.Context) (state bus.State, f found, err error) {
 }
 
 // lastMark reads the last message; where somebody has removed that one, the last that is there.
-func (b *Bus) lastMark(ctx context.Context, sequence uint64) (map[string]string, *bus.Mark, error) {
+func (b *Bus) lastMark(ctx context.Context, sequence uint64) ([]bus.Header, *bus.Mark, error) {
 	raw, err := b.stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		raw, err = b.stream.GetLastMsgForSubject(ctx, b.driver.prefix+".>")
@@ -75,7 +77,7 @@ func (b *Bus) lastMark(ctx context.Context, sequence uint64) (map[string]string,
 		return nil, nil, &bus.ConfigError{Message: fmt.Sprintf("message %d of the stream, on %s: %v. "+
 			"The relay must be the only one who writes to its stream: give it one of its own (nats.stream)", sequence, raw.Subject, err)}
 	}
-	return bus.MarkOf(m), &mark, nil
+	return m.Headers, &mark, nil
 }
 
 // record reads the checkpoint of the bucket.
@@ -102,7 +104,7 @@ func (b *Bus) Claim(ctx context.Context) (bus.State, error) {
 	b.revision = f.revision
 	b.mu.Unlock()
 	if f.record != nil {
-		record := &bus.Record{Checkpoint: f.record.Checkpoint, Mark: f.last, Sequence: f.sequence}
+		record := &bus.Record{Checkpoint: f.record.Checkpoint, Mark: bus.MarkOf(f.last), Sequence: f.sequence}
 		if state.Lost > 0 { // other messages will get these numbers
 			record.Checkpoint = state.Mark.Checkpoint()
 		}
@@ -123,7 +125,7 @@ func (b *Bus) Claim(ctx context.Context) (bus.State, error) {
 // Save implements bus.Bus.
 func (b *Bus) Save(ctx context.Context, c *cdc.Checkpoint) error {
 	b.mu.Lock()
-	record := &bus.Record{Checkpoint: c, Mark: b.last, Sequence: b.sequence}
+	record := &bus.Record{Checkpoint: c, Mark: bus.MarkOf(b.last), Sequence: b.sequence}
 	b.mu.Unlock()
 	return b.write(ctx, record)
 }

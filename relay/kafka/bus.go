@@ -33,6 +33,7 @@ type Bus struct {
 	bytes    int
 	sent     int
 	unstored []*cdc.Txn
+	last     []bus.Header // of the last message
 
 	mu     sync.Mutex
 	topics map[string]*topic
@@ -85,7 +86,7 @@ func (b *Bus) Send(ctx context.Context, messages []bus.Message) error {
 		b.bytes += messages[i].Size()
 	}
 	b.sent++
-	b.mark(&messages[len(messages)-1])
+	b.last = messages[len(messages)-1].Headers
 	return b.failure()
 }
 
@@ -117,20 +118,23 @@ func (b *Bus) failure() error {
 	return b.first
 }
 
-// mark notes that the log has come to a message.
-func (b *Bus) mark(m *bus.Message) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.record.Mark = bus.MarkOf(m)
+// mark has the record tell that the log has come to the last message that was sent.
+func (b *Bus) mark() error {
+	if b.last == nil {
+		return nil // the checkpoint alone is stored
+	}
+	b.record.Mark = bus.MarkOf(b.last)
+	b.last = nil
 	mark, err := b.record.ParseMark()
 	if err != nil {
-		return // cannot be: the plan has made it
+		return err
 	}
 	c := mark.Checkpoint()
 	if old := b.record.Checkpoint; old != nil {
 		c.EndLSN = max(c.EndLSN, old.EndLSN)
 	}
 	b.record.Checkpoint = c
+	return nil
 }
 
 // End implements bus.Bus.
@@ -175,9 +179,10 @@ func (b *Bus) Flush(ctx context.Context) error {
 // over: the next one finds out what has become of it.
 func (b *Bus) commit(ctx context.Context) error {
 	b.mu.Lock()
-	value, err := b.record.Encode()
+	err := b.mark()
+	value, err2 := b.record.Encode()
 	b.mu.Unlock()
-	if err != nil {
+	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
 	b.produce(ctx, &kgo.Record{Topic: b.driver.checkpoints(), Key: []byte(b.driver.slot), Value: value})

@@ -25,7 +25,7 @@ import (
 )
 
 // log of what a test says, if it fails.
-func logger(t *testing.T) *slog.Logger {
+func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
@@ -83,13 +83,13 @@ func eachBus(t *testing.T, f func(*testing.T, target)) {
 	}
 }
 
-func newPump(t *testing.T, source *cdctest.Source, d bus.Driver) *Pump {
+func newPump(t testing.TB, source *cdctest.Source, d bus.Driver) *Pump {
 	return &Pump{Client: cdc.Config{Connector: source, Slot: "s", FeedbackInterval: 50 * time.Millisecond}, Driver: d, MaxBackoff: 50 * time.Millisecond,
 		Plan: plan.Options{Prefix: "p", Keyed: true, Logger: logger(t)}, Logger: logger(t)}
 }
 
 // running runs a pump until the function that it gives is called, which returns its error.
-func running(t *testing.T, p *Pump) (stop func() error) {
+func running(t testing.TB, p *Pump) (stop func() error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
