@@ -32,6 +32,7 @@ var golden = []struct {
 	{"redacted", Options{Keyed: true}},
 	{"parts", Options{}},
 	{"names", Options{Keyed: true}},
+	{"schema_changes", Options{}},
 	{"json_null", Options{JSON: true}},
 }
 

@@ -11,9 +11,6 @@ import (
 	"github.com/pgcdc/cdc/relay/bus"
 )
 
-// opSchema is Op_OP_SCHEMA of the protocol.
-const opSchema = cdc.Op(8)
-
 // Values of the header cdc-key.
 const (
 	roleOld       = "old"       // of a key change, under the key before
@@ -56,7 +53,7 @@ func (p *Plan) route(ctx context.Context, e *cdc.Event) ([]place, error) {
 	if e.Op == cdc.OpMessage {
 		return []place{{topic: MessageTopic(p.options.Prefix)}}, nil
 	}
-	if e.Op == opSchema {
+	if e.Op == cdc.OpSchema {
 		return p.schemaChange(ctx, e)
 	}
 	t := e.Table()
@@ -165,19 +162,20 @@ func (e *FailedError) Unwrap() error { return e.Err }
 
 // schemaChange goes to the table's topic, and to all topics that it had under a former name.
 func (p *Plan) schemaChange(ctx context.Context, e *cdc.Event) ([]place, error) {
-	former, err := formerName(e.Raw())
+	change, err := e.SchemaChange()
 	if err != nil {
-		return nil, fmt.Errorf("the schema change at %v cannot be read: %w", e.Position(), err)
+		return nil, err
 	}
 	var topics []string
-	if former.table != "" {
-		known, err := p.topics.Versions(ctx, Base(p.options.Prefix, former.schema, former.table))
+	if change != nil && change.FormerName != "" {
+		base := Base(p.options.Prefix, change.FormerSchema, change.FormerName)
+		known, err := p.topics.Versions(ctx, base)
 		if err != nil {
 			return nil, err
 		}
 		topics = append(topics, known...)
 		// What was planned may not be stored yet.
-		for _, topic := range p.used[Base(p.options.Prefix, former.schema, former.table)] {
+		for _, topic := range p.used[base] {
 			if !slices.Contains(topics, topic) {
 				topics = append(topics, topic)
 			}

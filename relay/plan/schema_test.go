@@ -14,7 +14,11 @@ import (
 
 // schemaEvent is a batch with an OP_SCHEMA, of a table or (name "") of none any more.
 func schemaEvent(name, formerSchema, formerName string) []byte {
-	change := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), 2)
+	kind := cdc.SchemaAltered
+	if name == "" {
+		kind = cdc.SchemaDropped
+	}
+	change := protowire.AppendVarint(protowire.AppendTag(nil, 1, protowire.VarintType), uint64(kind))
 	if formerName != "" {
 		change = protowire.AppendString(protowire.AppendTag(change, 3, protowire.BytesType), formerSchema)
 		change = protowire.AppendString(protowire.AppendTag(change, 4, protowire.BytesType), formerName)

@@ -62,7 +62,7 @@ func newRelay(t *testing.T, name string, b broker) *relay {
 	t.Helper()
 	dir := t.TempDir()
 	r := &relay{t: t, config: filepath.Join(dir, "relay.toml")}
-	content := fmt.Sprintf("[postgres]\nconn = \"dbname=%s\"\nslot = \"%[1]s\"\n[postgres.options]\nold = \"full\"\nmessages = \"*\"\nschema_changes = \"off\"\n[admin]\nlisten = \"\"\n%s",
+	content := fmt.Sprintf("[postgres]\nconn = \"dbname=%s\"\nslot = \"%[1]s\"\n[postgres.options]\nold = \"full\"\nmessages = \"*\"\n[admin]\nlisten = \"\"\n%s",
 		name, b.settings())
 	if err := os.WriteFile(r.config, []byte(content), 0o600); err != nil {
 		t.Fatal(err)

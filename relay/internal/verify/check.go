@@ -111,7 +111,7 @@ func apply(rows map[string]cdc.Row, m *bus.Message) error {
 	}
 	role := m.Get(bus.KeyRole)
 	switch {
-	case e.Op == cdc.OpTruncate, e.Op == 8, role == "elsewhere":
+	case e.Op == cdc.OpTruncate, e.Op == cdc.OpSchema, role == "elsewhere":
 		return nil
 	case e.Op == cdc.OpDelete, role == "old":
 		if _, ok := rows[string(e.Key)]; !ok {
