@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,7 +58,7 @@ func (d *Driver) URL() string {
 type serverLog struct{ logger *slog.Logger }
 
 func (l serverLog) say(level slog.Level, format string, v []any) {
-	l.logger.Log(nil, level, "nats-server: "+strings.TrimSpace(fmt.Sprintf(format, v...))) //nolint:staticcheck // no context there
+	l.logger.Log(context.Background(), level, "nats-server: "+strings.TrimSpace(fmt.Sprintf(format, v...)))
 }
 
 func (l serverLog) Noticef(format string, v ...any) { l.say(slog.LevelDebug, format, v) }

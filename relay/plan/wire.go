@@ -8,9 +8,9 @@ import (
 
 // Tags of fields of a Batch that end a transaction.
 const (
-	tagOutcome    = 3<<3 | 0
+	tagOutcome    = 3 << 3 // a varint
 	tagEndLSN     = 4<<3 | 1
-	tagEventCount = 5<<3 | 0
+	tagEventCount = 5 << 3 // a varint
 )
 
 // appendEnd appends what the last piece of a transaction has, and only that one.

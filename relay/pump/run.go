@@ -80,7 +80,7 @@ func (p *Pump) Run(ctx context.Context) error {
 			p.Logger.Error("the relay cannot go on", "error", err)
 			return err
 		}
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > time.Minute || busy(err) { // it has waited for the slot already
 			attempt = 0
 		}
 		p.report(err)

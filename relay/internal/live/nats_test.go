@@ -105,3 +105,39 @@ func TestCrashesOfNATS(t *testing.T) {
 	defer e.stop()
 	crashes(t, "relay_nats", e)
 }
+
+// A second relay stands by, and carries on when the first one is killed.
+func TestStandby(t *testing.T) {
+	if os.Getenv("PGHOST") == "" {
+		t.Skip("PGHOST names no server")
+	}
+	e := &external{embedded: embedded{t.TempDir(), freePort(t)}}
+	e.start(t)
+	defer e.stop()
+	conn := database(t, "relay_standby")
+	insert := func(relation string) {
+		t.Helper()
+		if _, err := conn.Exec(t.Context(), "CREATE TABLE "+relation+" (id int PRIMARY KEY); INSERT INTO "+relation+" VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, second := newRelay(t, "relay_standby", e), newRelay(t, "relay_standby", e)
+	first.start()
+	insert("one")
+	waitFor(t.Context(), t, e, "public.one")
+	second.start()
+	time.Sleep(2 * time.Second)
+	insert("two")
+	waitFor(t.Context(), t, e, "public.two")
+	first.kill()
+	insert("three")
+	waitFor(t.Context(), t, e, "public.three")
+	second.stop()
+	all, err := e.read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := verify.Once(all, true); err != nil {
+		t.Error(err)
+	}
+}
