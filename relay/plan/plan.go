@@ -165,6 +165,8 @@ func (p *Plan) headers(e *cdc.Event) []bus.Header {
 		if known.version != "" {
 			h = append(h, bus.Header{Name: bus.Version, Value: known.version})
 		}
+	} else if change, err := e.SchemaChange(); err == nil && change != nil {
+		h = append(h, bus.Header{Name: bus.Relation, Value: headerText(change.Former())})
 	}
 	if p.commitTime != "" {
 		h = append(h, bus.Header{Name: bus.CommitTime, Value: p.commitTime})

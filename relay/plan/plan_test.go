@@ -8,9 +8,11 @@ import (
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/pgcdc/cdc/clients/go"
 	"github.com/pgcdc/cdc/clients/go/cdctest"
+	"github.com/pgcdc/cdc/clients/go/cdcv1"
 	"github.com/pgcdc/cdc/relay/bus"
 )
 
@@ -178,5 +180,67 @@ func TestTooLarge(t *testing.T) {
 func TestHeaderTextHasNoEnds(t *testing.T) {
 	if got := headerText("a\r\nb%\x7fü"); got != "a%0D%0Ab%25%7Fü" {
 		t.Errorf("it is %q", got)
+	}
+}
+
+// insert is a transaction with a row of a table with a key of a type.
+func insert(source *cdctest.Source, kind cdc.Type, pgType string, key bool) {
+	table, err := proto.Marshal(&cdcv1.Table{Schema: "public", Name: "t", ReplicaIdentity: cdc.IdentityDefault,
+		Columns: []*cdcv1.Column{{Number: 1, Name: "id", Type: kind, PgType: pgType, Key: key}}})
+	if err != nil {
+		panic(err)
+	}
+	b := source.Transaction()
+	b.Schemas = []*cdcv1.SchemaVersion{{Fingerprint: uint64(cdc.FingerprintOf(table)), Table: table}}
+	b.Events = []*cdcv1.ChangeEvent{{Op: cdc.OpDelete, Schema: uint64(cdc.FingerprintOf(table)), Key: []byte{10, 1, '1'}}}
+	b.EventCount = 1
+	source.Add(b)
+}
+
+func TestTombstonesNeedKeysThatAreTheirBytes(t *testing.T) {
+	at := &topics{partitions: 3, maxBytes: 1 << 20}
+	for _, c := range []struct {
+		kind   cdc.Type
+		pgType string
+		key    bool
+		want   string
+	}{
+		{cdc.TypeText, "pg_catalog.text", true, ""},
+		{cdc.TypeUUID, "pg_catalog.uuid", true, ""},
+		{cdc.TypeText, "public.citext", true, "different bytes"},
+		{cdc.TypeText, "pg_catalog.bpchar(3)", true, "different bytes"},
+		{cdc.TypeNumeric, "pg_catalog.numeric", true, "different bytes"},
+		{cdc.TypeText, "pg_catalog.text", false, "no key"},
+	} {
+		source := cdctest.NewSource("s")
+		insert(source, c.kind, c.pgType, c.key)
+		list, err := tryMessages(t, Options{Keyed: true, Tombstones: true}, at, source, 1)
+		var refused *bus.ConfigError
+		if c.want == "" && (err != nil || len(list) != 2 || list[1].Value != nil || list[0].Get(bus.Copy) != "1/2" || list[1].Get(bus.End) != "1") {
+			t.Errorf("%s: %+v, %v", c.pgType, list, err)
+		}
+		if c.want != "" && (!errors.As(err, &refused) || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: the error is %v", c.pgType, err)
+		}
+	}
+}
+
+// What the server could not encode stops the relay, or goes aside in its place.
+func TestFailures(t *testing.T) {
+	source := cdctest.NewSource("s")
+	b := source.Transaction()
+	fingerprint, table := cdctest.Table("public", "t")
+	b.Schemas = []*cdcv1.SchemaVersion{{Fingerprint: uint64(fingerprint), Table: table}}
+	b.Events = []*cdcv1.ChangeEvent{{Op: cdc.OpInsert, Schema: uint64(fingerprint), Failure: &cdcv1.Failure{Sqlstate: "54000", Message: "too large"}}}
+	b.EventCount = 1
+	source.Add(b)
+	at := &topics{partitions: 3, maxBytes: 1 << 20}
+	var failed *FailedError
+	if _, err := tryMessages(t, Options{Keyed: true}, at, source, 1); !errors.As(err, &failed) {
+		t.Errorf("the error is %v", err)
+	}
+	list := messagesOf(t, Options{Keyed: true, FailuresAside: true}, at, source, 1)
+	if len(list) != 1 || list[0].Topic != "p.dead" || list[0].Get(bus.Reason) != "failure" || list[0].Get(bus.Relation) != "public.t" {
+		t.Errorf("the messages are %+v", list)
 	}
 }

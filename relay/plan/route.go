@@ -204,12 +204,12 @@ func (p *Plan) checkKey(t *cdc.Table) error {
 		return nil
 	}
 	if !t.HasKey() {
-		return fmt.Errorf("rows of %v have no key, and kafka.tombstones needs one: give the table a primary key", t)
+		return &bus.ConfigError{Message: fmt.Sprintf("rows of %v have no key, and kafka.tombstones needs one: give the table a primary key", t)}
 	}
 	for i := range t.Columns {
 		if c := &t.Columns[i]; c.Key && !bytesEqual(c) {
-			return fmt.Errorf("the key column %q of %v has the type %s, whose equal values may have different bytes: "+
-				"compaction would keep both. Set kafka.tombstones to false, or kafka.any_keys to true", c.Name, t, c.PgType)
+			return &bus.ConfigError{Message: fmt.Sprintf("the key column %q of %v has the type %s, whose equal values may have different bytes: "+
+				"compaction would keep both. Set kafka.tombstones to false, or kafka.any_keys to true", c.Name, t, c.PgType)}
 		}
 	}
 	return nil
