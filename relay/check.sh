@@ -58,5 +58,5 @@ step "docs/relay.md has every warning" explained
 if [ -z "${CDC_KAFKA_LIBS-}" ] && libs=$(testdata/kafka/fetch.sh 2>"$work/kafka"); then
 	export CDC_KAFKA_LIBS=$libs
 fi
-gotests "go test" -count 1 -timeout 10m ./...
+gotests "go test" -short -count 1 -timeout 10m ./...
 finish

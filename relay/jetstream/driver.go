@@ -110,7 +110,7 @@ func (b *Bus) find(ctx context.Context) (err error) {
 	b.stream, err = b.js.Stream(ctx, d.config.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) && create {
 		b.stream, err = b.js.CreateStream(ctx, jetstream.StreamConfig{Name: d.config.Stream, Subjects: []string{d.prefix + ".>"},
-			Storage: jetstream.FileStorage, Replicas: d.config.Replicas, MaxAge: d.config.MaxAge, MaxBytes: limit(d.config.MaxBytes), AllowDirect: true})
+			Storage: jetstream.FileStorage, Replicas: d.config.Replicas, MaxAge: d.config.MaxAge, MaxBytes: limit(d.config.MaxBytes)})
 	}
 	if err != nil {
 		return fmt.Errorf("stream %s of NATS: %w (nats.create = true makes it, with the subjects %s.>)", d.config.Stream, err, d.prefix)

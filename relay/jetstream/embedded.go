@@ -81,9 +81,17 @@ func lockFolder(folder string) (*folderLock, error) {
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		file.Close()
-		return nil, fmt.Errorf("the folder %s is in use by another relay: %w", folder, err)
+		return nil, &TakenError{folder}
 	}
 	return &folderLock{file}, nil
+}
+
+// TakenError: another process runs a server in the folder.
+type TakenError struct{ Folder string }
+
+// Error implements error.
+func (e *TakenError) Error() string {
+	return "the folder " + e.Folder + " is in use by another relay"
 }
 
 func (l *folderLock) release() { l.file.Close() }

@@ -2,11 +2,14 @@ package jetstream
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/pgcdc/cdc/clients/go"
@@ -61,23 +64,60 @@ func (b *Bus) load(ctx context.Context) (state bus.State, f found, err error) {
 
 // lastMark reads the last message; where somebody has removed that one, the last that is there.
 func (b *Bus) lastMark(ctx context.Context, sequence uint64) ([]bus.Header, *bus.Mark, error) {
-	raw, err := b.stream.GetMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		raw, err = b.stream.GetLastMsgForSubject(ctx, b.driver.prefix+".>")
+	raw, err := b.fromLeader(ctx, map[string]any{"seq": sequence})
+	if raw == nil && err == nil {
+		raw, err = b.fromLeader(ctx, map[string]any{"last_by_subj": b.driver.prefix + ".>"})
 	}
-	if err != nil {
+	if err != nil || raw == nil {
+		return nil, nil, err
+	}
+	header, err := nats.DecodeHeadersMsg(raw.Header)
+	if err != nil && len(raw.Header) > 0 {
 		return nil, nil, fmt.Errorf("the last message of the stream: %w", err)
 	}
 	m := &bus.Message{}
-	for name := range raw.Header {
-		m.Headers = append(m.Headers, bus.Header{Name: name, Value: raw.Header[name][0]})
+	for name := range header {
+		m.Headers = append(m.Headers, bus.Header{Name: name, Value: header[name][0]})
 	}
 	mark, err := bus.ParseMark(m.Get)
 	if err != nil {
 		return nil, nil, &bus.ConfigError{Message: fmt.Sprintf("message %d of the stream, on %s: %v. "+
-			"The relay must be the only one who writes to its stream: give it one of its own (nats.stream)", sequence, raw.Subject, err)}
+			"The relay must be the only one who writes to its stream: give it one of its own (nats.stream)", raw.Sequence, raw.Subject, err)}
 	}
 	return m.Headers, &mark, nil
+}
+
+// rawMessage is one as the server's API gives it.
+type rawMessage struct {
+	Subject  string `json:"subject"`
+	Sequence uint64 `json:"seq"`
+	Header   []byte `json:"hdrs"`
+}
+
+// fromLeader reads a message, nil if it is not there, from the leader of the stream: any replica may
+// answer what the library asks, one that is behind as well.
+func (b *Bus) fromLeader(ctx context.Context, question map[string]any) (*rawMessage, error) {
+	body, err := json.Marshal(question)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	answer, err := b.conn.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+b.driver.config.Stream, body)
+	if err != nil {
+		return nil, fmt.Errorf("the last message of the stream: %w", err)
+	}
+	var content struct {
+		Message *rawMessage         `json:"message"`
+		Error   *jetstream.APIError `json:"error"`
+	}
+	if err := json.Unmarshal(answer.Data, &content); err != nil {
+		return nil, fmt.Errorf("the last message of the stream: %w", err)
+	}
+	if e := content.Error; e != nil && e.ErrorCode != jetstream.JSErrCodeMessageNotFound {
+		return nil, fmt.Errorf("the last message of the stream: %w", e)
+	}
+	return content.Message, nil
 }
 
 // record reads the checkpoint of the bucket.

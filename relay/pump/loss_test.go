@@ -101,3 +101,36 @@ func TestStreamIsEmptied(t *testing.T) {
 	}
 	check(t, to, n)
 }
+
+// The last message was removed, and the copy of the checkpoint too: that message is sent again.
+func TestLastMessageIsRemoved(t *testing.T) {
+	to := onJetStream(t)
+	source := cdctest.NewSource("s")
+	n := workload(source)
+	stop := running(t, newPump(t, source, to.driver))
+	confirmed(t, source)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	url := to.driver.(*jetstream.Driver).URL()
+	stream, err := connect(t, url).Stream(t.Context(), "CDC")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), uint64(n)); err != nil {
+		t.Fatal(err)
+	}
+	removeCheckpoint(t, url)
+	source.SetServer(func(s *cdc.Server) { s.ConfirmedFlush = 0x1000 })
+	stop = running(t, newPump(t, source, to.driver))
+	for range 100 {
+		if len(to.read(t)) == n {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	check(t, to, n)
+}

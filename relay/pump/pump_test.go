@@ -108,7 +108,7 @@ func running(t testing.TB, p *Pump) (stop func() error) {
 func confirmed(t *testing.T, source *cdctest.Source) {
 	t.Helper()
 	end := source.Transaction() // its place is behind all others
-	for range 400 {
+	for range 1200 {
 		if status, _ := source.Status(); uint64(status.Flushed)+0x100 > end.Transaction.FirstLsn {
 			return
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgcdc/cdc/relay/admin"
 	"github.com/pgcdc/cdc/relay/config"
+	"github.com/pgcdc/cdc/relay/jetstream"
 	"github.com/pgcdc/cdc/relay/pump"
 	"github.com/pgcdc/cdc/relay/setup"
 )
@@ -58,6 +59,11 @@ func check(ctx context.Context, c *config.Config, w io.Writer) error {
 	defer cancel()
 	logger := setup.Logger(config.Log{Level: "error", Format: c.Log.Format}, os.Stderr)
 	driver, err := setup.Driver(c, logger)
+	var taken *jetstream.TakenError
+	if errors.As(err, &taken) { // by the relay that runs: its server is asked
+		c.NATS.URL, c.NATS.Embedded = "nats://"+c.NATS.Listen, ""
+		driver, err = setup.Driver(c, logger)
+	}
 	if err != nil {
 		return err
 	}
