@@ -21,7 +21,7 @@ import (
 type kafkaBroker struct{ brokers []string }
 
 func (k *kafkaBroker) settings() string {
-	return fmt.Sprintf("[kafka]\nbrokers = [\"%s\"]\ncreate_topics = true\npartitions = 4\nreplication = 1\ntransaction_events = 400\ntransaction_timeout = \"30s\"\n",
+	return fmt.Sprintf("[kafka]\nbrokers = [\"%s\"]\ncreate_topics = true\npartitions = 4\nreplication = 1\ntransaction_events = 1000\ntransaction_timeout = \"30s\"\n",
 		strings.Join(k.brokers, `","`))
 }
 

@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	rounds = flag.Int("rounds", 3, "how often the relay is killed")
-	pace   = flag.Duration("pace", 100*time.Millisecond, "how long a transaction waits for the one before it, at most")
+	rounds = flag.Int("rounds", 2, "how often the relay is killed")
+	pace   = flag.Duration("pace", 250*time.Millisecond, "how long a transaction waits for the one before it, at most")
 )
 
 // broker is a bus under test.
