@@ -208,7 +208,7 @@ class Readers:
 
     def look_at_privileges(self):
         """What each consumer may SELECT as of now, and what is given by whom may give."""
-        world, self.selects, self.allowed = self.world, {}, {}
+        world, self.selects, self.whole, self.allowed = self.world, {}, {}, {}
         self.cursor.execute("SELECT oid::bigint FROM pg_class WHERE relrowsecurity")
         secured = {oid for oid, in self.cursor.fetchall()}
         for name in self.consumers:
@@ -220,6 +220,9 @@ class Readers:
             # row security applies to all of them, and what is taken counts before it is committed
             kept = secured | {oid for _, role, oid in world.taken if role in (None, name)}
             self.selects[name] = {(oid, number) for oid, number in self.cursor.fetchall() if oid not in kept}
+            self.cursor.execute("SELECT c.oid::bigint FROM pg_class c WHERE has_table_privilege(%s, c.oid, 'SELECT')",
+                                (self.world.roles[name],))
+            self.whole[name] = {oid for oid, in self.cursor.fetchall()} - kept
         self.cursor.execute("SELECT c.oid::bigint FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE "
                             "n.nspname ~ '^w[0-9]' AND c.relkind IN ('r', 'p') AND has_table_privilege(%s, c.oid, "
                             "'SELECT WITH GRANT OPTION')", (self.world.roles["helper"],))
@@ -236,6 +239,8 @@ class Readers:
                               for g in self.world.grants) else NO
         if home in self.selects[consumer]:
             return MUST
+        if home[0] in self.whole[consumer]:
+            return MAY                  # a column of a transaction that nobody sees yet
         ancestors = view.roots(home[0])
         # what was given of what it was a partition of counts for what was written then
         former = then.roots(home[0]) if then is not None and home[0] in then.tables else ()
