@@ -139,7 +139,7 @@ func crashes(t *testing.T, name string, b broker, env ...string) {
 	t.Logf("seed %d", seed)
 	var committed atomic.Int64
 	for i := range 3 {
-		workers.Go(func() { committed.Add(int64(work(working, t, name, seed+uint64(i)))) })
+		workers.Go(func() { work(working, t, name, seed+uint64(i), &committed) })
 	}
 	r := newRelay(t, name, b)
 	r.env = env
@@ -149,6 +149,9 @@ func crashes(t *testing.T, name string, b broker, env ...string) {
 		time.Sleep(time.Duration(300+random.IntN(1500)) * time.Millisecond)
 		b.disturb(t)
 		r.kill()
+	}
+	for committed.Load() < 10 && ctx.Err() == nil { // on a busy machine
+		time.Sleep(50 * time.Millisecond)
 	}
 	stopWork()
 	workers.Wait()
@@ -175,9 +178,6 @@ func crashes(t *testing.T, name string, b broker, env ...string) {
 	var lsn string
 	if err := conn.QueryRow(ctx, "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1", name).Scan(&lsn); err != nil {
 		t.Fatal(err)
-	}
-	if committed.Load() < 10 {
-		t.Errorf("%d transactions have committed: that is no work", committed.Load())
 	}
 	t.Logf("%d transactions, %d messages, each once; the tables are the same; the slot is at %s", committed.Load(), len(all), lsn)
 }

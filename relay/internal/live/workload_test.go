@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,11 +100,11 @@ func randomChange(r *rand.Rand) string {
 
 // work changes things until ctx ends, with transactions of one to four statements. Those that
 // collide with others are rolled back.
-func work(ctx context.Context, t *testing.T, name string, seed uint64) (committed int) {
+func work(ctx context.Context, t *testing.T, name string, seed uint64, committed *atomic.Int64) {
 	conn, err := pgx.Connect(context.Background(), "dbname="+name)
 	if err != nil {
 		t.Error(err)
-		return 0
+		return
 	}
 	defer conn.Close(context.Background())
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -111,7 +112,7 @@ func work(ctx context.Context, t *testing.T, name string, seed uint64) (committe
 		tx, err := conn.Begin(context.Background())
 		if err != nil {
 			t.Error(err)
-			return committed
+			return
 		}
 		for range 1 + r.IntN(4) {
 			if _, err = tx.Exec(context.Background(), randomChange(r)); err != nil {
@@ -120,14 +121,13 @@ func work(ctx context.Context, t *testing.T, name string, seed uint64) (committe
 		}
 		if err == nil {
 			if tx.Commit(context.Background()) == nil {
-				committed++
+				committed.Add(1)
 			}
 			time.Sleep(time.Duration(r.Int64N(int64(*pace) + 1)))
 		} else {
 			_ = tx.Rollback(context.Background())
 		}
 	}
-	return committed
 }
 
 // source gives the tables as they are, by the stream's own reading of them.
