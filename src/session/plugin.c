@@ -388,9 +388,8 @@ follow_command(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr ls
 	CdcState   *state = ctx->output_plugin_private;
 	CdcEventHead head = message_event(state->txn, lsn, cdc_stream_message_xid(txn));
 
-	if (state->options.schema_changes && size > 0)
-		cdc_schema_message(ctx, txn, &head, content, size);
-	else
+	if (!state->options.schema_changes || size == 0 ||
+		!cdc_schema_message(ctx, txn, &head, content, size))
 		skip_change(ctx, state);
 }
 

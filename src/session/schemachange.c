@@ -295,7 +295,7 @@ relations_of(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, const CdcComman
 	return looks;
 }
 
-void
+bool
 cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventHead *head,
 				   const char *content, Size size)
 {
@@ -309,7 +309,7 @@ cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventH
 		!cdc_command_read(&command, &state->command_key, txn->xid, content, size))
 	{
 		cdc_stats_count(&state->stats, CDC_COUNT_FORGED_MESSAGES, 1);
-		return;
+		return false;
 	}
 	looks = relations_of(ctx, txn, &command);
 	error = look_guarded(&looks);
@@ -318,8 +318,9 @@ cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventH
 		ereport(LOG,
 				(errmsg("could not tell a change of a schema: %s", error->message)));
 		cdc_stats_count(&state->stats, CDC_COUNT_FAILURES, 1);
-		return;
+		return false;
 	}
 	for (int i = 0; i < looks.n; i++)
 		tell(state, head, command.tag, &looks.relids[i]);
+	return head->index > 0;
 }

@@ -61,8 +61,9 @@ extern void cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt
  * where there is none. Needs a transaction if there is one. */
 extern const char *cdc_origin_name(ReorderBufferTXN *txn);
 
-/* The message of a command: events of what it has made of the relations that it names. */
-extern void cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventHead *head,
+/* The message of a command: events of what it has made of the relations that it names. False
+ * where there are none. */
+extern bool cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventHead *head,
 							   const char *content, Size size);
 
 /* The callbacks for changes, of streamed transactions too. */
