@@ -27,7 +27,8 @@ enum
 {
 	COMMAND_TAG = 1,
 	COMMAND_RELID = 2,			/* repeated, as the next one */
-	COMMAND_TYPES_OF_RELID = 3
+	COMMAND_TYPES_OF_RELID = 3,
+	COMMAND_XID = 4				/* of the top-level transaction */
 };
 
 bool
@@ -69,19 +70,6 @@ cdc_commands_tracked(void)
 	return enabled && cdc_track_schema;
 }
 
-/* So that it counts in its own transaction alone, its xid is under the hash, too. */
-static void
-hash(const CdcHmacKey *key, TransactionId xid, const char *body, Size size, uint8 *digest)
-{
-	StringInfoData data;
-
-	initStringInfo(&data);
-	appendBinaryStringInfo(&data, (const char *) &xid, sizeof(xid));
-	appendBinaryStringInfo(&data, body, size);
-	cdc_hmac(key, data.data, data.len, digest);
-	pfree(data.data);
-}
-
 void
 cdc_command_log(const CdcHmacKey *key, const CdcCommand *command)
 {
@@ -94,7 +82,8 @@ cdc_command_log(const CdcHmacKey *key, const CdcCommand *command)
 	for (int i = 0; i < command->n; i++)
 		cdc_field_uint(&body, command->touched[i].types ? COMMAND_TYPES_OF_RELID : COMMAND_RELID,
 					   command->touched[i].relid);
-	hash(key, GetTopTransactionId(), body.data, body.len, digest);
+	cdc_field_uint(&body, COMMAND_XID, GetTopTransactionId());
+	cdc_hmac(key, body.data, body.len, digest);
 	initStringInfo(&message);
 	appendBinaryStringInfo(&message, (const char *) digest, sizeof(digest));
 	appendBinaryStringInfo(&message, body.data, body.len);
@@ -121,6 +110,7 @@ cdc_command_read(CdcCommand *command, const CdcHmacKey *key, TransactionId xid,
 {
 	uint8		digest[CDC_HMAC_BYTES];
 	const char *body = content + CDC_HMAC_BYTES;
+	TransactionId written_by = InvalidTransactionId;
 	CdcCursor	cursor;
 	CdcField	field;
 
@@ -128,7 +118,7 @@ cdc_command_read(CdcCommand *command, const CdcHmacKey *key, TransactionId xid,
 	if (size < CDC_HMAC_BYTES)
 		return false;
 	size -= CDC_HMAC_BYTES;
-	hash(key, xid, body, size, digest);
+	cdc_hmac(key, body, size, digest);
 	if (!is_same(digest, (const uint8 *) content))
 		return false;
 	cursor = cdc_cursor(body, size);
@@ -141,6 +131,8 @@ cdc_command_read(CdcCommand *command, const CdcHmacKey *key, TransactionId xid,
 		else if (field.number == COMMAND_RELID || field.number == COMMAND_TYPES_OF_RELID)
 			command->touched[command->n++] =
 				(CdcTouched) {(Oid) field.value, field.number == COMMAND_TYPES_OF_RELID};
+		else if (field.number == COMMAND_XID)
+			written_by = (TransactionId) field.value;
 	}
-	return true;
+	return written_by == xid;
 }
