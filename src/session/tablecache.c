@@ -81,14 +81,11 @@ mark_users(Oid relid)
 }
 
 static void
-invalidate_everything(void)
+mark_all(void)
 {
 	HASH_SEQ_STATUS status;
 	Entry	   *entry;
 
-	if (current_cache == NULL)
-		return;
-	(void) cdc_access_invalidated(current_cache->access, InvalidOid);
 	hash_seq_init(&status, current_cache->entries);
 	while ((entry = hash_seq_search(&status)) != NULL)
 		mark(entry);
@@ -116,7 +113,7 @@ invalidate_relation(Datum arg, Oid relid)
 			mark_users(relid);
 		return;
 	}
-	invalidate_everything();
+	mark_all();
 }
 
 /* Names of schemas are part of a Table, any table may be in a publication, and what
@@ -124,9 +121,10 @@ invalidate_relation(Datum arg, Oid relid)
 static void
 invalidate_all(Datum arg, CdcSysCacheId cacheid, uint32 hashvalue)
 {
-	if (hashvalue == 0 && looking)
+	if (current_cache == NULL || (hashvalue == 0 && looking))
 		return;
-	invalidate_everything();
+	(void) cdc_access_invalidated(current_cache->access, InvalidOid);
+	mark_all();
 }
 
 /*
@@ -311,18 +309,23 @@ cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt, bool 
 	return *selected ? cdc_selection_table(selection, cache->access, rel, cxt) : NULL;
 }
 
-/* Empties them of everything. */
-static void
-reset_all(void)
+void
+cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn)
 {
 	/* core builds its own relations anew, also where the transaction is found to be aborted */
 	TransactionId alive = CheckXidAlive;
 
 	CheckXidAlive = InvalidTransactionId;
-	looking = true;
 	PG_TRY();
 	{
-		InvalidateSystemCaches();
+		if (txn->ninvalidations > MAX_INVALIDATIONS)
+		{
+			looking = true;
+			InvalidateSystemCaches();
+		}
+		else
+			for (uint32 i = 0; i < txn->ninvalidations; i++)
+				LocalExecuteInvalidationMessage(&txn->invalidations[i]);
 	}
 	PG_FINALLY();
 	{
@@ -330,14 +333,4 @@ reset_all(void)
 		CheckXidAlive = alive;
 	}
 	PG_END_TRY();
-}
-
-void
-cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn)
-{
-	if (txn->ninvalidations > MAX_INVALIDATIONS)
-		reset_all();
-	else
-		for (uint32 i = 0; i < txn->ninvalidations; i++)
-			LocalExecuteInvalidationMessage(&txn->invalidations[i]);
 }
