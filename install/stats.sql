@@ -19,7 +19,7 @@ COMMENT ON COLUMN cdc.stats.transactions IS 'Transactions of which something was
 COMMENT ON COLUMN cdc.stats.batches IS 'Batches that were sent.';
 COMMENT ON COLUMN cdc.stats.bytes IS 'Bytes of batches.';
 COMMENT ON COLUMN cdc.stats.events IS 'Events that were sent.';
-COMMENT ON COLUMN cdc.stats.failures IS 'Events that say that a change could not be encoded.';
+COMMENT ON COLUMN cdc.stats.failures IS 'Events that say that a change could not be encoded, and commands of which it could not be told what they have changed (no event; the server''s log has why).';
 COMMENT ON COLUMN cdc.stats.withheld_changes IS 'Changes of tables of which the user who read may be sent nothing.';
 COMMENT ON COLUMN cdc.stats.withheld_messages IS 'Logical messages and metadata that the user who read may not be sent.';
 COMMENT ON COLUMN cdc.stats.withheld_values IS 'Changes with a value that is not what the path of a rule of redaction expects.';

@@ -17,7 +17,8 @@ typedef enum CdcCounter
 	CDC_COUNT_BATCHES,
 	CDC_COUNT_BYTES,			/* of batches */
 	CDC_COUNT_EVENTS,
-	CDC_COUNT_FAILURES,			/* events that say that a change cannot be encoded */
+	CDC_COUNT_FAILURES,			/* events that say that a change cannot be encoded; commands
+								 * of which no event could be made */
 	CDC_COUNT_WITHHELD_CHANGES, /* of tables that the user may not be sent */
 	CDC_COUNT_WITHHELD_MESSAGES,
 	CDC_COUNT_WITHHELD_VALUES,	/* changes with one that is not what a path expects */
