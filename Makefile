@@ -4,16 +4,19 @@
 #   make check          everything, on servers of its own (scripts/check)
 #   make demo           a stream to look at (scripts/demo)
 #   make lint           how the tree is written; make format mends what it can (scripts/lint)
+#   make package        Debian packages, and tarball: the programs in Go (scripts/package, scripts/tarball)
 #   make installcheck   the regression tests, against your running server
 
 # Where this file is: not where make runs, in a build elsewhere (make -f, VPATH).
 TREE := $(patsubst %/,%,$(dir $(lastword $(MAKEFILE_LIST))))
 EXTENSION = cdc
+# Where the project lives, as it is named everywhere; scripts/versions --home writes it.
+HOME_URL = https://github.com/pgcdc/cdc
 EXTVERSION := $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(TREE)/cdc.control)
 MODULE_big = cdc
 
 # The install script: its parts, in this order, with an empty line between two.
-SQL_PARTS = begin tables changed slots stats ddl reading snapshot schema \
+SQL_PARTS = begin library guard tables changed slots stats ddl reading snapshot schema \
 	redact_tables redact_follow redact_secret redact_rules redact_views grants \
 	security_report redaction_report \
 	registry_tables registry_compare registry_check registry_record registry_register registry_ddl registry_views \
@@ -21,8 +24,11 @@ SQL_PARTS = begin tables changed slots stats ddl reading snapshot schema \
 ifneq ($(sort $(SQL_PARTS)),$(sort $(notdir $(basename $(wildcard $(TREE)/install/*.sql)))))
 $(error SQL_PARTS of the Makefile are not the files of install/)
 endif
-# (by its whole name: make would take another one, in the tree, for it)
-DATA_built = $(CURDIR)/cdc--$(EXTVERSION).sql
+# What makes one version of it another: install/updates/1.0--1.1.sql, behind the guard.
+UPDATES := $(notdir $(wildcard $(TREE)/install/updates/*.sql))
+# (by their whole names: make would take others, in the tree, for them)
+UPDATE_SCRIPTS := $(UPDATES:%=$(CURDIR)/cdc--%)
+DATA_built = $(CURDIR)/cdc--$(EXTVERSION).sql $(UPDATE_SCRIPTS)
 
 # The rooms of src/, from the lowest to the highest: an include points to the same room or to
 # one before it, which test/layering.sh checks. See docs/design.md.
@@ -33,7 +39,8 @@ OBJS = $(patsubst $(or $(srcdir),.)/%.c,%.o,$(sort $(wildcard $(or $(srcdir),.)/
 
 PG_CPPFLAGS = -I$(srcdir)/src -Isrc -DCDC_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
-SHLIB_LINK = -lprotobuf-c
+PROTOBUF_C ?= -lprotobuf-c
+SHLIB_LINK = $(PROTOBUF_C)
 EXTRA_CLEAN = src/cdc
 
 # The regression tests, one file a theme, and what runs beside one another.
@@ -43,7 +50,8 @@ ISOLATION_OPTS = --inputdir=test
 
 # What has a server of its own, or needs none. These work without pg_config
 # (they install what is missing), so the goals that need it are left out.
-SCRIPTED = check demo lint format bench sanitize fuzz fuzz-long soak mutants adversary-proof matrix dist META.json
+SCRIPTED = check demo lint format bench sanitize fuzz fuzz-long soak mutants adversary-proof observability-live \
+	observability-faults matrix package package-test upgrade-test relay-profile tarball publish site release dist META.json
 ifneq (,$(and $(MAKECMDGOALS),$(if $(filter-out $(SCRIPTED),$(MAKECMDGOALS)),,yes)))
 
 check:
@@ -62,19 +70,42 @@ fuzz:
 	+scripts/fuzz
 fuzz-long:
 	+FUZZ_RUNS=100000000 scripts/fuzz
+relay-profile:
+	+relay/profile.sh
 soak:
-	+scripts/check go-long rust-long adversary-long
+	+scripts/check go-long rust-long relay-long adversary-long
 mutants:
 	+scripts/mutants
 adversary-proof:
 	+scripts/check adversary-faults
+observability-live observability-faults:
+	+scripts/check $@
 matrix:
 	+scripts/matrix
+publish:
+	+test/release/publish.sh $(TESTS)
+site:
+	+scripts/site
+release:
+	+scripts/release --dry-run
+package:
+	+scripts/package $(SUITES)
+upgrade-test:
+	+test/packages/pg_upgrade.sh
+package-test:
+	+test/packages/tarball.sh
+	+test/packages/prefix.sh
+	+test/packages/containerfile.sh
+	+test/packages/rpm.sh
+	+scripts/package --test $(SUITES)
+	+test/packages/autopkgtest.sh
+tarball:
+	+scripts/tarball
 
 META.json: META.json.in cdc.control
-	sed 's/@VERSION@/$(EXTVERSION)/g' META.json.in > $@
+	sed 's/@VERSION@/$(EXTVERSION)/g; s,@HOME@,$(HOME_URL),g' META.json.in > $@
 dist: META.json $(DATA_built)
-	git archive --format=zip --prefix=cdc-$(EXTVERSION)/ --add-file=META.json --add-file=$(DATA_built) -o cdc-$(EXTVERSION).zip HEAD
+	git archive --format=zip --prefix=cdc-$(EXTVERSION)/ --add-file=META.json $(DATA_built:%=--add-file=%) -o cdc-$(EXTVERSION).zip HEAD
 
 .PHONY: $(filter-out META.json,$(SCRIPTED))
 
@@ -185,5 +216,8 @@ clean-rest:
 
 endif
 
-$(DATA_built): $(SQL_PARTS:%=$(TREE)/install/%.sql) $(TREE)/Makefile
+$(CURDIR)/cdc--$(EXTVERSION).sql: $(SQL_PARTS:%=$(TREE)/install/%.sql) $(TREE)/Makefile
 	awk 'FNR == 1 && NR > 1 { print "" } { print }' $(filter %.sql,$^) >$@
+$(UPDATE_SCRIPTS): $(CURDIR)/cdc--%: $(TREE)/install/updates/% $(TREE)/install/guard.sql
+	{ printf '%s\n' '\echo Use "ALTER EXTENSION cdc UPDATE" to load this file. \quit' \
+	  'SET LOCAL search_path = pg_catalog, pg_temp;'; cat $(TREE)/install/guard.sql; echo; cat $<; } >$@

@@ -157,7 +157,7 @@ AS $$
   WHERE x.grantee <> p.proowner
     -- what consumers need; the last ones do no more than REPLICATION lets them do without
     AND p.proname NOT IN ('fetch', 'snapshot', 'snapshot_chunks', 'fingerprint', 'table_schema', 'proto', 'decode',
-      'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'missing_tables', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
+      'decode_json', 'set_metadata', 'set_traceparent', 'slot_counters', 'library_version', 'missing_tables', 'create_slot', 'copy_slot', 'advance_slot', 'drop_slot', 'peek', 'read')
   GROUP BY p.proowner, x.grantee, x.grantor
   UNION ALL
   SELECT 'tables of cdc', format('may %s on cdc.%I', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), t.relname),

@@ -17,6 +17,7 @@
 #include "replication/output_plugin.h"
 #include "replication/reorderbuffer.h"
 #include "replication/slot.h"
+#include "replication/snapbuild.h"
 #include "utils/relcache.h"
 #include "utils/syscache.h"
 #if PG_VERSION_NUM >= 160000
@@ -104,6 +105,13 @@ typedef int CdcSysCacheId;
 #else
 #define cdc_log_message(prefix, data, len) \
 	LogLogicalMessage((prefix), (data), (len), true)
+#endif
+
+/* The newest snapshot for decoding; without a transaction's xid from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define cdc_build_snapshot(builder) SnapBuildGetOrBuildSnapshot(builder)
+#else
+#define cdc_build_snapshot(builder) SnapBuildGetOrBuildSnapshot((builder), InvalidTransactionId)
 #endif
 
 /* Slots that are synchronized to standbys from 17 on, with what two-phase commit

@@ -118,6 +118,20 @@ installed_version(void)
 	return version;
 }
 
+/* Whether a version, MAJOR.MINOR, is older than another one. */
+static bool
+is_older(const char *version, const char *other)
+{
+	char	   *minor,
+			   *other_minor;
+	long		major = strtol(version, &minor, 10),
+				other_major = strtol(other, &other_minor, 10);
+
+	if (major != other_major)
+		return major < other_major;
+	return strtol(minor + (*minor == '.'), NULL, 10) < strtol(other_minor + (*other_minor == '.'), NULL, 10);
+}
+
 void
 cdc_exttable_require_version(void)
 {
@@ -128,7 +142,9 @@ cdc_exttable_require_version(void)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("extension \"cdc\" has version %s in this database, and its library version %s",
 						version, CDC_VERSION),
-				 errhint("Run ALTER EXTENSION cdc UPDATE, or, where the library is the older one, connect again, and restart a server that preloads it.")));
+				 is_older(CDC_VERSION, version) ?
+				 errhint("Connect again: this session has an older library. If it is in shared_preload_libraries, restart the server before.") :
+				 errhint("Run ALTER EXTENSION cdc UPDATE in this database.")));
 }
 
 /* --- reading ---------------------------------------------------------------- */

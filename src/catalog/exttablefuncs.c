@@ -1,6 +1,7 @@
 /*
  * exttablefuncs.c
- *	  Lets the extension's functions in SQL write its tables.
+ *	  Lets the extension's functions in SQL write its tables, and know of which version the
+ *	  library is that would.
  *
  * INSERT, UPDATE and DELETE would be decoded by other plugins.
  */
@@ -25,6 +26,7 @@ PG_FUNCTION_INFO_V1(cdc_put_row);
 PG_FUNCTION_INFO_V1(cdc_drop_row);
 PG_FUNCTION_INFO_V1(cdc_table_written);
 PG_FUNCTION_INFO_V1(cdc_require_primary);
+PG_FUNCTION_INFO_V1(cdc_library_version);
 
 /* A row of one of the tables, taken apart. */
 typedef struct Row
@@ -133,4 +135,11 @@ cdc_table_written(PG_FUNCTION_ARGS)
 				 errhint("The functions of schema cdc do it.")));
 	CacheInvalidateRelcache(trigger->tg_relation);
 	return PointerGetDatum(NULL);
+}
+
+/* Of what this session has loaded: another one than what is installed, until it connects again. */
+Datum
+cdc_library_version(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_TEXT_P(cstring_to_text(CDC_VERSION));
 }

@@ -346,18 +346,31 @@ follow_name(const char *table, Oid schema)
 		follow_relation(relid, false);
 }
 
+/* The tables of a schema that bear protected names, under a name that the schema has or had. */
+static void
+follow_schema(Oid schema, const char *name)
+{
+	ListCell   *lc;
+
+	foreach(lc, cdc_protection_tables(0, name))
+		follow_name(((CdcTableName *) lfirst(lc))->table, schema);
+}
+
+/* What had such a name, and what has come to one: by name it is protected for others only when
+ * this transaction has ended, by number at once. */
 static void
 follow_schemas(void)
 {
 	ListCell   *lc;
-	ListCell   *lc2;
 
 	foreach(lc, cdc_renamed_schemas())
 	{
-		const CdcSchemaName *name = lfirst(lc);
+		const CdcSchemaName *renamed = lfirst(lc);
+		const char *current = get_namespace_name(renamed->schema);
 
-		foreach(lc2, cdc_protection_tables(0, name->former))
-			follow_name(((CdcTableName *) lfirst(lc2))->table, name->schema);
+		follow_schema(renamed->schema, renamed->former);
+		if (current != NULL)
+			follow_schema(renamed->schema, current);
 	}
 }
 

@@ -56,6 +56,7 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 
 	MemoryContextReset(plain->cxt);
 	cdc_metadata_clear(state->metadata);
+	cdc_tablecache_begin(state->tables, InvalidTransactionId);
 	cdc_access_begin(state->access, txn->final_lsn, txn);
 	plain->head.xid = txn->xid;
 	plain->head.first_lsn = txn->first_lsn;
@@ -86,6 +87,7 @@ begin_prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	MemoryContext oldcxt;
 
 	begin_cb(ctx, txn);
+	cdc_tablecache_begin(state->tables, txn->xid);
 	head->commit_lsn = InvalidXLogRecPtr;
 	head->commit_time = cdc_prepare_time(txn);
 	head->prepare_lsn = txn->final_lsn;

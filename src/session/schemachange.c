@@ -188,6 +188,14 @@ look_at_all(void *arg)
 	}
 }
 
+/* Takes what was looked at out of the caches: a command names what others have changed, too. */
+static void
+forget(const Looks *looks)
+{
+	for (int i = 0; i < looks->n; i++)
+		cdc_tablecache_forget(looks->relids[i].relid);
+}
+
 /* What is in core's caches after an error, which may be that the transaction is aborted, may be
  * as of then; and relations that were open are not any more. */
 static ErrorData *
@@ -202,11 +210,15 @@ look_guarded(Looks *looks)
 	PG_CATCH();
 	{
 		cdc_tablecache_reset_catalogs(looks->txn);
+		forget(looks);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	if (error != NULL)
+	{
 		cdc_tablecache_reset_catalogs(looks->txn);
+		forget(looks);
+	}
 	return error;
 }
 
@@ -322,5 +334,6 @@ cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventH
 	}
 	for (int i = 0; i < looks.n; i++)
 		tell(state, head, command.tag, &looks.relids[i]);
+	forget(&looks);
 	return head->index > 0;
 }

@@ -15,6 +15,8 @@
 #include "util/stats.h"
 #include "wire/metadata.h"
 
+typedef struct CdcVisible CdcVisible;	/* of streamsnapshot.c */
+
 /* A transaction that is being decoded. */
 typedef struct CdcTxn
 {
@@ -28,6 +30,8 @@ typedef struct CdcTxn
 	bool		streamed;
 	List	   *entries;		/* streamed: metadata, until the outcome is known */
 	Size		entries_size;
+	CdcVisible *visible;		/* streamed: what its last part ended with */
+	CdcVisible *former_visible; /* or the one before */
 } CdcTxn;
 
 /* LogicalDecodingContext.output_plugin_private */
@@ -82,6 +86,10 @@ extern void cdc_register_stream_callbacks(OutputPluginCallbacks *cb);
 /* Who wrote the transactional message that is being decoded, where the
  * transaction is streamed. */
 extern TransactionId cdc_stream_message_xid(ReorderBufferTXN *txn);
+
+/* When a part of a streamed transaction ends, and when another begins: see streamsnapshot.c. */
+extern void cdc_stream_note_snapshot(CdcTxn *txn, struct SnapBuild *builder);
+extern void cdc_stream_use_snapshot(CdcTxn *txn);
 
 /* The metadata of a streamed transaction: kept with the subtransaction that
  * wrote it. */

@@ -102,7 +102,7 @@ read_catalogs(LogicalDecodingContext *ctx, CdcState *state, char **source, int *
  * of this one. What a slot has kept since it was made says nothing about which one they
  * are for, so they are removed now; but in a transaction of the client's nothing can be
  * written, as it is for the snapshot that is to be made. A standby leaves that to its
- * primary.
+ * primary. pg_upgrade makes the very slots for which its cluster has the options.
  */
 static void
 forget_stored_options(LogicalDecodingContext *ctx)
@@ -113,7 +113,7 @@ forget_stored_options(LogicalDecodingContext *ctx)
 	bool		own_transaction = !IsTransactionState();
 	bool		found;
 
-	if (RecoveryInProgress() || (!own_transaction && cdc_slot_options_expected(slot_name)))
+	if (RecoveryInProgress() || IsBinaryUpgrade || (!own_transaction && cdc_slot_options_expected(slot_name)))
 		return;
 	if (own_transaction)
 		StartTransactionCommand();

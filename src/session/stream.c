@@ -9,7 +9,10 @@
  */
 #include "postgres.h"
 
+#include "access/rmgr.h"
+#include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlogreader.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
 
@@ -116,6 +119,12 @@ stream_start_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcState   *state = ctx->output_plugin_private;
 
+	cdc_tablecache_begin(state->tables, InvalidTransactionId);
+	if (txn->output_plugin_private != NULL)
+	{
+		cdc_stream_use_snapshot(txn->output_plugin_private);
+		cdc_tablecache_resume(txn);
+	}
 	cdc_access_begin(state->access, txn->first_lsn, txn);
 	state->txn = streamed_txn(ctx, txn);
 	state->settings_fixed = false;
@@ -131,9 +140,27 @@ stream_stop_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	MemoryContext oldcxt = MemoryContextSwitchTo(state->change_cxt);
 
 	cdc_batch_pause(state->batch);
+	cdc_stream_note_snapshot(state->txn, ctx->snapshot_builder);
 	state->txn = NULL;
 	MemoryContextSwitchTo(oldcxt);
 	MemoryContextReset(state->change_cxt);
+}
+
+/* The end of a transaction of which parts may have been sent. */
+static void
+end_aborted(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr abort_lsn)
+{
+	CdcState   *state = ctx->output_plugin_private;
+	CdcTxn	   *streamed = txn->output_plugin_private;
+
+	if (streamed->head.part > 0)
+	{
+		/* what is there is another transaction's */
+		cdc_metadata_clear(state->metadata);
+		cdc_batch_begin(state->batch, &streamed->head);
+		cdc_batch_end(state->batch, CDC__V1__OUTCOME__OUTCOME_ROLLED_BACK, abort_lsn);
+	}
+	forget_txn(txn);
 }
 
 static void
@@ -146,21 +173,15 @@ stream_abort_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr a
 	/* nothing was sent of it */
 	if (streamed == NULL)
 		return;
-	/* what is there is another transaction's */
-	cdc_metadata_clear(state->metadata);
-	if (txn != top)
+	if (txn == top)
 	{
-		drop_metadata(streamed, txn->xid);
-		if (streamed->head.part > 0)
-			cdc_batch_rolled_back(state->batch, &streamed->head, txn->xid);
+		end_aborted(ctx, txn, abort_lsn);
 		return;
 	}
+	cdc_metadata_clear(state->metadata);
+	drop_metadata(streamed, txn->xid);
 	if (streamed->head.part > 0)
-	{
-		cdc_batch_begin(state->batch, &streamed->head);
-		cdc_batch_end(state->batch, CDC__V1__OUTCOME__OUTCOME_ROLLED_BACK, abort_lsn);
-	}
-	forget_txn(txn);
+		cdc_batch_rolled_back(state->batch, &streamed->head, txn->xid);
 }
 
 /* The origin is known with the end only. */
@@ -236,6 +257,20 @@ stream_prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr
 	end_streamed(ctx, txn, CDC__V1__OUTCOME__OUTCOME_PREPARED);
 }
 
+/*
+ * Whether a transaction is not to be sent when it is prepared. That is so for one that has been
+ * rolled back by now: what it has made may be gone from the catalogs. Core takes care of that for
+ * changes of the transaction itself; those of its subtransactions alone are an ERROR, each time the
+ * consumer comes back. Core asks again at the end, where what was sent before has to be ended.
+ */
+static bool
+filter_prepare_cb(LogicalDecodingContext *ctx, TransactionId xid, const char *gid)
+{
+	return XLogRecGetRmid(ctx->reader) == RM_XACT_ID &&
+		(XLogRecGetInfo(ctx->reader) & XLOG_XACT_OPMASK) == XLOG_XACT_PREPARE &&
+		TransactionIdDidAbort(xid);
+}
+
 /* COMMIT PREPARED and ROLLBACK PREPARED: the outcome alone. The transaction may
  * have been prepared on another connection. */
 static void
@@ -271,12 +306,17 @@ static void
 rollback_prepared_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 					 XLogRecPtr prepare_end_lsn, TimestampTz prepare_time)
 {
-	end_prepared(ctx, txn, CDC__V1__OUTCOME__OUTCOME_ROLLED_BACK, InvalidXLogRecPtr, 0);
+	/* parts were sent, but not that it was prepared: see filter_prepare_cb() */
+	if (txn->output_plugin_private != NULL)
+		end_aborted(ctx, txn, txn->end_lsn);
+	else
+		end_prepared(ctx, txn, CDC__V1__OUTCOME__OUTCOME_ROLLED_BACK, InvalidXLogRecPtr, 0);
 }
 
 void
 cdc_register_stream_callbacks(OutputPluginCallbacks *cb)
 {
+	cb->filter_prepare_cb = filter_prepare_cb;
 	cb->commit_prepared_cb = commit_prepared_cb;
 	cb->rollback_prepared_cb = rollback_prepared_cb;
 	cb->stream_start_cb = stream_start_cb;

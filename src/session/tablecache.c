@@ -4,13 +4,16 @@
  */
 #include "postgres.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "lib/ilist.h"
+#include "miscadmin.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "compat.h"
 #include "session/tablecache.h"
@@ -43,6 +46,7 @@ struct CdcTableCache
 	CdcAccess  *access;
 	bool		built;			/* some entry's table reads composite types */
 	List	   *ancestors;		/* OIDs of partitioned tables that entries depend on */
+	TransactionId prepared;		/* that is decoded, or invalid */
 };
 
 /* Callbacks cannot be unregistered: they are registered once for the process
@@ -242,6 +246,20 @@ resolve_table(CdcTableCache *cache, Entry *entry, Relation rel)
 		cdc_selection_table(selection, cache->access, rel, entry->cxt);
 }
 
+/* A prepared transaction may be rolled back meanwhile; then the catalogs may have less than what it
+ * has made. Core notices that, but not with changes of its subtransactions. */
+static void
+check_prepared(const CdcTableCache *cache)
+{
+	if (!TransactionIdIsValid(cache->prepared) || TransactionIdIsValid(CheckXidAlive) ||
+		!TransactionIdDidAbort(cache->prepared))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("prepared transaction %u was rolled back while it was decoded", cache->prepared),
+			 errhint("Read the slot again: the transaction is then left out.")));
+}
+
 /* Catalogs may change meanwhile: then the entry serves for this once. After an
  * ERROR it stays invalid. */
 static void
@@ -263,9 +281,16 @@ resolve(CdcTableCache *cache, Entry *entry, Oid relid, Relation rel)
 		table = resolve_table(cache, entry, target);
 	if (target != rel)
 		RelationClose(target);
+	check_prepared(cache);
 	entry->shown.table = table;
 	cache->built |= table != NULL && table->built != NIL;
 	entry->valid = !entry->outdated;
+}
+
+void
+cdc_tablecache_begin(CdcTableCache *cache, TransactionId prepared)
+{
+	cache->prepared = prepared;
 }
 
 CdcTableEntry *
@@ -309,8 +334,9 @@ cdc_tablecache_look(CdcTableCache *cache, Relation rel, MemoryContext cxt, bool 
 	return *selected ? cdc_selection_table(selection, cache->access, rel, cxt) : NULL;
 }
 
-void
-cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn)
+/* Executes messages of invalidation. */
+static void
+take_out(SharedInvalidationMessage *messages, uint32 n)
 {
 	/* core builds its own relations anew, also where the transaction is found to be aborted */
 	TransactionId alive = CheckXidAlive;
@@ -318,14 +344,14 @@ cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn)
 	CheckXidAlive = InvalidTransactionId;
 	PG_TRY();
 	{
-		if (txn->ninvalidations > MAX_INVALIDATIONS)
+		if (n > MAX_INVALIDATIONS)
 		{
 			looking = true;
 			InvalidateSystemCaches();
 		}
 		else
-			for (uint32 i = 0; i < txn->ninvalidations; i++)
-				LocalExecuteInvalidationMessage(&txn->invalidations[i]);
+			for (uint32 i = 0; i < n; i++)
+				LocalExecuteInvalidationMessage(&messages[i]);
 	}
 	PG_FINALLY();
 	{
@@ -333,4 +359,32 @@ cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn)
 		CheckXidAlive = alive;
 	}
 	PG_END_TRY();
+}
+
+void
+cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn)
+{
+	take_out(txn->invalidations, txn->ninvalidations);
+}
+
+void
+cdc_tablecache_resume(const ReorderBufferTXN *txn)
+{
+	cdc_tablecache_reset_catalogs(txn);
+	if (txn->ninvalidations > MAX_INVALIDATIONS)
+		mark_all();
+}
+
+void
+cdc_tablecache_forget(Oid relid)
+{
+	SharedInvalidationMessage messages[2] = {{0}, {0}};
+
+	messages[0].rc.id = SHAREDINVALRELCACHE_ID;
+	messages[0].rc.dbId = MyDatabaseId;
+	messages[0].rc.relId = relid;
+	messages[1].cc.id = RELOID;
+	messages[1].cc.dbId = MyDatabaseId;
+	messages[1].cc.hashValue = GetSysCacheHashValue1(RELOID, ObjectIdGetDatum(relid));
+	take_out(messages, lengthof(messages));
 }

@@ -39,6 +39,9 @@ typedef struct CdcTableCache CdcTableCache;
 extern CdcTableCache *cdc_tablecache_create(const CdcOptions *options, CdcAccess *access,
 											MemoryContext parent);
 
+/* A transaction is decoded: its xid where it is when it is prepared, or invalid. */
+extern void cdc_tablecache_begin(CdcTableCache *cache, TransactionId prepared);
+
 /*
  * The entry of a relation, resolved by the catalogs as of the change that is
  * being decoded. Valid until the next call. Rows of a rewritten table come
@@ -58,5 +61,15 @@ extern const CdcTable *cdc_tablecache_look(CdcTableCache *cache, Relation rel, M
 /* Takes out of core's caches of catalogs what may be as of another moment of a transaction: what
  * it has changed itself. */
 extern void cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn);
+
+/* A transaction of which a part was sent goes on. Others, by which its changes are not to be seen,
+ * may have been decoded since: what they have left in the caches of what it has changed is taken
+ * out, as core does when a part ends, but not when one begins. */
+extern void cdc_tablecache_resume(const ReorderBufferTXN *txn);
+
+/* Takes a relation out of core's caches that was looked at without a lock or a change of it. Core
+ * leaves there what is as of the transaction that is decoded, since by its locks no other
+ * transaction has changed it meanwhile; of this relation one may have. */
+extern void cdc_tablecache_forget(Oid relid);
 
 #endif							/* CDC_TABLECACHE_H */

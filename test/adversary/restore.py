@@ -45,9 +45,14 @@ def rules_of(oracle, restored, view):
 
 
 def markers_of(world, restored):
-    for number, marker in world.oracle.markers.items():
-        homes = [restored.committed.places.get(world.committed.place(home)) for home in marker.homes]
-        restored.oracle.markers[number] = Marker(number, [h for h in homes if h], marker.path, 0, None, False, False)
+    """What was written before its column became json stays so: it may be no object there."""
+    before, after = world.oracle, restored.oracle
+    for number, marker in before.markers.items():
+        homes = {home: restored.committed.places.get(world.committed.place(home)) for home in marker.homes}
+        older = [there for home, there in homes.items() if there and marker.step < before.made_json.get(home, ALWAYS)]
+        after.made_json.update(dict.fromkeys(older, 0))
+        after.markers[number] = Marker(number, filter(None, homes.values()), marker.path, ALWAYS if older else 0, None,
+                                       False, False)
 
 
 def grants_of(world, restored):

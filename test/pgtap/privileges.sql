@@ -51,6 +51,7 @@ INSERT INTO cases VALUES
   ($$SELECT * FROM cdc.read('cdc_pgtap_shared', upto_nchanges => 1)$$, '42501', '42501', '42501', 'ok'),
   ($$SELECT cdc.decode('')$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.decode_json('')$$, '42501', '42501', 'ok', 'ok'),
+  ($$SELECT cdc.library_version()$$, '42501', '42501', 'ok', 'ok'),
   ($$SELECT cdc.snapshot('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.snapshot_chunks('public.pgtap_table')$$, '42501', '42501', '42501', '42501'),
   ($$SELECT cdc.fetch('cdc_pgtap_shared')$$, '42501', '42501', '42501', '42501'),

@@ -119,7 +119,8 @@ INSERT INTO expected VALUES
   ('sequences', '', 'record', 'sql', 'v', false, 'r', true),
   ('track_schema', '', 'event_trigger', 'c', 'v', false, 'u', false),
   ('dropping_extension', '', 'event_trigger', 'c', 'v', false, 'u', false),
-  ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false);
+  ('set_traceparent', 'traceparent text', 'void', 'c', 'v', false, 'u', false),
+  ('library_version', '', 'text', 'c', 's', true, 's', false);
 
 -- everything of the extension, by its dependencies
 CREATE TEMP VIEW object AS

@@ -1,5 +1,6 @@
 """Large transactions by sessions that run at the same time, most of which roll
-back savepoints, or all that they did, while a walsender sends them.
+back savepoints, or all that they did, while a walsender sends them. Meanwhile others
+change tables that these come to afterwards.
 
 What a session does comes from the seed; how the sessions interleave does not."""
 
@@ -28,6 +29,9 @@ class Session:
         self.next = number * 1000000000
         self.columns = self.tables = self.depth = 0
         self.error = None
+        self.other = psycopg2.connect(dbname=self.database)
+        self.other.autocommit = True
+        self.came = False               # to the other's table, which that cannot change then
         self.connect()
 
     def connect(self):
@@ -38,9 +42,11 @@ class Session:
     def run(self):
         try:
             self.sql("CREATE TABLE own%d (id bigint PRIMARY KEY, v text)" % self.number)
+            self.sql("CREATE TABLE others%d (id bigint PRIMARY KEY, v text)" % self.number)
             for i in range(self.transactions):
                 self.transaction("s%d t%d" % (self.number, i))
             self.connection.close()
+            self.other.close()
         except Exception as e:          # is raised in the main thread
             self.error = e
 
@@ -50,9 +56,10 @@ class Session:
     def transaction(self, gid):
         self.sql("BEGIN")
         self.depth = 0
+        self.came = False
         for _ in range(self.random.randint(2, 10)):
             self.random.choices([self.rows, self.change, self.savepoint, self.failing, self.ddl,
-                                 self.note], (6, 4, 8, 2, 2, 1))[0]()
+                                 self.note, self.others, self.come], (6, 4, 8, 2, 2, 1, 3, 2))[0]()
         how = self.random.choice(["COMMIT", "COMMIT", "ROLLBACK", "PREPARE", "close"])
         if how == "close":
             self.connection.close()
@@ -109,6 +116,23 @@ class Session:
             "ALTER TABLE own{0} ADD COLUMN {1} float8 DEFAULT random()",
             "CREATE TABLE {2} (id int); INSERT INTO {2} SELECT generate_series(1, 700)",
             "TRUNCATE own{0}"]).format(self.number, column, table, self.columns))
+
+    def others(self):
+        """Another transaction commits a change of a table."""
+        if self.came:
+            return
+        self.columns += 1
+        self.other.cursor().execute(self.random.choice([
+            "TRUNCATE others{0}", "ALTER TABLE others{0} ADD COLUMN o{1} int DEFAULT {1}",
+            "ALTER TABLE others{0} ALTER COLUMN id TYPE bigint USING id + 0",
+            "INSERT INTO others{0} SELECT -i FROM generate_series({1}000, {1}005) i"]).format(
+                self.number, self.columns))
+
+    def come(self):
+        self.came = True
+        self.sql("INSERT INTO others%d SELECT i, 'o' FROM generate_series(%d, %d) i" % (
+            self.number, self.next, self.next + 9))
+        self.next += 10
 
     def note(self):
         self.sql("SELECT cdc.set_metadata('session', '%d'), "

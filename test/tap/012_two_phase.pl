@@ -78,6 +78,15 @@ sql(q{ROLLBACK PREPARED 'two'; INSERT INTO u VALUES (2)});
 is(summary(receive($node, 'prepared')), 'ROLLED_BACK two 0, COMMITTED - 1', 'rolled back after a crash');
 is(summary(receive($node, 'plain')), 'COMMITTED - 1', 'for others it never was');
 
+# rolled back before it is read, where all was done in savepoints: what they have made is gone from the catalogs
+sql(q{CREATE TABLE gone (id int PRIMARY KEY)});
+receive($node, $_) for qw(prepared plain);
+sql(q{BEGIN; SAVEPOINT s; TRUNCATE gone; INSERT INTO gone VALUES (1); RELEASE s; PREPARE TRANSACTION 'gone';});
+sql(q{ROLLBACK PREPARED 'gone'; INSERT INTO u VALUES (3)});
+sql('VACUUM pg_class');
+is(summary(receive($node, 'prepared')), 'ROLLED_BACK gone 0, COMMITTED - 1', 'rolled back before it was read: nothing but its end');
+is(summary(receive($node, 'plain')), 'COMMITTED - 1', 'and for others nothing');
+
 # positions: commit_lsn is that of COMMIT PREPARED
 my ($prepared) = grep { $_->{outcome} } outcomes(do {
 	sql(q{BEGIN; INSERT INTO t VALUES (5, 'e'); PREPARE TRANSACTION 'three'});

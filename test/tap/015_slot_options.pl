@@ -85,6 +85,17 @@ is($err, '', 'nor is what is read in the way');
 like($out, qr/^stored\|.*^2$/ms, 'and the snapshot serves');
 sql("SELECT pg_drop_replication_slot('stored')");
 
+# but pg_upgrade makes slots by SQL, and has brought the options that are theirs
+sql("SELECT cdc.create_slot('brought', options => '{format,json}'); SELECT pg_drop_replication_slot('brought')");
+$node->stop;
+my @pg_ctl = ('pg_ctl', '-w', '-D', $node->data_dir, '-l', $node->logfile);
+$node->command_ok([ @pg_ctl, '-o', '-b', 'start' ], 'the server as pg_upgrade starts it');
+$node->command_ok([ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', 'postgres', '-c', q{SELECT pg_create_logical_replication_slot('brought', 'cdc')} ], 'a slot with options');
+$node->command_ok([ @pg_ctl, 'stop' ], 'and stops it');
+$node->start;
+is(sql("SELECT options FROM cdc.slots WHERE slot_name = 'brought'"), '{"format": "json"}', 'they are its options');
+sql("SELECT cdc.drop_slot('brought')");
+
 # two at once: the second one waits, and adds to what the first one has stored
 sql("SELECT cdc.create_slot('two', options => '{old,full}'); SELECT cdc.create_slot('other'); SELECT cdc.create_slot('third', options => '{old,full}')");
 my $first = $node->background_psql('postgres');

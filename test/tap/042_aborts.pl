@@ -152,6 +152,29 @@ foreach my $table ('half', 'guarded')
 	}
 }
 
+# --- prepared and rolled back before that is decoded -------------------------------
+
+# parts were sent: how it ends is told as if it had never been prepared
+{
+	sql(q{SELECT cdc.create_slot('between', two_phase => true)});
+	my $consumer = connect_to('between', 'streaming=on');
+	my $session = $node->background_psql('postgres');
+	$session->query_safe('BEGIN; SAVEPOINT s; ' . sprintf($filler, 'half', 10000, 13999));
+	sql('CHECKPOINT');
+	ok($node->poll_query_until('postgres', q{SELECT stream_count > 0 FROM pg_stat_replication_slots WHERE slot_name = 'between'}), 'a part is decoded');
+	my $walsender = sql(q{SELECT active_pid FROM pg_replication_slots WHERE slot_name = 'between'});
+	kill 'STOP', $walsender;
+	$session->query_safe("RELEASE s; PREPARE TRANSACTION 'between'");
+	$session->query_safe("ROLLBACK PREPARED 'between'");
+	$session->quit;
+	kill 'CONT', $walsender;
+	my @seen = $consumer->{next}->('between');
+	is(text(@seen), 'ROLLED_BACK, COMMITTED', 'parts were sent: rolled back');
+	cmp_ok($seen[0]{parts}, '>', 1, 'after some parts');
+	$consumer->{end}->();
+	sql("SELECT cdc.drop_slot('between', force => true)");
+}
+
 # --- of which nothing was sent -------------------------------------------------------
 
 # before the first event was whole

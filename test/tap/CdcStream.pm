@@ -59,11 +59,11 @@ sub major
 
 # A running server. Parameters: initdb (list of options), conf (settings),
 # extension => 0 to do without CREATE EXTENSION, plugins => the list of plugins
-# allowed, where the server has it.
+# allowed, where the server has it; install_path => of another installation.
 sub new_node
 {
 	my ($name, %params) = @_;
-	my $node = PostgreSQL::Test::Cluster->new($name);
+	my $node = PostgreSQL::Test::Cluster->new($name, map { $_ => $params{$_} } grep { $params{$_} } 'install_path');
 
 	$node->init(
 		allows_streaming => 'logical',
