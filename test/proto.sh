@@ -50,5 +50,19 @@ rc=0
 python3 test/proto_comments.py "$out/descriptor/set" >"$out/messages" 2>&1 || rc=$?
 report $rc 'every field is explained, and numbered as the rules say'
 
+# What was released is read by what is here, and reads what is written here.
+compatible()			# compatible NAME ARGUMENTS...
+{
+	local name=$1 rc=0
+
+	shift
+	python3 -B test/release/proto.py "$@" >"$out/messages" 2>&1 || rc=$?
+	report $rc "$name"
+}
+compatible 'what would break readers is found' --proof
+for old in test/release/*/cdc.proto; do
+	compatible "compatible with release $(basename "$(dirname "$old")")" "$old" "proto/$PROTO"
+done
+
 echo "1..$n"
 exit $failed

@@ -14,6 +14,7 @@ type delivery struct {
 	receipt    *acks.Receipt // nil if nothing ends with the batch
 	connection int           // counts connections
 	lost       bool          // something before it was skipped
+	beat       int64         // when a heartbeat in it committed, in microseconds since 1970; 0: there is none
 }
 
 // buffer is a queue with a limit in bytes, for one writer and one reader.
@@ -23,19 +24,29 @@ type buffer struct {
 	bytes   int
 	limit   int
 	err     error         // what comes after the last one
-	changed chan struct{} // closed, and made anew, when anything changes
+	changed chan struct{} // closed when anything changes; nil: nobody waits
 	metrics Metrics
 }
 
 func newBuffer(limit int, metrics Metrics) *buffer {
-	return &buffer{limit: limit, changed: make(chan struct{}), metrics: metrics}
+	return &buffer{limit: limit, metrics: metrics}
 }
 
 // change wakes whoever waits. b.mu is held.
 func (b *buffer) change() {
-	close(b.changed)
-	b.changed = make(chan struct{})
+	if b.changed != nil {
+		close(b.changed)
+		b.changed = nil
+	}
 	b.metrics.Set(BufferedBytes, float64(b.bytes))
+}
+
+// awaited gives what is closed when anything changes. b.mu is held.
+func (b *buffer) awaited() <-chan struct{} {
+	if b.changed == nil {
+		b.changed = make(chan struct{})
+	}
+	return b.changed
 }
 
 // put waits until there is room. One batch always has room.
@@ -49,7 +60,7 @@ func (b *buffer) put(ctx context.Context, d delivery) error {
 			b.mu.Unlock()
 			return nil
 		}
-		changed := b.changed
+		changed := b.awaited()
 		b.mu.Unlock()
 		select {
 		case <-ctx.Done():
@@ -66,7 +77,7 @@ func (b *buffer) room(ctx context.Context, bytes int, patience time.Duration) (i
 	defer timer.Stop()
 	for {
 		b.mu.Lock()
-		free, changed := b.limit-b.bytes, b.changed
+		free, changed := b.limit-b.bytes, b.awaited()
 		b.mu.Unlock()
 		if free >= bytes {
 			return bytes, nil
@@ -86,6 +97,13 @@ func (b *buffer) free() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.limit - b.bytes
+}
+
+// any tells whether there is something.
+func (b *buffer) any() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.list) > 0
 }
 
 // fail says that nothing comes any more, and why.
@@ -111,7 +129,7 @@ func (b *buffer) get(ctx context.Context) (delivery, error) {
 			b.mu.Unlock()
 			return d, nil
 		}
-		err, changed := b.err, b.changed
+		err, changed := b.err, b.awaited()
 		b.mu.Unlock()
 		if err != nil {
 			return delivery{}, err

@@ -40,7 +40,7 @@ dependencies()
 }
 # A package imports what is before it in this list; the last ones, and what is not in the
 # list, stand on all of it.
-layers="internal/wire internal/pgtext internal/files fault wal metrics tuple value schema internal/acks change internal/libpq
+layers="internal/wire internal/pgtext internal/files fault wal metrics tuple value schema internal/acks change topic internal/libpq
 	transport replica"
 layers()
 {
@@ -61,11 +61,12 @@ step "go vet" go vet ./...
 step "go build, examples included" go build -o /dev/null ./...
 step "staticcheck" staticcheck ./...
 step "generated code is that of the .proto" generated
+step "what is exported is what former releases did, or more" "$root/scripts/api" go
 step "dependencies of the main module" dependencies
 step "packages import those below them" layers
 step "the first steps of the README" ./steps.sh
 step "no allocation for an event, a value, a line of JSON" go test -count 1 -run '^TestAllocations$' ./change
-gotests "go test -race" -race -count 1 -timeout 30m ./...
+gotests "go test -race" -race -count 1 -timeout 15m ./...
 for module in "${modules[@]}"; do
 	step "$module: modules are there" inside "$module" go mod download
 	step "$module: go.mod and go.sum are tidy" inside "$module" go mod tidy -diff

@@ -3,6 +3,7 @@ package cdc
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgcdc/cdc/clients/go/internal/acks"
@@ -26,7 +27,8 @@ type checkpointer struct {
 	wake chan struct{} // report now
 	poke chan struct{} // store now
 
-	failed func(error) // ends the stream
+	failed func(error)  // ends the stream
+	beat   atomic.Int64 // when the last heartbeat committed, in microseconds since 1970
 }
 
 // saveInterval is how often the checkpoint is stored if it has moved.
@@ -79,6 +81,7 @@ func (k *checkpointer) due() time.Duration {
 // attach takes over a new connection.
 func (k *checkpointer) attach(session Session) {
 	server := session.Server()
+	k.config.Metrics.Set(Connected, 1)
 	defer k.wakeUp() // the interval may be shorter
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -93,6 +96,7 @@ func (k *checkpointer) attach(session Session) {
 }
 
 func (k *checkpointer) detach() {
+	k.config.Metrics.Set(Connected, 0)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.session = nil
@@ -112,6 +116,18 @@ func (k *checkpointer) heard(m ServerMessage) {
 	k.mu.Unlock()
 	if m.ReplyRequested {
 		k.wakeUp()
+	}
+}
+
+// beats takes in when a heartbeat committed.
+func (k *checkpointer) beats(commitUS int64) {
+	k.beat.Store(commitUS)
+	k.measureBeat()
+}
+
+func (k *checkpointer) measureBeat() {
+	if at := k.beat.Load(); at != 0 {
+		k.config.Metrics.Set(HeartbeatAgeSeconds, max(0, time.Since(time.UnixMicro(at)).Seconds()))
 	}
 }
 
@@ -189,7 +205,7 @@ func (k *checkpointer) save(ctx context.Context) error {
 // report tells the server what is stored. Only what is durable is ever told, and
 // never 0, for which some servers take everything that was sent.
 func (k *checkpointer) report(ping bool) {
-	position, _, received := k.acks.State()
+	_, _, received := k.acks.State()
 	k.mu.Lock()
 	session, flushed := k.session, k.saved.EndLSN
 	lag := float64(0)
@@ -204,11 +220,12 @@ func (k *checkpointer) report(ping bool) {
 	k.config.Metrics.Set(LagBytes, lag)
 	k.config.Metrics.Set(RetainedWALBytes, float64(retained))
 	k.config.Metrics.Set(LagSeconds, k.acks.Lag().Seconds())
+	k.measureBeat()
 	if session == nil || flushed == 0 {
 		return
 	}
 	if err := session.SendStatus(Status{Written: max(received, flushed), Flushed: flushed, RequestReply: ping}); err != nil {
-		k.config.Logger.Warn("progress cannot be reported", "slot", k.config.Slot, "position", position, "error", err)
+		k.config.Logger.Warn("progress cannot be reported", "slot", k.config.Slot, "lsn", flushed.String(), "error", err)
 		session.Close() // the reader connects again
 	}
 }

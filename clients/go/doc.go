@@ -28,11 +28,13 @@
 //   - [Table] and [SchemaCache] say what columns a row has; Column.Value gives
 //     values by name, [Decoder] fills structs generated from cdc.proto().
 //   - [Overlay] makes the row after an UPDATE; [Applier] keeps whole tables.
+//   - [TopicReader], [TopicProgress] and [TopicApplier] do for messages of Kafka or NATS
+//     JetStream, as cdc-relay writes them, what the others do for a stream.
 //   - [Assembler] puts together transactions that come before their commit.
 //
-// Each of them is in a package below this one (change, schema, tuple, value, replica),
-// under the same name. What is here is an alias: its documentation is there, and no program
-// has to import more than this package.
+// Each of them is in a package below this one (change, schema, tuple, value, replica, topic),
+// under the same name; those of topic begin with Topic here. What is here is an alias: its
+// documentation is there, and no program has to import more than this package.
 //
 // The wire format is specified in docs/protocol.md of the repository. Bytes that
 // are not what a server sends are a [DamageError], never a panic.

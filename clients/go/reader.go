@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/pgcdc/cdc/clients/go/change"
 	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/metrics"
 	"github.com/pgcdc/cdc/clients/go/transport"
 )
 
@@ -20,7 +22,9 @@ type reader struct {
 	retry      backoff
 	connection int
 	lost       bool
-	said       change.Connection // what this connection has said
+	said       change.Connection        // what this connection has said
+	told       map[Fingerprint]struct{} // schemas in another version than expected
+	beat       bool                     // the batch that was checked last has a heartbeat
 	// When the reader began to wait for the server, in Unix nanoseconds; 0 while
 	// it does something else.
 	waiting atomic.Int64
@@ -43,12 +47,13 @@ func (r *reader) run(ctx context.Context, session Session) {
 				s.stop(err)
 				return
 			}
-			s.config.Logger.Warn("the connection is lost", "slot", s.config.Slot, "error", err)
+			reason := reconnectReason(err)
+			s.config.Logger.Warn("the connection is lost", "slot", s.config.Slot, "reason", reason, "error", err)
 			if !r.retry.wait(ctx) {
 				s.buffer.fail(context.Cause(ctx))
 				return
 			}
-			s.config.Metrics.Add(ReconnectsTotal, "", 1)
+			s.config.Metrics.Add(ReconnectsTotal, reason, 1)
 			if session, err = r.connect(ctx); err == nil {
 				break
 			}
@@ -99,7 +104,8 @@ func (r *reader) session(ctx context.Context, session Session) error {
 	defer s.checkpointer.detach()
 	defer s.acks.More()
 	defer r.watch(session)()
-	s.config.Logger.Info("connected", "slot", s.config.Slot, "server_position", session.Server().WALEnd)
+	_, _, from := s.acks.State()
+	s.config.Logger.Info("connected", "slot", s.config.Slot, "lsn", from.String(), "timeline", session.Server().Timeline)
 	s.checkpointer.report(false)
 	pull, _ := session.(transport.Puller)
 	for {
@@ -187,7 +193,7 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 		if unframed, err := Unframe(frame); err == nil {
 			raw = unframed
 		}
-		if err := s.handle(ctx, s.config.OnDamage, &DeadLetter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}); err != nil {
+		if err := s.handle(ctx, s.config.OnDamage, &DeadLetter{Reason: ReasonDamage, Err: err, Batch: bytes.Clone(raw)}, nil); err != nil {
 			return err
 		}
 		r.lost = true
@@ -207,6 +213,9 @@ func (r *reader) frame(ctx context.Context, frame []byte) error {
 			}
 		}
 		d.receipt = s.acks.Add(last, b.EndLSN, b.Transaction.CommitTime())
+		if r.beat {
+			d.beat = b.Transaction.CommitTimeUS
+		}
 	}
 	if b.HasTransaction {
 		// A transaction in progress has no commit yet, and comes again from its start.
@@ -225,6 +234,7 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 	unknown, redacted := uint64(b.UnknownFields()), uint64(0)
 	var counts [len(opLabels)]uint64
 	var skip []int
+	r.beat = false
 	c := b.Events()
 	for n := 0; ; n++ {
 		more := c.Next()
@@ -232,13 +242,13 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 			break
 		}
 		e := c.Event()
-		reason, policy, wrong := s.judge(e, c.Damage())
+		reason, policy, wrong := r.judge(e, c.Damage())
 		if wrong != nil {
 			piece, err := e.AppendSingle(nil, nil)
 			if err != nil {
 				return last, err
 			}
-			if err := s.handle(ctx, policy, &DeadLetter{Reason: reason, Err: wrong, Batch: piece, Position: e.Position()}); err != nil {
+			if err := s.handle(ctx, policy, &DeadLetter{Reason: reason, Err: wrong, Batch: piece, Position: e.Position()}, e); err != nil {
 				return last, err
 			}
 			skip = append(skip, n)
@@ -251,8 +261,10 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 		if t := e.Table(); t != nil && t.Redacted() {
 			redacted++
 		}
+		r.beat = r.beat || e.Op == OpMessage && e.HasPrefix(metrics.Heartbeat)
 	}
 	b.Skip(skip)
+	b.Walked(last, counts[OpSchema] > 0)
 	for op, n := range counts {
 		s.count(EventsTotal, opLabels[op], n)
 	}
@@ -262,7 +274,8 @@ func (r *reader) check(ctx context.Context, b *Batch) (last Position, err error)
 }
 
 // judge says what is wrong with an event, and what is done about that.
-func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
+func (r *reader) judge(e *Event, err error) (Reason, Policy, error) {
+	s := r.stream
 	if err != nil {
 		return ReasonDamage, s.config.OnDamage, err
 	}
@@ -274,6 +287,7 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 	}
 	if err := s.config.mismatch(e); err != nil {
 		s.count(VersionMismatchesTotal, err.Relation, 1)
+		r.tell(e, err)
 		if s.config.OnVersion != PolicyPass {
 			return ReasonVersion, s.config.OnVersion, err
 		}
@@ -286,6 +300,20 @@ func (s *Stream) judge(e *Event, err error) (Reason, Policy, error) {
 		return ReasonFailure, s.config.OnFailure, failure
 	}
 	return "", PolicyStop, nil
+}
+
+// tell logs that rows of a schema come in another version than expected, once.
+func (r *reader) tell(e *Event, err *VersionError) {
+	if _, told := r.told[e.Fingerprint]; told {
+		return
+	}
+	if r.told == nil {
+		r.told = map[Fingerprint]struct{}{}
+	}
+	r.told[e.Fingerprint] = struct{}{}
+	config := &r.stream.config
+	list := append(About(e), slog.String("slot", config.Slot), slog.Uint64("expected", uint64(err.Want)), slog.Any("error", err))
+	config.Logger.LogAttrs(context.Background(), slog.LevelWarn, "rows come in another version", list...)
 }
 
 var opLabels = [...]string{"unspecified", "insert", "update", "delete", "truncate", "message", "read", "rewrite", "schema"}

@@ -16,6 +16,9 @@ type (
 	// UPDATE, changes of keys, TRUNCATE, rewrites, new and dropped columns, and tables that are
 	// made, renamed, dropped, or come into the stream.
 	Applier = replica.Applier
+	// TopicApplier keeps tables as they are at the source by applying messages of topics, as
+	// cdc-relay writes them, to a State.
+	TopicApplier = replica.TopicApplier
 	// Loader reads tables as they are into the state of an Applier, before the stream is
 	// applied to it.
 	Loader = replica.Loader
@@ -31,6 +34,14 @@ type (
 	Chunk = replica.Chunk
 	// ProgressStore keeps the progress of a load.
 	ProgressStore = replica.ProgressStore
+	// TableReader reads tables as they are, in ranges, for those who keep no State.
+	TableReader = replica.TableReader
+	// TableView is what a reading transaction of a TableReader sees beside rows.
+	TableView = replica.TableView
+	// TableRange is a part of a table.
+	TableRange = replica.TableRange
+	// FoundTable is one that a TableReader has found.
+	FoundTable = replica.FoundTable
 	// ProgressFile keeps the progress of a load in the file with this name.
 	ProgressFile = replica.ProgressFile
 )
@@ -48,6 +59,11 @@ var (
 // NewApplier applies to a state, from where it is.
 func NewApplier(state State) *Applier {
 	return replica.NewApplier(state)
+}
+
+// NewTopicApplier applies to a state, from where it is.
+func NewTopicApplier(state State) *TopicApplier {
+	return replica.NewTopicApplier(state)
 }
 
 // WithoutLoadMark gives a row of an Applier's state without what an initial load has noted

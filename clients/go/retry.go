@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pgcdc/cdc/clients/go/internal/libpq"
+	"github.com/pgcdc/cdc/clients/go/metrics"
 )
 
 // backoff waits longer and longer between attempts, with full jitter.
@@ -45,10 +46,14 @@ func (b *backoff) wait(ctx context.Context) bool {
 	}
 }
 
+func isRefused(err error) bool {
+	var refused *RefusedError
+	return errors.As(err, &refused)
+}
+
 // isPermanent tells whether trying again cannot help.
 func isPermanent(err error) bool {
-	var refused *RefusedError
-	if errors.As(err, &refused) || errors.Is(err, ErrDamaged) {
+	if isRefused(err) || errors.Is(err, ErrDamaged) {
 		return true
 	}
 	var stopped *stoppedError
@@ -78,6 +83,18 @@ func isPermanent(err error) bool {
 		return true
 	}
 	return pg.Code == "55000" // the slot is invalidated, wal_level is too low
+}
+
+// reconnectReason is why there is no connection: what a metric tells apart.
+func reconnectReason(err error) string {
+	var pg *pgconn.PgError
+	switch {
+	case isBusy(err):
+		return metrics.Busy
+	case errors.As(err, &pg):
+		return metrics.Refusing
+	}
+	return metrics.Lost
 }
 
 // isBusy tells whether somebody else reads the slot.

@@ -20,27 +20,28 @@ import (
 )
 
 var _ = addScenarios(map[string]func(*testing.T){
-	"close-error":        closeError,
-	"store-retries":      storeRetries,
-	"store-fails":        storeFails,
-	"store-panics":       func(t *testing.T) { t.Skip("the panic is the program's: Go has no such border") },
-	"cancelled-query":    cancelledQuery,
-	"backoff":            backoffGrows,
-	"busy-start":         busyStart,
-	"busy-later":         busyLater,
-	"permanent":          permanent,
-	"notices":            notices,
-	"detail-hint":        detailHint,
-	"format-json":        formatJSON,
-	"format-json-stored": formatJSONStored,
-	"renamed-database":   renamedDatabase,
-	"slot-gone":          slotGone,
-	"wrong-database":     wrongDatabase,
-	"slot-status":        slotStatus,
-	"drop-slot":          dropSlot,
-	"flush":              flushes,
-	"defaults":           defaults,
-	"metrics":            metricNames,
+	"close-error":              closeError,
+	"store-retries":            storeRetries,
+	"store-fails":              storeFails,
+	"store-panics":             func(t *testing.T) { t.Skip("the panic is the program's: Go has no such border") },
+	"cancelled-query":          cancelledQuery,
+	"backoff":                  backoffGrows,
+	"busy-start":               busyStart,
+	"busy-later":               busyLater,
+	"permanent":                permanent,
+	"notices":                  notices,
+	"detail-hint":              detailHint,
+	"format-json":              formatJSON,
+	"format-json-stored":       formatJSONStored,
+	"renamed-database":         renamedDatabase,
+	"slot-gone":                slotGone,
+	"wrong-database":           wrongDatabase,
+	"slot-status":              slotStatus,
+	"drop-slot":                dropSlot,
+	"flush":                    flushes,
+	"flush-without-connection": flushesWithoutConnection,
+	"defaults":                 defaults,
+	"metrics":                  metricNames,
 })
 
 // brittle is a store that fails while it is told to.
@@ -391,6 +392,26 @@ func dropSlot(t *testing.T) {
 	}
 }
 
+func flushesWithoutConnection(t *testing.T) {
+	source := cdctest.NewSource("s")
+	stream := opened(t, source, func(c *cdc.Config) { c.MaxBackoff = 10 * time.Millisecond })
+	source.Refuse(errors.New("not now"))
+	source.Disconnect()
+	flushed := make(chan error, 1)
+	go func() { flushed <- stream.Flush(context.Background()) }()
+	source.Refuse(&pgconn.PgError{Code: "28000", Message: "never"})
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := stream.Next(ctx); err == nil || !strings.Contains(err.Error(), "never") {
+		t.Fatal(err)
+	}
+	select {
+	case <-flushed:
+	case <-ctx.Done():
+		t.Fatal("flush waits for ever")
+	}
+}
+
 func flushes(t *testing.T) {
 	d := live(t)
 	d.exec("CREATE TABLE t (id int)")
@@ -444,9 +465,9 @@ func metricNames(t *testing.T) {
 	eventually(t, "connected again", func() bool { return source.Connects() > 1 })
 	for name, want := range map[string]uint64{
 		"cdc_events_totalinsert": 2, "cdc_events_totalupdate": 1, "cdc_events_totaldelete": 1, "cdc_events_totaltruncate": 1,
-		"cdc_transactions_total": 2, "cdc_dead_letters_totalfailure": 1, "cdc_reconnects_total": 1,
+		"cdc_transactions_total": 2, "cdc_dead_letters_totalfailure": 1, "cdc_reconnects_totalconnection": 1,
 	} {
-		if got := metrics.count(cdc.Counter(name), ""); got != want && name != "cdc_reconnects_total" || got < want {
+		if got := metrics.count(cdc.Counter(name), ""); got != want && name != "cdc_reconnects_totalconnection" || got < want {
 			t.Errorf("%s is %d, want %d", name, got, want)
 		}
 	}

@@ -31,7 +31,7 @@ func loadProgress(t *testing.T) {
 	if n, expected := metrics.count(cdc.LoadRowsTotal, ""), metrics.now(cdc.LoadRowsExpected); n != 5000 || expected != 5000 {
 		t.Errorf("%d rows of about %v", n, expected)
 	}
-	for _, words := range []string{"msg=loaded", "table=public.t", "rows=5000", "expected=5000", "rows_per_second="} {
+	for _, words := range []string{"msg=loaded", "relation=public.t", "rows=5000", "expected=5000", "rows_per_second="} {
 		if !strings.Contains(log.String(), words) {
 			t.Errorf("%q is not in %s", words, log)
 		}

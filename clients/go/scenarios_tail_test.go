@@ -78,6 +78,9 @@ func tailUsage(t *testing.T) {
 	if r := outcome(t, tail(t, "--help")); r.code != 0 || r.stderr != "" || !strings.Contains(r.stdout, "usage: cdc-tail") {
 		t.Errorf("%+v", r)
 	}
+	if r := outcome(t, tail(t, "--version")); r.code != 0 || r.stderr != "" || r.stdout != "cdc-tail "+cdc.Version+"\n" {
+		t.Errorf("%+v", r)
+	}
 }
 
 // twice has transactions of two events each.

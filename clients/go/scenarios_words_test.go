@@ -310,7 +310,7 @@ func plainWarning(t *testing.T) {
 		if err := stream.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(log.String(), "not protected"); n != want {
+		if n := strings.Count(log.String(), "not secured by TLS"); n != want {
 			t.Errorf("%s: %d warnings in %s", conninfo, n, log)
 		}
 		eventually(t, "the slot is free", func() bool { return !d.active() })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pgcdc/cdc/clients/go/fault"
 	"github.com/pgcdc/cdc/clients/go/internal/acks"
+	"github.com/pgcdc/cdc/clients/go/metrics"
 )
 
 // ErrClosed: the stream was closed.
@@ -53,6 +54,10 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 	if err != nil {
 		return nil, err
 	}
+	config.Metrics.Add(GapsTotal, "", 0) // a series that begins with 0 has an increase
+	for _, reason := range metrics.Reconnects {
+		config.Metrics.Add(ReconnectsTotal, reason, 0)
+	}
 	s := &Stream{config: config, schemas: schemas, assembler: assembler, delivered: checkpoint.Position,
 		acks: acks.New(checkpoint.Position, checkpoint.EndLSN), buffer: newBuffer(config.BufferBytes, config.Metrics)}
 	s.checkpointer = newCheckpointer(&config, s.acks, checkpoint)
@@ -79,6 +84,7 @@ func Open(ctx context.Context, config Config) (*Stream, error) {
 // slot was made here, or there was a checkpoint.
 func start(ctx context.Context, config *Config) (session Session, checkpoint *Checkpoint, known bool, err error) {
 	looked := false
+	var before LSN // of a checkpoint that was beyond what the server had said
 	for began := time.Now(); ; {
 		var made, found bool
 		session, made, err = connectTo(ctx, config)
@@ -99,6 +105,16 @@ func start(ctx context.Context, config *Config) (session Session, checkpoint *Ch
 			return session, checkpoint, known, nil
 		}
 		session.Close()
+		if isRefused(err) && beyond(session, checkpoint) && session.Server().WALEnd >= before {
+			// The server was asked first: meanwhile another consumer may have stored one beyond that. What is
+			// beyond what the server says the next time is lost.
+			before = checkpoint.EndLSN
+			if time.Since(began) <= config.busyTimeout() && ctx.Err() == nil {
+				time.Sleep(minBackoff)
+				continue
+			}
+			return nil, nil, false, errMoving
+		}
 		moved := err == nil
 		if !moved && !isBusy(err) || time.Since(began) > config.busyTimeout() || ctx.Err() != nil {
 			if moved {
@@ -108,6 +124,13 @@ func start(ctx context.Context, config *Config) (session Session, checkpoint *Ch
 		}
 		time.Sleep(minBackoff)
 	}
+}
+
+// errMoving: trying again may help.
+var errMoving = errors.New("cdc: the checkpoint moves: another consumer is at work with the same store")
+
+func beyond(session Session, c *Checkpoint) bool {
+	return c != nil && c.EndLSN > session.Server().WALEnd
 }
 
 func load(ctx context.Context, config *Config) (*Checkpoint, error) {
@@ -169,7 +192,7 @@ func gone(slot string, c *Checkpoint) error {
 		"Make the slot, load the tables anew, and remove the checkpoint", slot, c.EndLSN)
 }
 
-// begin checks the checkpoint against the server, or stores the first one.
+// begin checks the checkpoint against the server, or stores the first one. It gives one that is refused, too.
 func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint, found bool, err error) {
 	server := session.Server()
 	c, err := load(ctx, config)
@@ -183,7 +206,7 @@ func begin(ctx context.Context, config *Config, session Session) (_ *Checkpoint,
 	if c == nil || (config.AcceptSystem && c.SystemIdentifier != server.SystemIdentifier) {
 		c = &Checkpoint{EndLSN: server.ConfirmedFlush}
 	} else if err := checkStart(ctx, session, c); err != nil {
-		return nil, false, err
+		return c, false, err
 	}
 	current := *c
 	current.SystemIdentifier, current.Timeline = server.SystemIdentifier, server.Timeline
@@ -206,14 +229,42 @@ func (s *Stream) Next(ctx context.Context) (*Txn, error) {
 		}
 		txn, err := s.assemble(&d)
 		if err != nil {
+			if fault.IsGap(err) {
+				s.config.Metrics.Add(GapsTotal, "", 1)
+			}
+			s.config.Logger.Error("the stream has ended", "slot", s.config.Slot, "error", err)
 			s.stop(err)
 			return nil, err
 		}
+		if d.beat != 0 {
+			s.checkpointer.beats(d.beat)
+		}
 		if txn != nil && s.wanted(txn) {
 			s.config.Metrics.Add(TransactionsTotal, "", 1)
+			s.received(txn)
 			return txn, nil
 		}
 	}
+}
+
+// received observes for how long a transaction was on its way.
+func (s *Stream) received(t *Txn) {
+	receipts := t.Receipts()
+	if t.Outcome != OutcomeCommitted || t.CommitTimeUS == 0 || len(receipts) == 0 {
+		return
+	}
+	at := receipts[len(receipts)-1].Received()
+	s.config.Metrics.Observe(ReceiveDelaySeconds, max(0, at.Sub(t.CommitTime()).Seconds()))
+}
+
+// Passed gives a place that the stream has passed: Next has given all that commits before it, and it may be that there
+// was nothing. It is for the goroutine that calls Next.
+func (s *Stream) Passed() LSN {
+	heard := s.acks.Heard()
+	if s.buffer.any() {
+		heard = 0
+	}
+	return max(heard, s.delivered.CommitLSN)
 }
 
 func (s *Stream) assemble(d *delivery) (*Txn, error) {
@@ -240,7 +291,7 @@ func (s *Stream) wanted(t *Txn) bool {
 	case t.Outcome == OutcomeCommitted:
 		s.delivered = t.Position()
 	case t.Outcome != OutcomePrepared && t.Outcome != OutcomeRolledBack:
-		s.config.Logger.Warn("unknown outcome", "outcome", t.Outcome, "xid", t.XID)
+		s.config.Logger.Warn("unknown outcome", "slot", s.config.Slot, "position", t.Position().String(), "outcome", int(t.Outcome), "xid", t.XID)
 	}
 	return true
 }
@@ -249,8 +300,10 @@ func (s *Stream) wanted(t *Txn) bool {
 // acknowledged in any order; the checkpoint moves over those without a gap
 // before them. It is stored soon after, and then the server is told; see Flush.
 func (s *Stream) Ack(t *Txn) {
-	s.acks.Own()
-	s.pass(t)
+	if received := s.acks.Own(t.Receipts()); !received.IsZero() {
+		s.config.Metrics.Observe(AcknowledgeDelaySeconds, time.Since(received).Seconds())
+	}
+	t.Close()
 }
 
 // pass is Ack for what is not the consumer's doing.
@@ -311,13 +364,13 @@ func (s *Stream) setAside(ctx context.Context, e *Event, cause error) error {
 	if err != nil {
 		return err
 	}
-	return s.handle(ctx, s.config.OnHandlerError, &DeadLetter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()})
+	return s.handle(ctx, s.config.OnHandlerError, &DeadLetter{Reason: ReasonHandler, Err: cause, Batch: piece, Position: e.Position()}, e)
 }
 
 // handle does with a letter as the policy says.
-func (s *Stream) handle(ctx context.Context, p Policy, l *DeadLetter) error {
+func (s *Stream) handle(ctx context.Context, p Policy, l *DeadLetter, e *Event) error {
 	l.Slot = s.config.Slot
-	s.config.Logger.LogAttrs(ctx, levelOf(p), "cannot hand on", attrs(l)...)
+	s.config.Logger.LogAttrs(ctx, levelOf(p), "cannot hand on", attrs(l, e)...)
 	switch p {
 	case PolicySkip:
 	case PolicyDeadLetter:

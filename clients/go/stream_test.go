@@ -270,6 +270,46 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// Checkpoints that another consumer stores while this one starts are beyond what the server said before: it is asked
+// again, as long as they move.
+func TestCheckpointMovesOn(t *testing.T) {
+	source := cdctest.NewSource("s")
+	source.SetServer(func(s *cdc.Server) { s.Timeline, s.WALEnd = 2, 0x4000 })
+	store := cdc.FileStore(filepath.Join(t.TempDir(), "checkpoint"))
+	checkpoint := cdc.Checkpoint{SystemIdentifier: 1, Timeline: 2, Database: "test", Slot: "s", EndLSN: 0x5000}
+	if err := store.Save(context.Background(), &checkpoint); err != nil {
+		t.Fatal(err)
+	}
+	at := cdc.LSN(0x5000)
+	moving := loading{store, func() {
+		if at == 0x9000 {
+			return
+		}
+		at += 0x1000
+		source.SetServer(func(s *cdc.Server) { s.WALEnd = at }) // for the next connection
+		checkpoint.EndLSN = at
+		if err := store.Save(context.Background(), &checkpoint); err != nil {
+			t.Error(err)
+		}
+	}}
+	stream, err := cdc.Open(timeout(t, 5*time.Second), cdc.Config{Connector: source, Slot: "s", Store: moving})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.Close()
+}
+
+// loading is a store that tells of being asked.
+type loading struct {
+	cdc.CheckpointStore
+	asked func()
+}
+
+func (l loading) Load(ctx context.Context) (*cdc.Checkpoint, error) {
+	l.asked()
+	return l.CheckpointStore.Load(ctx)
+}
+
 // Bounded buffers: a consumer that does not come costs neither memory nor the
 // connection.
 func TestBackpressure(t *testing.T) {

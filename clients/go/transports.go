@@ -35,24 +35,33 @@ type (
 	Counter = metrics.Counter
 	// Gauge is the name of one.
 	Gauge = metrics.Gauge
+	// Histogram is the name of one.
+	Histogram = metrics.Histogram
 )
 
 // Constants of package metrics.
 const (
-	EventsTotal            = metrics.EventsTotal
-	TransactionsTotal      = metrics.TransactionsTotal
-	BytesTotal             = metrics.BytesTotal
-	BatchesTotal           = metrics.BatchesTotal
-	ReconnectsTotal        = metrics.ReconnectsTotal
-	StoreFailuresTotal     = metrics.StoreFailuresTotal
-	DeadLettersTotal       = metrics.DeadLettersTotal
-	RedactedTotal          = metrics.RedactedTotal
-	VersionMismatchesTotal = metrics.VersionMismatchesTotal
-	LoadRowsTotal          = metrics.LoadRowsTotal
-	UnknownFieldsTotal     = metrics.UnknownFieldsTotal
-	LagSeconds             = metrics.LagSeconds
-	LagBytes               = metrics.LagBytes
-	RetainedWALBytes       = metrics.RetainedWALBytes
-	LoadRowsExpected       = metrics.LoadRowsExpected
-	BufferedBytes          = metrics.BufferedBytes
+	EventsTotal             = metrics.EventsTotal
+	TransactionsTotal       = metrics.TransactionsTotal
+	BytesTotal              = metrics.BytesTotal
+	BatchesTotal            = metrics.BatchesTotal
+	ReconnectsTotal         = metrics.ReconnectsTotal
+	StoreFailuresTotal      = metrics.StoreFailuresTotal
+	DeadLettersTotal        = metrics.DeadLettersTotal
+	RedactedTotal           = metrics.RedactedTotal
+	VersionMismatchesTotal  = metrics.VersionMismatchesTotal
+	LoadRowsTotal           = metrics.LoadRowsTotal
+	UnknownFieldsTotal      = metrics.UnknownFieldsTotal
+	LagSeconds              = metrics.LagSeconds
+	LagBytes                = metrics.LagBytes
+	RetainedWALBytes        = metrics.RetainedWALBytes
+	LoadRowsExpected        = metrics.LoadRowsExpected
+	BufferedBytes           = metrics.BufferedBytes
+	GapsTotal               = metrics.GapsTotal
+	Connected               = metrics.Connected
+	HeartbeatAgeSeconds     = metrics.HeartbeatAgeSeconds
+	BuildInfo               = metrics.BuildInfo
+	ReceiveDelaySeconds     = metrics.ReceiveDelaySeconds
+	AcknowledgeDelaySeconds = metrics.AcknowledgeDelaySeconds
+	ReadDelaySeconds        = metrics.ReadDelaySeconds
 )

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Everything of the Rust client that takes about two minutes once it is compiled:
 # format, lints, documentation, unit, golden, live and crash tests, allocations, a
-# few seconds of damaged bytes. Prints TAP; what a step said is shown where it
+# few seconds of damaged bytes (long.sh: guided by coverage). Prints TAP; what a step said is shown where it
 # failed, or what it counted. Usage:
 #
 #   clients/rust/check.sh [STEP...]      all steps, or those whose name contains a word
@@ -56,17 +56,20 @@ unsafe_code()
 	grep -q '^#!\[forbid(unsafe_code)\]' src/lib.rs && grep -q '^#!\[deny(missing_docs)\]' src/lib.rs
 }
 
-# some seconds for each target; libFuzzer is C++
-guided()
-{
-	command -v "${CXX-c++}" >/dev/null || { echo "skipped: no C++ compiler"; return 0; }
-	FUZZ_SECONDS=$(((FUZZ_SECONDS + 2) / 3)) fuzz/run.sh
-}
-
 # with what is compiled already
 steps() { CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target} ./steps.sh; }
 
-test_() { cargo test --locked --all-features "$@" -- --nocapture; }
+# long.sh runs it, and that for Kafka, which has minutes of C to compile
+bus()
+{
+	printf '%s\n' "1.89" "$(rustc --version | cut -d' ' -f2)" | sort -VC || { echo "skipped: async-nats needs Rust 1.89"; return 0; }
+	(cd examples-bus && cargo check --locked)
+}
+
+observability() { (cd examples-observability && cargo check --locked); }
+
+# one that waits for ever shows what it has said
+test_() { timeout 900 cargo test --locked --all-features "$@" -- --nocapture; }
 
 step "format" "$root/scripts/lint" rust
 step "the generated code is what protoc and prost make" codegen/generate.sh --check
@@ -74,11 +77,17 @@ step "unsafe code is forbidden, documentation demanded" unsafe_code
 step "compiles without features" cargo check --locked --no-default-features --lib --bins
 step "clippy, warnings denied" cargo clippy --locked --all-targets --all-features -- -D warnings
 step "documentation, warnings denied" env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
+step "what is exported is what former releases did, or more" "$root/scripts/api" rust
 step "examples and tests compile" cargo test --locked --all-features --no-run
 step "unit tests" test_ --lib
 step "rooms, and no circle of files" test_ --test layering
 step "examples of the documentation" cargo test --locked --all-features --doc
 step "golden files" test_ --test golden
+step "messages of topics" test_ --test topic
+step "what a copy makes of them" test_ --test topic_rules
+step "a copy from topics equals the source" test_ --test topic_copy
+step "the program for NATS compiles" bus
+step "consumers with metrics and traces compile" observability
 step "typed rows" test_ --test typed
 step "a source in memory" test_ --test script
 step "whole transactions" test_ --test txn
@@ -86,7 +95,6 @@ step "compressed batches" test_ --test compressed
 step "versions of schemas" test_ --test versions
 step "no allocation for an event" test_ --test alloc
 step "damaged copies" test_ --test fuzz
-step "damaged bytes, guided by coverage" guided
 step "TLS and passwords" test_ --test tls
 step "lists of hosts, and a failover" test_ --test hosts
 step "cdc-tail" test_ --test tail

@@ -1,11 +1,11 @@
 #!/bin/bash
 # What takes long: hundreds of crashes of client, walsender and server, 5 failovers by
 # each transport, a million random events that decode to the server's JSON, many random
-# workloads, minutes of damaged bytes, and the first steps of the README in a crate of
-# their own. Needs PGHOST and so on as check.sh does; the server must be one that may be
+# workloads, minutes of damaged bytes, copies that are kept from NATS and from Kafka, and the
+# first steps of the README in a crate of their own. Needs PGHOST and so on as check.sh does; the server must be one that may be
 # killed, run by the same user. Usage:
 #
-#   clients/rust/long.sh [crash|failover|equal|replay|fuzz|bench|steps...]
+#   clients/rust/long.sh [crash|failover|equal|replay|topics|fuzz|bus|bench|steps...]
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/../..
@@ -40,6 +40,11 @@ replay()
 	done
 }
 
+topics() { TOPIC_ROUNDS=${TOPIC_ROUNDS-100} test_ --release --test topic_copy; }
+
+# Brokers that are real, with the relay.
+bus() { examples-bus/test.sh; }
+
 # Guided by coverage, and random.
 fuzz()
 {
@@ -51,7 +56,7 @@ bench() { cargo bench --locked; }
 
 steps() { ./steps.sh; }
 
-[ $# -gt 0 ] || set -- crash failover equal replay fuzz bench steps
+[ $# -gt 0 ] || set -- crash failover equal replay topics fuzz bus bench steps
 for what; do
 	echo "# $what"
 	"$what"

@@ -3,7 +3,7 @@ module github.com/pgcdc/cdc/clients/go/cdcotel
 go 1.25.0
 
 require (
-	github.com/pgcdc/cdc/clients/go v0.0.0
+	github.com/pgcdc/cdc/clients/go v1.0.0
 	go.opentelemetry.io/otel v1.38.0
 	go.opentelemetry.io/otel/trace v1.38.0
 )

@@ -3,7 +3,7 @@ module github.com/pgcdc/cdc/clients/go/cdcprom
 go 1.25.0
 
 require (
-	github.com/pgcdc/cdc/clients/go v0.0.0
+	github.com/pgcdc/cdc/clients/go v1.0.0
 	github.com/prometheus/client_golang v1.23.2
 )
 

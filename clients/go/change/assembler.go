@@ -97,14 +97,14 @@ func (a *Assembler) find(b *Batch) (*Txn, error) {
 		a.drop(t) // it is sent again from its beginning
 		t = nil
 	} else if t == nil && !a.tolerant {
-		return nil, fault.Damaged(fmt.Sprintf("transaction %d begins with part %d", xid, b.Part))
+		return nil, fault.Missing("transaction %d begins with part %d", xid, b.Part)
 	}
 	if t == nil {
 		t = &Txn{schemas: a.schemas, gap: b.Part != 0}
 		a.open[xid] = t
 	} else if b.Part != t.next {
 		if !a.tolerant {
-			return nil, fault.Damaged(fmt.Sprintf("part %d of transaction %d comes after part %d", b.Part, xid, t.next-1))
+			return nil, fault.Missing("part %d of transaction %d comes after part %d", b.Part, xid, t.next-1)
 		}
 		t.gap = true
 	}
@@ -133,6 +133,10 @@ func (t *Txn) add(b *Batch) {
 // look notes the position of a part's last event that can be read, and whether there are
 // changes of schemas.
 func (t *Txn) look(b *Batch) {
+	if b.walked.done {
+		t.last, t.ddl = b.walked.last, t.ddl || b.walked.ddl
+		return
+	}
 	t.last = wal.Position{}
 	for c := b.Events(); c.Next(); {
 		t.last = c.event.Position()
@@ -152,7 +156,7 @@ func (a *Assembler) end(t *Txn, b *Batch, r *acks.Receipt) (*Txn, error) {
 	a.memory -= t.bytes
 	if b.EventCount != uint64(t.events) && !t.gap && !a.tolerant {
 		t.Close()
-		return nil, fault.Damaged(fmt.Sprintf("transaction %d has %d events, not %d", t.XID, t.events, b.EventCount))
+		return nil, fault.Missing("transaction %d has %d events, not %d", t.XID, t.events, b.EventCount)
 	}
 	t.finish(b, r)
 	if b.Outcome == OutcomeRolledBack {

@@ -37,14 +37,16 @@ type Batch struct {
 
 	schemas *schema.Cache
 	raw     []byte
-	source  []byte // serialized Source, nil if absent
-	latest  []byte // the one that the connection had last, nil if not of one
-	events  []byte // from the first event to the end of the last
+	source  []byte    // serialized Source, nil if absent
+	latest  []byte    // the one that the connection had last, nil if not of one
+	events  []byte    // from the first event to the end of the last
+	outside [2][]byte // all fields that are no events, and no events unless those stand apart
 	n       int
 	unknown int
 	scratch wal.Snapshot
 	skip    []int               // places of events to leave out
 	void    map[uint32]struct{} // subtransactions whose events to leave out
+	walked  walked
 	// Transaction has more than the bytes have: it was not known yet when they came.
 	completed bool
 	metadata  []MetadataEntry
@@ -132,7 +134,8 @@ func (b *Batch) parse(raw []byte, schemas *schema.Cache) (inside compressed, err
 	if len(raw) > schemas.Limits().MaxBatchBytes {
 		return inside, fault.Damaged("batch is larger than the limit")
 	}
-	first, at := -1, 0
+	first, end, at := -1, 0, 0
+	apart := false
 	c := wire.Over(raw)
 	for c.Next() {
 		f := &c.Field
@@ -142,10 +145,12 @@ func (b *Batch) parse(raw []byte, schemas *schema.Cache) (inside compressed, err
 				return inside, fault.DamagedBy("batch", wire.ErrType)
 			}
 			if first < 0 {
-				first = at
+				first, end = at, at
 			}
+			apart = apart || at != end
 			b.n++
-			b.events = raw[first : at+len(f.Raw)]
+			end = at + len(f.Raw)
+			b.events = raw[first:end]
 		case batchCodec:
 			inside.codec = f.Uint
 		case batchRawSize:
@@ -166,6 +171,10 @@ func (b *Batch) parse(raw []byte, schemas *schema.Cache) (inside compressed, err
 		return inside, fault.DamagedBy("batch", c.Err())
 	}
 	b.Transaction.Metadata = b.metadata
+	b.outside[0] = raw
+	if first >= 0 && !apart {
+		b.outside = [2][]byte{raw[:first], raw[end:]}
+	}
 	return inside, nil
 }
 
@@ -303,6 +312,19 @@ func schemaVersion(raw []byte) (f schema.Fingerprint, table []byte, version sche
 		}
 	}
 	return f, table, version, c.Err()
+}
+
+// walked is what a walk over all events has found.
+type walked struct {
+	done bool
+	last wal.Position
+	ddl  bool
+}
+
+// Walked notes what a walk over all events has found, so that an Assembler need not walk, too: the position
+// of the last one that is not left out, and whether there are changes of schemas.
+func (b *Batch) Walked(last wal.Position, schemaChanges bool) {
+	b.walked = walked{true, last, schemaChanges}
 }
 
 // Announced are the tables whose schemas came with the batch, in their order there.

@@ -70,3 +70,13 @@ func (e *Event) Version() schema.Version {
 	}
 	return schema.Version{}
 }
+
+// AnnouncedVersion is the version of a schema that came with the batch, also where no event has it.
+func (b *Batch) AnnouncedVersion(f schema.Fingerprint) schema.Version {
+	for _, a := range b.announced {
+		if a.fingerprint == f {
+			return a.version
+		}
+	}
+	return schema.Version{}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pgcdc/cdc/clients/go/cdcv1"
 	"github.com/pgcdc/cdc/clients/go/fault"
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
 )
 
 // Failure says why a change could not be encoded. It is an error.
@@ -54,6 +55,21 @@ func (e *Event) Message() (*LogicalMessage, error) {
 		return nil, fault.DamagedBy("message", err)
 	}
 	return &LogicalMessage{Transactional: m.Transactional, Prefix: m.Prefix, Content: m.Content}, nil
+}
+
+// messagePrefix is the number of a field of Message.
+const messagePrefix = 2
+
+// HasPrefix tells whether the event is a logical message with this prefix.
+// Nothing is allocated for that.
+func (e *Event) HasPrefix(prefix string) bool {
+	c := wire.Over(e.message)
+	for c.Next() {
+		if c.Field.Number == messagePrefix && c.Field.Type == wire.Len {
+			return string(c.Field.Bytes) == prefix
+		}
+	}
+	return prefix == "" && e.message != nil
 }
 
 // TruncateOptions are how a TRUNCATE was given. Tables that CASCADE added have

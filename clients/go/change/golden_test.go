@@ -14,8 +14,13 @@ import (
 )
 
 // goldenFiles gives the paths without extension.
-func goldenFiles(t testing.TB) []string {
-	files, err := filepath.Glob("../../../test/golden/*.pb")
+func goldenFiles(t testing.TB) []string { return streams(t, "../../../test/golden/*.pb") }
+
+// releasedFiles are those of former releases.
+func releasedFiles(t testing.TB) []string { return streams(t, "../../../test/release/*/golden/*.pb") }
+
+func streams(t testing.TB, pattern string) []string {
+	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatal("no golden files", err)
 	}
@@ -58,7 +63,7 @@ func decodeFile(data []byte) ([]byte, error) {
 }
 
 func TestGolden(t *testing.T) {
-	for _, name := range goldenFiles(t) {
+	for _, name := range append(goldenFiles(t), releasedFiles(t)...) {
 		t.Run(filepath.Base(name), func(t *testing.T) {
 			pb, want := readFile(t, name+".pb"), readFile(t, name+".json")
 			got, err := decodeFile(pb)

@@ -17,21 +17,23 @@ func (e *Event) AppendSingle(dst, source []byte) ([]byte, error) {
 	if source == nil {
 		source = b.latest
 	}
-	c := wire.Over(b.raw)
-	for c.Next() {
-		f := &c.Field
-		switch {
-		case f.Number == batchTransaction && b.completed:
-			dst = b.Transaction.append(dst, f.Bytes)
-		case f.Number == batchSource:
-			source = nil
-			dst = append(dst, f.Raw...)
-		case f.Number == batchTransaction, f.Number == batchSnapshot, f.Number == batchEndLSN && !b.HasTransaction:
-			dst = append(dst, f.Raw...)
+	for _, part := range b.outside {
+		c := wire.Over(part)
+		for c.Next() {
+			f := &c.Field
+			switch {
+			case f.Number == batchTransaction && b.completed:
+				dst = b.Transaction.append(dst, f.Bytes)
+			case f.Number == batchSource:
+				source = nil
+				dst = append(dst, f.Raw...)
+			case f.Number == batchTransaction, f.Number == batchSnapshot, f.Number == batchEndLSN && !b.HasTransaction:
+				dst = append(dst, f.Raw...)
+			}
 		}
-	}
-	if c.Err() != nil {
-		return nil, fault.DamagedBy("batch", c.Err())
+		if c.Err() != nil {
+			return nil, fault.DamagedBy("batch", c.Err())
+		}
 	}
 	if len(source) > 0 {
 		dst = wire.AppendLen(dst, batchSource, source)

@@ -2,6 +2,7 @@ package change
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pgcdc/cdc/clients/go/cdcv1"
+	"github.com/pgcdc/cdc/clients/go/internal/wire"
 	"github.com/pgcdc/cdc/clients/go/schema"
 	"github.com/pgcdc/cdc/clients/go/value"
 )
@@ -208,4 +210,71 @@ func TestCut(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a cut looks at does not grow with the number of events: all cuts of a batch would take
+// the square of it.
+func TestCutPassesOverOtherEvents(t *testing.T) {
+	looked := func(events int) int {
+		raw, schemas := wideBatch(t, events)
+		b, err := ParseBatch(raw, schemas)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(b.outside[0]) + len(b.outside[1])
+	}
+	if few, many := looked(130), looked(500); few != many {
+		t.Errorf("a cut of 100 events looks at %d bytes, of 110 at %d", few, many)
+	}
+}
+
+// Events need not stand together.
+func TestCutOfEventsApart(t *testing.T) {
+	raw, schemas := wideBatch(t, 2)
+	whole, err := ParseBatch(raw, schemas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := []byte{0x10, 1}
+	one := wire.Over(whole.events)
+	one.Next()
+	size := len(one.Field.Raw)
+	apart := append(wire.AppendLen(bytes.Clone(whole.events[:size]), batchSource, source), whole.events[size:]...)
+	b, err := ParseBatch(append(append(bytes.Clone(whole.outside[0]), apart...), whole.outside[1]...), schemas)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, got := whole.Events(), b.Events()
+	for want.Next() && got.Next() {
+		a, err1 := want.Event().AppendSingle(nil, source)
+		c, err2 := got.Event().AppendSingle(nil, nil)
+		alone, err3 := ParseBatch(c, schemas)
+		if err := errors.Join(err1, err2, err3); err != nil {
+			t.Fatal(err)
+		}
+		if len(a) != len(c) || !bytes.Equal(alone.source, source) || alone.Len() != 1 {
+			t.Errorf("%x is cut from events apart, %x from events together", c, a)
+		}
+	}
+	if got.Next() || want.Next() || b.Len() != 2 {
+		t.Error("not all events were cut")
+	}
+}
+
+func BenchmarkCut(b *testing.B) {
+	raw, schemas := wideBatch(b, 500)
+	batch, err := ParseBatch(raw, schemas)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		for c := batch.Events(); c.Next(); {
+			if dst, err = c.Event().AppendSingle(dst[:0], nil); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/500, "ns/event")
 }

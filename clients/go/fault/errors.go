@@ -17,6 +17,8 @@ type DamageError struct {
 	What string
 	// Err is the cause, or nil.
 	Err error
+	// Gap: what came is in order, but something before it is missing.
+	Gap bool
 }
 
 // Error implements error.
@@ -35,6 +37,17 @@ func (e *DamageError) Is(target error) bool { return target == ErrDamaged }
 
 // Damaged makes a DamageError.
 func Damaged(what string) error { return &DamageError{What: what} }
+
+// Missing makes a DamageError for what did not come.
+func Missing(format string, args ...any) error {
+	return &DamageError{What: fmt.Sprintf(format, args...), Gap: true}
+}
+
+// IsGap tells whether an error says that something is missing.
+func IsGap(err error) bool {
+	var damage *DamageError
+	return errors.As(err, &damage) && damage.Gap
+}
 
 // DamagedBy makes a DamageError that has a cause.
 func DamagedBy(what string, err error) error { return &DamageError{What: what, Err: err} }

@@ -8,6 +8,8 @@ type Metrics interface {
 	Add(c Counter, label string, n uint64)
 	// Set sets a gauge.
 	Set(g Gauge, value float64)
+	// Observe takes a value into a histogram with DelayBuckets.
+	Observe(h Histogram, value float64)
 }
 
 // Counter is the name of one.
@@ -20,7 +22,8 @@ const (
 	TransactionsTotal Counter = "cdc_transactions_total"
 	BytesTotal        Counter = "cdc_bytes_total"
 	BatchesTotal      Counter = "cdc_batches_total"
-	// ReconnectsTotal counts attempts to connect after the first connection.
+	// ReconnectsTotal counts attempts to connect after the first connection. It has the label
+	// reason: one of Reconnects.
 	ReconnectsTotal Counter = "cdc_reconnects_total"
 	// StoreFailuresTotal counts attempts to store a checkpoint that failed.
 	StoreFailuresTotal Counter = "cdc_store_failures_total"
@@ -35,7 +38,23 @@ const (
 	LoadRowsTotal Counter = "cdc_load_rows_total"
 	// UnknownFieldsTotal counts fields of a newer server.
 	UnknownFieldsTotal Counter = "cdc_unknown_fields_total"
+	// GapsTotal counts transactions that came without all of their parts or events. The stream ends
+	// with each.
+	GapsTotal Counter = "cdc_gaps_total"
 )
+
+// Why there is no connection any more: values of the label reason of ReconnectsTotal.
+const (
+	// Busy: somebody else reads the slot.
+	Busy = "busy"
+	// Refusing: the server says another error.
+	Refusing = "server"
+	// Lost is what remains: of the network, or the server is silent.
+	Lost = "connection"
+)
+
+// Reconnects are the values of the label reason of ReconnectsTotal.
+var Reconnects = [...]string{Busy, Refusing, Lost}
 
 // Gauge is the name of one.
 type Gauge string
@@ -58,7 +77,40 @@ const (
 	LoadRowsExpected Gauge = "cdc_load_rows_expected"
 	// BufferedBytes is how much has been read ahead of the consumer.
 	BufferedBytes Gauge = "cdc_buffered_bytes"
+	// Connected is 1 while there is a connection that sends changes.
+	Connected Gauge = "cdc_connected"
+	// HeartbeatAgeSeconds is how long ago the last heartbeat committed that was handed to the
+	// consumer: a message with the prefix Heartbeat, in a transaction of its own. It is not set
+	// before the first.
+	HeartbeatAgeSeconds Gauge = "cdc_heartbeat_age_seconds"
+	// BuildInfo is always 1. It has the labels client and version.
+	BuildInfo Gauge = "cdc_build_info"
 )
+
+// Heartbeat is the prefix of logical messages that are heartbeats:
+//
+//	SELECT pg_logical_emit_message(true, 'cdc.heartbeat', '')
+const Heartbeat = "cdc.heartbeat"
+
+// Histogram is the name of one.
+type Histogram string
+
+// The histograms.
+const (
+	// ReceiveDelaySeconds is from COMMIT to where the client has all of a transaction: one for each that
+	// is handed to the consumer. 0 where this machine's clock is behind the server's.
+	ReceiveDelaySeconds Histogram = "cdc_receive_delay_seconds"
+	// AcknowledgeDelaySeconds is from there to where the consumer acknowledges it.
+	AcknowledgeDelaySeconds Histogram = "cdc_acknowledge_delay_seconds"
+	// ReadDelaySeconds is from where a message of cdc-relay was published until a reader of its topic
+	// had it: see the topic package's Message.ObserveDelay.
+	ReadDelaySeconds Histogram = "cdc_read_delay_seconds"
+)
+
+// DelayBuckets are the upper bounds of the histograms' buckets, in seconds.
+func DelayBuckets() []float64 {
+	return []float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800}
+}
 
 // None is a Metrics that takes nothing in.
 type None struct{}
@@ -68,3 +120,6 @@ func (None) Add(Counter, string, uint64) {}
 
 // Set implements Metrics.
 func (None) Set(Gauge, float64) {}
+
+// Observe implements Metrics.
+func (None) Observe(Histogram, float64) {}

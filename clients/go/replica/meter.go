@@ -82,10 +82,10 @@ func (m *loadMeter) say(what string) {
 	t.said = time.Now()
 	took := time.Since(t.began)
 	rate := float64(t.rows) / max(took.Seconds(), 1e-3)
-	attrs := []slog.Attr{slog.String("table", t.name), slog.Uint64("rows", t.rows),
+	attrs := []slog.Attr{slog.String("relation", t.name), slog.Uint64("rows", t.rows),
 		slog.Uint64("expected", uint64(t.expected)), slog.Int64("rows_per_second", int64(rate))}
 	if left := t.expected - float64(t.rows); left > 0 && rate > 0 && what == "loading" {
-		attrs = append(attrs, slog.Duration("left", time.Duration(left/rate)*time.Second))
+		attrs = append(attrs, slog.Int64("seconds_left", int64(left/rate)))
 	}
 	m.logger.LogAttrs(context.Background(), slog.LevelInfo, what, attrs...)
 }

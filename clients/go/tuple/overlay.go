@@ -8,7 +8,8 @@ import (
 // Overlay gives the row after a change: the fields of base whose numbers are
 // neither in delta nor in nulls, then delta. It is appended to dst and needs no
 // schema; fields that nobody knows survive it. (Merging as Protobuf does would
-// append arrays and merge messages.)
+// append arrays and merge messages.) A number in nulls removes the column's redacted
+// value as well.
 //
 // The row after an UPDATE is
 //
@@ -20,7 +21,10 @@ func Overlay(dst []byte, base, delta Row, nulls Numbers) (Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	nulls.Each(func(n uint32) { covered.Set(n) })
+	nulls.Each(func(n uint32) {
+		covered.Set(n)
+		covered.Set(RedactedBase + n)
+	})
 	c := wire.Over(base)
 	for c.Next() {
 		if !covered.Has(c.Field.Number) {

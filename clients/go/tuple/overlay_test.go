@@ -34,6 +34,10 @@ func TestOverlay(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, c.want)
 		}
 	}
+	redacted := join(field(1, "a"), field(RedactedBase+2, "*"), field(RedactedBase+3, "*"))
+	if got, err := Overlay(nil, redacted, nil, Numbers{2}); err != nil || !bytes.Equal(got, join(field(1, "a"), field(RedactedBase+3, "*"))) {
+		t.Errorf("what stood for a value that is NULL now: %q, %v", got, err)
+	}
 	if _, err := Overlay(nil, base[:len(base)-1], nil, nil); !errors.Is(err, fault.ErrDamaged) {
 		t.Error("a cut row is overlaid:", err)
 	}

@@ -2,6 +2,9 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+/// Version of this crate. It reads the streams of every server of the same major version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
 mod base;
 pub mod json;
 mod model;
@@ -10,6 +13,7 @@ mod replica;
 mod stream;
 #[cfg(feature = "test")]
 pub mod test;
+pub mod topic;
 mod wire;
 
 /// The messages of `proto/cdc/v1/cdc.proto`, as prost makes them: for whoever

@@ -140,7 +140,7 @@ struct Counts {
 
 impl Metrics for Counts {
     fn add(&self, counter: Counter, n: u64) {
-        if counter == Counter::Reconnects {
+        if let Counter::Reconnects(_) = counter {
             self.reconnects.fetch_add(n, Ordering::Relaxed);
         }
     }

@@ -1,15 +1,15 @@
-//! Every file of test/golden decodes to its JSON, to the byte, and to what
+//! Every file of test/golden, and of former releases, decodes to its JSON, to the byte, and to what
 //! prost makes of it.
 
 mod common;
 
-use common::{golden, to_json};
+use common::{golden, released, to_json};
 use pgcdc::{pb, Frames, Inflater, Limits};
 use prost::Message;
 
 #[test]
 fn json_form() {
-    for pb in golden() {
+    for pb in golden().into_iter().chain(released()) {
         let wanted = std::fs::read_to_string(pb.with_extension("json")).unwrap();
         let ours = to_json(&std::fs::read(&pb).unwrap()).unwrap();
         for (ours, wanted) in ours.lines().zip(wanted.lines()) {

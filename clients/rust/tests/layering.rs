@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// From below.
-const ROOMS: [&str; 8] = ["base", "wire", "model", "json", "net", "stream", "replica", "test"];
+const ROOMS: [&str; 9] =
+    ["base", "wire", "model", "json", "net", "stream", "replica", "topic", "test"];
 
 /// The rank of a file's room; `pb` is below all, and what is in no room above.
 fn rank(module: &str) -> usize {

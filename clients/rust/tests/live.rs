@@ -261,7 +261,7 @@ struct Counts {
 impl Metrics for Counts {
     fn add(&self, counter: Counter, n: u64) {
         match counter {
-            Counter::Reconnects => &self.reconnects,
+            Counter::Reconnects(_) => &self.reconnects,
             Counter::Events(Op::Insert) => &self.events,
             Counter::DeadLetters(_) => &self.letters,
             _ => return,
@@ -398,7 +398,7 @@ async fn unsafe_starts_are_refused() {
     // after pg_upgrade: told to go on
     store.save(&with(|c| c.system_identifier += 1)).await.unwrap();
     let mut config = db.config().checkpoint(db.checkpoint());
-    config.allow_other_system = true;
+    config.accept_system = true;
     config.start().await.unwrap().close().await.unwrap();
     assert_eq!(store.load().await.unwrap().unwrap().system_identifier, good.system_identifier);
 

@@ -5,7 +5,7 @@ go 1.25.0
 require (
 	github.com/jackc/pglogrepl v0.0.0-20260824121319-4ae5c490f7ce
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/pgcdc/cdc/clients/go v0.0.0
+	github.com/pgcdc/cdc/clients/go v1.0.0
 	google.golang.org/protobuf v1.36.11
 )
 

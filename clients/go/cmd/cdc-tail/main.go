@@ -24,10 +24,13 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/pgcdc/cdc/clients/go"
 )
 
 const usage = `usage: cdc-tail --file FILE [--follow]
        cdc-tail --slot SLOT [--conninfo CONNINFO] [--ack]
+       cdc-tail --version
 
 `
 
@@ -40,6 +43,7 @@ type options struct {
 	file, slot, conn  string
 	follow, ack, json bool
 	fetch, create     bool
+	version           bool
 	compression       string
 	limit             uint64
 	tables            list
@@ -67,12 +71,13 @@ func parse(args []string) (o options, flags *flag.FlagSet, err error) {
 	flags.BoolVar(&o.ack, "ack", false, "with --slot: acknowledge what has been printed")
 	flags.BoolVar(&o.json, "json", false, "print the JSON form")
 	flags.Var(&o.tables, "table", "print only this relation, schema.name; may be repeated")
+	flags.BoolVar(&o.version, "version", false, "print the version")
 	flags.Uint64Var(&o.limit, "n", 0, "stop after this many events")
 	switch err = flags.Parse(args); {
 	case err != nil:
 	case flags.NArg() > 0:
 		err = fmt.Errorf("unexpected argument %q", flags.Arg(0))
-	case (o.file == "") == (o.slot == ""):
+	case !o.version && (o.file == "") == (o.slot == ""):
 		err = errors.New("either --file or --slot is needed")
 	}
 	for _, option := range o.plugin {
@@ -97,6 +102,10 @@ func run(args []string, stdout *os.File, stderr io.Writer) int {
 		flags.SetOutput(to)
 		flags.PrintDefaults()
 		return code
+	}
+	if o.version {
+		fmt.Fprintln(stdout, "cdc-tail", cdc.Version)
+		return 0
 	}
 	ctx, stop := context.Background(), func() {}
 	if o.slot != "" || o.follow && o.file != "-" { // reading of a file is not interrupted

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/pgcdc/cdc/clients/go"
+	"github.com/pgcdc/cdc/clients/go/lines"
 )
 
 // memory is a store for those that leave the position to the slot.
@@ -38,7 +39,7 @@ func (p *printer) slot(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		if closeErr := stream.Close(); closeErr != nil && (err == nil || errors.Is(err, errEnough) || ctx.Err() != nil) {
+		if closeErr := stream.Close(); closeErr != nil && (err == nil || errors.Is(err, lines.ErrEnough) || ctx.Err() != nil) {
 			err = closeErr
 		}
 	}()
@@ -48,14 +49,14 @@ func (p *printer) slot(ctx context.Context) (err error) {
 			return err
 		}
 		err = p.txn(txn)
-		if flushErr := p.out.Flush(); err == nil || errors.Is(err, errEnough) && flushErr != nil {
+		if flushErr := p.out.Flush(); err == nil || errors.Is(err, lines.ErrEnough) && flushErr != nil {
 			err = flushErr
 		}
 		if err != nil {
 			return err
 		}
 		stream.Ack(txn)
-		if p.enough() {
+		if p.lines.Enough() {
 			return nil
 		}
 	}
@@ -69,16 +70,16 @@ func (p *printer) txn(txn *cdc.Txn) error {
 			return err
 		}
 		for c := b.Events(); c.Next(); {
-			if err := p.event(c.Event()); err != nil {
+			if err := p.lines.Event(c.Event()); err != nil {
 				return err
 			}
 		}
 		last = *b
 	}
-	if txn.IsMessage || p.enough() {
+	if txn.IsMessage || p.lines.Enough() {
 		return nil
 	}
 	last.HasTransaction, last.Transaction, last.Outcome = true, txn.Transaction, txn.Outcome
 	last.EndLSN, last.EventCount = txn.EndLSN, uint64(txn.Len())
-	return p.outcome(&last)
+	return p.lines.Outcome(&last)
 }

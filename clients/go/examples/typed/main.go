@@ -2,7 +2,7 @@
 // generated from the table. It needs the table
 //
 //	CREATE TABLE orders (id int PRIMARY KEY, customer text NOT NULL,
-//	    total numeric(12,2), tags text[], placed timestamptz);
+//	    total numeric(12,2), placed timestamptz, tags text[]);
 //	ALTER TABLE orders REPLICA IDENTITY FULL;
 package main
 

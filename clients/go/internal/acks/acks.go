@@ -26,6 +26,7 @@ type Tracker struct {
 	inside   bool
 	last     time.Time // commit of the last of those that end has moved over
 	quiet    bool      // a keepalive has come after everything that was received
+	heard    wal.LSN   // all that commits before it has been received
 
 	// Whether the slot is known to be the consumer's, who has acknowledged something,
 	// made it, or comes again. Before that nothing moves: what options of the stream's own
@@ -39,8 +40,12 @@ type Receipt struct {
 	position wal.Position
 	end      wal.LSN
 	commit   time.Time
+	received time.Time
 	done     bool
 }
+
+// Received is when it was.
+func (r *Receipt) Received() time.Time { return r.received }
 
 // New begins where a checkpoint stands.
 func New(position wal.Position, end wal.LSN) *Tracker {
@@ -49,12 +54,13 @@ func New(position wal.Position, end wal.LSN) *Tracker {
 
 // Add notes that something with an end has been received, which has committed then.
 func (a *Tracker) Add(position wal.Position, end wal.LSN, commit time.Time) *Receipt {
+	received := time.Now()
 	if commit.IsZero() { // a message outside of transactions
-		commit = time.Now()
+		commit = received
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r := &Receipt{position: position, end: end, commit: commit}
+	r := &Receipt{position: position, end: end, commit: commit, received: received}
 	a.queue = append(a.queue, r)
 	a.received = max(a.received, end)
 	return r
@@ -75,17 +81,27 @@ func (a *Tracker) SetInside(inside bool) {
 	a.inside = inside
 }
 
-// Own notes that the consumer has acknowledged something.
-func (a *Tracker) Own() {
+// Own notes that the consumer has acknowledged receipts, and tells when the last of them was received; never,
+// if that has been told or nothing moves.
+func (a *Tracker) Own(receipts []*Receipt) (received time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.Owned = !a.ReadOnly
+	if n := len(receipts); n > 0 && !receipts[n-1].done && a.Owned {
+		received = receipts[n-1].received
+	}
+	a.ack(receipts)
+	return received
 }
 
-// Ack acknowledges receipts.
+// Ack acknowledges receipts on nobody's behalf.
 func (a *Tracker) Ack(receipts ...*Receipt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.ack(receipts)
+}
+
+func (a *Tracker) ack(receipts []*Receipt) {
 	for _, r := range receipts {
 		r.done = true
 	}
@@ -129,6 +145,9 @@ func (a *Tracker) Idle(walEnd wal.LSN) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.quiet = walEnd >= a.received
+	if !a.inside {
+		a.heard = max(a.heard, walEnd)
+	}
 	if len(a.queue) == 0 && !a.inside && a.Owned {
 		a.end = max(a.end, walEnd)
 		a.received = max(a.received, a.end)
@@ -140,6 +159,13 @@ func (a *Tracker) State() (position wal.Position, end, received wal.LSN) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.position, a.end, a.received
+}
+
+// Heard gives a place before which everything that commits has been received, as far as keepalives tell.
+func (a *Tracker) Heard() wal.LSN {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.heard
 }
 
 // Lag is how long ago the first transaction that is not acknowledged committed; or

@@ -20,7 +20,7 @@ func (d *Dialer) Parse(conninfo string) (*pgconn.Config, error) {
 		return nil, err
 	}
 	if file, bad := unsafePassfile(given); bad {
-		d.warn("the passfile is not used: group or others may read it; its mode should be 0600", "passfile", file)
+		d.warn("the password file is not used: others can read it; its mode should be 0600", "file", file)
 		conninfo = with(conninfo, "passfile", os.DevNull)
 	}
 	addresses := strings.Split(given["hostaddr"], ",")

@@ -57,7 +57,7 @@ func (d *Dialer) Connect(ctx context.Context, conninfo string, change func(*pgco
 		return nil, Explained(err)
 	}
 	if remote := conn.Conn().RemoteAddr(); remote.Network() == "tcp" && !verifies(config.TLSConfig) {
-		d.warn("the connection is not protected against others on the network: use sslmode=verify-full", "server", remote.String())
+		d.warn("the connection is not secured by TLS with a verified certificate: sslmode=verify-full and sslrootcert do so", "host", remote.String())
 	}
 	return conn, nil
 }
@@ -79,7 +79,7 @@ func LogNotice(logger *slog.Logger, n *pgconn.Notice) {
 	if n.Severity == "WARNING" || n.SeverityUnlocalized == "WARNING" {
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{slog.String("severity", n.Severity), slog.String("message", n.Message), slog.String("sqlstate", n.Code)}
+	attrs := []slog.Attr{slog.String("severity", n.Severity), slog.String("notice", n.Message), slog.String("sqlstate", n.Code)}
 	if n.Detail != "" {
 		attrs = append(attrs, slog.String("detail", n.Detail))
 	}

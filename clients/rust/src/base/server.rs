@@ -39,6 +39,19 @@ impl ServerError {
         error
     }
 
+    /// Logs a notice.
+    pub(crate) fn say(&self) {
+        let some = |text: &'_ str| (!text.is_empty()).then(|| text.to_owned());
+        let (severity, notice, sqlstate) = (&*self.severity, &*self.message, &*self.code);
+        let (detail, hint) = (some(&self.detail), some(&self.hint));
+        match severity {
+            "WARNING" => {
+                tracing::warn!(severity, notice, sqlstate, detail, hint, "the server says");
+            }
+            _ => tracing::info!(severity, notice, sqlstate, detail, hint, "the server says"),
+        }
+    }
+
     /// Whether trying again cannot help: authentication, syntax and names,
     /// data, the server's limits and files, a slot that was invalidated.
     pub fn is_permanent(&self) -> bool {

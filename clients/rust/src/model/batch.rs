@@ -281,6 +281,12 @@ impl OwnedSnapshot {
         Snapshot::parse(&self.0).is_ok_and(|snapshot| snapshot.sees(xid))
     }
 
+    /// Whether a transaction had not begun when it was taken: what commits after that one
+    /// is not seen, either.
+    pub(crate) fn precedes(&self, xid: u32) -> bool {
+        Snapshot::parse(&self.0).is_ok_and(|snapshot| snapshot.widen(xid) >= snapshot.xmax)
+    }
+
     /// The serialized message.
     pub fn bytes(&self) -> &[u8] {
         &self.0

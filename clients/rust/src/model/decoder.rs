@@ -238,8 +238,8 @@ impl<M: Message + Default> Decoder<M> {
             self.layout.check(&schema.table)?;
             let unread = self.layout.unread(&schema.table);
             if !unread.is_empty() {
-                tracing::info!(table = %schema.table, fingerprint = format_args!("{:016x}", schema.fingerprint),
-                    ?unread, "columns that the compiled type does not have");
+                tracing::info!(relation = %schema.table, fingerprint = format!("{:016x}", schema.fingerprint),
+                    columns = ?unread, "columns that the compiled type does not have");
             }
             self.checked.insert(schema.fingerprint);
         }

@@ -348,10 +348,8 @@ impl ConnectConfig {
         let text = std::fs::read_to_string(path).ok()?;
         let mode = std::fs::metadata(path).ok()?.permissions().mode();
         if mode & 0o077 != 0 {
-            tracing::warn!(
-                "password file \"{}\" is not used: others can read it; its mode should be 0600",
-                path.display()
-            );
+            tracing::warn!(file = %path.display(),
+                "the password file is not used: others can read it; its mode should be 0600");
             return None;
         }
         let name = if host.socket().is_some() { "localhost" } else { host.verified_name() };

@@ -165,11 +165,7 @@ impl Connection {
             match message.tag {
                 b'E' => return Err(ServerError::parse(&message.body).into()),
                 b'N' => {
-                    let notice = ServerError::parse(&message.body);
-                    match notice.severity.as_str() {
-                        "WARNING" => tracing::warn!(%notice, "the server says"),
-                        _ => tracing::info!(%notice, "the server says"),
-                    }
+                    ServerError::parse(&message.body).say();
                 }
                 b'S' | b'A' => (),
                 _ => return Ok(message),

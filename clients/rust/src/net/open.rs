@@ -131,7 +131,7 @@ impl Connection {
                     });
                 }
                 Incoming { tag: b'N', body } => {
-                    tracing::warn!(notice = %ServerError::parse(&body), "the server says");
+                    ServerError::parse(&body).say();
                 }
                 _ => (),
             }

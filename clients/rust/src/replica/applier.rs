@@ -64,7 +64,7 @@ impl std::error::Error for ApplyError {}
 #[derive(Debug)]
 pub struct Applier<S> {
     state: S,
-    pub(super) tables: Tables,
+    pub(crate) tables: Tables,
     lost: Vec<Relation>,
     last: Position,
     /// Events are passed over up to the one at `last`.
@@ -170,7 +170,7 @@ impl<S: State> Applier<S> {
     }
 
     /// Nothing is left of a relation.
-    pub(super) fn remove(&mut self, relation: &Relation) -> Result<(), Error> {
+    pub(crate) fn remove(&mut self, relation: &Relation) -> Result<(), Error> {
         self.tables.remove(relation);
         self.lost.retain(|lost| lost != relation);
         self.state.remove(relation)
@@ -266,7 +266,7 @@ impl<S: State> Applier<S> {
     }
 
     /// Brings the relation to the event's schema.
-    pub(super) fn prepare(
+    pub(crate) fn prepare(
         &mut self,
         event: &Event<'_>,
         schemas: &SchemaCache,

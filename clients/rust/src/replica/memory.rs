@@ -13,6 +13,11 @@ pub struct MemoryState {
 }
 
 impl MemoryState {
+    /// The relations that have or had rows, in any order.
+    pub fn relations(&self) -> impl Iterator<Item = &Relation> {
+        self.relations.keys()
+    }
+
     /// The rows of a relation by their keys; `None` if it never had one, or is gone.
     pub fn rows(&self, relation: &Relation) -> Option<&BTreeMap<Vec<u8>, Vec<u8>>> {
         self.relations.get(relation)

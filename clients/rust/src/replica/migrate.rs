@@ -48,7 +48,7 @@ fn keys(table: &Table) -> impl Iterator<Item = u32> + '_ {
 }
 
 /// What columns that have come are in rows that were there before.
-fn missing(before: &Table, after: &Table) -> Vec<u8> {
+pub(crate) fn missing(before: &Table, after: &Table) -> Vec<u8> {
     let added =
         |column: &&Column| before.column(column.number).is_none() && !column.missing.is_empty();
     let columns = after.columns.iter().filter(added);
@@ -124,7 +124,7 @@ pub(super) fn migrate_some(
 }
 
 /// A row, and how often it is there.
-fn migrated(
+pub(crate) fn migrated(
     row: &[u8],
     before: &Table,
     after: &Table,

@@ -14,11 +14,11 @@ pub(super) const COUNT: u32 = (1 << 29) - 1;
 
 /// The number of a row's snapshot stands in the row, as a field that no table
 /// has: so it is kept where the row is kept.
-pub(super) const MARK: u32 = (1 << 29) - 2;
+pub(crate) const MARK: u32 = (1 << 29) - 2;
 
 /// The row with its fields in ascending order, without its count and its snapshot; and the
 /// count.
-pub(super) fn canonical(row: Row<'_>) -> Result<(Vec<u8>, u64), Damage> {
+pub(crate) fn canonical(row: Row<'_>) -> Result<(Vec<u8>, u64), Damage> {
     let mut count = 1;
     let mut fields = Vec::new();
     for field in row.fields() {
@@ -43,7 +43,7 @@ fn put(state: &mut impl State, relation: &Relation, key: &[u8], count: u64) -> R
 }
 
 /// A row without a key comes.
-pub(super) fn add(state: &mut impl State, relation: &Relation, row: Row<'_>) -> Result<(), Error> {
+pub(crate) fn add(state: &mut impl State, relation: &Relation, row: Row<'_>) -> Result<(), Error> {
     let (key, count) = canonical(row)?;
     let before = match state.get(relation, &key)? {
         Some(same) => canonical(Row::new(&same))?.1,
@@ -69,7 +69,7 @@ pub(super) fn remove(
 }
 
 /// The key columns of a whole row, in order.
-pub(super) fn key_of(table: &Table, row: &[u8]) -> Result<Vec<u8>, Damage> {
+pub(crate) fn key_of(table: &Table, row: &[u8]) -> Result<Vec<u8>, Damage> {
     let mut fields = Vec::new();
     for field in Row::new(row).fields() {
         let field = field?;

@@ -11,14 +11,14 @@ use crate::model::schema::{Schema, SchemaCache};
 
 /// A schema that has been met, and whose it is.
 #[derive(Debug)]
-pub(super) struct Known {
-    pub(super) schema: Arc<Schema>,
-    pub(super) relation: Relation,
+pub(crate) struct Known {
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) relation: Relation,
 }
 
 /// Relations by their names.
 #[derive(Debug, Default)]
-pub(super) struct Tables {
+pub(crate) struct Tables {
     known: HashMap<u64, Known>,
     /// The fingerprint that each relation has now.
     current: HashMap<Relation, u64>,
@@ -31,7 +31,66 @@ pub(super) struct Tables {
     left: HashSet<Relation>,
 }
 
+/// What has to be kept of tables, to go on with them.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// All that the others name.
+    pub(crate) schemas: Vec<Arc<Schema>>,
+    pub(crate) current: Vec<(Relation, u64)>,
+    pub(crate) left: Vec<Relation>,
+    pub(crate) written: Vec<u64>,
+}
+
 impl Tables {
+    /// What is to be kept, in order.
+    pub(crate) fn keep(&self) -> Kept {
+        let mut kept = Kept {
+            current: self.current.iter().map(|(name, known)| (name.clone(), *known)).collect(),
+            left: self.left.iter().cloned().collect(),
+            written: self.written.iter().copied().collect(),
+            schemas: Vec::new(),
+        };
+        kept.current.sort();
+        kept.left.sort();
+        kept.written.sort_unstable();
+        let named = kept.current.iter().map(|(_, known)| known).chain(&kept.written);
+        let named: std::collections::BTreeSet<_> = named.collect();
+        kept.schemas.extend(named.into_iter().map(|known| self.known[known].schema.clone()));
+        kept
+    }
+
+    /// Of what was kept.
+    pub(crate) fn having(kept: Kept) -> Result<Self, Damage> {
+        let mut tables = Tables::default();
+        kept.schemas.iter().for_each(|schema| tables.learn(schema));
+        let named = kept.current.iter().map(|(_, known)| known).chain(&kept.written);
+        for fingerprint in named {
+            tables.get(*fingerprint).ok_or(Damage::UnknownSchema(*fingerprint))?;
+        }
+        tables.current.extend(kept.current);
+        tables.left.extend(kept.left);
+        tables.written.extend(kept.written);
+        Ok(tables)
+    }
+
+    /// Takes a schema up, whether or not it is of a relation by now.
+    pub(crate) fn learn(&mut self, schema: &Arc<Schema>) {
+        self.known.entry(schema.fingerprint).or_insert_with(|| Known {
+            schema: schema.clone(),
+            relation: Relation::from(&schema.table),
+        });
+    }
+
+    /// The schema that a relation has now.
+    pub(crate) fn schema_of(&self, relation: &Relation) -> Option<&Arc<Schema>> {
+        Some(&self.get(self.current(relation)?)?.schema)
+    }
+
+    /// Whether no more rows of a relation come.
+    pub(crate) fn has_left(&self, relation: &Relation) -> bool {
+        self.left.contains(relation)
+    }
+
     /// Of schemas that relations have.
     pub(super) fn of(schemas: impl IntoIterator<Item = Arc<Schema>>) -> Self {
         let mut tables = Tables::default();
@@ -44,7 +103,7 @@ impl Tables {
     }
 
     /// A transaction begins.
-    pub(super) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.written.clear();
         self.wrote = 0;
     }
@@ -59,7 +118,7 @@ impl Tables {
         Ok(())
     }
 
-    pub(super) fn get(&self, fingerprint: u64) -> Option<&Known> {
+    pub(crate) fn get(&self, fingerprint: u64) -> Option<&Known> {
         self.known.get(&fingerprint)
     }
 
@@ -68,7 +127,7 @@ impl Tables {
         &self.known[&fingerprint]
     }
 
-    pub(super) fn current(&self, relation: &Relation) -> Option<u64> {
+    pub(crate) fn current(&self, relation: &Relation) -> Option<u64> {
         self.current.get(relation).copied()
     }
 
@@ -88,7 +147,7 @@ impl Tables {
 
     /// Whether rows of the schema's relation have come in the transaction, since it has the name:
     /// those that SET LOGGED writes come under a schema that still has values for older rows.
-    pub(super) fn is_written(&self, fingerprint: u64) -> bool {
+    pub(crate) fn is_written(&self, fingerprint: u64) -> bool {
         let is_same = |known: &Known| Some(&known.relation) == self.relation(fingerprint);
         self.written.iter().any(|written| self.known.get(written).is_some_and(is_same))
     }
@@ -98,7 +157,7 @@ impl Tables {
     }
 
     /// Notes what an event does, applied or not.
-    pub(super) fn note(&mut self, event: &Event<'_>) {
+    pub(crate) fn note(&mut self, event: &Event<'_>) {
         match (event.op, &event.schema_change) {
             (Op::Schema, Some(change)) => {
                 let goes = !matches!(change.kind, SchemaChangeKind::Entered);

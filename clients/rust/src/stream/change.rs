@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 
+use super::about::About;
 use super::config::StreamConfig;
 use super::letters::set_aside;
 use super::metrics::Counter;
@@ -120,7 +121,8 @@ impl<'a> Sieve<'a> {
         let config = self.config;
         let dispose = |reason, schema: Option<&Schema>, error: Error| match config {
             Some(config) => {
-                set_aside(config, reason, event.position, &alone(&event, schema)?, error)
+                let about = About::new(event.schema, schema);
+                set_aside(config, reason, event.position, about, &alone(&event, schema)?, error)
             }
             None => Err(error),
         };

@@ -158,7 +158,7 @@ pub struct StreamConfig {
     pub store_timeout: Duration,
     /// Goes on from a checkpoint of another system, from where the slot is.
     /// For pg_upgrade, which gives a new identifier.
-    pub allow_other_system: bool,
+    pub accept_system: bool,
     /// Major versions that the consumer can read, by relation: `public.orders` or as in
     /// SQL otherwise. Rows of another one are treated as `on_version` says.
     pub versions: BTreeMap<String, u32>,
@@ -213,7 +213,7 @@ impl StreamConfig {
             slot_two_phase: false,
             checkpoint: None,
             store_timeout: Duration::from_secs(30),
-            allow_other_system: false,
+            accept_system: false,
             versions: BTreeMap::new(),
             request_versions: true,
             on_version: VersionPolicy::Refuse,
@@ -346,7 +346,10 @@ impl StreamConfig {
                 return Err(Error::Config("versions are given twice, also as an option".into()));
             }
         }
-        Ok((Guard::new(expected, self.on_version.clone(), self.metrics.clone()), options))
+        Ok((
+            Guard::new(expected, self.on_version.clone(), self.metrics.clone(), &self.slot),
+            options,
+        ))
     }
 
     pub(super) fn validate(&self) -> Result<(), Error> {

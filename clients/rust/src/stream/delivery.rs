@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::about::About;
 use super::change::{Change, Sieve};
 use super::config::StreamConfig;
 use super::letters::{apply, set_aside, Letters};
@@ -90,7 +91,15 @@ impl Delivery {
     ) -> Result<(), Error> {
         let error = error.into();
         let alone = single(&self.batch()?, &change.event, change.schema, self.source())?;
-        set_aside(&self.config, Reason::Handler, change.position, &alone, Error::Other(error))
+        let about = About::new(change.event.schema, change.schema);
+        set_aside(
+            &self.config,
+            Reason::Handler,
+            change.position,
+            about,
+            &alone,
+            Error::Other(error),
+        )
     }
 
     /// Sets all changes of this delivery aside, a letter for each, as
@@ -165,7 +174,7 @@ impl<'a> Changes<'a> {
             position: None,
             batch: &delivery.bytes,
         };
-        apply(&delivery.config, delivery.config.on_damage, &letter, damage.into())
+        apply(&delivery.config, delivery.config.on_damage, &letter, About::default(), damage.into())
     }
 }
 

@@ -19,8 +19,8 @@ use crate::base::position::{Lsn, Position};
 
 /// What the consumer's side is told.
 pub(super) enum Item {
-    /// The payload of a message: a frame.
-    Payload(Bytes),
+    /// The payload of a message: a frame, and when it came.
+    Payload(Bytes, Micros),
     /// A new connection, by its number, and to what: what was incomplete is sent again.
     Reconnected(u64, System),
     /// The end; nothing follows.
@@ -126,7 +126,7 @@ impl Driver {
         self.config.metrics.add(Counter::Batches, 1);
         self.tracker.queue(payload.len());
         // fails when the consumer is gone, which ends the session
-        let _ = self.items.send(Item::Payload(payload));
+        let _ = self.items.send(Item::Payload(payload, now()));
         self.measure();
     }
 
@@ -138,7 +138,11 @@ impl Driver {
 
     pub(super) fn measure(&self) {
         let metrics = &self.config.metrics;
-        metrics.set(Gauge::LagSeconds, self.tracker.lag(now()));
+        let now = now();
+        metrics.set(Gauge::LagSeconds, self.tracker.lag(now));
+        if let Some(age) = self.tracker.heartbeat_age(now) {
+            metrics.set(Gauge::HeartbeatAgeSeconds, age);
+        }
         let since = |lsn: Lsn| self.wal_end.0.saturating_sub(lsn.0) as f64;
         metrics.set(Gauge::LagBytes, since(self.durable));
         metrics.set(Gauge::RetainedWalBytes, since(self.slot.restart));

@@ -205,8 +205,7 @@ impl Driver {
             },
             b'E' => Err(ServerError::parse(&message.body).into()),
             b'N' => {
-                tracing::warn!(slot = %self.config.slot, notice = %ServerError::parse(&message.body),
-                    "the server says");
+                ServerError::parse(&message.body).say();
                 Ok(None)
             }
             _ => Ok(None),
@@ -237,7 +236,8 @@ impl Driver {
             match timeout(GOODBYE, confirmed).await {
                 Ok(Ok(())) => self.reported = self.durable,
                 Ok(Err(error)) => {
-                    tracing::warn!(slot = %self.config.slot, %error, "not confirmed");
+                    tracing::warn!(slot = %self.config.slot, lsn = %self.durable, %error,
+                        "progress cannot be reported");
                 }
                 Err(_) => tracing::debug!(slot = %self.config.slot, "confirming takes long"),
             }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use prost::Message;
 
+use super::about::About;
 use super::metrics::{Counter, Metrics};
 use super::versions::{Convert, VersionPolicy};
 use crate::base::damage::Damage;
@@ -60,6 +61,8 @@ pub(crate) struct Guard {
     expected: Expected,
     policy: VersionPolicy,
     metrics: Arc<dyn Metrics>,
+    /// Of which a log tells.
+    slot: String,
     mismatches: HashMap<u64, VersionError>,
     /// Events of open transactions, by xid, that were set aside.
     missing: HashMap<u32, u64>,
@@ -76,13 +79,15 @@ impl Guard {
         expected: Expected,
         policy: VersionPolicy,
         metrics: Arc<dyn Metrics>,
+        slot: &str,
     ) -> Self {
-        Guard { expected, policy, metrics, mismatches: HashMap::new(), missing: HashMap::new() }
+        let (mismatches, missing) = Default::default();
+        Guard { expected, policy, metrics, slot: slot.to_owned(), mismatches, missing }
     }
 
     /// Of the value of the option `versions`: other rows than it asks for are refused.
     pub(crate) fn of_option(value: &str) -> Self {
-        Self::new(asked_for(value), VersionPolicy::Refuse, Arc::new(()))
+        Self::new(asked_for(value), VersionPolicy::Refuse, Arc::new(()), "")
     }
 
     /// A connection has ended: open transactions come again.
@@ -108,8 +113,9 @@ impl Guard {
             got: schema.version,
             reason: schema.unmapped.as_ref().into(),
         };
-        tracing::warn!(fingerprint = format!("{:016x}", schema.fingerprint), policy = ?self.policy,
-            "{mismatch}");
+        let About { relation, fingerprint, version } = About::new(schema.fingerprint, Some(schema));
+        tracing::warn!(slot = self.slot, relation, fingerprint, version, expected = mismatch.wanted,
+            error = %mismatch, "rows come in another version");
         self.mismatches.insert(schema.fingerprint, mismatch);
     }
 

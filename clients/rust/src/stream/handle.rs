@@ -1,5 +1,6 @@
 //! A stream: connection, acknowledgement, resuming.
 
+use super::about::About;
 use super::assembler::Assembler;
 use super::config::StreamConfig;
 use super::delivery::Delivery;
@@ -14,11 +15,11 @@ use tokio::sync::mpsc;
 
 use super::driver::{now, Item};
 use super::guard::Guard;
-use super::metrics::Counter;
+use super::metrics::{Counter, Gauge, Histogram, HEARTBEAT, RECONNECTS};
 use super::start::System;
 use super::store::checkpoint::Checkpoint;
 use super::store::deadletter::{DeadLetter, Reason};
-use super::tracker::Tracker;
+use super::tracker::{seconds, Micros, Tracker};
 use super::worker::Worker;
 use crate::base::damage::Damage;
 use crate::base::error::Error;
@@ -61,12 +62,20 @@ mod sealed {
 #[derive(Clone, Debug)]
 pub struct Acker {
     tracker: Arc<Tracker>,
+    config: Arc<StreamConfig>,
 }
 
 impl Acker {
     /// As [`Stream::ack`].
     pub fn ack(&self, what: &impl Acknowledged) {
-        self.tracker.done(what.ids(), true);
+        acknowledge(&self.tracker, &self.config, what.ids());
+    }
+}
+
+fn acknowledge(tracker: &Tracker, config: &StreamConfig, ids: &[u64]) {
+    if let Some(received) = tracker.done(ids, true) {
+        let waited = seconds(received, now());
+        config.metrics.observe(Histogram::AcknowledgeDelaySeconds, waited);
     }
 }
 
@@ -131,6 +140,10 @@ impl Stream {
         worker: Option<Worker>,
     ) -> Result<Self, Error> {
         let assembler = Assembler::of(&config.assembler)?;
+        config.metrics.set(Gauge::BuildInfo, 1.0);
+        // a series that begins with 0 has an increase
+        config.metrics.add(Counter::Gaps, 0);
+        RECONNECTS.iter().for_each(|reason| config.metrics.add(Counter::Reconnects(reason), 0));
         Ok(Stream {
             schemas: Arc::new(SchemaCache::new(config.limits)),
             inflater: Inflater::new(config.limits),
@@ -201,7 +214,7 @@ impl Stream {
                 return Ok(None);
             }
             Outcome::RolledBack => {
-                self.tracker.done(&txn.ids, false);
+                let _ = self.tracker.done(&txn.ids, false);
                 return Ok(None);
             }
             _ => (),
@@ -237,8 +250,8 @@ impl Stream {
                     self.tracker.taken(0, false);
                     continue;
                 }
-                Some(Item::Payload(payload)) => {
-                    let result = self.payload(&payload);
+                Some(Item::Payload(payload, received)) => {
+                    let result = self.payload(&payload, received);
                     self.tracker.taken(payload.len(), self.sequence.is_inside());
                     if matches!(result, Ok(None)) {
                         continue;
@@ -253,7 +266,7 @@ impl Stream {
     }
 
     /// The delivery; `None` if it is passed over.
-    fn payload(&mut self, payload: &Bytes) -> Result<Option<Delivery>, Error> {
+    fn payload(&mut self, payload: &Bytes, received: Micros) -> Result<Option<Delivery>, Error> {
         // a frame's length, and then no field that a batch has
         if payload.starts_with(b"{\"") {
             return Err(Refusal::Json(self.config.slot.clone()).into());
@@ -276,11 +289,12 @@ impl Stream {
                     position: None,
                     batch: outer.as_ref().unwrap_or(payload),
                 };
-                apply(&self.config, self.config.on_damage, &letter, damage.into())?;
+                let about = About::default();
+                apply(&self.config, self.config.on_damage, &letter, about, damage.into())?;
                 return Ok(None);
             }
         };
-        let Some((end, position)) = place(&batch, self.applied) else {
+        let Some((end, position, beats)) = place(&batch, self.applied) else {
             if let Some(t) = &batch.transaction {
                 self.assembler.forget(t.xid);
             }
@@ -290,7 +304,8 @@ impl Stream {
             let source = Some(&self.source[..]).filter(|source| !source.is_empty());
             let config = &self.config;
             let alone = single(&batch, event, Some(schema), source)?;
-            set_aside(config, Reason::Version, event.position, &alone, error)
+            let about = About::new(event.schema, Some(schema));
+            set_aside(config, Reason::Version, event.position, about, &alone, error)
         })?;
         let mut id = None;
         if let Some(end) = end {
@@ -298,13 +313,13 @@ impl Stream {
                 Some(t) => (t.commit_lsn != Lsn::ZERO).then_some(t.commit_time),
                 None => Some(now()),
             };
-            id = self.tracker.deliver(self.epoch, end, position, commit);
+            id = self.tracker.deliver(self.epoch, end, position, commit, received);
             // it had not been handed out when a new connection was made, and comes by that
             if id.is_none() {
                 return Ok(None);
             }
             self.applied = self.applied.max(end);
-            self.config.metrics.add(Counter::Transactions, 1);
+            self.handed_out(&batch, received, beats);
         }
         let bytes = match converted {
             Some(converted) => {
@@ -322,6 +337,20 @@ impl Stream {
             id,
             first: std::mem::take(&mut self.fresh),
         }))
+    }
+
+    /// Measures a transaction, or a message outside of one, that ends with a batch.
+    fn handed_out(&self, batch: &Batch<'_>, received: Micros, beats: bool) {
+        let metrics = &self.config.metrics;
+        metrics.add(Counter::Transactions, 1);
+        let Some(t) = batch.transaction.as_ref().filter(|t| t.commit_time != 0) else { return };
+        if batch.outcome == Outcome::Committed {
+            metrics.observe(Histogram::ReceiveDelaySeconds, seconds(t.commit_time, received));
+        }
+        if beats {
+            self.tracker.beat(t.commit_time);
+            metrics.set(Gauge::HeartbeatAgeSeconds, seconds(t.commit_time, now()));
+        }
     }
 
     /// The batch, which is compressed, and then `inside`, or is not.
@@ -345,7 +374,7 @@ impl Stream {
                 self.source = Bytes::copy_from_slice(source);
             }
         }
-        self.sequence.check(&batch)?;
+        self.sequence.check(&batch).inspect_err(|_| self.config.metrics.add(Counter::Gaps, 1))?;
         Ok((bytes, batch))
     }
 
@@ -354,7 +383,7 @@ impl Stream {
     /// acknowledged too and the checkpoint is stored. Of a batch that ends
     /// nothing this does nothing.
     pub fn ack(&self, what: &impl Acknowledged) {
-        self.tracker.done(what.ids(), true);
+        acknowledge(&self.tracker, &self.config, what.ids());
     }
 
     /// What would be stored if this were acknowledged now, for consumers that deal with
@@ -368,7 +397,7 @@ impl Stream {
 
     /// Acknowledges from other tasks.
     pub fn acker(&self) -> Acker {
-        Acker { tracker: self.tracker.clone() }
+        Acker { tracker: self.tracker.clone(), config: self.config.clone() }
     }
 
     /// Up to where everything is acknowledged.
@@ -418,9 +447,9 @@ impl Stream {
     }
 }
 
-/// Where the batch ends, if it ends something, and its position. `None`: it
-/// has been applied before.
-fn place(batch: &Batch<'_>, applied_until: Lsn) -> Option<(Option<Lsn>, Position)> {
+/// Where the batch ends, if it ends something, its position, and whether there is a heartbeat in
+/// it. `None`: it has been applied before.
+fn place(batch: &Batch<'_>, applied_until: Lsn) -> Option<(Option<Lsn>, Position, bool)> {
     let commit = match &batch.transaction {
         Some(t) => t.commit_lsn.max(t.prepare_lsn),
         None => batch.end_lsn,
@@ -433,9 +462,14 @@ fn place(batch: &Batch<'_>, applied_until: Lsn) -> Option<(Option<Lsn>, Position
         return None;
     }
     if !batch.is_end() {
-        return Some((None, Position::default()));
+        return Some((None, Position::default(), false));
     }
-    let last = batch.events().last().and_then(Result::ok).map(|event| event.position);
+    let (mut last, mut beats) = (None, false);
+    for event in batch.events() {
+        let event = event.ok();
+        beats |= event.and_then(|e| e.message).is_some_and(|message| message.prefix == HEARTBEAT);
+        last = event.map(|event| event.position);
+    }
     let position = last.unwrap_or(Position { commit_lsn: commit, lsn: commit, index: 0 });
-    Some((Some(batch.end_lsn), position))
+    Some((Some(batch.end_lsn), position, beats))
 }

@@ -40,7 +40,8 @@ pub(super) async fn keep(
         if over || *closing.borrow() {
             return Err(Error::Store(Box::new(error)));
         }
-        tracing::warn!(slot = %config.slot, %error, ?pause, "the checkpoint is not stored");
+        tracing::warn!(slot = %config.slot, %error,
+            "the checkpoint cannot be stored; this is tried again");
         tokio::select! {
             () = sleep(pause) => (),
             _ = closing.wait_for(|closing| *closing) => (),

@@ -1,5 +1,6 @@
 //! What is passed over, and set aside, as the policies say.
 
+use super::about::About;
 use super::config::StreamConfig;
 use super::metrics::Counter;
 use super::store::deadletter::{DeadLetter, Policy, Reason};
@@ -13,13 +14,22 @@ pub(super) fn apply(
     config: &StreamConfig,
     policy: Policy,
     letter: &DeadLetter<'_>,
+    about: About,
     error: Error,
 ) -> Result<(), Error> {
+    let About { relation, fingerprint, version } = about;
+    let position = letter.position.map(|p| p.to_string());
+    macro_rules! say {
+        ($level:ident) => {
+            tracing::$level!(slot = letter.slot, reason = letter.reason.name(), %error, position, relation,
+                fingerprint, version, "cannot hand on")
+        };
+    }
     if policy == Policy::Stop {
+        say!(error);
         return Err(error);
     }
-    tracing::warn!(slot = letter.slot, reason = letter.reason.name(), %error,
-        position = letter.position.map(|p| p.to_string()), "passed over");
+    say!(warn);
     if let (Some(sink), Policy::DeadLetter) = (&config.dead_letters, policy) {
         sink.put(letter)?;
     }
@@ -73,7 +83,7 @@ impl<'a> Letters<'a> {
             error = first.error,
             position = first.position.map(|p| p.to_string()),
             events = letters.len(),
-            "passed over"
+            "cannot hand on"
         );
         if let (Some(sink), Policy::DeadLetter) = (&config.dead_letters, config.on_handler_error) {
             sink.put_all(&letters)?;
@@ -90,6 +100,7 @@ pub(super) fn set_aside(
     config: &StreamConfig,
     reason: Reason,
     position: Position,
+    about: About,
     alone: &[u8],
     error: Error,
 ) -> Result<(), Error> {
@@ -111,5 +122,5 @@ pub(super) fn set_aside(
         position: Some(position),
         batch: alone,
     };
-    apply(config, policy, &letter, error)
+    apply(config, policy, &letter, about, error)
 }

@@ -1,5 +1,6 @@
 //! A stream: connection, acknowledgement, resuming.
 
+mod about;
 pub(crate) mod assembler;
 pub(crate) mod change;
 pub(crate) mod config;

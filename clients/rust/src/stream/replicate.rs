@@ -82,8 +82,7 @@ impl Driver {
             b'd' => self.copy_data(message.body),
             b'E' => Err(ServerError::parse(&message.body).into()),
             b'N' => {
-                tracing::warn!(slot = %self.config.slot, notice = %ServerError::parse(&message.body),
-                    "the server says");
+                ServerError::parse(&message.body).say();
                 Ok(false)
             }
             b'c' => Err(Error::Io(std::io::ErrorKind::UnexpectedEof.into())),

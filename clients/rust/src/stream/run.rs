@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use super::config::{StreamConfig, Transport};
 use super::driver::{Driver, Ended, Item, Orders};
-use super::metrics::Counter;
+use super::metrics::{reconnect_reason, Counter, Gauge, Metrics};
 use super::start;
 use super::store::checkpoint::Checkpoint;
 use super::tracker::{Role, Tracker};
@@ -63,14 +63,21 @@ impl Driver {
         created: &mut bool,
     ) -> Result<(Self, Connection), Error> {
         let mut connection = start::connect(config).await?;
-        let system =
+        let mut system =
             start::soon(config, start::identify(&mut connection, config.transport)).await?;
+        let known = start::slot(&mut connection, &config.slot, &system.database);
+        let known = start::soon(config, known).await?;
+        // Behind the slot, which is never ahead of what is stored, and before the end of the WAL:
+        // another consumer may move them meanwhile.
         let checkpoint = match &config.checkpoint {
             Some(store) => store.load().await?,
             None => None,
         };
-        let known = start::slot(&mut connection, &config.slot, &system.database);
-        let slot = match start::soon(config, known).await? {
+        if checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.end_lsn > system.wal_end) {
+            let again = start::identify(&mut connection, config.transport);
+            system = start::soon(config, again).await?;
+        }
+        let slot = match known {
             Some(slot) => slot,
             // a new slot would not have what lies between the checkpoint and it
             None if config.create_slot && checkpoint.is_none() => {
@@ -149,7 +156,7 @@ impl Driver {
             Transport::Fetch => self.first_call(connection, from).await?,
         }
         tracing::info!(slot = %self.config.slot, lsn = %from, timeline = self.system.timeline,
-            "streaming");
+            "connected");
         Ok(())
     }
 
@@ -173,11 +180,10 @@ impl Driver {
             self.tracker.disconnected();
             self.measure();
             if !self.config.reconnect || !error.is_transient() {
-                tracing::error!(slot = %self.config.slot, %error, "stream ended");
+                tracing::error!(slot = %self.config.slot, %error, "the stream has ended");
                 let _ = self.items.send(Item::Failed(error));
                 // what came before may still be acknowledged
-                self.flushes.clear();
-                orders.flush.close();
+                self.forget_flushes(&mut orders);
                 return match orders.stop.await {
                     Ok(()) => self.store().await,
                     Err(_) => Ok(()),
@@ -189,14 +195,22 @@ impl Driver {
             }
             let pause = backoff(failures, self.config.max_backoff);
             failures = failures.saturating_add(1);
-            tracing::warn!(slot = %self.config.slot, %error, ?pause, "reconnecting");
+            let reason = reconnect_reason(&error);
+            tracing::warn!(slot = %self.config.slot, reason, %error, "the connection is lost");
             tokio::select! {
                 () = sleep(pause) => (),
                 _ = &mut orders.stop => return self.leave_unreported().await,
                 () = self.items.closed() => return Ok(()),
             }
-            self.config.metrics.add(Counter::Reconnects, 1);
+            self.config.metrics.add(Counter::Reconnects(reason), 1);
         }
+    }
+
+    /// Nobody waits any more, neither those who were heard nor those who have just asked.
+    fn forget_flushes(&mut self, orders: &mut Orders) {
+        self.flushes.clear();
+        orders.flush.close();
+        while orders.flush.try_recv().is_ok() {}
     }
 
     async fn reconnect(&mut self) -> Result<Connection, Error> {
@@ -247,10 +261,27 @@ impl Driver {
             },
         };
         *lived = Some(Instant::now());
+        let _connected = Connected::by(self.config.metrics.clone());
         match self.config.transport {
             Transport::Replication => self.replicate(connection, orders).await,
             Transport::Fetch => self.fetch(connection, orders).await,
         }
+    }
+}
+
+/// There is a connection as long as this is there, also where the task is given up.
+struct Connected(Arc<dyn Metrics>);
+
+impl Connected {
+    fn by(metrics: Arc<dyn Metrics>) -> Self {
+        metrics.set(Gauge::Connected, 1.0);
+        Connected(metrics)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        self.0.set(Gauge::Connected, 0.0);
     }
 }
 

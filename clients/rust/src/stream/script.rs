@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::config::StreamConfig;
-use super::driver::Item;
+use super::driver::{now, Item};
 use super::handle::Stream;
 use super::start::System;
 use super::tracker::Tracker;
@@ -50,7 +50,7 @@ impl Stream {
                 let item = match step {
                     Step::Payload(payload) => {
                         queue.queue(payload.len());
-                        Item::Payload(payload)
+                        Item::Payload(payload, now())
                     }
                     Step::Delay(time) => {
                         tokio::time::sleep(time).await;

@@ -189,7 +189,7 @@ pub(super) async fn check(
         return Err(Refusal::OtherSlot { checkpoint, slot }.into());
     }
     if checkpoint.system_identifier != system.identifier {
-        if config.allow_other_system {
+        if config.accept_system {
             return Ok(());
         }
         let (server, checkpoint) = (system.identifier, checkpoint.system_identifier);

@@ -15,6 +15,7 @@ struct Pending {
     end_lsn: Lsn,
     position: Position,
     commit: Option<Micros>,
+    received: Micros,
     done: bool,
 }
 
@@ -40,6 +41,8 @@ struct State {
     role: Role,
     /// Of the connection whose messages count.
     epoch: u64,
+    /// When the last heartbeat committed that was handed out.
+    heartbeat: Option<Micros>,
 }
 
 impl Pending {
@@ -69,6 +72,11 @@ pub(super) enum Role {
     Guest,
     /// The slot's consumer.
     Consumer,
+}
+
+/// From then until now; 0 where clocks differ.
+pub(super) fn seconds(since: Micros, now: Micros) -> f64 {
+    now.saturating_sub(since).max(0) as f64 / 1e6
 }
 
 /// Shared by the consumer's side and the task that talks to the server.
@@ -136,8 +144,18 @@ impl Tracker {
         self.state().quiet = false;
     }
 
+    /// A heartbeat is handed out, which committed then.
+    pub(super) fn beat(&self, commit: Micros) {
+        self.state().heartbeat = Some(commit);
+    }
+
+    /// How long ago the last one committed, in seconds.
+    pub(super) fn heartbeat_age(&self, now: Micros) -> Option<f64> {
+        self.state().heartbeat.map(|commit| seconds(commit, now))
+    }
+
     /// A transaction, or a message outside of one, is handed out to its end. `commit`:
-    /// when it committed; `None` for a prepared one.
+    /// when it committed; `None` for a prepared one. `received`: when it came.
     /// `None` if it comes again by a newer connection than `epoch`.
     pub(super) fn deliver(
         &self,
@@ -145,6 +163,7 @@ impl Tracker {
         end_lsn: Lsn,
         position: Position,
         commit: Option<Micros>,
+        received: Micros,
     ) -> Option<u64> {
         let mut state = self.state();
         if state.epoch != epoch {
@@ -157,7 +176,7 @@ impl Tracker {
             state.last_commit = commit.or(state.last_commit);
             return Some(id);
         }
-        state.pending.push_back(Pending { id, end_lsn, position, commit, done: false });
+        state.pending.push_back(Pending { id, end_lsn, position, commit, received, done: false });
         Some(id)
     }
 
@@ -170,19 +189,22 @@ impl Tracker {
         self.state().role == Role::Consumer
     }
 
-    /// These are dealt with; `own`: by whoever reads, who thereby is the slot's consumer.
-    pub(super) fn done(&self, ids: &[u64], own: bool) {
+    /// These are dealt with; `own`: by whoever reads, who thereby is the slot's consumer. When the
+    /// last of them was received, unless that has been told.
+    pub(super) fn done(&self, ids: &[u64], own: bool) -> Option<Micros> {
         let mut state = self.state();
         if state.role == Role::Reader {
-            return;
+            return None;
         }
         if own {
             state.role = Role::Consumer;
         }
-        let Some(first) = state.pending.front().map(|p| p.id) else { return };
+        let first = state.pending.front().map(|p| p.id)?;
+        let mut received = None;
         // ids are consecutive
         for at in ids.iter().filter_map(|id| id.checked_sub(first)) {
             if let Some(pending) = state.pending.get_mut(at as usize) {
+                received = (!pending.done).then_some(pending.received);
                 pending.done = true;
             }
         }
@@ -194,6 +216,7 @@ impl Tracker {
         }
         drop(state);
         self.changed.notify_one();
+        received
     }
 
     /// The server says that it has sent everything up to here. Followed while
@@ -220,7 +243,7 @@ impl Tracker {
             None => state.last_commit,
             oldest => oldest,
         };
-        since.map_or(0.0, |since| (now - since).max(0) as f64 / 1e6)
+        since.map_or(0.0, |since| seconds(since, now))
     }
 
     /// What [`Tracker::acknowledged`] would be, were these acknowledged, too.
@@ -242,7 +265,7 @@ mod tests {
 
     impl Tracker {
         fn acknowledge(&self, id: u64) {
-            self.done(&[id], true);
+            let _ = self.done(&[id], true);
         }
     }
 
@@ -255,7 +278,7 @@ mod tests {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Consumer);
         let ids: Vec<_> =
-            [10, 20, 30].map(|l| t.deliver(0, at(l).0, at(l).1, None).unwrap()).into();
+            [10, 20, 30].map(|l| t.deliver(0, at(l).0, at(l).1, None, 0).unwrap()).into();
         t.acknowledge(ids[1]);
         t.acknowledge(ids[2]);
         assert_eq!(t.acknowledged().0, Lsn(5));
@@ -271,7 +294,7 @@ mod tests {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Consumer);
         let ids: Vec<_> =
-            [10, 20, 30].map(|l| t.deliver(0, at(l).0, at(l).1, None).unwrap()).into();
+            [10, 20, 30].map(|l| t.deliver(0, at(l).0, at(l).1, None, 0).unwrap()).into();
         assert_eq!(t.assuming(&[]), (Lsn(5), Position::default()));
         assert_eq!(t.assuming(&[ids[1]]).0, Lsn(5), "the first one is missing");
         t.acknowledge(ids[1]);
@@ -286,8 +309,8 @@ mod tests {
     fn a_prepared_transaction_moves_the_end_alone() {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Consumer);
-        let first = t.deliver(0, at(10).0, at(10).1, None).unwrap();
-        let prepared = t.deliver(0, Lsn(20), Position::default(), None).unwrap();
+        let first = t.deliver(0, at(10).0, at(10).1, None, 0).unwrap();
+        let prepared = t.deliver(0, Lsn(20), Position::default(), None, 0).unwrap();
         t.acknowledge(first);
         assert_eq!(t.assuming(&[prepared]), (Lsn(20), at(10).1));
         t.acknowledge(prepared);
@@ -305,7 +328,7 @@ mod tests {
         t.keepalive(Lsn(40));
         assert_eq!(t.acknowledged().0, Lsn(5), "between the parts");
         t.queue(1);
-        let id = t.deliver(0, at(30).0, at(30).1, None).unwrap();
+        let id = t.deliver(0, at(30).0, at(30).1, None, 0).unwrap();
         t.taken(1, false);
         t.keepalive(Lsn(40));
         assert_eq!(t.acknowledged().0, Lsn(5), "not acknowledged");
@@ -321,14 +344,14 @@ mod tests {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Guest);
         assert!(!t.keepalive(Lsn(40)));
-        let id = t.deliver(0, at(50).0, at(50).1, None).unwrap();
+        let id = t.deliver(0, at(50).0, at(50).1, None, 0).unwrap();
         assert!(!t.keepalive(Lsn(60)) && !t.is_consumer());
         assert_eq!(t.acknowledged().0, Lsn(5));
         t.acknowledge(id);
         assert!(t.keepalive(Lsn(60)) && t.is_consumer());
         assert_eq!(t.acknowledged(), (Lsn(60), at(50).1));
         t.begin(Lsn(60), Position::default(), Role::Reader);
-        let id = t.deliver(0, at(70).0, at(70).1, None).unwrap();
+        let id = t.deliver(0, at(70).0, at(70).1, None, 0).unwrap();
         t.acknowledge(id);
         assert!(!t.keepalive(Lsn(80)));
         assert_eq!((t.acknowledged().0, t.delivered()), (Lsn(60), Lsn(70)));
@@ -338,11 +361,11 @@ mod tests {
     fn what_waits_comes_again_by_a_new_connection() {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Consumer);
-        assert!(t.deliver(0, at(10).0, at(10).1, None).is_some());
+        assert!(t.deliver(0, at(10).0, at(10).1, None, 0).is_some());
         let epoch = t.restart();
-        assert_eq!(t.deliver(0, at(20).0, at(20).1, None), None, "of the former one");
+        assert_eq!(t.deliver(0, at(20).0, at(20).1, None, 0), None, "of the former one");
         assert_eq!(t.delivered(), Lsn(10));
-        assert!(t.deliver(epoch, at(20).0, at(20).1, None).is_some());
+        assert!(t.deliver(epoch, at(20).0, at(20).1, None, 0).is_some());
     }
 
     #[test]
@@ -351,7 +374,7 @@ mod tests {
         assert_eq!(t.lag(5_000_000), 0.0, "nothing is known");
         for (lsn, commit) in [(10, Some(1_000_000)), (20, None), (30, Some(3_000_000))] {
             t.queue(1);
-            t.deliver(0, at(lsn).0, at(lsn).1, commit);
+            t.deliver(0, at(lsn).0, at(lsn).1, commit, 0);
             t.taken(1, false);
         }
         t.keepalive(Lsn(40));
@@ -380,10 +403,35 @@ mod tests {
     fn what_nobody_read_makes_nobody_the_consumer() {
         let t = Tracker::default();
         t.begin(Lsn(5), Position::default(), Role::Guest);
-        let ids: Vec<_> = [10, 20].map(|l| t.deliver(0, at(l).0, at(l).1, None).unwrap()).into();
+        let ids: Vec<_> = [10, 20].map(|l| t.deliver(0, at(l).0, at(l).1, None, 0).unwrap()).into();
         t.done(&ids[..1], false);
         assert_eq!((t.acknowledged().0, t.is_consumer()), (Lsn(5), false));
         t.acknowledge(ids[1]);
         assert_eq!((t.acknowledged(), t.is_consumer()), (at(20), true));
+    }
+
+    #[test]
+    fn when_it_was_received_is_told_once() {
+        let t = Tracker::default();
+        t.begin(Lsn(5), Position::default(), Role::Consumer);
+        for received in [100, 200, 300] {
+            t.deliver(0, at(10).0, at(10).1, None, received);
+        }
+        assert_eq!(t.done(&[1], true), Some(200));
+        assert_eq!(t.done(&[1], true), None, "again");
+        assert_eq!(t.done(&[0, 2], true), Some(300), "the last of several");
+        assert_eq!(t.done(&[2, 99], true), None);
+        t.begin(Lsn(5), Position::default(), Role::Reader);
+        let id = t.deliver(0, at(10).0, at(10).1, None, 1).unwrap();
+        assert_eq!(t.done(&[id], true), None, "who looks acknowledges nothing");
+    }
+
+    #[test]
+    fn heartbeats_grow_old() {
+        let t = Tracker::default();
+        assert_eq!(t.heartbeat_age(7_000_000), None);
+        t.beat(5_000_000);
+        assert_eq!(t.heartbeat_age(7_000_000), Some(2.0));
+        assert_eq!(t.heartbeat_age(4_000_000), Some(0.0), "clocks differ");
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ring::aead::LessSafeKey;
 
+use super::about::About;
 use super::change::{Change, Sieve};
 use super::config::StreamConfig;
 use super::letters::{apply, set_aside, Letters};
@@ -340,7 +341,8 @@ impl Txn {
         let error = Error::Other(error.into());
         let Some(Origin { config, .. }) = &self.from else { return Err(error) };
         let alone = single_under(&self.header(self.source()), &change.event, change.schema);
-        set_aside(config, Reason::Handler, change.position, &alone, error)
+        let about = About::new(change.event.schema, change.schema);
+        set_aside(config, Reason::Handler, change.position, about, &alone, error)
     }
 
     /// Sets all changes of one of a stream aside, a letter for each, as [`Txn::reject`]
@@ -478,7 +480,7 @@ impl<'t> TxnChanges<'t> {
             position: None,
             batch: &batch,
         };
-        apply(config, config.on_damage, &letter, damage.into())
+        apply(config, config.on_damage, &letter, About::default(), damage.into())
     }
 }
 

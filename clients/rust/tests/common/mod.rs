@@ -19,6 +19,19 @@ pub fn golden() -> Vec<PathBuf> {
     files
 }
 
+/// Those of former releases, which are in the repository alone.
+pub fn released() -> Vec<PathBuf> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../test/release");
+    let releases = std::fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = releases
+        .flat_map(|release| std::fs::read_dir(release.join("golden")).into_iter().flatten())
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "pb"))
+        .collect();
+    files.sort();
+    files
+}
+
 /// The JSON form of a stream.
 pub fn to_json(bytes: &[u8]) -> Result<String, Damage> {
     let mut schemas = SchemaCache::new(Limits::DEFAULT);

@@ -150,6 +150,24 @@ async fn backoff() {
     assert!((3..20).contains(&attempts), "{attempts} attempts");
 }
 
+/// Who asks while there is no connection is told when there never will be one.
+#[tokio::test]
+async fn flush_without_connection() {
+    let fake = Fake::start(|n| match n {
+        0 => Act::Fail("57P01", "it ends"),
+        1..4 => Act::Refuse,
+        _ => Act::Ask(vec![0, 0, 0, 3]),
+    })
+    .await;
+    let config = StreamConfig::new(ConnectConfig::parse(&fake.conninfo()).unwrap(), "s");
+    let mut stream = config.start().await.unwrap();
+    eventually!(fake.connections.load(Ordering::Relaxed) > 1);
+    let told = tokio::time::timeout(Duration::from_secs(10), stream.flush()).await;
+    assert!(told.expect("it ends").is_err());
+    let error = next(&mut stream).await.unwrap_err();
+    assert!(error.to_string().contains("password"), "{error}");
+}
+
 #[tokio::test]
 async fn busy_start() {
     if !available() {

@@ -80,6 +80,9 @@ fn tail_usage() {
     let output = tail(&["--help"]);
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
     assert!(text(&output.stdout).starts_with("usage: cdc-tail"));
+    let output = tail(&["--version"]);
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+    assert_eq!(text(&output.stdout), format!("cdc-tail {}\n", pgcdc::VERSION));
 }
 
 #[tokio::test]
@@ -159,8 +162,20 @@ async fn tail_signal() {
         let mut child = follow(&db.name, &["--ack", mode]);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         db.run("INSERT INTO orders VALUES (1)").await;
-        let end: pgcdc::Lsn = db.one("SELECT pg_current_wal_lsn()").await.parse().unwrap();
-        while !lines.next().unwrap().unwrap().contains("COMMITTED") {}
+        let end: pgcdc::Lsn = loop {
+            let line = lines.next().unwrap().unwrap();
+            if line.contains("COMMITTED") {
+                break line
+                    .split("\"end_lsn\":\"")
+                    .nth(1)
+                    .unwrap()
+                    .split('"')
+                    .next()
+                    .unwrap()
+                    .parse()
+                    .unwrap();
+            }
+        };
         let began = Instant::now();
         crate::signal(child.id(), signal);
         assert_eq!(child.wait().unwrap().code(), Some(0), "{signal} {mode}");

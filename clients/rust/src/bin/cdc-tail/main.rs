@@ -139,8 +139,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if options.help {
-        print!("{USAGE}");
+    if options.help || options.version {
+        match options.help {
+            true => print!("{USAGE}"),
+            false => println!("cdc-tail {}", pgcdc::VERSION),
+        }
         return ExitCode::SUCCESS;
     }
     let _ = tracing::subscriber::set_global_default(log::Log);

@@ -5,6 +5,7 @@ use pgcdc::Compression;
 pub const USAGE: &str = "\
 usage: cdc-tail --file FILE
        cdc-tail --slot SLOT [--conninfo CONNINFO]
+       cdc-tail --version
 
   --file FILE          what pg_recvlogical wrote, or delimited batches; - is standard input
   --follow             with --file: wait for more at its end
@@ -37,6 +38,7 @@ pub struct Options {
     pub ack: bool,
     pub json: bool,
     pub help: bool,
+    pub version: bool,
 }
 
 /// The options, or what is wrong with them.
@@ -66,11 +68,12 @@ pub fn options(mut args: impl Iterator<Item = String>) -> Result<Options, String
             "--ack" => options.ack = true,
             "--json" => options.json = true,
             "--help" | "-h" => options.help = true,
+            "--version" => options.version = true,
             _ => return Err(format!("unknown argument {arg}")),
         }
     }
     match (&options.file, &options.slot) {
-        _ if options.help => Ok(options),
+        _ if options.help || options.version => Ok(options),
         (None, None) => Err("neither --file nor --slot is given".into()),
         (Some(_), Some(_)) => Err("--file and --slot are given, one of which is needed".into()),
         _ if options.limit == Some(0) => Err("-n needs a number above 0".into()),
