@@ -18,6 +18,7 @@ export CDC_GO_MINOR
 . "$root/clients/go/tap.sh"
 
 cd "$here"
+export GOFLAGS="$GOFLAGS -pgo=off"	# or all is compiled twice: for the command, and for tests
 formatted()
 {
 	local list
@@ -26,7 +27,7 @@ formatted()
 	[ -z "$list" ] || { echo "gofmt would change: $list"; return 1; }
 }
 # A package imports what is before it in this list.
-layers="bus plan config checkpoint jetstream kafka pump setup admin"
+layers="bus internal/slab plan config checkpoint jetstream kafka registry load pump setup admin"
 layered()
 {
 	go list -f '{{.ImportPath}} {{join .Imports " "}}' ./... | awk -v list="$layers" -v module="$(go list -m)" '
@@ -58,5 +59,5 @@ step "docs/relay.md has every warning" explained
 if [ -z "${CDC_KAFKA_LIBS-}" ] && libs=$(testdata/kafka/fetch.sh 2>"$work/kafka"); then
 	export CDC_KAFKA_LIBS=$libs
 fi
-gotests "go test" -short -count 1 -timeout 10m ./...
+gotests "go test" -short -count 1 -timeout 15m ./...
 finish

@@ -13,4 +13,5 @@
 //	admin       /health, /ready, /metrics
 //	pump        from a slot to a bus, again and again
 //	cmd         the command cdc-relay
+//	examples    readers: copies of tables from Kafka and from JetStream
 package relay

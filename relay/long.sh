@@ -1,6 +1,12 @@
 #!/bin/bash
-# What takes long: the relay, NATS and Kafka are killed ROUNDS times (default 200) each while
-# tables change, and all tests run under the race detector. Otherwise as check.sh.
+# What takes long: ROUNDS faults (default 200) on each bus while tables change, of relay, brokers, PostgreSQL and what
+# is between them, and a quarter of that again where packets get lost; all tests under the race detector.
+# Otherwise as check.sh.
+#
+#   ROUNDS=20 relay/long.sh
+#
+# A small disk below a broker, and lost packets, take namespaces of one's own: root has them, and users where
+# the system lets them. In PATH: the programs of PostgreSQL, for servers that crash and fail over.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$here/..
@@ -12,7 +18,19 @@ export CDC_GO_MINOR
 . "$root/clients/go/tap.sh"
 
 cd "$here"
+rounds=${ROUNDS:-200}
 [ -n "${CDC_KAFKA_LIBS-}" ] || ! libs=$(testdata/kafka/fetch.sh) || export CDC_KAFKA_LIBS=$libs
 gotests "go test -race" -race -count 1 -timeout 30m $(go list ./... | grep -v internal/live)
-gotests "crashes" -count 1 -timeout 5h ./internal/live -args -rounds "${ROUNDS:-200}"
+
+own="unshare --user --map-current-user --keep-caps"
+[ "$(id -u)" != 0 ] || own=unshare
+exec=()
+! $own --mount true 2>/dev/null || exec=(-exec "$own --mount")
+gotests "crashes" -count 1 -timeout 9h ${exec[@]+"${exec[@]}"} ./internal/live -args -rounds "$rounds"
+if how=$($own --mount --net "$here/internal/live/lossy.sh" 2>&1); then
+	gotests "crashes with $how" -count 1 -timeout 5h -exec "$own --mount --net $here/internal/live/lossy.sh" \
+		-run '^(TestCrashes.*|TestStandby)$' ./internal/live -args -rounds $(((rounds + 3) / 4))
+else
+	result ok "crashes with packets that get lost # SKIP $(tail -1 <<<"$how")"
+fi
 finish

@@ -74,8 +74,8 @@ type Bus interface {
 	Save(ctx context.Context, c *cdc.Checkpoint) error
 	// Partitions of a topic.
 	Partitions(ctx context.Context, topic string) (int32, error)
-	// Versions are the topics of a table that exist: the base name and base.vN.
-	Versions(ctx context.Context, base string) ([]string, error)
+	// Versions are the topics of a table that exist.
+	Versions(ctx context.Context, f Family) ([]string, error)
 	// MaxBytes that a message may take.
 	MaxBytes(ctx context.Context, topic string) (int, error)
 	// Send takes the messages of one event. They stand in the log together or not at all where
@@ -84,10 +84,16 @@ type Bus interface {
 	Send(ctx context.Context, messages []Message) error
 	// End says that all of a transaction was sent. When it is stored, Stored is called.
 	End(ctx context.Context, t *cdc.Txn) error
-	// Due is when Flush is to be called at the latest; zero: no need.
+	// Due is when Flush is to be called if there is nothing more to send; zero: no need.
 	Due() time.Time
 	// Flush waits until all that was sent is stored.
 	Flush(ctx context.Context) error
+	// Kept is what Keep was given last, nil where that was nothing. It is called behind Claim.
+	Kept(ctx context.Context) ([]byte, error)
+	// Keep stores how far loads have come, with what was sent before it or later.
+	Keep(ctx context.Context, data []byte) error
+	// Sequence is the number of the last message that was sent, 0 where the bus loses none that it has acknowledged.
+	Sequence() uint64
 	// Close gives up what is not stored.
 	Close()
 }
@@ -96,8 +102,20 @@ type Bus interface {
 type Events struct {
 	// Stored is called for each transaction, in their order, once it is durable.
 	Stored func(t *cdc.Txn)
+	// Released is called within Send, End or Flush when nothing is needed any more of what was sent by calls before.
+	Released func()
 	// Failed is called when nothing more can be stored.
 	Failed func(err error)
+}
+
+// Reading is what of a log is to be read.
+type Reading struct {
+	// Beginning: from the first message on that is there, and not from now on.
+	Beginning bool
+	// End: up to what is there now, and then no more.
+	End bool
+	// Topic is the only one to be read, with End; empty: all. It may be missing.
+	Topic string
 }
 
 // Driver opens a bus, again and again.
@@ -105,6 +123,9 @@ type Driver interface {
 	Open(ctx context.Context, e Events) (Bus, error)
 	// Describe says where the bus is, without secrets.
 	Describe() string
+	// Read gives messages to f until ctx ends, f fails, or what was asked for is read: of one partition
+	// in their order, and committed ones alone.
+	Read(ctx context.Context, r Reading, f func(*Message) error) error
 	// Check looks for what is missing or does not fit, and says what to do about it.
 	Check(ctx context.Context) []error
 	// Close stops what the driver itself has started.

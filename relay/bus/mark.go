@@ -22,11 +22,41 @@ const (
 	Confirm     = "cdc-confirm"
 	SourceName  = "cdc-source"
 	Copy        = "cdc-copy"
+	Part        = "cdc-part"
 	KeyRole     = "cdc-key"
 	Reason      = "cdc-reason"
 	Traceparent = "traceparent"
 	ContentType = "content-type"
+	// Load is which load a READ is of, and LoadMark its begin or end.
+	Load     = "cdc-load"
+	LoadMark = "cdc-load-mark"
+	// Reference is the size of a message that has a key instead of its row.
+	Reference = "cdc-reference"
+	// Of messages that have a row: columns that are not known, whether a rewrite of the table starts, what a
+	// command has done to it, and what it was called before.
+	Missing = "cdc-missing"
+	Rewrite = "cdc-rewrite"
+	Change  = "cdc-change"
+	Former  = "cdc-former"
 )
+
+// Gone is the mark of a key that was looked for, and has no row.
+const Gone = "gone"
+
+// Read is the op of rows that were read from tables.
+const Read = "READ"
+
+// Ops of messages that are of no event: the beginning and the end of a transaction.
+const (
+	Begins = "BEGIN"
+	Ends   = "END"
+)
+
+// IsMarker tells whether it is one of these.
+func (m *Message) IsMarker() bool {
+	op := m.Get(Op)
+	return op == Begins || op == Ends
+}
 
 // Source says where messages come from: positions compare only within it.
 type Source struct {
@@ -58,8 +88,12 @@ type Mark struct {
 	Position cdc.Position
 	// Copy of Copies messages that the event has.
 	Copy, Copies int
+	// Begins: it is the beginning of a transaction, before the messages of its first event.
+	Begins bool
 	// Whole: nothing of the transaction is to follow.
 	Whole bool
+	// Part of a transaction that is cut, 0 where it is not, or is not known to be.
+	Part int
 	// Confirm: all transactions that end up to here are in the log, as a whole.
 	Confirm cdc.LSN
 }
@@ -85,7 +119,13 @@ func ParseMark(get func(name string) string) (m Mark, err error) {
 	if m.Confirm, err = cdc.ParseLSN(get(Confirm)); err != nil {
 		return m, err
 	}
-	m.Whole = get(End) != ""
+	// A READ stands between transactions, and has the position of the change before it.
+	m.Whole, m.Begins = get(End) != "" || get(Op) == Read, get(Op) == Begins
+	if text := get(Part); text != "" {
+		if m.Part, err = strconv.Atoi(text); err != nil {
+			return m, fmt.Errorf("%q is no %s", text, Part)
+		}
+	}
 	m.Copy, m.Copies = 1, 1
 	if text := get(Copy); text != "" {
 		if _, err = fmt.Sscanf(text, "%d/%d", &m.Copy, &m.Copies); err != nil {

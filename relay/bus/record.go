@@ -16,10 +16,12 @@ type Record struct {
 	Mark map[string]string `json:"mark,omitempty"`
 	// Sequence of the last message in the stream, on NATS.
 	Sequence uint64 `json:"sequence,omitempty"`
+	// Loads: there is a record of loads, too.
+	Loads bool `json:"loads,omitempty"`
 }
 
 // marked are the headers that make a mark.
-var marked = [...]string{Position, SourceName, Confirm, End, Copy}
+var marked = [...]string{Position, SourceName, Confirm, End, Copy, Part, Op}
 
 // MarkOf keeps those headers of a message that make a mark.
 func MarkOf(headers []Header) map[string]string {
@@ -74,3 +76,9 @@ type ConfigError struct{ Message string }
 
 // Error implements error.
 func (e *ConfigError) Error() string { return e.Message }
+
+// MissingError: a topic or a stream is not there. Nothing is lost by waiting for it.
+type MissingError struct{ Name, Message string }
+
+// Error implements error.
+func (e *MissingError) Error() string { return e.Message }

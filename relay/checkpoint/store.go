@@ -31,7 +31,7 @@ type LostError struct{ Messages uint64 }
 // Error implements error.
 func (e *LostError) Error() string {
 	return fmt.Sprintf("the log has lost its last %d messages, and the messages before them are gone, too: was the stream made anew? "+
-		"What was in them cannot be sent again: load the tables anew, remove the slot's key from the bucket of checkpoints, and make the slot anew", e.Messages)
+		"What was in them cannot be sent again: load the tables anew, remove the slot's keys from the bucket of checkpoints, and make the slot anew", e.Messages)
 }
 
 // Load implements cdc.CheckpointStore.

@@ -11,20 +11,22 @@ type Config struct {
 	Relay    Relay
 	NATS     NATS
 	Kafka    Kafka
+	Registry Registry
 	Admin    Admin
 	Log      Log
 }
 
 // Postgres is where the changes come from.
 type Postgres struct {
-	Conn        string
-	Slot        string
-	CreateSlot  bool
-	Transport   string
-	Compression string
-	BufferBytes int
-	SpillDir    string
-	Options     map[string]string
+	Conn         string
+	Slot         string
+	CreateSlot   bool
+	AcceptSystem bool
+	Transport    string
+	Compression  string
+	BufferBytes  int
+	SpillDir     string
+	Options      map[string]string
 }
 
 // Relay is what becomes of them.
@@ -33,6 +35,13 @@ type Relay struct {
 	Value    string
 	Failures string
 	TooLarge string
+	Missing  string
+	Markers  bool
+	Cloud    bool
+	Topic    string
+	Snapshot string
+	// SnapshotRows are read at a time at most.
+	SnapshotRows int
 }
 
 // NATS is the bus NATS JetStream.
@@ -68,10 +77,20 @@ type Kafka struct {
 	Compression       string
 	Tombstones        bool
 	AnyKeys           bool
+	Transactions      bool
+	TransactionWait   time.Duration
 	TransactionTime   time.Duration
 	TransactionBytes  int
 	TransactionEvents int
 	TransactionLimit  time.Duration
+}
+
+// Registry is where the types of rows are.
+type Registry struct {
+	URL          []string
+	User         string
+	PasswordFile string
+	CA           string
 }
 
 // Admin is the relay's own HTTP server.

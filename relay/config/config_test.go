@@ -57,10 +57,17 @@ func TestWhatIsRefused(t *testing.T) {
 		{good + "create = 'yes'", "", "nats.create: it is true or false"},
 		{good + "[relay]\nvalue = 'avro'", "", "relay.value: it is one of batch, json"},
 		{good + "[relay]\nprefix = 'a b'", "", "cannot begin names of topics"},
+		{good + "[relay]\ntopic = '{prefix}.{schema}'", "", "relay.topic: {table} is missing"},
 		{good + "[kafka]\nbrokers = 'x:1'", "", "exactly one of"},
 		{"[nats]\nembedded = 'x'", "", "postgres.slot: must be set"},
 		{"[postgres]\nslot = 's'\n[kafka]\nbrokers = 'x:1'\nsasl = 'plain'", "", "kafka.password_file must be set"},
 		{good + "creds = '/no/such/file'", "", "no such file"},
+		{good + "[relay]\nvalue = 'row'", "", "registry.url must be set"},
+		{good + "[registry]\nurl = 'http://r'", "", "registry.url: only for relay.value = row"},
+		{good + "[relay]\nvalue = 'row'\n[registry]\nurl = 'r:8081'", "", "begin with http:// or https://"},
+		{good + "[relay]\nvalue = 'row'\n[registry]\nurl = 'http://u:p@r'", "", "registry.password_file"},
+		{good + "[relay]\nvalue = 'row'\n[registry]\nurl = 'http://r'\nuser = 'u'", "", "one is not there without the other"},
+		{good + "[relay]\nvalue = 'row'\ntoo_large = 'reference'\n[registry]\nurl = ['http://r', 'https://s/t']", "", "set it to stop or dead_letter"},
 		{"[postgres", "", "relay.toml: "},
 	} {
 		_, err := Load(written(t, c.content), []string{c.environ})

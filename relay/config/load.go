@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -170,6 +171,9 @@ func (c *Config) check() error {
 	if err := plan.CheckPrefix(c.Relay.Prefix); err != nil {
 		wrong = append(wrong, fmt.Errorf("relay.prefix: %w", err))
 	}
+	if _, err := plan.ParseTemplate(c.Relay.Topic); err != nil {
+		wrong = append(wrong, fmt.Errorf("relay.topic: %w", err))
+	}
 	buses := 0
 	for _, given := range []bool{c.NATS.Embedded != "", c.NATS.URL != "", len(c.Kafka.Brokers) > 0} {
 		if given {
@@ -185,7 +189,9 @@ func (c *Config) check() error {
 	if _, ok := c.Postgres.Options["format"]; ok {
 		wrong = append(wrong, errors.New("postgres.options.format: the relay reads Protobuf; relay.value says what it writes"))
 	}
-	for _, file := range []string{c.NATS.Creds, c.NATS.CA, c.NATS.Cert, c.NATS.Key, c.Kafka.CA, c.Kafka.Cert, c.Kafka.Key, c.Kafka.PasswordFile} {
+	wrong = append(wrong, c.checkRows()...)
+	for _, file := range []string{c.NATS.Creds, c.NATS.CA, c.NATS.Cert, c.NATS.Key, c.Kafka.CA, c.Kafka.Cert, c.Kafka.Key, c.Kafka.PasswordFile,
+		c.Registry.CA, c.Registry.PasswordFile} {
 		if file == "" {
 			continue
 		}
@@ -194,4 +200,32 @@ func (c *Config) check() error {
 		}
 	}
 	return errors.Join(wrong...)
+}
+
+// checkRows looks at what rows as values need.
+func (c *Config) checkRows() (wrong []error) {
+	if c.Relay.Value != "row" {
+		if len(c.Registry.URL) > 0 {
+			wrong = append(wrong, fmt.Errorf("registry.url: only for relay.value = row, and it is %s", c.Relay.Value))
+		}
+		return wrong
+	}
+	if len(c.Registry.URL) == 0 {
+		wrong = append(wrong, errors.New("relay.value is row: registry.url must be set"))
+	}
+	for _, text := range c.Registry.URL {
+		u, err := url.Parse(text)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+			wrong = append(wrong, errors.New("registry.url: it is a list of URLs that begin with http:// or https://"))
+		} else if u.User != nil {
+			wrong = append(wrong, errors.New("registry.url: the password is to be in registry.password_file, and the user in registry.user"))
+		}
+	}
+	if (c.Registry.User == "") != (c.Registry.PasswordFile == "") {
+		wrong = append(wrong, errors.New("registry.user and registry.password_file: one is not there without the other"))
+	}
+	if c.Relay.TooLarge == "reference" {
+		wrong = append(wrong, errors.New("relay.too_large is reference, and a message without its row is none for relay.value = row: set it to stop or dead_letter"))
+	}
+	return wrong
 }

@@ -21,6 +21,8 @@ const (
 	maxInFlight = 4096
 	// ackTimeout is after how long a message that is not acknowledged ends the session.
 	ackTimeout = 30 * time.Second
+	// orderBytes is what the headers take that say which message comes after which.
+	orderBytes = 256
 )
 
 // Bus is a session with the server. Every message says after which one it comes: the server
@@ -33,11 +35,15 @@ type Bus struct {
 	bucket jetstream.KeyValue
 	events bus.Events
 
-	expected uint64 // sequence of the last message that was sent
-	maxBytes int
-	window   *window
-	queue    chan item // what was sent, in order
-	stored   chan struct{}
+	expected     uint64 // sequence of the last message that was sent
+	keptRevision uint64 // of the progress of loads in the bucket
+	maxBytes     int
+	window       *window
+	queue        chan item // what was sent, in order
+	stored       chan struct{}
+
+	publisher *publisher
+	answered  uint64 // up to here the server has said that messages are stored
 
 	mu       sync.Mutex
 	failed   error
@@ -49,11 +55,11 @@ type Bus struct {
 
 // item is a message on its way, the end of a transaction, or someone who waits.
 type item struct {
-	future  jetstream.PubAckFuture
-	headers []bus.Header
-	size    int
-	txn     *cdc.Txn
-	flush   chan struct{}
+	sequence uint64
+	headers  []bus.Header
+	size     int
+	txn      *cdc.Txn
+	flush    chan struct{}
 }
 
 // Send implements bus.Bus.
@@ -64,34 +70,29 @@ func (b *Bus) Send(ctx context.Context, messages []bus.Message) error {
 		if err := b.window.acquire(ctx, size); err != nil {
 			return errors.Join(err, b.err())
 		}
-		future, err := b.js.PublishMsgAsync(b.message(m))
-		if err != nil {
+		if err := b.publisher.send(b.subject(m), m.Headers, m.Value, b.expected); err != nil {
 			return fmt.Errorf("publishing: %w", err)
 		}
 		b.expected++
-		if err := b.put(ctx, item{future: future, headers: m.Headers, size: size}); err != nil {
+		if err := b.put(ctx, item{sequence: b.expected, headers: m.Headers, size: size}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// message is one as NATS has it.
-func (b *Bus) message(m *bus.Message) *nats.Msg {
-	subject := m.Topic
+// subject of a message.
+func (b *Bus) subject(m *bus.Message) string {
 	if b.driver.config.Partitions > 1 {
-		subject += ".p" + strconv.Itoa(int(m.Partition))
+		return m.Topic + ".p" + strconv.Itoa(int(m.Partition))
 	}
-	header := make(nats.Header, len(m.Headers)+1)
-	for _, h := range m.Headers {
-		header[h.Name] = []string{h.Value}
-	}
-	header[jetstream.ExpectedLastSeqHeader] = []string{strconv.FormatUint(b.expected, 10)}
-	return &nats.Msg{Subject: subject, Header: header, Data: m.Value}
+	return m.Topic
 }
 
 // End implements bus.Bus.
-func (b *Bus) End(ctx context.Context, t *cdc.Txn) error { return b.put(ctx, item{txn: t}) }
+func (b *Bus) End(ctx context.Context, t *cdc.Txn) error {
+	return b.put(ctx, item{txn: t})
+}
 
 func (b *Bus) put(ctx context.Context, i item) error {
 	select {
@@ -132,39 +133,16 @@ func (b *Bus) collect() {
 		case i.flush != nil:
 			close(i.flush)
 		default:
-			if err := b.acknowledged(i); err != nil {
+			if err := b.await(i.sequence); err != nil {
 				b.fail(err)
 				return
 			}
+			b.mu.Lock()
+			b.last, b.sequence = i.headers, i.sequence
+			b.mu.Unlock()
 			b.window.release(i.size)
 		}
 	}
-}
-
-func (b *Bus) acknowledged(i item) error {
-	select {
-	case ack := <-i.future.Ok():
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.last, b.sequence = i.headers, ack.Sequence
-		return nil
-	case err := <-i.future.Err():
-		return explained(err)
-	case <-b.stored:
-		return b.err()
-	}
-}
-
-// explained tells what a refusal means.
-func explained(err error) error {
-	var api *jetstream.APIError
-	if errors.As(err, &api) {
-		switch api.ErrorCode {
-		case jetstream.JSErrCodeStreamWrongLastSequence, jetstream.JSErrCodeStreamWrongLastSequenceConstant:
-			return &bus.FencedError{Err: err}
-		}
-	}
-	return fmt.Errorf("NATS has not stored a message: %w", err)
 }
 
 func (b *Bus) fail(err error) {
@@ -189,7 +167,7 @@ func (b *Bus) err() error {
 
 // Close implements bus.Bus.
 func (b *Bus) Close() {
-	b.conn.Close()
+	defer b.conn.Close()
 	b.mu.Lock()
 	again := b.closed
 	b.closed = true
@@ -217,23 +195,35 @@ func (b *Bus) MaxBytes(context.Context, string) (int, error) {
 		if limit := int(b.stream.CachedInfo().Config.MaxMsgSize); limit > 0 {
 			b.maxBytes = min(b.maxBytes, limit)
 		}
+		b.maxBytes -= orderBytes
 	}
 	return b.maxBytes, nil
 }
 
 // Versions implements bus.Bus: subjects that have messages.
-func (b *Bus) Versions(ctx context.Context, base string) ([]string, error) {
+func (b *Bus) Versions(ctx context.Context, f bus.Family) ([]string, error) {
 	topics := map[string]bool{}
-	for _, filter := range []string{base, base + ".>"} {
+	for _, filter := range filters(f) {
 		info, err := b.stream.Info(ctx, jetstream.WithSubjectFilter(filter))
 		if err != nil {
 			return nil, fmt.Errorf("subjects of NATS: %w", err)
 		}
 		for subject := range info.State.Subjects {
-			topics[withoutPartition(subject, b.driver.config.Partitions)] = true
+			if topic := withoutPartition(subject, b.driver.config.Partitions); f.Has(topic) {
+				topics[topic] = true
+			}
 		}
 	}
 	return sorted(topics), nil
+}
+
+// filters match the subjects of a table, with and without partitions.
+func filters(f bus.Family) (list []string) {
+	if f.Bare != "" {
+		list = append(list, f.Bare, f.Bare+".*")
+	}
+	versions := f.Before + "*" + f.After
+	return append(list, versions, versions+".*")
 }
 
 // withoutPartition takes the last part of a subject away where that is a partition.

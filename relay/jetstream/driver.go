@@ -62,9 +62,13 @@ func (d *Driver) Close() {
 	}
 }
 
-// connect makes a connection of its own for each session.
+// connect makes a connection of its own for each session, which ends with it: a server that comes back need not
+// have what it has acknowledged. So a checkpoint is only stored where no message was lost meanwhile.
 func (d *Driver) connect() (*nats.Conn, error) {
-	options := []nats.Option{nats.Name("cdc-relay"), nats.ReconnectBufSize(-1), nats.MaxReconnects(-1), nats.Timeout(5 * time.Second)}
+	options := []nats.Option{nats.Name("cdc-relay"), nats.NoReconnect(), nats.Timeout(5 * time.Second),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			d.logger.Warn("NATS has refused something", "error", err)
+		})}
 	url := d.config.URL
 	if d.server != nil {
 		url = ""
@@ -88,7 +92,7 @@ func (d *Driver) Open(ctx context.Context, e bus.Events) (bus.Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to NATS: %w", err)
 	}
-	js, err := jetstream.New(conn, jetstream.WithPublishAsyncMaxPending(2*maxInFlight), jetstream.WithPublishAsyncTimeout(ackTimeout))
+	js, err := jetstream.New(conn)
 	if err != nil {
 		conn.Close()
 		return nil, err
@@ -98,8 +102,13 @@ func (d *Driver) Open(ctx context.Context, e bus.Events) (bus.Bus, error) {
 		conn.Close()
 		return nil, err
 	}
+	if b.publisher, err = newPublisher(conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	b.queue = make(chan item, 2*maxInFlight)
 	go b.collect()
+	go b.watch()
 	return b, nil
 }
 
@@ -110,10 +119,14 @@ func (b *Bus) find(ctx context.Context) (err error) {
 	b.stream, err = b.js.Stream(ctx, d.config.Stream)
 	if errors.Is(err, jetstream.ErrStreamNotFound) && create {
 		b.stream, err = b.js.CreateStream(ctx, jetstream.StreamConfig{Name: d.config.Stream, Subjects: []string{d.prefix + ".>"},
-			Storage: jetstream.FileStorage, Replicas: d.config.Replicas, MaxAge: d.config.MaxAge, MaxBytes: limit(d.config.MaxBytes)})
+			Storage: jetstream.FileStorage, Replicas: d.config.Replicas, MaxAge: d.config.MaxAge, MaxBytes: limit(d.config.MaxBytes),
+			Duplicates: time.Second}) // ids are for the order alone: see publisher
+	}
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return &bus.MissingError{Name: d.config.Stream, Message: fmt.Sprintf("there is no stream %s: make it with the subjects %s.>, or set nats.create to true", d.config.Stream, d.prefix)}
 	}
 	if err != nil {
-		return fmt.Errorf("stream %s of NATS: %w (nats.create = true makes it, with the subjects %s.>)", d.config.Stream, err, d.prefix)
+		return fmt.Errorf("stream %s of NATS: %w", d.config.Stream, err)
 	}
 	b.bucket, err = b.js.KeyValue(ctx, bucketName(d.config.Stream))
 	if errors.Is(err, jetstream.ErrBucketNotFound) && create {

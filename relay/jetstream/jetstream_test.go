@@ -31,16 +31,7 @@ func reaches(t *testing.T, c config.NATS) error {
 
 func TestMutualTLS(t *testing.T) {
 	certs := verify.NewCerts(t)
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(),
-		NoSigs: true, NoLog: true, TLS: true, TLSVerify: true, TLSConfig: certs.Server(t), TLSTimeout: 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	defer s.Shutdown()
-	if !s.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server does not start")
-	}
+	s := verify.NATSServer(t, &server.Options{TLS: true, TLSVerify: true, TLSConfig: certs.Server(t), TLSTimeout: 10})
 	good := config.NATS{URL: s.ClientURL(), CA: certs.CA, Cert: certs.Cert, Key: certs.Key, Stream: "CDC", Create: true, Replicas: 1, Partitions: 1, InFlight: 1 << 20}
 	if err := reaches(t, good); err != nil {
 		t.Fatal(err)
@@ -57,7 +48,7 @@ func TestMutualTLS(t *testing.T) {
 	}
 	absent := good
 	absent.Stream, absent.Create = "OTHER", false
-	if err := reaches(t, absent); err == nil || !strings.Contains(err.Error(), "nats.create = true makes it") {
+	if err := reaches(t, absent); err == nil || !strings.Contains(err.Error(), "there is no stream OTHER: make it with the subjects p.>, or set nats.create") {
 		t.Errorf("the error is %v", err)
 	}
 }

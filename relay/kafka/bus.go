@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,7 +17,8 @@ import (
 )
 
 // Bus is a session with the brokers. One Kafka transaction is open at a time: by the pump from
-// the first message on, or to store a checkpoint alone.
+// the first message on, or to store a checkpoint alone. Without transactions what is said here of them is of what
+// is stored before a checkpoint is.
 type Bus struct {
 	driver   *Driver
 	client   *kgo.Client // looks and reads
@@ -24,16 +26,24 @@ type Bus struct {
 	producer *kgo.Client
 	events   bus.Events
 	closed   chan struct{}
+	unbroken context.Context // until something fails that no record of ours tells
+	broken   context.CancelFunc
+
+	promise func(*kgo.Record, error)
+	records records
+	failing atomic.Bool // first is set
 
 	turn chan struct{} // has one in it while a transaction is open
 
 	// Of the transaction at hand.
 	open     bool
 	began    time.Time
+	now      time.Time // about: the time of records
 	bytes    int
 	sent     int
 	unstored []*cdc.Txn
 	last     []bus.Header // of the last message
+	parts    parts
 
 	mu     sync.Mutex
 	topics map[string]*topic
@@ -61,6 +71,9 @@ func (b *Bus) begin(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if !b.driver.config.Transactions {
+		return nil
+	}
 	if err := b.producer.BeginTransaction(); err != nil {
 		<-b.turn
 		return explained("beginning a transaction", err)
@@ -70,49 +83,73 @@ func (b *Bus) begin(ctx context.Context) error {
 
 // Send implements bus.Bus.
 func (b *Bus) Send(ctx context.Context, messages []bus.Message) error {
-	if b.open && (b.bytes >= b.driver.config.TransactionBytes || b.sent >= b.driver.config.TransactionEvents) {
+	if b.open && b.full() {
 		if err := b.Flush(ctx); err != nil {
 			return err
 		}
 	}
-	if !b.open {
-		if err := b.begin(ctx); err != nil {
-			return err
-		}
-		b.open, b.began, b.bytes, b.sent = true, time.Now(), 0, 0
-	}
-	for i := range messages {
-		b.produce(ctx, record(&messages[i]))
-		b.bytes += messages[i].Size()
+	if err := b.opened(ctx); err != nil {
+		return err
 	}
 	b.sent++
+	for i := range messages {
+		b.bytes += messages[i].Size()
+	}
+	if b.driver.config.Transactions && messages[0].Get(bus.Op) != bus.Read { // a READ is of no transaction
+		b.parts.mark(messages, b.full())
+	}
+	for i := range messages {
+		b.produce(b.records.of(&messages[i], b.now))
+	}
 	b.last = messages[len(messages)-1].Headers
 	return b.failure()
 }
 
-// record is a message as Kafka has it.
-func record(m *bus.Message) *kgo.Record {
-	r := &kgo.Record{Topic: m.Topic, Partition: m.Partition, Key: m.Key, Value: m.Value, Headers: make([]kgo.RecordHeader, len(m.Headers))}
-	for i, h := range m.Headers {
-		r.Headers[i] = kgo.RecordHeader{Key: h.Name, Value: []byte(h.Value)}
+// opened sees to it that there is a transaction for what is sent.
+func (b *Bus) opened(ctx context.Context) error {
+	if b.open {
+		return nil
 	}
-	return r
+	if err := b.begin(ctx); err != nil {
+		return err
+	}
+	b.now = time.Now()
+	b.open, b.began, b.bytes, b.sent = true, b.now, 0, 0
+	b.parts.begin()
+	return nil
 }
 
-func (b *Bus) produce(ctx context.Context, r *kgo.Record) {
-	b.producer.Produce(context.WithoutCancel(ctx), r, func(r *kgo.Record, err error) {
-		if err == nil {
-			return
-		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.first == nil {
-			b.first = explained("Kafka has not stored a message for "+r.Topic, err)
-		}
-	})
+// full tells whether a transaction of Kafka is as large as it should be.
+func (b *Bus) full() bool {
+	return b.bytes >= b.driver.config.TransactionBytes || b.sent >= b.driver.config.TransactionEvents
 }
 
+func (b *Bus) produce(r *kgo.Record) {
+	b.producer.Produce(context.Background(), r, b.promise) // what was begun is ended: see Flush
+}
+
+// produced is called for each record, once it is stored or given up.
+func (b *Bus) produced(r *kgo.Record, err error) {
+	if err != nil {
+		b.failed(unstored(r.Topic, err))
+	}
+}
+
+// failed keeps what has failed first.
+func (b *Bus) failed(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.first == nil {
+		b.first = err
+		b.failing.Store(true)
+	}
+}
+
+// failure tells what has failed first.
 func (b *Bus) failure() error {
+	if !b.failing.Load() {
+		return nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.first
@@ -139,23 +176,25 @@ func (b *Bus) mark() error {
 
 // End implements bus.Bus.
 func (b *Bus) End(ctx context.Context, t *cdc.Txn) error {
+	b.parts.end(t)
 	if !b.open {
 		b.events.Stored(t)
 		return nil
 	}
 	b.unstored = append(b.unstored, t)
-	if b.bytes >= b.driver.config.TransactionBytes || b.sent >= b.driver.config.TransactionEvents || !time.Now().Before(b.Due()) {
+	b.now = time.Now()
+	if b.full() || b.now.Sub(b.began) >= b.driver.config.TransactionTime {
 		return b.Flush(ctx)
 	}
 	return nil
 }
 
-// Due implements bus.Bus.
+// Due implements bus.Bus: it is asked where nothing more is there.
 func (b *Bus) Due() time.Time {
 	if !b.open {
 		return time.Time{}
 	}
-	return b.began.Add(b.driver.config.TransactionTime)
+	return b.began.Add(min(b.driver.config.TransactionWait, b.driver.config.TransactionTime))
 }
 
 // Flush implements bus.Bus.
@@ -168,6 +207,10 @@ func (b *Bus) Flush(ctx context.Context) error {
 	}
 	b.open = false
 	<-b.turn
+	b.records.reuse()
+	if b.events.Released != nil {
+		b.events.Released()
+	}
 	for _, t := range b.unstored {
 		b.events.Stored(t)
 	}
@@ -185,20 +228,41 @@ func (b *Bus) commit(ctx context.Context) error {
 	if err := errors.Join(err, err2); err != nil {
 		return err
 	}
-	b.produce(ctx, &kgo.Record{Topic: b.driver.checkpoints(), Key: []byte(b.driver.slot), Value: value})
-	if err := b.producer.Flush(ctx); err != nil {
+	if err := b.store(ctx, &kgo.Record{Topic: b.driver.checkpoints(), Key: []byte(b.driver.slot), Value: value}); err != nil {
 		return err
-	}
-	if err := b.failure(); err != nil {
-		return err
-	}
-	if err := b.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
-		return explained("committing a transaction", err)
 	}
 	b.mu.Lock()
 	b.saved = b.record.Checkpoint
 	b.mu.Unlock()
 	return nil
+}
+
+// store has the checkpoint stored with what was sent or, without transactions, after it.
+func (b *Bus) store(ctx context.Context, checkpoint *kgo.Record) error {
+	if !b.driver.config.Transactions {
+		if err := b.flushed(ctx); err != nil {
+			return err
+		}
+	}
+	b.produce(checkpoint)
+	if err := b.flushed(ctx); err != nil || !b.driver.config.Transactions {
+		return err
+	}
+	if err := b.producer.EndTransaction(ctx, kgo.TryCommit); err != nil {
+		return explained("committing a transaction", err)
+	}
+	return nil
+}
+
+// flushed waits until all records are stored.
+func (b *Bus) flushed(ctx context.Context) error {
+	ctx, cancel := b.unlessBroken(ctx)
+	defer cancel()
+	err := b.producer.Flush(ctx)
+	if failed := b.failure(); failed != nil {
+		return failed
+	}
+	return err
 }
 
 // Save implements bus.Bus. What was committed with the messages need not be stored again.
@@ -246,6 +310,7 @@ func (b *Bus) Close() {
 		return
 	}
 	close(b.closed)
+	b.broken()
 	if b.producer != nil {
 		b.abort()
 		b.producer.Close()
@@ -255,7 +320,7 @@ func (b *Bus) Close() {
 
 // abort has readers not wait for a transaction that we leave open.
 func (b *Bus) abort() {
-	if !b.open {
+	if !b.open || !b.driver.config.Transactions {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -274,4 +339,12 @@ func explained(doing string, err error) error {
 		return &bus.FencedError{Err: err}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// unstored tells why a record is not.
+func unstored(topic string, err error) error {
+	if errors.Is(err, kerr.UnknownTopicOrPartition) || errors.Is(err, kerr.UnknownTopicID) {
+		return gone(topic)
+	}
+	return explained("Kafka has not stored a message for "+topic, err)
 }

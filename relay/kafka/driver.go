@@ -101,7 +101,10 @@ func (d *Driver) checkpoints() string { return d.prefix + ".checkpoints" }
 
 // Open implements bus.Driver. What fences others is opened with Claim.
 func (d *Driver) Open(ctx context.Context, e bus.Events) (bus.Bus, error) {
-	b := &Bus{driver: d, events: e, turn: make(chan struct{}, 1), closed: make(chan struct{}), topics: map[string]*topic{}}
+	b := &Bus{driver: d, events: e, turn: make(chan struct{}, 1), closed: make(chan struct{}), topics: map[string]*topic{},
+		records: newRecords()}
+	b.promise = b.produced
+	b.unbroken, b.broken = context.WithCancel(context.Background())
 	if err := b.dial(); err != nil {
 		return nil, err
 	}
@@ -113,14 +116,26 @@ func (d *Driver) Open(ctx context.Context, e bus.Events) (bus.Bus, error) {
 }
 
 var codecs = map[string]kgo.CompressionCodec{"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(),
-	"snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression()}
+	"snappy": kgo.SnappyCompression(), "zstd": kgo.ZstdCompression()}
 
-// producer makes a client that fences others with the first thing that it does.
+// compression of batches.
+func (d *Driver) compression() kgo.ProducerOpt {
+	if d.config.Compression == "lz4" {
+		return kgo.WithCompressor(newLZ4())
+	}
+	return kgo.ProducerBatchCompression(codecs[d.config.Compression])
+}
+
+// newProducer makes a client that, with transactions, fences others with the first thing that it does.
 func (b *Bus) newProducer() (*kgo.Client, error) {
 	d := b.driver
-	return kgo.NewClient(append(d.base[:len(d.base):len(d.base)], kgo.TransactionalID(d.transactional()),
-		kgo.TransactionTimeout(d.config.TransactionLimit), kgo.RequiredAcks(kgo.AllISRAcks()),
+	options := append(d.base[:len(d.base):len(d.base)], kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(5*time.Millisecond),
-		kgo.ProducerBatchCompression(codecs[d.config.Compression]), kgo.ProducerBatchMaxBytesFn(b.batchBytes),
-		kgo.MaxBufferedRecords(1<<20), kgo.RecordDeliveryTimeout(d.config.TransactionLimit))...)
+		d.compression(), kgo.ProducerBatchMaxBytesFn(b.batchBytes),
+		kgo.MaxBufferedRecords(1<<20), kgo.RecordDeliveryTimeout(d.config.TransactionLimit),
+		kgo.ConcurrentTransactionsBackoff(2*time.Millisecond)) // one begins right after another
+	if d.config.Transactions {
+		options = append(options, kgo.TransactionalID(d.transactional()), kgo.TransactionTimeout(d.config.TransactionLimit))
+	}
+	return kgo.NewClient(options...)
 }

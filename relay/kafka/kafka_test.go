@@ -16,7 +16,7 @@ import (
 )
 
 func settings(brokers []string) config.Kafka {
-	return config.Kafka{Brokers: brokers, Create: true, Partitions: 1, Replication: 1, Compression: "lz4", SASL: "none", TransactionLimit: 10 * time.Second}
+	return config.Kafka{Brokers: brokers, Create: true, Partitions: 1, Replication: 1, Compression: "lz4", SASL: "none", Transactions: true, TransactionLimit: 10 * time.Second}
 }
 
 // reaches tells whether the bus can be claimed with these settings.

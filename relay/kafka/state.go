@@ -17,8 +17,12 @@ func (b *Bus) Load(ctx context.Context) (bus.State, error) {
 }
 
 func (b *Bus) load(ctx context.Context) (state bus.State, record *bus.Record, err error) {
-	if record, err = b.latest(ctx); err != nil || record == nil {
-		return state, record, err
+	value, err := b.latest(ctx, b.driver.slot)
+	if err != nil || value == nil {
+		return state, nil, err
+	}
+	if record, err = bus.ParseRecord(value); err != nil {
+		return state, nil, err
 	}
 	state.Checkpoint = record.Checkpoint
 	state.Mark, err = record.ParseMark()
@@ -31,19 +35,25 @@ func (b *Bus) Claim(ctx context.Context) (state bus.State, err error) {
 	if b.producer, err = b.newProducer(); err != nil {
 		return state, err
 	}
-	if _, _, err := b.producer.ProducerID(ctx); err != nil {
-		return state, explained("asking Kafka for a producer id", err)
+	if b.driver.config.Transactions {
+		if _, _, err := b.producer.ProducerID(ctx); err != nil {
+			return state, explained("asking Kafka for a producer id", err)
+		}
 	}
 	state, record, err := b.load(ctx)
 	if err == nil && record != nil {
 		b.record, b.saved = *record, record.Checkpoint
+		b.parts.goOn(state.Mark)
+	}
+	if err == nil {
+		go b.watch()
 	}
 	return state, err
 }
 
-// latest reads the slot's last record that is committed. It looks at the end of the topic
+// latest reads the last record with a key that is committed. It looks at the end of the topic
 // first, and at more of it until there is one.
-func (b *Bus) latest(ctx context.Context) (*bus.Record, error) {
+func (b *Bus) latest(ctx context.Context, key string) ([]byte, error) {
 	name := b.driver.checkpoints()
 	start, err := b.offset(ctx, b.admin.ListStartOffsets)
 	if err != nil {
@@ -55,15 +65,9 @@ func (b *Bus) latest(ctx context.Context) (*bus.Record, error) {
 	}
 	for look := int64(256); ; look *= 16 {
 		from := max(start, end-look)
-		value, err := b.scan(ctx, name, from, end)
-		if err != nil {
-			return nil, err
-		}
-		if value != nil {
-			return bus.ParseRecord(value)
-		}
-		if from == start {
-			return nil, nil
+		value, err := b.scan(ctx, name, key, from, end)
+		if err != nil || value != nil || from == start {
+			return value, err
 		}
 	}
 }
@@ -84,8 +88,8 @@ func (b *Bus) offset(ctx context.Context, list func(context.Context, ...string) 
 	return at.Offset, nil
 }
 
-// scan reads a part of the topic, and gives the value of the slot's last record in it.
-func (b *Bus) scan(ctx context.Context, name string, from, end int64) (value []byte, err error) {
+// scan reads a part of the topic, and gives the value of the last record with a key in it.
+func (b *Bus) scan(ctx context.Context, name, key string, from, end int64) (value []byte, err error) {
 	if from >= end {
 		return nil, nil
 	}
@@ -106,7 +110,7 @@ func (b *Bus) scan(ctx context.Context, name string, from, end int64) (value []b
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			at = r.Offset + 1
-			if !r.Attrs.IsControl() && string(r.Key) == b.driver.slot {
+			if !r.Attrs.IsControl() && string(r.Key) == key {
 				value = r.Value
 			}
 		})

@@ -12,21 +12,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/pgcdc/cdc/relay/bus"
 	"github.com/pgcdc/cdc/relay/plan"
 )
 
 // topic is what is known of one, for as long as the session lasts.
 type topic struct {
+	id         kadm.TopicID
 	partitions int32
 	maxBytes   int
 }
 
-// MissingTopicError: a topic is not there, and is not to be made.
-type MissingTopicError struct{ Topic string }
+// missing: a topic is not there, and is not to be made.
+func missing(topic string) error {
+	return &bus.MissingError{Name: topic, Message: fmt.Sprintf("there is no topic %s: make it, or set kafka.create_topics to true", topic)}
+}
 
-// Error implements error.
-func (e *MissingTopicError) Error() string {
-	return fmt.Sprintf("there is no topic %s: make it, or set kafka.create_topics to true", e.Topic)
+// isMissing tells whether that is the error.
+func isMissing(err error) bool {
+	var m *bus.MissingError
+	return errors.As(err, &m)
 }
 
 // topic looks for one, and makes it if that is asked for.
@@ -38,8 +43,10 @@ func (b *Bus) topic(ctx context.Context, name string) (*topic, error) {
 		return known, nil
 	}
 	t, err := b.describe(ctx, name)
-	var missing *MissingTopicError
-	if errors.As(err, &missing) && b.driver.config.Create {
+	if isMissing(err) && b.driver.config.Create {
+		if err = b.firstTime(ctx, name); err != nil {
+			return nil, err
+		}
 		if err = b.create(ctx, name); err == nil {
 			t, err = b.appeared(ctx, name)
 		}
@@ -57,8 +64,7 @@ func (b *Bus) topic(ctx context.Context, name string) (*topic, error) {
 func (b *Bus) appeared(ctx context.Context, name string) (*topic, error) {
 	for began := time.Now(); ; {
 		t, err := b.describe(ctx, name)
-		var missing *MissingTopicError
-		if !errors.As(err, &missing) || time.Since(began) > 15*time.Second {
+		if !isMissing(err) || time.Since(began) > 15*time.Second {
 			return t, err
 		}
 		select {
@@ -75,13 +81,13 @@ func (b *Bus) describe(ctx context.Context, name string) (*topic, error) {
 		return nil, fmt.Errorf("topics of Kafka: %w", err)
 	}
 	detail := details[name]
-	if errors.Is(detail.Err, kerr.UnknownTopicOrPartition) || len(detail.Partitions) == 0 && detail.Err == nil {
-		return nil, &MissingTopicError{name}
+	if absent(&detail) {
+		return nil, missing(name)
 	}
 	if detail.Err != nil {
 		return nil, fmt.Errorf("topic %s: %w", name, detail.Err)
 	}
-	t := &topic{partitions: int32(len(detail.Partitions)), maxBytes: defaultMaxBytes}
+	t := &topic{id: detail.ID, partitions: int32(len(detail.Partitions)), maxBytes: defaultMaxBytes}
 	configs, err := b.admin.DescribeTopicConfigs(ctx, name)
 	if err != nil { // not allowed to
 		return t, nil
@@ -94,6 +100,24 @@ func (b *Bus) describe(ctx context.Context, name string) (*topic, error) {
 		}
 	}
 	return t, nil
+}
+
+func absent(d *kadm.TopicDetail) bool {
+	return errors.Is(d.Err, kerr.UnknownTopicOrPartition) || len(d.Partitions) == 0 && d.Err == nil
+}
+
+// firstTime refuses to make the topic of checkpoints anew where there was a relay before.
+func (b *Bus) firstTime(ctx context.Context, name string) error {
+	if name != b.driver.checkpoints() {
+		return nil
+	}
+	other, err := b.holds(ctx)
+	if err != nil || other == "" {
+		return err
+	}
+	return &bus.ConfigError{Message: fmt.Sprintf("there is no topic %s, but %s has messages: how far the log has come is not known any more. "+
+		"Make the topic by hand, with one partition and cleanup.policy=compact, to go on from where PostgreSQL has heard of: "+
+		"what was stored last may then stand twice. Or choose another relay.prefix", name, other)}
 }
 
 // defaultMaxBytes is what brokers take for a batch unless they are told otherwise.
@@ -109,7 +133,7 @@ func (b *Bus) create(ctx context.Context, name string) error {
 		partitions, compacted = 1, true
 		// Most of it is outdated, and a start reads its end.
 		configs["segment.bytes"] = kadm.StringPtr("16777216")
-	case plan.DeadTopic(d.prefix), plan.MessageTopic(d.prefix):
+	case plan.DeadTopic(d.prefix), plan.MessageTopic(d.prefix), plan.TransactionTopic(d.prefix):
 		partitions, compacted = 1, false
 	}
 	if compacted {
@@ -158,16 +182,14 @@ func (b *Bus) batchBytes(name string) int32 {
 }
 
 // Versions implements bus.Bus.
-func (b *Bus) Versions(ctx context.Context, base string) ([]string, error) {
+func (b *Bus) Versions(ctx context.Context, f bus.Family) ([]string, error) {
 	details, err := b.admin.ListTopics(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("topics of Kafka: %w", err)
 	}
 	var names []string
 	for name := range details {
-		version, found := strings.CutPrefix(name, base+".v")
-		_, err := strconv.ParseUint(version, 10, 32)
-		if name == base || found && err == nil {
+		if f.Has(name) {
 			names = append(names, name)
 		}
 	}
@@ -184,9 +206,11 @@ func (d *Driver) Check(ctx context.Context) []error {
 	defer b.client.Close()
 	names := []string{d.checkpoints()}
 	if _, err := b.describe(ctx, names[0]); err != nil {
-		var missing *MissingTopicError
-		if errors.As(err, &missing) && d.config.Create {
-			return nil // it will be made
+		if isMissing(err) && d.config.Create {
+			err = b.firstTime(ctx, names[0]) // otherwise it will be made
+		}
+		if err == nil {
+			return nil
 		}
 		return []error{err}
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -21,19 +22,54 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 // Streams of test/golden, and with which options their messages are made.
 var golden = []struct {
+	name    string // of the stream, and of the files unless they have another
+	options Options
+	files   string
+	limit   int // of what the bus takes; 0: none
+}{
+	{"identity", Options{Keyed: true, Tombstones: true, AnyKeys: true}, "", 0},
+	{"truncate", Options{Keyed: true}, "", 0},
+	{"rewrite", Options{Keyed: true}, "", 0},
+	{"messages", Options{Keyed: true}, "", 0},
+	{"metadata", Options{}, "", 0},
+	{"redacted", Options{Keyed: true}, "", 0},
+	{"parts", Options{}, "", 0},
+	{"names", Options{Keyed: true}, "", 0},
+	{"schema_changes", Options{}, "", 0},
+	{"json_null", Options{JSON: true}, "", 0},
+	{"truncate", Options{Keyed: true, Markers: true}, "markers", 0},
+	{"truncate", Options{Keyed: true, Markers: true, CloudEvents: "ce_"}, "cloudevents", 0},
+	{"toast", Options{Keyed: true, Large: LargeReference}, "reference", 2000},
+}
+
+// Streams whose messages have rows as values, in test/golden/relay/row.
+var goldenRows = []struct {
 	name    string
 	options Options
 }{
-	{"identity", Options{Keyed: true, Tombstones: true, AnyKeys: true}},
-	{"truncate", Options{Keyed: true}},
+	{"identity", Options{Keyed: true, Tombstones: true, AnyKeys: true, SendMissing: true}},
+	{"old_full", Options{Keyed: true, OldFull: true}},
+	{"toast", Options{SendMissing: true}},
+	{"redacted", Options{Keyed: true, SendMissing: true}},
 	{"rewrite", Options{Keyed: true}},
-	{"messages", Options{Keyed: true}},
-	{"metadata", Options{}},
-	{"redacted", Options{Keyed: true}},
-	{"parts", Options{}},
-	{"names", Options{Keyed: true}},
+	{"truncate", Options{Keyed: true}},
 	{"schema_changes", Options{}},
-	{"json_null", Options{JSON: true}},
+	{"messages", Options{Keyed: true}},
+	{"types", Options{CloudEvents: "ce_"}},
+	{"arrays", Options{}},
+	{"json_null", Options{SendMissing: true}},
+}
+
+func TestGoldenRows(t *testing.T) {
+	for _, g := range goldenRows {
+		t.Run(g.name, func(t *testing.T) {
+			s := &schemas{}
+			g.options.Schemas = s
+			messages := played(t, "../../test/golden/"+g.name+".pb", g.options, 1<<30)
+			compare(t, "../../test/golden/relay/row/"+g.name+".messages", encoded(t, messages))
+			compare(t, "../../test/golden/relay/row/"+g.name+".json", s.read(t, messages))
+		})
+	}
 }
 
 // goldenMessage is a line of the files.
@@ -47,14 +83,18 @@ type goldenMessage struct {
 
 func TestGoldenMessages(t *testing.T) {
 	for _, g := range golden {
-		t.Run(g.name, func(t *testing.T) {
-			messages := played(t, "../../test/golden/"+g.name+".pb", g.options)
-			compare(t, "../../test/golden/relay/"+g.name+".messages", encoded(t, messages))
-			compare(t, "../../test/golden/relay/"+g.name+".json", read(t, messages))
+		files := cmp.Or(g.files, g.name)
+		t.Run(files, func(t *testing.T) {
+			messages := played(t, "../../test/golden/"+g.name+".pb", g.options, cmp.Or(g.limit, 1<<30))
+			compare(t, "../../test/golden/relay/"+files+".messages", encoded(t, messages))
+			compare(t, "../../test/golden/relay/"+files+".json", read(t, messages))
+			if g.options.Large != "" {
+				return
+			}
 			// The first copies are the events of the stream, none more and none less.
 			var first []bus.Message
 			for _, m := range messages {
-				if copies := m.Get(bus.Copy); copies == "" || strings.HasPrefix(copies, "1/") {
+				if copies := m.Get(bus.Copy); !m.IsMarker() && (copies == "" || strings.HasPrefix(copies, "1/")) {
 					first = append(first, m)
 				}
 			}
@@ -70,7 +110,17 @@ func TestGoldenMessages(t *testing.T) {
 }
 
 // played gives the messages of a recorded stream, with three partitions.
-func played(t *testing.T, file string, o Options) (all []bus.Message) {
+func played(t *testing.T, file string, o Options, limit int) []bus.Message {
+	t.Helper()
+	all, err := play(t, file, o, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// play gives them up to the first event that is an error.
+func play(t *testing.T, file string, o Options, limit int) (all []bus.Message, err error) {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {
@@ -78,7 +128,7 @@ func played(t *testing.T, file string, o Options) (all []bus.Message) {
 	}
 	defer f.Close()
 	o.Prefix, o.Logger, o.FailuresAside = "p", slog.New(slog.DiscardHandler), true
-	p := New(o, &topics{partitions: 3, maxBytes: 1 << 30}, 0)
+	p := New(o, &topics{partitions: 3, maxBytes: limit}, 0)
 	schemas := cdc.NewSchemaCache(cdc.Limits{})
 	assembler, err := cdc.NewAssembler(cdc.AssemblerConfig{}, schemas)
 	if err != nil {
@@ -88,7 +138,7 @@ func played(t *testing.T, file string, o Options) (all []bus.Message) {
 	for reader := cdc.NewFileReader(f, cdc.Limits{}); ; {
 		raw, err := reader.Next()
 		if err == io.EOF {
-			return all
+			return all, nil
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +157,7 @@ func played(t *testing.T, file string, o Options) (all []bus.Message) {
 		}
 		list, err := transaction(t.Context(), p, txn)
 		if err != nil {
-			t.Fatal(err)
+			return all, err
 		}
 		all = append(all, list...)
 	}
@@ -137,12 +187,12 @@ func hexOf(b []byte) *string {
 	return &text
 }
 
-// read gives what a reader makes of values, each alone: JSON, an empty line for a tombstone.
+// read gives what a reader makes of values, each alone: JSON, an empty line where there is none, and for what is of no event.
 func read(t *testing.T, messages []bus.Message) (lines []byte) {
 	t.Helper()
 	for _, m := range messages {
 		switch {
-		case m.Value == nil:
+		case len(m.Value) == 0, m.IsMarker():
 			lines = append(lines, '\n')
 			continue
 		case m.Get(bus.ContentType) == "application/json":

@@ -33,12 +33,7 @@ func Base(prefix, schema, table string) string {
 }
 
 // Versioned is the name of the topic of a version; 0: the table is not registered.
-func Versioned(base string, major uint32) string {
-	if major == 0 {
-		return base
-	}
-	return fmt.Sprintf("%s.v%d", base, major)
-}
+func Versioned(base string, major uint32) string { return topicOf(of(base), major) }
 
 // shorten has names end in two hyphens and a hash where they are too long. Room for a version is
 // kept; no escaped name has two hyphens.

@@ -2,20 +2,29 @@ package plan
 
 import (
 	"context"
-	"fmt"
+	"crypto/rand"
 	"log/slog"
 	"slices"
 	"strconv"
 
 	"github.com/pgcdc/cdc/clients/go"
 	"github.com/pgcdc/cdc/relay/bus"
+	"github.com/pgcdc/cdc/relay/internal/slab"
 )
 
 // Options of a plan.
 type Options struct {
 	Prefix string
+	// Topic is how topics of tables are called; by default as DefaultTemplate says.
+	Topic Template
 	// JSON: values are the JSON form of events, not batches.
 	JSON bool
+	// Schemas: values are rows, in the framing of a schema registry.
+	Schemas Schemas
+	// SendMissing sends rows of which not all columns are known. Otherwise they are an error.
+	SendMissing bool
+	// OldFull: under REPLICA IDENTITY FULL an UPDATE has all of the row before it.
+	OldFull bool
 	// Keyed: messages have keys, and topics partitions.
 	Keyed bool
 	// Tombstones follow what has removed a key.
@@ -25,15 +34,19 @@ type Options struct {
 	// FailuresAside puts changes that the server could not encode to the dead letters.
 	// Otherwise they are an error.
 	FailuresAside bool
-	// LargeAside is that for messages that the bus does not take.
-	LargeAside bool
-	Logger     *slog.Logger
+	// Large is what becomes of messages that the bus does not take: LargeAside, LargeReference, or an error.
+	Large string
+	// Markers: messages at the beginning and the end of transactions.
+	Markers bool
+	// CloudEvents begins the names of headers with their attributes; "": there are none.
+	CloudEvents string
+	Logger      *slog.Logger
 }
 
 // Topics are those of a bus.
 type Topics interface {
 	Partitions(ctx context.Context, topic string) (int32, error)
-	Versions(ctx context.Context, base string) ([]string, error)
+	Versions(ctx context.Context, f bus.Family) ([]string, error)
 	MaxBytes(ctx context.Context, topic string) (int, error)
 }
 
@@ -43,15 +56,43 @@ type Plan struct {
 	topics  Topics
 	json    cdc.JSONWriter
 	tables  map[tableKey]*table
-	used    map[string][]string // topics by the name without a version
-	warned  map[string]bool
+	used    map[bus.Family][]string // topics that were planned
+	warned  map[warning]bool
 
 	// Of the transaction at hand.
 	txn        *cdc.Txn
-	source     string
+	from       bus.Source
+	source     string // as text
 	commitTime string
 	trace      string
 	confirm    cdc.LSN // all up to here is in the log
+	confirmed  string  // as text
+	markers    markers
+
+	// Room for what is made.
+	list    slab.Slab[bus.Message]
+	heads   slab.Slab[bus.Header]
+	bytes   slab.Slab[byte]
+	texts   slab.Texts
+	places  [4]place
+	scratch [64]byte
+	commit  commitText
+	latest  struct { // the table that was asked for last
+		key   tableKey
+		known *table
+	}
+	limit struct { // the topic whose limit was asked for last, in the transaction at hand
+		topic string
+		bytes int
+	}
+
+	last cdc.Position // of the last change that has messages
+	load string       // of which rows are read, or empty
+
+	session string // tells what this plan has made from what others have
+	reads   uint64 // messages of rows that were read
+
+	missing string // columns of the event's row that are not known
 }
 
 type tableKey struct {
@@ -62,20 +103,37 @@ type tableKey struct {
 // table is what all events of a table's version share.
 type table struct {
 	topic, relation, schema, version string
+	partitions                       int32  // 0: not known yet
+	checked                          bool   // its key
+	frame                            []byte // before each row; nil: its type is not registered yet
 }
 
 // New makes a plan. confirm is the end of the last transaction that is in the log.
 func New(options Options, topics Topics, confirm cdc.LSN) *Plan {
-	return &Plan{options: options, topics: topics, confirm: confirm,
-		tables: map[tableKey]*table{}, used: map[string][]string{}, warned: map[string]bool{}}
+	return &Plan{options: options, topics: topics, confirm: confirm, confirmed: confirm.String(), session: rand.Text()[:8] + "-",
+		tables: map[tableKey]*table{}, used: map[bus.Family][]string{}, warned: map[warning]bool{},
+		list:  slab.Slab[bus.Message]{Size: 256, Keep: 64, Clean: true},
+		heads: slab.Slab[bus.Header]{Size: 2048, Keep: 64, Clean: true},
+		bytes: slab.Slab[byte]{Size: 256 << 10, Keep: 64}}
+}
+
+// Reuse says that no messages are needed any more, but for those of the last event and of the one before it.
+func (p *Plan) Reuse() {
+	p.list.Reuse()
+	p.heads.Reuse()
+	p.bytes.Reuse()
 }
 
 // Begin takes in the transaction that the next events are of.
 func (p *Plan) Begin(t *cdc.Txn, source bus.Source) {
-	p.txn, p.source = t, source.String()
+	p.txn, p.markers.begun = t, false
+	p.limit.topic = ""
+	if source != p.from || p.source == "" {
+		p.from, p.source = source, source.String()
+	}
 	p.commitTime, p.trace = "", ""
 	if at := t.CommitTime(); !at.IsZero() {
-		p.commitTime = at.Format("2006-01-02T15:04:05.999999") + "+00:00"
+		p.commitTime = p.texts.Keep(at.AppendFormat(p.scratch[:0], "2006-01-02T15:04:05.999999+00:00"))
 	}
 	for _, m := range t.Metadata {
 		if m.Key == "traceparent" {
@@ -90,20 +148,25 @@ func (p *Plan) Event(ctx context.Context, e *cdc.Event) ([]bus.Message, error) {
 	if err != nil || len(places) == 0 {
 		return nil, err
 	}
-	value, err := p.value(e)
+	value, err := p.value(ctx, e)
 	if err != nil {
 		return nil, err
 	}
 	headers := p.headers(e)
-	messages := make([]bus.Message, len(places))
+	messages := p.list.Take(len(places))[:len(places)]
 	for i, at := range places {
 		messages[i] = bus.Message{Topic: at.topic, Partition: at.partition, Key: at.key, Value: value, Headers: headers}
-		if at.tombstone {
+		if at.tombstone || at.gone && p.asRow(e) {
 			messages[i].Value = nil
 		}
 		at.mark(&messages[i], i, len(places))
 	}
-	return p.fit(ctx, e, messages)
+	p.last = p.position(e)
+	p.cloud(messages)
+	if messages, err = p.fit(ctx, e, messages); err != nil {
+		return nil, err
+	}
+	return p.begin(messages)
 }
 
 // Finish marks the messages of a transaction's last event. events is how many it had.
@@ -111,32 +174,36 @@ func (p *Plan) Finish(messages []bus.Message, events int) {
 	if len(messages) > 0 && !p.options.JSON && !p.txn.IsMessage {
 		var ended []byte
 		for i := range messages {
-			if messages[i].Value == nil || messages[i].Get(bus.Reason) == TooLarge {
+			if m := &messages[i]; len(m.Value) == 0 || m.IsMarker() || m.Get(bus.ContentType) == RowContent {
 				continue
 			}
-			if ended == nil {
+			if ended == nil { // in the room that value has left
 				ended = appendEnd(messages[i].Value, p.txn.Outcome, p.txn.EndLSN, events)
 			}
 			messages[i].Value = ended
 		}
 	}
 	p.confirm = p.txn.EndLSN
+	p.confirmed = p.texts.Keep(p.confirm.Append(p.scratch[:0]))
 	if len(messages) > 0 {
 		last := &messages[len(messages)-1]
-		last.Headers = last.Headers[:len(last.Headers):len(last.Headers)]
-		last.Headers = append([]bus.Header(nil), last.Headers...)
-		last.Set(bus.Confirm, p.confirm.String())
+		last.Headers = append(p.heads.Take(len(last.Headers)+1), last.Headers...)
+		last.Set(bus.Confirm, p.confirmed)
 		last.Set(bus.End, strconv.Itoa(events))
 	}
 }
 
 // value of an event's messages.
-func (p *Plan) value(e *cdc.Event) ([]byte, error) {
+func (p *Plan) value(ctx context.Context, e *cdc.Event) ([]byte, error) {
+	p.missing = ""
+	if p.asRow(e) {
+		return p.rowValue(ctx, e)
+	}
 	if p.options.JSON {
 		return p.json.AppendEvent(nil, e)
 	}
-	// Room for the end of the transaction, too.
-	return e.AppendSingle(make([]byte, 0, len(e.Raw())+tableBytes(e)+192), nil)
+	value, err := e.AppendSingle(p.bytes.Take(len(e.Raw())+tableBytes(e)+256+endSize), nil)
+	return p.bytes.Trim(value, endSize), err
 }
 
 func tableBytes(e *cdc.Event) int {
@@ -157,8 +224,12 @@ func opName(op cdc.Op) string {
 
 // headers that all messages of an event have.
 func (p *Plan) headers(e *cdc.Event) []bus.Header {
-	h := make([]bus.Header, 0, 12)
-	h = append(h, bus.Header{Name: bus.Position, Value: e.Position().String()}, bus.Header{Name: bus.Op, Value: opName(e.Op)})
+	h := p.heads.Take(16)
+	position := p.positionText(p.position(e))
+	h = append(h, bus.Header{Name: bus.Position, Value: position}, bus.Header{Name: bus.Op, Value: p.op(e)})
+	if p.load != "" {
+		h = append(h, bus.Header{Name: bus.Load, Value: p.load})
+	}
 	if t := e.Table(); t != nil {
 		known := p.table(e, t)
 		h = append(h, bus.Header{Name: bus.Relation, Value: known.relation}, bus.Header{Name: bus.Schema, Value: known.schema})
@@ -178,18 +249,44 @@ func (p *Plan) headers(e *cdc.Event) []bus.Header {
 	if p.options.JSON {
 		content = "application/json"
 	}
-	return append(h, bus.Header{Name: bus.Confirm, Value: p.confirm.String()},
-		bus.Header{Name: bus.SourceName, Value: p.source}, bus.Header{Name: bus.ContentType, Value: content})
+	if p.asRow(e) {
+		content, h = RowContent, p.rowHeaders(h, e)
+	}
+	return p.heads.Trim(append(h, bus.Header{Name: bus.Confirm, Value: p.confirmed},
+		bus.Header{Name: bus.SourceName, Value: p.source}, bus.Header{Name: bus.ContentType, Value: content}), 0)
+}
+
+// commitText is where the text of positions begins: those of a transaction have the same.
+type commitText struct {
+	lsn  cdc.LSN
+	text [64]byte
+	size int
+}
+
+// positionText is a position as Position.String has it.
+func (p *Plan) positionText(at cdc.Position) string {
+	c := &p.commit
+	if c.size == 0 || c.lsn != at.CommitLSN {
+		c.lsn, c.size = at.CommitLSN, len(append(at.CommitLSN.Append(c.text[:0]), '/'))
+	}
+	text := append(at.LSN.Append(c.text[:c.size]), '/')
+	return p.texts.Keep(strconv.AppendUint(text, uint64(at.Index), 10))
 }
 
 // table gives what is known of an event's table.
 func (p *Plan) table(e *cdc.Event, t *cdc.Table) *table {
-	version := e.Version()
-	key := tableKey{e.Fingerprint, version.Major}
+	return p.tableOf(t, e.Version())
+}
+
+func (p *Plan) tableOf(t *cdc.Table, version cdc.SchemaVersion) *table {
+	key := tableKey{t.Fingerprint, version.Major}
+	if p.latest.known != nil && p.latest.key == key {
+		return p.latest.known
+	}
 	known := p.tables[key]
 	if known == nil {
-		base := Base(p.options.Prefix, t.Schema, t.Name)
-		known = &table{topic: Versioned(base, version.Major), relation: headerText(t.String()), schema: t.Fingerprint.String()}
+		base := p.family(t.Schema, t.Name)
+		known = &table{topic: topicOf(base, version.Major), relation: headerText(t.String()), schema: t.Fingerprint.String()}
 		if !slices.Contains(p.used[base], known.topic) {
 			p.used[base] = append(p.used[base], known.topic)
 		}
@@ -198,60 +295,16 @@ func (p *Plan) table(e *cdc.Event, t *cdc.Table) *table {
 		}
 		p.tables[key] = known
 	}
+	p.latest.key, p.latest.known = key, known
 	return known
 }
 
+type warning struct{ message, relation string }
+
 // warn says something once.
 func (p *Plan) warn(message, relation string) {
-	if key := message + relation; !p.warned[key] {
+	if key := (warning{message, relation}); !p.warned[key] {
 		p.warned[key] = true
 		p.options.Logger.Warn(message, "relation", relation)
 	}
-}
-
-// TooLarge is the reason of a dead letter.
-const TooLarge = "too_large"
-
-// fit has what the bus would not take set aside, or is an error.
-func (p *Plan) fit(ctx context.Context, e *cdc.Event, messages []bus.Message) ([]bus.Message, error) {
-	for i := range messages {
-		m := &messages[i]
-		limit, err := p.topics.MaxBytes(ctx, m.Topic)
-		if err != nil {
-			return nil, err
-		}
-		size := m.Size() + 64 // what the end of the transaction adds
-		if size <= limit {
-			continue
-		}
-		if !p.options.LargeAside {
-			return nil, &LargeError{Position: e.Position(), Topic: m.Topic, Size: size, Limit: limit}
-		}
-		p.options.Logger.Warn("a message is too large for the bus and goes to the dead letters", "topic", m.Topic,
-			"position", e.Position(), "bytes", size, "limit", limit)
-		return p.reference(e, size, m.Topic), nil
-	}
-	return messages, nil
-}
-
-// LargeError: a message is larger than the bus takes.
-type LargeError struct {
-	Position    cdc.Position
-	Topic       string
-	Size, Limit int
-}
-
-// Error implements error.
-func (e *LargeError) Error() string {
-	return fmt.Sprintf("the change at %v takes %d bytes as a message, and %s takes %d: raise the limit of the broker "+
-		"(NATS: max_payload, and max_msg_size of the stream; Kafka: max.message.bytes of the topic), or set relay.too_large to dead_letter", e.Position, e.Size, e.Topic, e.Limit)
-}
-
-// reference is a dead letter without the event itself.
-func (p *Plan) reference(e *cdc.Event, size int, topic string) []bus.Message {
-	m := bus.Message{Topic: DeadTopic(p.options.Prefix), Value: []byte{}, Headers: p.headers(e)}
-	m.Set(bus.Reason, TooLarge)
-	m.Set("cdc-bytes", strconv.Itoa(size))
-	m.Set("cdc-topic", topic)
-	return []bus.Message{m}
 }

@@ -26,6 +26,7 @@ type place struct {
 	role      string
 	reason    string
 	tombstone bool
+	gone      bool // the row is not there
 }
 
 // mark writes down what is particular to one message of several.
@@ -58,44 +59,51 @@ func (p *Plan) route(ctx context.Context, e *cdc.Event) ([]place, error) {
 	}
 	t := e.Table()
 	if t == nil {
-		return nil, fmt.Errorf("the schema of the change at %v is missing", e.Position())
+		return nil, fmt.Errorf("the schema of the change at %v is missing", p.position(e))
 	}
-	topic := p.table(e, t).topic
+	known := p.table(e, t)
 	if !p.options.Keyed {
-		return []place{{topic: topic}}, nil
+		return append(p.places[:0], place{topic: known.topic}), nil
 	}
-	partitions, err := p.topics.Partitions(ctx, topic)
-	if err != nil {
-		return nil, err
+	if known.partitions == 0 {
+		n, err := p.topics.Partitions(ctx, known.topic)
+		if err != nil {
+			return nil, err
+		}
+		known.partitions = n
 	}
 	if e.Op == cdc.OpTruncate {
-		return p.everywhere(topic, partitions, nil, ""), nil
+		return p.everywhere(known.topic, known.partitions, nil, ""), nil
 	}
-	if err := p.checkKey(t); err != nil {
-		return nil, err
+	if !known.checked {
+		if err := p.checkKey(t); err != nil {
+			return nil, err
+		}
+		known.checked = true
 	}
-	return p.row(e, t, topic, partitions), nil
+	return p.row(e, known), nil
 }
 
 // row says where a row goes.
-func (p *Plan) row(e *cdc.Event, t *cdc.Table, topic string, partitions int32) []place {
+func (p *Plan) row(e *cdc.Event, known *table) []place {
+	topic, partitions := known.topic, known.partitions
 	key, after := []byte(e.Key), []byte(e.NewKey)
 	if len(key) == 0 {
 		key, after = after, nil
 	}
 	if len(key) == 0 {
-		p.warn("rows without a key go to partition 0 alone: their order is kept, but nothing is parallel", t.String())
-		return p.start(e, []place{{topic: topic}}, partitions)
+		p.warn("rows without a key go to partition 0 alone: their order is kept, but nothing is parallel", known.relation)
+		return p.start(e, append(p.places[:0], place{topic: topic}), partitions)
 	}
-	places := []place{{topic: topic, key: key, partition: PartitionOf(key, partitions)}}
+	places := append(p.places[:0], place{topic: topic, key: key, partition: PartitionOf(key, partitions)})
 	removed := e.Op == cdc.OpDelete || len(after) > 0
-	if p.options.Tombstones && removed {
+	if p.options.Tombstones && removed && p.options.Schemas == nil { // rows that are gone are tombstones themselves
 		places = append(places, places[0])
 		places[1].tombstone = true
 	}
 	if len(after) > 0 {
 		for i := range places {
-			places[i].role = roleOld
+			places[i].role, places[i].gone = roleOld, true
 		}
 		places = append(places, place{topic: topic, key: after, partition: PartitionOf(after, partitions), role: roleNew})
 	}
@@ -118,7 +126,7 @@ func (p *Plan) everywhere(topic string, partitions int32, except *int32, role st
 		if except != nil && *except == i {
 			continue
 		}
-		places = append(places, place{topic: topic, partition: i, key: p.controlKey(), role: role})
+		places = append(places, place{topic: topic, partition: i, key: p.controlKey(), role: role, gone: true})
 	}
 	return places
 }
@@ -139,11 +147,11 @@ func (p *Plan) failed(e *cdc.Event) ([]place, error) {
 		return nil, err
 	}
 	if !p.options.FailuresAside {
-		return nil, &FailedError{Position: e.Position(), Err: failure}
+		return nil, &FailedError{Position: p.position(e), Err: failure}
 	}
 	p.options.Logger.Warn("a change that the server could not encode goes to the dead letters",
-		"position", e.Position(), "sqlstate", failure.SQLState, "error", failure.Message)
-	return []place{{topic: DeadTopic(p.options.Prefix), reason: "failure"}}, nil
+		p.about(e, "sqlstate", failure.SQLState, "error", failure.Message)...)
+	return []place{{topic: DeadTopic(p.options.Prefix), reason: Failure}}, nil
 }
 
 // FailedError: the server could not encode a change.
@@ -168,19 +176,12 @@ func (p *Plan) schemaChange(ctx context.Context, e *cdc.Event) ([]place, error) 
 	}
 	var topics []string
 	if change != nil && change.FormerName != "" {
-		base := Base(p.options.Prefix, change.FormerSchema, change.FormerName)
-		known, err := p.topics.Versions(ctx, base)
+		former := p.family(change.FormerSchema, change.FormerName)
+		existing, err := p.topics.Versions(ctx, former)
 		if err != nil {
 			return nil, err
 		}
-		topics = append(topics, known...)
-		// What was planned may not be stored yet.
-		for _, topic := range p.used[base] {
-			if !slices.Contains(topics, topic) {
-				topics = append(topics, topic)
-			}
-		}
-		slices.Sort(topics)
+		topics = p.known(former, existing)
 	}
 	if t := e.Table(); t != nil {
 		if topic := p.table(e, t).topic; !slices.Contains(topics, topic) {

@@ -13,6 +13,9 @@ const (
 	tagEventCount = 5 << 3 // a varint
 )
 
+// endSize is the most that appendEnd appends.
+const endSize = 32
+
 // appendEnd appends what the last piece of a transaction has, and only that one.
 func appendEnd(piece []byte, outcome cdc.Outcome, end cdc.LSN, events int) []byte {
 	piece = binary.AppendUvarint(append(piece, tagOutcome), uint64(outcome))

@@ -81,11 +81,7 @@ func TestStreamIsEmptied(t *testing.T) {
 	to := onJetStream(t)
 	source := cdctest.NewSource("s")
 	workload(source)
-	stop := running(t, newPump(t, source, to.driver))
-	confirmed(t, source)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	carried(t, source, newPump(t, source, to.driver))
 	stream, err := connect(t, to.driver.(*jetstream.Driver).URL()).Stream(t.Context(), "CDC")
 	if err != nil {
 		t.Fatal(err)
@@ -94,11 +90,7 @@ func TestStreamIsEmptied(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := workload(source)
-	stop = running(t, newPump(t, source, to.driver))
-	confirmed(t, source)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	carried(t, source, newPump(t, source, to.driver))
 	check(t, to, n)
 }
 
@@ -107,11 +99,7 @@ func TestLastMessageIsRemoved(t *testing.T) {
 	to := onJetStream(t)
 	source := cdctest.NewSource("s")
 	n := workload(source)
-	stop := running(t, newPump(t, source, to.driver))
-	confirmed(t, source)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	carried(t, source, newPump(t, source, to.driver))
 	url := to.driver.(*jetstream.Driver).URL()
 	stream, err := connect(t, url).Stream(t.Context(), "CDC")
 	if err != nil {
@@ -122,7 +110,7 @@ func TestLastMessageIsRemoved(t *testing.T) {
 	}
 	removeCheckpoint(t, url)
 	source.SetServer(func(s *cdc.Server) { s.ConfirmedFlush = 0x1000 })
-	stop = running(t, newPump(t, source, to.driver))
+	stop := running(t, newPump(t, source, to.driver))
 	for range 100 {
 		if len(to.read(t)) == n {
 			break

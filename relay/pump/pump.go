@@ -5,10 +5,12 @@ package pump
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/pgcdc/cdc/clients/go"
 	"github.com/pgcdc/cdc/relay/bus"
+	"github.com/pgcdc/cdc/relay/load"
 	"github.com/pgcdc/cdc/relay/plan"
 )
 
@@ -20,59 +22,95 @@ type session struct {
 	plan   *plan.Plan
 	resume resume
 	gate   *gate
+
+	// wait ends when the bus is due: one for all transactions until then.
+	wait context.Context
+	due  time.Time
+	done context.CancelFunc
+
+	loads   *load.Loader // nil: none
+	waiting *rest
+	idle    bool // the stream had nothing when it was asked last
+
+	repeated atomic.Uint64 // CommitLSN of the last transaction that the log had already
 }
 
 // run carries until ctx ends, or something fails.
 func (s *session) run(ctx context.Context) error {
+	// A transaction that was begun is written to its end, and what was sent is stored, though the relay stops.
+	patient, cancel := s.pump.patience(context.WithoutCancel(ctx), ctx)
+	defer cancel()
+	defer s.waited()
+	s.sleep(ctx)
 	for ctx.Err() == nil {
+		if err := s.between(ctx); err != nil {
+			return err
+		}
 		t, err := s.next(ctx)
 		if err != nil {
 			return err
 		}
-		if t == nil { // the bus is due
-			if err := s.flush(ctx); err != nil {
+		s.idle = t == nil
+		if t == nil { // something else is due
+			if at := s.bus.Due(); at.IsZero() || time.Now().Before(at) {
+				continue
+			}
+			if err := s.bus.Flush(patient); err != nil {
 				return err
 			}
 			continue
 		}
-		// A transaction that was begun is written to its end, though the relay stops.
-		if err := s.transaction(context.WithoutCancel(ctx), ctx, t); err != nil {
+		if err := s.transaction(patient, t); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// flush stores what was sent, though the relay stops meanwhile.
-func (s *session) flush(stop context.Context) error {
-	ctx, cancel := s.pump.patience(context.WithoutCancel(stop), stop)
-	defer cancel()
-	return s.bus.Flush(ctx)
-}
-
-// next gives the next transaction, or nil when the bus is due.
+// next gives the next transaction, or nil when something else is due.
 func (s *session) next(ctx context.Context) (*cdc.Txn, error) {
-	due := s.bus.Due()
-	if due.IsZero() {
-		return s.stream.Next(ctx)
+	wait := context.Context(s.waiting)
+	if due := s.soonest(); !due.IsZero() {
+		if s.wait == nil || due != s.due {
+			s.waited()
+			s.due = due
+			s.wait, s.done = context.WithDeadline(s.waiting, due)
+		}
+		wait = s.wait
 	}
-	wait, cancel := context.WithDeadline(ctx, due)
-	defer cancel()
 	t, err := s.stream.Next(wait)
+	if s.waiting.Err() != nil && ctx.Err() == nil { // woken
+		s.sleep(ctx)
+		if errors.Is(err, context.Canceled) {
+			return nil, nil
+		}
+	}
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil, nil
 	}
-	return t, err
+	return t, ofSource(err)
 }
 
-// transaction carries one. stop tells that the relay is to end.
-func (s *session) transaction(ctx, stop context.Context, t *cdc.Txn) error {
+// waited gives up the context that ends when the bus is due.
+func (s *session) waited() {
+	if s.done != nil {
+		s.done()
+		s.wait, s.done = nil, nil
+	}
+}
+
+// transaction carries one.
+func (s *session) transaction(ctx context.Context, t *cdc.Txn) error {
 	if s.resume.whole(t) {
 		s.pump.metrics.repeated.Inc()
+		s.repeated.Store(uint64(t.CommitLSN))
 		return s.bus.End(ctx, t)
 	}
-	ctx, cancel := s.pump.patience(ctx, stop)
-	defer cancel()
+	if s.loads != nil && !s.resume.begun(t) {
+		if err := s.loads.Before(ctx, t); err != nil {
+			return err
+		}
+	}
 	s.plan.Begin(t, s.source(t))
 	var waiting []bus.Message // of the last event that has some
 	events := 0
@@ -99,11 +137,18 @@ func (s *session) transaction(ctx, stop context.Context, t *cdc.Txn) error {
 	if err := s.resume.end(t); err != nil {
 		return err
 	}
+	waiting, err := s.plan.End(ctx, waiting, events)
+	if err != nil {
+		return err
+	}
 	s.plan.Finish(waiting, events)
 	if err := s.send(ctx, waiting); err != nil {
 		return err
 	}
 	s.pump.metrics.transaction(t)
+	if s.loads != nil {
+		s.loads.Passed(t)
+	}
 	return s.bus.End(ctx, t)
 }
 

@@ -62,7 +62,7 @@ func onKafka(t *testing.T) target {
 	}
 	t.Cleanup(cluster.Close)
 	d, err := kafka.New(config.Kafka{Brokers: cluster.ListenAddrs(), Create: true, Partitions: 3, Replication: 1, Compression: "none",
-		TransactionTime: 20 * time.Millisecond, TransactionBytes: 1 << 20, TransactionEvents: 5, TransactionLimit: 10 * time.Second}, "p", "s", logger(t))
+		Transactions: true, TransactionWait: 20 * time.Millisecond, TransactionTime: 20 * time.Millisecond, TransactionBytes: 1 << 20, TransactionEvents: 5, TransactionLimit: 10 * time.Second}, "p", "s", logger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,6 +118,16 @@ func confirmed(t *testing.T, source *cdctest.Source) {
 	t.Fatalf("PostgreSQL has heard of %v, not of %x", status.Flushed, end.Transaction.FirstLsn)
 }
 
+// carried runs a pump until PostgreSQL has heard of all that a source has.
+func carried(t *testing.T, source *cdctest.Source, p *Pump) {
+	t.Helper()
+	stop := running(t, p)
+	confirmed(t, source)
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+}
+
 // workload adds transactions of all kinds, and gives the number of messages that they are.
 func workload(source *cdctest.Source) (messages int) {
 	for i := range 20 {
@@ -158,19 +168,11 @@ func TestCarries(t *testing.T) {
 	eachBus(t, func(t *testing.T, to target) {
 		source := cdctest.NewSource("s")
 		n := workload(source)
-		stop := running(t, newPump(t, source, to.driver))
-		confirmed(t, source)
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		carried(t, source, newPump(t, source, to.driver))
 		check(t, to, n)
 		// Again, with more: nothing comes twice.
 		n += workload(source)
-		stop = running(t, newPump(t, source, to.driver))
-		confirmed(t, source)
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		carried(t, source, newPump(t, source, to.driver))
 		check(t, to, n)
 	})
 }
@@ -179,6 +181,7 @@ func TestCarries(t *testing.T) {
 type failing struct {
 	bus.Driver
 	after atomic.Int64
+	harsh bool // what was sent may be stored or not
 }
 
 type failingBus struct {
@@ -193,6 +196,9 @@ func (f *failing) Open(ctx context.Context, e bus.Events) (bus.Bus, error) {
 
 func (f *failingBus) Send(ctx context.Context, messages []bus.Message) error {
 	if f.driver.after.Add(-1) == 0 {
+		if f.driver.harsh {
+			return errors.New("a failure that is put in")
+		}
 		if err := f.Flush(ctx); err != nil {
 			return err
 		}
@@ -278,11 +284,7 @@ func TestSlotPastTheLog(t *testing.T) {
 	eachBus(t, func(t *testing.T, to target) {
 		source := cdctest.NewSource("s")
 		workload(source)
-		stop := running(t, newPump(t, source, to.driver))
-		confirmed(t, source)
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		carried(t, source, newPump(t, source, to.driver))
 		source.SetServer(func(s *cdc.Server) { s.ConfirmedFlush, s.WALEnd = 0x900000, 0x900000 })
 		err := newPump(t, source, to.driver).Run(t.Context())
 		var refused *cdc.RefusedError
@@ -296,16 +298,45 @@ func TestSlotPastTheLog(t *testing.T) {
 	})
 }
 
+// After pg_upgrade the system is another one: once that is accepted, the relay goes on where the slot is.
+func TestAnotherSystem(t *testing.T) {
+	eachBus(t, func(t *testing.T, to target) {
+		source := cdctest.NewSource("s")
+		n := workload(source)
+		carried(t, source, newPump(t, source, to.driver))
+		upgraded := cdctest.NewSource("s")
+		upgraded.SetServer(func(s *cdc.Server) { s.SystemIdentifier = 2 })
+		workload(upgraded) // at the positions of before
+		p := newPump(t, upgraded, to.driver)
+		var refused *cdc.RefusedError
+		if err := p.Run(t.Context()); !errors.As(err, &refused) {
+			t.Errorf("it is not accepted: %v", err)
+		}
+		p = newPump(t, upgraded, to.driver)
+		p.Client.AcceptSystem = true
+		carried(t, upgraded, p)
+		upgraded.Insert("public", "t", "later")
+		carried(t, upgraded, newPump(t, upgraded, to.driver)) // from then on it is the log's
+		systems := map[string]int{}
+		for _, m := range to.read(t) {
+			source, err := bus.ParseSource(m.Get(bus.SourceName))
+			if err != nil {
+				t.Fatal(err)
+			}
+			systems[fmt.Sprint(source.System)]++
+		}
+		if systems["1"] != n || systems["2"] != n+1 {
+			t.Errorf("messages of systems: %v, not %d and %d", systems, n, n+1)
+		}
+	})
+}
+
 // A stream that was removed and made anew is told from one that is new.
 func TestStreamIsGone(t *testing.T) {
 	to := onJetStream(t)
 	source := cdctest.NewSource("s")
 	workload(source)
-	stop := running(t, newPump(t, source, to.driver))
-	confirmed(t, source)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	carried(t, source, newPump(t, source, to.driver))
 	removeStream(t, to.driver.(*jetstream.Driver).URL())
 	workload(source)
 	var lost *checkpoint.LostError
@@ -319,18 +350,10 @@ func TestCheckpointIsGone(t *testing.T) {
 	to := onJetStream(t)
 	source := cdctest.NewSource("s")
 	n := workload(source)
-	stop := running(t, newPump(t, source, to.driver))
-	confirmed(t, source)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	carried(t, source, newPump(t, source, to.driver))
 	removeCheckpoint(t, to.driver.(*jetstream.Driver).URL())
 	n += workload(source)
-	stop = running(t, newPump(t, source, to.driver))
-	confirmed(t, source)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	carried(t, source, newPump(t, source, to.driver))
 	check(t, to, n)
 }
 
@@ -343,11 +366,7 @@ func TestCheckpointIsOld(t *testing.T) {
 	n := 0
 	for range 3 {
 		n += workload(source)
-		stop := running(t, newPump(t, source, to.driver))
-		confirmed(t, source)
-		if err := stop(); err != nil {
-			t.Error(err)
-		}
+		carried(t, source, newPump(t, source, to.driver))
 		if old == nil {
 			old = readCheckpoint(t, url)
 		}
@@ -360,14 +379,41 @@ func TestForeignMessage(t *testing.T) {
 	to := onJetStream(t)
 	source := cdctest.NewSource("s")
 	workload(source)
-	stop := running(t, newPump(t, source, to.driver))
-	confirmed(t, source)
-	if err := stop(); err != nil {
-		t.Error(err)
-	}
+	carried(t, source, newPump(t, source, to.driver))
 	publish(t, to.driver.(*jetstream.Driver).URL(), "p.somebody")
 	err := newPump(t, source, to.driver).Run(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "only one who writes") {
 		t.Errorf("the error is %v", err)
 	}
+}
+
+// cutting has a bus fail once, when it has stored so many messages.
+type cutting struct {
+	bus.Driver
+	left atomic.Int64
+}
+
+type cuttingBus struct {
+	bus.Bus
+	driver *cutting
+}
+
+func (c *cutting) Open(ctx context.Context, e bus.Events) (bus.Bus, error) {
+	b, err := c.Driver.Open(ctx, e)
+	return &cuttingBus{b, c}, err
+}
+
+func (c *cuttingBus) Send(ctx context.Context, messages []bus.Message) error {
+	for i := range messages {
+		if err := c.Bus.Send(ctx, messages[i:i+1]); err != nil {
+			return err
+		}
+		if c.driver.left.Add(-1) == 0 {
+			if err := c.Flush(ctx); err != nil {
+				return err
+			}
+			return errors.New("a failure that is put in")
+		}
+	}
+	return nil
 }

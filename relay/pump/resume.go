@@ -22,6 +22,14 @@ func (r *resume) whole(t *cdc.Txn) bool {
 	return t.CommitLSN < at || t.CommitLSN == at && r.mark.Whole
 }
 
+// inside tells whether the log ends within a transaction, of which the rest is to follow first.
+func (r *resume) inside() bool { return r.mark != nil && !r.mark.Whole }
+
+// begun tells whether the log has something of a transaction.
+func (r *resume) begun(t *cdc.Txn) bool {
+	return r.mark != nil && t.CommitLSN <= r.mark.Position.CommitLSN
+}
+
 // rest gives the messages of an event that the log has not.
 func (r *resume) rest(t *cdc.Txn, position cdc.Position, messages []bus.Message) []bus.Message {
 	if r.mark == nil || t.CommitLSN > r.mark.Position.CommitLSN {
@@ -35,7 +43,11 @@ func (r *resume) rest(t *cdc.Txn, position cdc.Position, messages []bus.Message)
 		return nil
 	}
 	r.reached = true
-	return messages[min(r.mark.Copy, len(messages)):]
+	behind := r.mark.Copy
+	if len(messages) > 0 && messages[0].Get(bus.Op) == bus.Begins && !r.mark.Begins {
+		behind++
+	}
+	return messages[min(behind, len(messages)):]
 }
 
 // end is called behind the last event of a transaction.

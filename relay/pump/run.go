@@ -15,6 +15,7 @@ import (
 	"github.com/pgcdc/cdc/clients/go"
 	"github.com/pgcdc/cdc/relay/bus"
 	"github.com/pgcdc/cdc/relay/checkpoint"
+	"github.com/pgcdc/cdc/relay/load"
 	"github.com/pgcdc/cdc/relay/plan"
 )
 
@@ -31,9 +32,15 @@ type Pump struct {
 	// Patience is how long a transaction goes on when the relay is told to end; default 10 s.
 	Patience time.Duration
 	Logger   *slog.Logger
+	// Loads of tables; nil: none.
+	Loads *Loads
 
-	metrics *Metrics
-	status  atomic.Pointer[Status]
+	metrics  *Metrics
+	status   atomic.Pointer[Status]
+	failures atomic.Pointer[[]Failure] // the newest first
+	loading  atomic.Pointer[[]load.Status]
+	requests chan request
+	waking   atomic.Pointer[context.CancelFunc] // wakes the session
 }
 
 // Status is what the relay is doing.
@@ -43,23 +50,53 @@ type Status struct {
 	// Error of the last session.
 	Error string    `json:"error,omitempty"`
 	Since time.Time `json:"since"`
+	// Loads of tables, as far as this relay has to do with them.
+	Loads []load.Status `json:"loads,omitempty"`
+	// Failures are the last ones of this process, the newest first.
+	Failures []Failure `json:"failures,omitempty"`
 }
+
+// Failure is why a session has ended.
+type Failure struct {
+	At    time.Time `json:"at"`
+	Error string    `json:"error"`
+}
+
+// maxFailures are kept.
+const maxFailures = 5
 
 // Status of now.
 func (p *Pump) Status() Status {
+	status := Status{State: "starting"}
 	if s := p.status.Load(); s != nil {
-		return *s
+		status = *s
 	}
-	return Status{State: "starting"}
+	if all := p.loading.Load(); all != nil && status.State == "running" {
+		status.Loads = *all
+	}
+	if last := p.failures.Load(); last != nil {
+		status.Failures = *last
+	}
+	return status
 }
 
 func (p *Pump) is(state string, err error) {
 	s := &Status{State: state, Since: time.Now().UTC()}
 	if err != nil {
 		s.Error = err.Error()
+		p.failed(Failure{s.Since, s.Error})
 	}
 	p.status.Store(s)
 	p.metrics.state(state)
+}
+
+// failed keeps why a session has ended: what is shown later is seen by who was not there.
+func (p *Pump) failed(f Failure) {
+	all := []Failure{f}
+	if last := p.failures.Load(); last != nil {
+		all = append(all, (*last)[:min(len(*last), maxFailures-1)]...)
+	}
+	p.failures.Store(&all)
 }
 
 // Run carries until ctx ends, or something has to be changed by somebody.
@@ -69,6 +106,8 @@ func (p *Pump) Run(ctx context.Context) error {
 	if p.metrics == nil {
 		p.Measure(NewMetrics(p.Client.Slot))
 	}
+	p.metrics.dead = plan.DeadTopic(p.Plan.Prefix)
+	p.requests = make(chan request, 1)
 	defer p.is("stopped", nil)
 	for attempt := 0; ; attempt++ {
 		began := time.Now()
@@ -92,13 +131,17 @@ func (p *Pump) Run(ctx context.Context) error {
 
 // report says why a session has ended.
 func (p *Pump) report(err error) {
-	p.metrics.sessions.Inc()
+	p.metrics.sessions.WithLabelValues(reason(err)).Inc()
 	if busy(err) {
 		if p.Status().State != "standby" {
 			p.Logger.Info("another relay has the slot: standing by", "slot", p.Client.Slot)
 		}
 		p.is("standby", nil)
 		return
+	}
+	var missing *bus.MissingError
+	if errors.As(err, &missing) {
+		p.metrics.missing.WithLabelValues(missing.Name).Inc()
 	}
 	var fenced *bus.FencedError
 	if errors.As(err, &fenced) {
@@ -127,14 +170,17 @@ func (p *Pump) session(ctx context.Context) (err error) {
 	run, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	s := &session{pump: p}
-	events := bus.Events{Stored: func(t *cdc.Txn) { s.gate.stored(t) }, Failed: func(err error) { cancel(err) }}
-	if s.bus, err = p.Driver.Open(ctx, events); err != nil {
-		return err
+	events := bus.Events{Stored: func(t *cdc.Txn) { s.published(t); s.gate.stored(t) }, Released: func() { s.plan.Reuse() },
+		Failed: func(err error) { cancel(ofSide(byBroker, err)) }}
+	opened, err := p.Driver.Open(ctx, events)
+	if err != nil {
+		return ofSide(byBroker, err)
 	}
+	s.bus = blamed{opened}
 	defer s.bus.Close()
 	store := checkpoint.New(s.bus)
 	if s.stream, err = p.open(ctx, store); err != nil {
-		return err
+		return ofSource(err)
 	}
 	defer s.close(&err)
 	s.gate = newGate(p.HoldBack, s.stream.Ack)
@@ -142,7 +188,10 @@ func (p *Pump) session(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.begin(state)
+	if err := s.begin(ctx, state); err != nil {
+		return err
+	}
+	defer s.endLoads()
 	go s.releases(run)
 	p.is("running", nil)
 	err = s.run(run)
@@ -153,8 +202,13 @@ func (p *Pump) session(ctx context.Context) (err error) {
 }
 
 // begin sets where the session goes on.
-func (s *session) begin(state bus.State) {
+func (s *session) begin(ctx context.Context, state bus.State) error {
 	confirm := cdc.LSN(0)
+	here := s.stream.Checkpoint(&cdc.Txn{})
+	if state.Mark != nil && state.Mark.Source.System != here.SystemIdentifier { // and that was accepted
+		s.pump.Logger.Warn("the log came from another system", "was", state.Mark.Source.System, "is", here.SystemIdentifier)
+		state.Mark, state.Checkpoint = nil, nil
+	}
 	if state.Mark != nil {
 		s.resume.mark = state.Mark
 		confirm = state.Mark.Confirm
@@ -162,8 +216,10 @@ func (s *session) begin(state bus.State) {
 	if c := state.Checkpoint; c != nil {
 		confirm = max(confirm, c.EndLSN)
 	}
+	confirm = max(confirm, here.EndLSN) // of a slot that nobody has read
 	s.plan = plan.New(s.pump.Plan, s.bus, confirm)
 	s.pump.Logger.Info("carrying", "slot", s.pump.Client.Slot, "bus", s.pump.Driver.Describe(), "from", confirm)
+	return s.openLoads(ctx, state, confirm)
 }
 
 // open opens the slot. Where it is past the checkpoint, but the log is not behind it, the log counts.
@@ -231,13 +287,19 @@ func permanent(err error) bool {
 	var config *bus.ConfigError
 	var failed *plan.FailedError
 	var large *plan.LargeError
+	var missing *plan.MissingError
 	return errors.As(err, &refused) || errors.As(err, &lost) || errors.As(err, &config) ||
-		errors.As(err, &failed) || errors.As(err, &large) || errors.Is(err, cdc.ErrDamaged)
+		errors.As(err, &failed) || errors.As(err, &large) || errors.As(err, &missing) || errors.Is(err, cdc.ErrDamaged)
 }
 
 // Check says what a start would stumble over, without moving anything.
 func (p *Pump) Check(ctx context.Context) []error {
 	wrong := p.Driver.Check(ctx)
+	if p.Plan.Schemas != nil {
+		if err := p.Plan.Schemas.Check(ctx); err != nil {
+			wrong = append(wrong, err)
+		}
+	}
 	client := p.Client
 	client.ReadOnly, client.CreateSlot = true, false
 	client.Logger = p.Logger
@@ -249,5 +311,8 @@ func (p *Pump) Check(ctx context.Context) []error {
 		return append(wrong, fmt.Errorf("slot %s: %w", p.Client.Slot, err))
 	}
 	stream.Close()
+	if p.Loads != nil && p.Loads.Initial {
+		wrong = append(wrong, p.checkLoads(ctx)...)
+	}
 	return wrong
 }

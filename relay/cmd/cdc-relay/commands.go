@@ -3,17 +3,20 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
-	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/pgcdc/cdc/relay/admin"
+	"github.com/pgcdc/cdc/relay/bus"
 	"github.com/pgcdc/cdc/relay/config"
 	"github.com/pgcdc/cdc/relay/jetstream"
 	"github.com/pgcdc/cdc/relay/pump"
@@ -22,13 +25,17 @@ import (
 
 // run carries until it is stopped.
 func run(ctx context.Context, c *config.Config, _ io.Writer) error {
+	saveMemory(c)
 	logger := setup.Logger(c.Log, os.Stderr)
 	driver, err := setup.Driver(c, logger)
 	if err != nil {
 		return err
 	}
 	defer driver.Close()
-	p := setup.Pump(c, driver, logger)
+	p, err := setup.Pump(c, driver, logger)
+	if err != nil {
+		return err
+	}
 	metrics := pump.NewMetrics(c.Postgres.Slot)
 	p.Measure(metrics)
 	registry := prometheus.NewRegistry()
@@ -39,7 +46,7 @@ func run(ctx context.Context, c *config.Config, _ io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("admin.listen: %w", err)
 		}
-		logger.Info("answering", "address", listener.Addr().String(), "paths", "/health /ready /metrics /status")
+		logger.Info("answering", "address", listener.Addr().String(), "paths", "/ /health /ready /metrics /status")
 		go func() {
 			if err := admin.Serve(ctx, listener, p, registry); err != nil {
 				logger.Error("the admin server has ended", "error", err)
@@ -53,23 +60,30 @@ func run(ctx context.Context, c *config.Config, _ io.Writer) error {
 	return nil
 }
 
+// saveMemory has garbage collected when there is half as much of it as of what is in use. On Kafka, where memory of messages
+// serves again, little becomes garbage, and so that costs nothing; what is in use is what the settings say.
+func saveMemory(c *config.Config) {
+	if c.Bus() == "kafka" && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(50)
+	}
+}
+
 // check prints the guarantee, and what is wrong.
 func check(ctx context.Context, c *config.Config, w io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	logger := setup.Logger(config.Log{Level: "error", Format: c.Log.Format}, os.Stderr)
-	driver, err := setup.Driver(c, logger)
-	var taken *jetstream.TakenError
-	if errors.As(err, &taken) { // by the relay that runs: its server is asked
-		c.NATS.URL, c.NATS.Embedded = "nats://"+c.NATS.Listen, ""
-		driver, err = setup.Driver(c, logger)
-	}
+	driver, err := reading(c, logger)
 	if err != nil {
 		return err
 	}
 	defer driver.Close()
-	fmt.Fprintf(w, "%s\n\nSlot %s onto %s, topics %s.*\n", setup.Guarantee, c.Postgres.Slot, driver.Describe(), c.Relay.Prefix)
-	wrong := setup.Pump(c, driver, logger).Check(ctx)
+	fmt.Fprintf(w, "%s\n\nSlot %s onto %s, topics %s.*\n", setup.Promise(c), c.Postgres.Slot, driver.Describe(), c.Relay.Prefix)
+	p, err := setup.Pump(c, driver, logger)
+	if err != nil {
+		return err
+	}
+	wrong := p.Check(ctx)
 	for _, err := range wrong {
 		fmt.Fprintf(w, "wrong: %v\n", err)
 	}
@@ -80,22 +94,22 @@ func check(ctx context.Context, c *config.Config, w io.Writer) error {
 	return nil
 }
 
-// status asks the relay that is running.
-func status(ctx context.Context, c *config.Config, w io.Writer) error {
-	if c.Admin.Listen == "" {
-		return errors.New("admin.listen is empty: the relay cannot be asked")
+// reading gives a driver beside a relay that may be running.
+func reading(c *config.Config, logger *slog.Logger) (bus.Driver, error) {
+	driver, err := setup.Driver(c, logger)
+	var taken *jetstream.TakenError
+	if errors.As(err, &taken) { // by the relay that runs: its server is asked
+		c.NATS.URL, c.NATS.Embedded = "nats://"+c.NATS.Listen, ""
+		driver, err = setup.Driver(c, logger)
 	}
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+c.Admin.Listen+"/status", nil)
-	if err != nil {
-		return err
+	return driver, err
+}
+
+// grants prints what the relay must be allowed.
+func grants(flags *flag.FlagSet) action {
+	only := flags.String("only", "", "postgres, kafka or nats")
+	reading := flags.Bool("reading", false, "what tail and replay-dead need, too")
+	return func(_ context.Context, c *config.Config, w io.Writer) error {
+		return setup.Grants(c, *only, *reading, w)
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return fmt.Errorf("no relay answers at %s: %w", c.Admin.Listen, err)
-	}
-	defer response.Body.Close()
-	_, err = io.Copy(w, response.Body)
-	return err
 }

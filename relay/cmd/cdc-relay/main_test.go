@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pgcdc/cdc/relay"
 )
 
 func try(t *testing.T, args []string, environ ...string) (code int, out, wrong string) {
@@ -20,7 +22,7 @@ func try(t *testing.T, args []string, environ ...string) (code int, out, wrong s
 }
 
 func TestCalledWrongly(t *testing.T) {
-	for _, args := range [][]string{nil, {"what"}, {"run", "--no"}, {"run", "x"}, {"run"}, {"run", "--config", "/no/such/file"}, {"config", "x"}} {
+	for _, args := range [][]string{nil, {"what"}, {"run", "--no"}, {"run", "x"}, {"run"}, {"run", "--config", "/no/such/file"}, {"config", "x"}, {"version", "x"}} {
 		if code, _, wrong := try(t, args); code != 2 || wrong == "" {
 			t.Errorf("%v: exit status %d, %q", args, code, wrong)
 		}
@@ -30,6 +32,9 @@ func TestCalledWrongly(t *testing.T) {
 	}
 	if code, out, _ := try(t, []string{"help"}); code != 0 || !strings.Contains(out, "Usage") {
 		t.Errorf("help: %d, %s", code, out)
+	}
+	if code, out, _ := try(t, []string{"version"}); code != 0 || out != "cdc-relay "+relay.Version+"\n" {
+		t.Errorf("version: %d, %s", code, out)
 	}
 }
 
@@ -67,7 +72,13 @@ func TestWaitsForPostgreSQL(t *testing.T) {
 	if !strings.Contains(out, "/no/such/folder") {
 		t.Errorf("status: %s", out)
 	}
-	for path, want := range map[string]int{"/health": 200, "/ready": 503, "/metrics": 200, "/": 404} {
+	watching, enough := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer enough()
+	var lines bytes.Buffer
+	if err := watch(watching, address, &lines, 20*time.Millisecond); err != nil || !strings.Contains(lines.String(), "waiting: ") {
+		t.Errorf("status --watch: %v\n%s", err, lines.String())
+	}
+	for path, want := range map[string]int{"/health": 200, "/ready": 503, "/metrics": 200, "/": 200, "/nothing": 404} {
 		response, err := http.Get("http://" + address + path)
 		if err != nil {
 			t.Fatal(err)

@@ -5,23 +5,21 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/pgcdc/cdc/relay/bus"
-	"github.com/pgcdc/cdc/relay/internal/verify"
 )
 
 var (
-	rounds = flag.Int("rounds", 2, "how often the relay is killed")
+	rounds = flag.Int("rounds", 2, "how many faults there are")
+	seed   = flag.Uint64("seed", 0, "of what happens by chance; 0: another one each time")
 	pace   = flag.Duration("pace", 250*time.Millisecond, "how long a transaction waits for the one before it, at most")
 )
 
@@ -30,8 +28,7 @@ type broker interface {
 	// settings for the relay.
 	settings() string
 	read(ctx context.Context) ([]bus.Message, error)
-	// disturb does something bad to it.
-	disturb(t *testing.T)
+	// single: all is in one order.
 	single() bool
 }
 
@@ -54,6 +51,7 @@ type relay struct {
 	config string
 	log    *os.File
 	cmd    *exec.Cmd
+	done   chan struct{} // is closed when the process has ended
 	env    []string
 }
 
@@ -87,19 +85,28 @@ func (r *relay) start() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.cmd = exec.Command(file, "run", "--config", r.config)
-	r.cmd.Stderr = r.log
-	r.cmd.Env = append(os.Environ(), r.env...)
-	if err := r.cmd.Start(); err != nil {
+	cmd, done := exec.Command(file, "run", "--config", r.config), make(chan struct{})
+	cmd.Stderr = r.log
+	cmd.Env = append(os.Environ(), r.env...)
+	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
+	go func() { _ = cmd.Wait(); close(done) }()
+	r.cmd, r.done = cmd, done
+}
+
+// beside is another one with the same settings.
+func (r *relay) beside() *relay {
+	other := &relay{t: r.t, config: r.config, log: r.log, env: r.env}
+	r.t.Cleanup(other.kill)
+	return other
 }
 
 // kill ends it with SIGKILL.
 func (r *relay) kill() {
 	if r.cmd != nil {
 		_ = r.cmd.Process.Kill()
-		_ = r.cmd.Wait()
+		<-r.done
 		r.cmd = nil
 	}
 }
@@ -108,13 +115,35 @@ func (r *relay) kill() {
 func (r *relay) stop() {
 	r.t.Helper()
 	_ = r.cmd.Process.Signal(os.Interrupt)
-	if err := r.cmd.Wait(); err != nil {
-		r.t.Errorf("the relay ends with %v", err)
+	if code := r.ends(time.Minute); code != 0 {
+		r.t.Errorf("the relay ends with %d", code)
 	}
-	r.cmd = nil
 }
 
-func freePort(t *testing.T) string {
+// ends waits until it has ended by itself, and gives its exit status.
+func (r *relay) ends(limit time.Duration) int {
+	r.t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(limit):
+		r.t.Fatal("the relay does not end")
+	}
+	code := r.cmd.ProcessState.ExitCode()
+	r.cmd = nil
+	return code
+}
+
+// ended tells whether it has given up.
+func (r *relay) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func freePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -122,64 +151,6 @@ func freePort(t *testing.T) string {
 	}
 	defer l.Close()
 	return l.Addr().String()
-}
-
-// crashes has the relay killed at random while tables change, and compares at the end.
-func crashes(t *testing.T, name string, b broker, env ...string) {
-	if os.Getenv("PGHOST") == "" {
-		t.Skip("PGHOST names no server")
-	}
-	conn := database(t, name)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
-	defer cancel()
-	working, stopWork := context.WithCancel(ctx)
-	defer stopWork()
-	var workers sync.WaitGroup
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	var committed atomic.Int64
-	for i := range 3 {
-		workers.Go(func() { work(working, t, name, seed+uint64(i), &committed) })
-	}
-	r := newRelay(t, name, b)
-	r.env = env
-	random := rand.New(rand.NewPCG(seed, 2))
-	for range *rounds {
-		r.start()
-		time.Sleep(time.Duration(300+random.IntN(1500)) * time.Millisecond)
-		b.disturb(t)
-		r.kill()
-	}
-	for committed.Load() < 10 && ctx.Err() == nil { // on a busy machine
-		time.Sleep(50 * time.Millisecond)
-	}
-	stopWork()
-	workers.Wait()
-	if _, err := conn.Exec(ctx, "INSERT INTO marker VALUES (1)"); err != nil {
-		t.Fatal(err)
-	}
-	r.start()
-	waitFor(ctx, t, b, "public.marker")
-	all, err := b.read(ctx) // again: topics are read one after the other
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.stop()
-	if err := verify.Once(all, b.single()); err != nil {
-		t.Fatal(err)
-	}
-	got, err := verify.Rebuild(all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d := verify.Differences(got, source(t, conn)); d != "" {
-		t.Fatal(d)
-	}
-	var lsn string
-	if err := conn.QueryRow(ctx, "SELECT confirmed_flush_lsn::text FROM pg_replication_slots WHERE slot_name = $1", name).Scan(&lsn); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d transactions, %d messages, each once; the tables are the same; the slot is at %s", committed.Load(), len(all), lsn)
 }
 
 // waitFor reads the log until it has a row of a relation.

@@ -2,11 +2,14 @@ package live
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,34 +52,51 @@ func (e *embedded) read(ctx context.Context) ([]bus.Message, error) {
 	return verify.JetStream(ctx, "nats://"+e.address, "CDC")
 }
 
-func (e *embedded) disturb(*testing.T) {}
-func (e *embedded) single() bool       { return true }
+func (e *embedded) single() bool { return true }
+
+// lonely has no second relay beside it.
+type lonely struct{ *embedded }
+
+func (lonely) alone() {}
 
 func TestCrashesEmbedded(t *testing.T) {
-	crashes(t, "relay_embedded", &embedded{t.TempDir(), freePort(t)})
+	crashes(t, "relay_embedded", lonely{&embedded{t.TempDir(), freePort(t)}})
 }
 
-// By SQL, without the protocol of replication. A call of a relay that was killed has the slot
-// until the server notices.
-func TestCrashesFetch(t *testing.T) {
-	before := *rounds
-	*rounds = min(before, 1)
-	defer func() { *rounds = before }()
-	crashes(t, "relay_fetch", &embedded{t.TempDir(), freePort(t)}, "CDC_RELAY_POSTGRES_TRANSPORT=fetch",
-		"CDC_RELAY_POSTGRES_CONN=dbname=relay_fetch options='-c client_connection_check_interval=500ms'")
+// fetching has the relay read by SQL, without the protocol of replication. A call of a relay that was killed has
+// the slot until the server notices.
+func fetching(name string) []string {
+	return []string{"CDC_RELAY_POSTGRES_TRANSPORT=fetch",
+		"CDC_RELAY_POSTGRES_CONN=dbname=" + name + " options='-c client_connection_check_interval=500ms'"}
 }
 
 // external is a server that is killed on its own.
 type external struct {
 	embedded
-	cmd *exec.Cmd
+	cmd  *exec.Cmd
+	link *link
+	hold time.Duration
+}
+
+// newExternal is one that runs, behind a link. Within hold it can lose what it has.
+func newExternal(t *testing.T, hold time.Duration) *external {
+	t.Helper()
+	e := &external{embedded: embedded{t.TempDir(), freePort(t)}, hold: hold}
+	e.link = newLink(t, e.address)
+	e.start(t)
+	t.Cleanup(e.stop)
+	return e
 }
 
 func (e *external) settings() string {
-	return fmt.Sprintf("[nats]\nurl = \"nats://%s\"\ncreate = true\npartitions = 3\nhold_back = \"1s\"\n", e.address)
+	address := e.address
+	if e.link != nil {
+		address = e.link.address()
+	}
+	return fmt.Sprintf("[nats]\nurl = \"nats://%s\"\ncreate = true\npartitions = 3\nhold_back = \"%v\"\n", address, e.hold)
 }
 
-func (e *external) start(t *testing.T) {
+func (e *external) start(t testing.TB) {
 	t.Helper()
 	_, port, _ := net.SplitHostPort(e.address)
 	e.cmd = exec.Command(os.Args[0])
@@ -91,19 +111,46 @@ func (e *external) stop() {
 	_ = e.cmd.Wait()
 }
 
-// disturb kills the server, and lets the relay meet it again for a while.
-func (e *external) disturb(t *testing.T) {
+func (e *external) pid() int    { return e.cmd.Process.Pid }
+func (e *external) line() *link { return e.link }
+
+// loseTail takes the server back to an earlier state of its folder, which is what a loss of power does. It must
+// not be older than what PostgreSQL has not heard of.
+func (e *external) loseTail(s *trial) {
+	copied, since := filepath.Join(s.t.TempDir(), "copy"), time.Now()
+	_ = syscall.Kill(e.pid(), syscall.SIGSTOP)
+	err := os.CopyFS(copied, os.DirFS(e.dir))
+	_ = syscall.Kill(e.pid(), syscall.SIGCONT)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer os.RemoveAll(copied)
+	s.sleep(100, 1500)
 	e.stop()
-	time.Sleep(200 * time.Millisecond)
-	e.start(t)
-	time.Sleep(1500 * time.Millisecond)
+	if time.Since(since) < e.hold-500*time.Millisecond {
+		s.count["tails that were lost"]++
+		if err := errors.Join(os.RemoveAll(e.dir), os.Rename(copied, e.dir)); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	e.start(s.t)
 }
 
 func TestCrashesOfNATS(t *testing.T) {
-	e := &external{embedded: embedded{t.TempDir(), freePort(t)}}
-	e.start(t)
-	defer e.stop()
-	crashes(t, "relay_nats", e)
+	crashes(t, "relay_nats", newExternal(t, 4*time.Second))
+}
+
+// By SQL two relays write at the same time.
+func TestCrashesFetch(t *testing.T) {
+	(&trial{name: "relay_fetch", b: newExternal(t, time.Second), env: fetching("relay_fetch"), rounds: max(1, *rounds/2)}).run(t)
+}
+
+// In a server of the test's own, which crashes, too.
+func TestCrashesPostgreSQLToNATS(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it is not for short runs")
+	}
+	(&trial{name: "relay_crash", b: newExternal(t, 4*time.Second), own: true}).run(t)
 }
 
 // A second relay stands by, and carries on when the first one is killed.
@@ -111,9 +158,7 @@ func TestStandby(t *testing.T) {
 	if os.Getenv("PGHOST") == "" {
 		t.Skip("PGHOST names no server")
 	}
-	e := &external{embedded: embedded{t.TempDir(), freePort(t)}}
-	e.start(t)
-	defer e.stop()
+	e := newExternal(t, time.Second)
 	conn := database(t, "relay_standby")
 	insert := func(relation string) {
 		t.Helper()

@@ -79,6 +79,9 @@ func Kafka(ctx context.Context, brokers []string, prefix string) (all []bus.Mess
 	defer client.Close()
 	admin := kadm.NewClient(client)
 	topics, err := admin.ListTopics(ctx)
+	if err == nil {
+		err = topics.Error()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +100,9 @@ func Kafka(ctx context.Context, brokers []string, prefix string) (all []bus.Mess
 
 func kafkaTopic(ctx context.Context, brokers []string, admin *kadm.Client, name string) (all []bus.Message, err error) {
 	ends, err := admin.ListCommittedOffsets(ctx, name)
+	if err == nil {
+		err = ends.Error() // of a partition: it is not empty for that
+	}
 	if err != nil {
 		return nil, err
 	}

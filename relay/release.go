@@ -1,0 +1,4 @@
+package relay
+
+// Version of this module, and of its command cdc-relay.
+const Version = "1.0.0"
