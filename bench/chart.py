@@ -10,6 +10,7 @@ matplotlib.rcParams["svg.hashsalt"] = "cdc"  # the same file for the same result
 matplotlib.rcParams["svg.fonttype"] = "none"
 import matplotlib.pyplot as plt  # noqa: E402
 
+import relaychart  # noqa: E402
 from report import FLOOR, medians  # noqa: E402
 
 BYTES_BASE = "pgoutput-binary"
@@ -40,6 +41,9 @@ def main():
     source, target = sys.argv[1:]
     with open(source) as f:
         data = json.load(f)
+    if data["results"] and "part" in data["results"][0]:
+        relaychart.draw(data, target)
+        return
     results = [result for result in data["results"] if {FLOOR, BYTES_BASE} <= result["plugins"].keys()]
     if not results:
         sys.exit(f"no results with {FLOOR} and {BYTES_BASE}, which the others are drawn against")

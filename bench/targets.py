@@ -38,3 +38,6 @@ LIMITS = [
 # p99 of the latency, and the time of a writer's transaction, over those with pgoutput
 LATENCY = {"percentile": "p99", "against": "pgoutput-binary", "most": 1.0}
 WRITERS = {"against": "pgoutput-binary", "most": 1.0}
+
+# The relay: events per CPU second on Kafka, those and its memory over Debezium's, p99 in milliseconds
+RELAY = {"rate": 250_000, "times": 10, "memory": 0.125, "p99": 50}
