@@ -1,8 +1,10 @@
-# Debian systems in folders, for scripts/fresh and scripts/matrix; to be
+# Debian systems in folders, for scripts/fresh, scripts/matrix and scripts/package; to be
 # sourced by bash, as root, on a Debian with debootstrap.
 #
 # make_folder SUITE DIR [PACKAGE]...   a minimal system of that suite
+# add_suite DIR SUITE                  has apt take from an older one what that one has not
 # trust_as_here DIR                    gives it this machine's certificate authorities
+# leave_out_llvm DIR MAJOR...          what builds an extension there comes without clang
 # in_folder DIR COMMAND...             runs a command in it as root; what it
 #                                      leaves running ends with it
 #
@@ -25,13 +27,22 @@ fi
 # This machine's mirrors: the main one, or with an argument the security one.
 mirror()
 {
-	local pattern='^[^ ]*/debian/?$'
+	local found
 
-	[ -z "${1-}" ] || pattern='debian-security/?$'
+	if [ -z "${1-}" ]; then
+		found=$(configured '^[^ ]*/debian/?$')
+		echo "${found:-http://deb.debian.org/debian}"
+	else
+		found=$(configured 'debian-security/?$')
+		echo "${found:-$(mirror | sed 's,/*$,,')-security}"
+	fi
+}
+configured()
+{
 	{
 		sed -n 's/^URIs:[ \t]*//p' /etc/apt/sources.list.d/*.sources 2>/dev/null
 		sed -nE 's/^deb (\[[^]]*\] )?([^ ]+) .*/\2/p' /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null || :
-	} | tr ' ' '\n' | grep -m1 -E "$pattern" || :
+	} | tr ' ' '\n' | grep -m1 -E "$1" || :
 }
 
 make_folder()
@@ -40,8 +51,6 @@ make_folder()
 
 	shift 2
 	main=$(mirror) security=$(mirror security)
-	[ -n "$main" ] || main=http://deb.debian.org/debian
-	[ -n "$security" ] || security=${main%/}-security
 	[ "$suite" != experimental ] || base=sid
 	script=/usr/share/debootstrap/scripts/$base
 	[ -e "$script" ] || script=/usr/share/debootstrap/scripts/sid
@@ -88,6 +97,13 @@ make_folder()
 	fi
 }
 
+# Packages of an older Debian, where the folder's own has none of that name.
+add_suite()
+{
+	printf "deb [signed-by=$KEYRING] %s $2 main\n" "$(mirror)" >>"$1/etc/apt/sources.list"
+	printf "deb [signed-by=$KEYRING] %s $2-security main\n" "$(mirror security)" >>"$1/etc/apt/sources.list"
+}
+
 in_folder()
 {
 	local dir=$1
@@ -120,4 +136,27 @@ trust_as_here()
 	mkdir -p "$dir/usr/local/share/ca-certificates"
 	cp "${certificates[@]}" "$dir/usr/local/share/ca-certificates/"
 	in_folder "$dir" update-ca-certificates >/dev/null 2>&1
+}
+
+# server-dev packages depend on clang and llvm, which only make bitcode: some
+# 700 MB less with an empty package in their place.
+leave_out_llvm()
+{
+	local dir=$1 deps
+
+	shift
+	deps=$(in_folder "$dir" apt-cache depends "${@/#/postgresql-server-dev-}" | sed -n 's/^ *|\?Depends: //p' |
+		grep -xE '(clang|llvm)-[0-9]+(-dev)?' | sort -u | paste -sd, | sed 's/,/, /g')
+	[ -n "$deps" ] || return 0
+	mkdir -p "$dir/tmp/no-llvm/DEBIAN"
+	cat >"$dir/tmp/no-llvm/DEBIAN/control" <<-EOT
+		Package: no-llvm
+		Version: 1
+		Architecture: all
+		Maintainer: nobody <nobody@localhost>
+		Provides: $deps
+		Description: stands in for clang and llvm
+	EOT
+	dpkg-deb -b "$dir/tmp/no-llvm" "$dir/tmp/no-llvm.deb" >/dev/null
+	in_folder "$dir" dpkg -i /tmp/no-llvm.deb >/dev/null
 }

@@ -94,6 +94,8 @@ provided()
 {
 	case $1 in
 		*-pgtap) [ -e "/usr/share/postgresql/$PG_MAJOR/extension/pgtap.control" ] ;;
+		default-jre-headless) command -v java >/dev/null ;;
+		maven) command -v mvn >/dev/null ;;
 		*) return 1 ;;
 	esac
 }
@@ -119,6 +121,7 @@ packages()
 			clang) echo "clang libclang-rt-$(clang_version)-dev" ;;
 			go) echo "curl ca-certificates protobuf-compiler" ;;
 			rust) echo "curl ca-certificates protobuf-compiler g++" ;;
+			kafka) echo "default-jre-headless maven" ;;
 		esac
 	done
 }
@@ -299,7 +302,7 @@ enter()
 			CDC_CACHE CDC_TOOLCHAINS CDC_GO_URL GOPROXY EVENTS ROUNDS SEEDS \
 			CDC_EVENTS CDC_CRASH_ROUNDS CDC_FAILOVERS CDC_SEEDS \
 			CDC_ADVERSARY_STEPS CDC_ADVERSARY_WITHOUT CDC_ADVERSARY_JOBS \
-			CDC_ADVERSARY_MINIMIZE CDC_PROOF_SEEDS; do
+			CDC_ADVERSARY_MINIMIZE CDC_PROOF_SEEDS CDC_FACTOR CDC_FAULTS CDC_PROGRAMS; do
 		[ -z "${!v+set}" ] || keep+=("$v=${!v}")
 	done
 	if prints UTF-8 env LC_ALL=C.UTF-8 locale charmap; then
@@ -448,8 +451,24 @@ stop_servers()
 	done < <(find "$WORK" -name postmaster.pid 2>/dev/null)
 }
 
+# await PID: until it has ended, or LIMIT seconds are over, which ends all of its group.
+GUARD=
+guard() { sleep "$2"; echo "not ok - ended after $2 s"; kill -TERM -- "-$1" 2>/dev/null || :; }
+await()
+{
+	local rc=0
+
+	set -m
+	[ -z "${LIMIT-}" ] || { guard "$1" "$LIMIT" & GUARD=$!; }
+	set +m
+	wait "$1" || rc=$?
+	[ -z "$GUARD" ] || { kill -TERM -- "-$GUARD" 2>/dev/null || :; wait "$GUARD" 2>/dev/null || :; }
+	GUARD=
+	return $rc
+}
+
 # Runs a command so that a signal to this script ends it at once, with
-# everything that it started.
+# everything that it started. LIMIT as above.
 CHILD=
 run()
 {
@@ -459,12 +478,12 @@ run()
 	"$@" </dev/null &
 	CHILD=$!
 	set +m
-	wait "$CHILD" || rc=$?
+	await "$CHILD" || rc=$?
 	CHILD=
 	return $rc
 }
 
-# Runs a command beside what follows; `wait "$ASIDE"` ends when it does.
+# Runs a command beside what follows; `await "$ASIDE"` ends when it does.
 ASIDE=
 aside()
 {
@@ -483,7 +502,7 @@ finish()
 	local rc=$? child
 
 	trap '' INT TERM HUP
-	for child in $CHILD $ASIDE; do
+	for child in $CHILD $GUARD $ASIDE; do
 		kill -TERM -- "-$child" 2>/dev/null || :
 	done
 	stop_servers

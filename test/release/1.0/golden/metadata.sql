@@ -1,0 +1,28 @@
+-- Entries that a transaction attaches to itself.
+CREATE TABLE t (id integer PRIMARY KEY);
+BEGIN;
+SELECT cdc.set_metadata('request', 'r-1');
+SELECT cdc.set_metadata('actor', 'ann "a" ä');
+INSERT INTO t VALUES (1);
+SELECT cdc.set_metadata('request', 'r-2');
+COMMIT;
+INSERT INTO t VALUES (2);
+BEGIN;
+INSERT INTO t VALUES (3);
+SELECT cdc.set_traceparent('00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
+COMMIT;
+BEGIN;
+SELECT cdc.set_metadata('only', 'metadata, and nothing to attach it to');
+COMMIT;
+BEGIN;
+SELECT cdc.set_metadata('kept', '');
+SAVEPOINT s;
+SELECT cdc.set_metadata('lost', 'rolled back');
+ROLLBACK TO s;
+INSERT INTO t VALUES (4);
+COMMIT;
+SELECT pg_replication_origin_create('elsewhere');
+SELECT pg_replication_origin_session_setup('elsewhere');
+INSERT INTO t VALUES (5);
+SELECT pg_replication_origin_session_reset();
+SELECT pg_replication_origin_drop('elsewhere');

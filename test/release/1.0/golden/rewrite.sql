@@ -1,0 +1,23 @@
+-- DDL that writes a table's rows anew: they follow as REWRITE events.
+CREATE TABLE t (id integer PRIMARY KEY, n integer, gone text);
+INSERT INTO t VALUES (1, 10, 'x'), (2, NULL, 'y');
+ALTER TABLE t ADD COLUMN d text DEFAULT 'older rows have this';
+INSERT INTO t VALUES (3, 30, 'z', NULL);
+ALTER TABLE t DROP COLUMN gone;
+ALTER TABLE t ALTER COLUMN n TYPE bigint USING n * 2;
+UPDATE t SET n = 7 WHERE id = 1;
+ALTER TABLE t ADD COLUMN v integer NOT NULL DEFAULT length(clock_timestamp()::text) * 0 + 5;
+BEGIN;
+INSERT INTO t VALUES (4, 40, 'in', 1);
+ALTER TABLE t ALTER COLUMN n TYPE text;
+INSERT INTO t VALUES (5, 'fifty', 'after', 2);
+ALTER TABLE t ALTER COLUMN v TYPE text;
+COMMIT;
+VACUUM FULL t;
+CLUSTER t USING t_pkey;
+CREATE TABLE empty (id integer PRIMARY KEY);
+ALTER TABLE empty ALTER COLUMN id TYPE bigint;
+INSERT INTO empty VALUES (1);
+CREATE MATERIALIZED VIEW m AS SELECT * FROM t;
+REFRESH MATERIALIZED VIEW m;
+CREATE TABLE made AS SELECT id, n FROM t ORDER BY id;

@@ -1,0 +1,48 @@
+-- A table that changes its shape between rows.
+CREATE TABLE t (id integer PRIMARY KEY, a text);
+INSERT INTO t VALUES (1, 'one');
+ALTER TABLE t ADD COLUMN b integer;
+INSERT INTO t VALUES (2, 'two', 2);
+ALTER TABLE t ADD COLUMN c text NOT NULL DEFAULT 'fixed';
+INSERT INTO t VALUES (3, 'three', 3);
+UPDATE t SET a = 'uno' WHERE id = 1;
+ALTER TABLE t DROP COLUMN a;
+INSERT INTO t VALUES (4, 4, 'four');
+ALTER TABLE t RENAME COLUMN b TO "B";
+INSERT INTO t VALUES (5, 5, 'five');
+ALTER TABLE t ADD COLUMN a integer;
+INSERT INTO t VALUES (6, 6, 'six', 66);
+ALTER TABLE t ADD COLUMN twice integer GENERATED ALWAYS AS ("B" * 2) STORED;
+INSERT INTO t VALUES (7, 7, 'seven', 77);
+UPDATE t SET "B" = 70 WHERE id = 7;
+ALTER TABLE t RENAME TO u;
+INSERT INTO u VALUES (8, 8, 'eight', 88);
+CREATE SCHEMA s;
+ALTER TABLE u SET SCHEMA s;
+INSERT INTO s.u VALUES (9, 9, 'nine', 99);
+ALTER SCHEMA s RENAME TO "S.s";
+INSERT INTO "S.s".u VALUES (10, 10, 'ten', 110);
+ALTER TABLE "S.s".u ALTER COLUMN c TYPE varchar, ALTER COLUMN c DROP NOT NULL;
+INSERT INTO "S.s".u VALUES (11, 11, 'eleven', 121);
+
+BEGIN;
+INSERT INTO "S.s".u VALUES (12, 12, 'twelve', 132);
+ALTER TABLE "S.s".u ADD COLUMN z boolean;
+INSERT INTO "S.s".u VALUES (13, 13, 'thirteen', 143, DEFAULT, true);
+SAVEPOINT s;
+ALTER TABLE "S.s".u DROP COLUMN c;
+INSERT INTO "S.s".u VALUES (14, 14, 154, DEFAULT, true);
+ROLLBACK TO s;
+INSERT INTO "S.s".u VALUES (15, 15, 'fifteen', 165, DEFAULT, false);
+DROP TABLE "S.s".u;
+CREATE TABLE "S.s".u (id integer);
+INSERT INTO "S.s".u VALUES (16);
+COMMIT;
+
+CREATE TYPE colour AS ENUM ('red');
+CREATE TABLE painted (id integer PRIMARY KEY, c colour);
+INSERT INTO painted VALUES (1, 'red');
+ALTER TYPE colour RENAME TO color;
+INSERT INTO painted VALUES (2, 'red');
+ALTER TYPE color ADD VALUE 'green';
+INSERT INTO painted VALUES (3, 'green');
