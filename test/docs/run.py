@@ -27,6 +27,8 @@ import rooms
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.insert(0, str(ROOT / "scripts/ship"))
+import links  # noqa: E402
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")), "clients/go/README.md",
              "clients/rust/README.md"]
 RUN = ("sh", "sql")
@@ -253,6 +255,13 @@ def named_in_vain():
     return "\n".join(sorted(set(lacking)))
 
 
+def uncharted():
+    """Documents that the site's table of contents does not have."""
+    contents = (ROOT / "docs/SUMMARY.md").read_text()
+    names = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+    return "\n".join(name for name in names if name != "SUMMARY.md" and f"]({name})" not in contents)
+
+
 def undocumented():
     """What README.md does not say of what the extension does to a server."""
     readme = (ROOT / "README.md").read_text()
@@ -312,6 +321,8 @@ def main():
     tap.result("README.md names event triggers and settings", undocumented())
     tap.result("rules of compatibility, methods of redaction and options are told as they are", told_otherwise())
     tap.result("files that documents name are there", named_in_vain())
+    tap.result("their links lead somewhere", links.broken())
+    tap.result("the table of contents has all of docs/", uncharted())
     tap.result("the picture of the rooms is that of the source", rooms.outdated())
     with tempfile.TemporaryDirectory(prefix="cdc-docs-") as folder:
         template = pathlib.Path(folder) / "data"
