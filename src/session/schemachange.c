@@ -19,6 +19,7 @@
 
 #include "schema/descriptor.h"
 #include "session/command.h"
+#include "session/newest.h"
 #include "session/session.h"
 #include "util/guard.h"
 #include "util/utf8.h"
@@ -307,24 +308,14 @@ relations_of(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, const CdcComman
 	return looks;
 }
 
-bool
-cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventHead *head,
-				   const char *content, Size size)
+/* Whether there was something to tell. */
+static bool
+tell_all(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventHead *head, const CdcCommand *command)
 {
 	CdcState   *state = ctx->output_plugin_private;
-	CdcCommand	command;
-	Looks		looks;
-	ErrorData  *error;
+	Looks		looks = relations_of(ctx, txn, command);
+	ErrorData  *error = look_guarded(&looks);
 
-	head->op = CDC__V1__OP__OP_SCHEMA;
-	if (!state->commands_known ||
-		!cdc_command_read(&command, &state->command_key, txn->xid, content, size))
-	{
-		cdc_stats_count(&state->stats, CDC_COUNT_FORGED_MESSAGES, 1);
-		return false;
-	}
-	looks = relations_of(ctx, txn, &command);
-	error = look_guarded(&looks);
 	if (error != NULL)
 	{
 		ereport(LOG,
@@ -333,7 +324,36 @@ cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventH
 		return false;
 	}
 	for (int i = 0; i < looks.n; i++)
-		tell(state, head, command.tag, &looks.relids[i]);
+		tell(state, head, command->tag, &looks.relids[i]);
 	forget(&looks);
 	return head->index > 0;
+}
+
+bool
+cdc_schema_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, CdcEventHead *head,
+				   const char *content, Size size)
+{
+	CdcState   *state = ctx->output_plugin_private;
+	CdcCommand	command;
+	CdcNewest	former;
+	volatile bool told = false;
+
+	head->op = CDC__V1__OP__OP_SCHEMA;
+	if (!state->commands_known ||
+		!cdc_command_read(&command, &state->command_key, txn->xid, content, size))
+	{
+		cdc_stats_count(&state->stats, CDC_COUNT_FORGED_MESSAGES, 1);
+		return false;
+	}
+	cdc_newest_begin(&former, state->txn->head.commit_lsn == InvalidXLogRecPtr ? NULL : ctx->snapshot_builder);
+	PG_TRY();
+	{
+		told = tell_all(ctx, txn, head, &command);
+	}
+	PG_FINALLY();
+	{
+		cdc_newest_end(&former);
+	}
+	PG_END_TRY();
+	return told;
 }

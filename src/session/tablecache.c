@@ -376,6 +376,13 @@ cdc_tablecache_resume(const ReorderBufferTXN *txn)
 }
 
 void
+cdc_tablecache_reset(void)
+{
+	take_out(NULL, MAX_INVALIDATIONS + 1);
+	invalidate_all((Datum) 0, NAMESPACEOID, 0);
+}
+
+void
 cdc_tablecache_forget(Oid relid)
 {
 	SharedInvalidationMessage messages[2] = {{0}, {0}};

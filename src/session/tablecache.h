@@ -67,6 +67,9 @@ extern void cdc_tablecache_reset_catalogs(const ReorderBufferTXN *txn);
  * out, as core does when a part ends, but not when one begins. */
 extern void cdc_tablecache_resume(const ReorderBufferTXN *txn);
 
+/* Takes all out of core's caches, and has all be resolved anew. */
+extern void cdc_tablecache_reset(void);
+
 /* Takes a relation out of core's caches that was looked at without a lock or a change of it. Core
  * leaves there what is as of the transaction that is decoded, since by its locks no other
  * transaction has changed it meanwhile; of this relation one may have. */

@@ -48,6 +48,18 @@ def same_identity(one, two):
     return "%d events" % len(a)
 
 
+def without_state(raw):
+    """What commands that do not lock a table are told to have made of it is, where it is sent
+    before the transaction has ended, as of the command, and otherwise as of the end."""
+    event = pb.ChangeEvent.FromString(raw)
+    if event.schema_change.command_tag not in ("ALTER TYPE", "ALTER SCHEMA"):
+        return raw
+    event.ClearField("schema")
+    event.schema_change.ClearField("former_schema")
+    event.schema_change.ClearField("former_name")
+    return event.SerializeToString(deterministic=True)
+
+
 def same_when_streamed(paths, batches):
     """What remains of transactions that were sent before they had ended, or were
     prepared, is what the others are, to the byte."""
@@ -55,7 +67,7 @@ def same_when_streamed(paths, batches):
     ours = [(e.position, e.raw) for t in transactions for e in t.events]
     plain = [(e.position, e.raw) for batch in batches for e in batch.events]
     for x, y in zip(ours, plain):
-        if x != y:
+        if x != y and (x[0], without_state(x[1])) != (y[0], without_state(y[1])):
             raise Failed("%s streamed, %s otherwise:\n%s\n%s" %
                          (stream.text(x[0]), stream.text(y[0]), x[1].hex(), y[1].hex()))
     if len(ours) != len(plain):

@@ -1,8 +1,9 @@
 # Two sessions, of which the first is streamed in parts. Between these, what is decoded of the second
 # has its catalogs, without the first's changes: its command looks at a table that the first has
 # changed, since it hears of a change before (which the WAL does not tell it, as it has written
-# nothing by then); and its row is of a table whose schema the first has renamed. At the end the second
-# changes tables while the first is in a savepoint that is rolled back.
+# nothing by then); and its row is of a table whose schema the first has renamed. Then the second
+# changes tables while the first is in a savepoint that is rolled back. At the end the second's commands
+# concern tables that it does not lock, and that the first alters and commits before.
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 for name in first second; do
@@ -56,3 +57,15 @@ first "$(rows 5001) ROLLBACK TO s; INSERT INTO seconds VALUES (1, 2); COMMIT;"
 first "BEGIN; SAVEPOINT s; INSERT INTO changed SELECT i, 'few' FROM generate_series(-50, -1) i;"
 second "TRUNCATE seconds;"
 first "$(rows 5001) ROLLBACK TO s; INSERT INTO seconds VALUES (3, 4); COMMIT;"
+
+first "CREATE TABLE moods (id int PRIMARY KEY, m mood, v int, gone int); INSERT INTO moods VALUES (1, 'sad', 5, 6);"
+second "BEGIN; ALTER TYPE mood ADD VALUE 'unused';"
+first "ALTER TABLE moods ALTER v TYPE text USING 'five', DROP gone, ADD n int DEFAULT random();"
+first "INSERT INTO moods VALUES (2, 'sad', 'six', 7); GRANT SELECT ON moods TO PUBLIC;"
+second "CREATE TABLE made3 (id int PRIMARY KEY); COMMIT;"
+first "INSERT INTO moods VALUES (3, 'sad', 'seven', 8);"
+
+second "BEGIN; CREATE TABLE made4 (id int PRIMARY KEY); ALTER SCHEMA store RENAME TO shelf;"
+first "ALTER TABLE store.orders ADD n int DEFAULT 3, DROP v; INSERT INTO store.orders VALUES (5000, 1); GRANT SELECT ON store.orders TO PUBLIC;"
+second "COMMIT;"
+first "INSERT INTO shelf.orders VALUES (5001, 2);"
