@@ -32,15 +32,17 @@ class Reader:
     def __init__(self):
         self.open = {}
         self.prepared = {}              # by gid
+        self.prepared_before = set()    # of these, on other connections
         self.schemas = {}
         self.streamed = 0               # transactions that came before their commit
         self.two_phase = 0              # that came when they were prepared
         self.void = 0                   # events that were rolled back
 
     def connect(self):
-        """What was prepared stays; all else is sent again."""
+        """What was prepared stays, but may be sent again, as all else is that was not confirmed."""
         self.open = {}
         self.schemas = {}
+        self.prepared_before = set(self.prepared)
 
     def batch(self, data):
         """The transaction that ends with this batch, if one does."""
@@ -84,8 +86,9 @@ class Reader:
                           (t.xid, txn.count, batch.event_count))
         self.streamed += any(subxid is not None for subxid, *_ in txn.events)
         if batch.outcome == pb.OUTCOME_PREPARED:
-            if t.commit_lsn or not t.prepare_lsn or not t.gid or t.gid in self.prepared:
+            if t.commit_lsn or not t.prepare_lsn or not t.gid or t.gid in self.prepared.keys() - self.prepared_before:
                 raise Damaged("a prepared transaction with gid %r" % t.gid)
+            self.prepared_before.discard(t.gid)
             self.prepared[t.gid] = t.xid, txn, dict(t.metadata)
             self.two_phase += 1
             return None
@@ -94,6 +97,8 @@ class Reader:
             # of one that nothing was sent of, or that was prepared before, is the end alone
             if txn.events or metadata:
                 raise Damaged("the end of prepared transaction %r has events" % t.gid)
+            if self.came_before(t):
+                return None
             xid, txn, metadata = self.prepared.pop(t.gid, (t.xid, txn, metadata))
             if xid != t.xid:
                 raise Damaged("transaction %d prepared as %r ends as %d" % (xid, t.gid, t.xid))
@@ -104,6 +109,11 @@ class Reader:
             return None
         events = [Event((t.commit_lsn, lsn, index), raw) for _, lsn, index, raw in txn.events]
         return Transaction(t.xid, events, metadata, batch.outcome)
+
+    def came_before(self, t):
+        """The end of one whose gid another one has had since, on the connection before."""
+        xid, *_ = self.prepared.get(t.gid, (t.xid,))
+        return xid != t.xid and t.gid in self.prepared_before
 
     def alone(self, batch, data):
         event, raw = batch.events[0], self.raw_events(data)[0]
@@ -117,10 +127,12 @@ class Reader:
 
 def read(*paths):
     """(the reader as it is afterwards, transactions in the order of their ends)
-    of files, one of each connection"""
+    of files, one of each connection: what was not confirmed comes again"""
     reader, ended = Reader(), []
     for path in paths:
         reader.connect()
         with open(path, "rb") as f:
-            ended += [reader.batch(data) for data in delimited(f.read())]
-    return reader, [t for t in ended if t is not None and t.events]
+            came = [reader.batch(data) for data in delimited(f.read())]
+        last = ended[-1].events[0].position if ended else (0,)
+        ended += [t for t in came if t is not None and t.events and t.events[0].position > last]
+    return reader, ended

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import aborts
@@ -62,7 +63,8 @@ class Workload:
         self.prepare()
         self.live = Live(self, self.slots[5], self.files[5])
         self.changes()
-        return self.psql(self.databases[0], "-c", "SELECT pg_current_wal_insert_lsn()").strip()
+        # what was written by nobody's COMMIT would be flushed later, between two readings
+        return self.psql(self.databases[0], "-c", "CHECKPOINT", "-c", "SELECT pg_current_wal_insert_lsn()").strip()
 
     def changes(self):
         script = os.path.join(HERE, "workloads", self.name)
@@ -82,7 +84,7 @@ class Workload:
 
     def receive_live(self, end):
         """The rest of what was read all the while."""
-        self.live.finish(end)
+        return self.live.finish(end)
 
     def receive(self, slot, file, end, options, settings):
         args = ["-d", self.databases[0], "--slot", slot, "--start", "--no-loop", "-f", file,
@@ -111,32 +113,60 @@ class Workload:
 
 class Live:
     """Reads a slot while it changes: transactions that are in progress, some of
-    which are rolled back meanwhile, and prepared ones."""
+    which are rolled back meanwhile, and prepared ones. Where one of these is rolled
+    back just while it is decoded, the connection ends, and the reader comes back."""
+
+    # the extension's own error, the server's, and what comes until a walsender has ended
+    EXCUSED = re.compile("was rolled back while it was decoded|could not map filenode|is active for PID")
 
     def __init__(self, workload, slot, file):
-        self.workload, self.slot = workload, slot
+        self.workload, self.slot, self.file = workload, slot, file
+        self.files = []                 # one of each connection
+        self.failure = None
+        self.stopping = False
+        atexit.register(lambda: self.process.kill())
+        self.connect()
+        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.watcher.start()
+
+    def connect(self):
+        self.files.append("%s%d" % (self.file, len(self.files)))
         environment = {**os.environ, "PGOPTIONS": "-c logical_decoding_work_mem=64kB"}
         self.process = subprocess.Popen(
-            [os.path.join(workload.bindir, "pg_recvlogical"), "-d", workload.databases[0], "--slot", slot,
-             "--start", "--no-loop", "-f", file, "-s", "1", "-F", "0", "-o", "messages=*",
-             "-o", "streaming=on", "-o", "two_phase=on"],
+            [os.path.join(self.workload.bindir, "pg_recvlogical"), "-d", self.workload.databases[0],
+             "--slot", self.slot, "--start", "--no-loop", "-f", self.files[-1], "-s", "1", "-F", "0",
+             "-o", "messages=*", "-o", "streaming=on", "-o", "two_phase=on"],
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
-        atexit.register(self.process.kill)
+
+    def watch(self):
+        while True:
+            _, said = self.process.communicate()
+            if self.process.returncode != 0 and not self.EXCUSED.search(said):
+                self.failure = "%s: %s" % (self.process.returncode, said)
+                return
+            if self.stopping:
+                return
+            time.sleep(0.1)
+            if not os.path.exists(self.files[-1]):
+                self.files.pop()        # the slot was not free yet
+            self.connect()
 
     def finish(self, end):
         deadline = time.time() + 120
-        while self.process.poll() is None and time.time() < deadline:
+        reached = ""
+        while self.failure is None and reached != "t" and time.time() < deadline:
+            time.sleep(0.2)
             reached = self.workload.psql(
                 self.workload.databases[0], "-c",
                 "SELECT confirmed_flush_lsn >= '%s' FROM pg_replication_slots WHERE slot_name = '%s'"
                 % (end, self.slot)).strip()
-            if reached == "t":
-                break
-            time.sleep(0.2)
+        self.stopping = True
         self.process.send_signal(signal.SIGINT)
-        _, said = self.process.communicate(timeout=60)
-        if self.process.returncode != 0 or reached != "t":
-            raise Failed("pg_recvlogical ended with %s: %s" % (self.process.returncode, said))
+        self.watcher.join(60)
+        if self.failure is not None or reached != "t" or self.watcher.is_alive():
+            raise Failed("pg_recvlogical ended with %s, all was confirmed: %s" % (self.failure, reached))
+        self.files = [file for file in self.files if os.path.exists(file)]
+        return "%d connections" % len(self.files)
 
 
 class Random(Workload):
