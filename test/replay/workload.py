@@ -117,7 +117,7 @@ class Live:
     back just while it is decoded, the connection ends, and the reader comes back."""
 
     # the extension's own error, the server's, and what comes until a walsender has ended
-    EXCUSED = re.compile("was rolled back while it was decoded|could not map filenode|is active for PID")
+    EXCUSED = re.compile("was rolled back while it was decoded|could not map file|is active for PID")
 
     def __init__(self, workload, slot, file):
         self.workload, self.slot, self.file = workload, slot, file
