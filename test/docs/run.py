@@ -29,6 +29,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "scripts/ship"))
 import links  # noqa: E402
+from tree import walk  # noqa: E402
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")), "clients/go/README.md",
              "clients/rust/README.md"]
 RUN = ("sh", "sql")
@@ -239,7 +240,7 @@ def told_otherwise():
 def named_in_vain():
     """Files that documents name, and functions with them, that are not there; a name may lack its first folders,
     and what has SUBJECT or such in it stands for others."""
-    names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if ".git/" not in str(path) and "/target/" not in str(path)]
+    names = [name for name in walk(ROOT) if ".git/" not in name and "/target/" not in name]
     there = {"/".join(parts[n:]) for parts in (name.split("/") for name in names) for n in range(len(parts))}
     lacking = []
     for document in [*DOCUMENTS, "SECURITY.md"]:
