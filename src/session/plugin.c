@@ -7,7 +7,9 @@
  */
 #include "postgres.h"
 
+#include "access/rmgr.h"
 #include "access/xact.h"
+#include "access/xlogreader.h"
 #include "catalog/pg_class.h"
 #include "common/string.h"
 #include "mb/pg_wchar.h"
@@ -448,12 +450,25 @@ prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr prepar
 	end_transaction(ctx, CDC__V1__OUTCOME__OUTCOME_PREPARED, txn->end_lsn);
 }
 
+/*
+ * Whether a record is of no transaction. TRUNCATE of tables of which nothing is stored, partitioned
+ * ones without partitions, gets no transaction id, and core makes a transaction of its own of the
+ * record. That could be sent in part, without the catalogs of the transaction in which the table
+ * was made: an ERROR each time the consumer comes back.
+ */
+static bool
+is_of_nobody(XLogReaderState *reader)
+{
+	return XLogRecGetRmid(reader) == RM_HEAP_ID && !TransactionIdIsValid(XLogRecGetXid(reader));
+}
+
+/* Core asks for each record, before it keeps anything of it. */
 static bool
 filter_by_origin_cb(LogicalDecodingContext *ctx, ReplOriginId origin)
 {
 	CdcState   *state = ctx->output_plugin_private;
 
-	return state->options.local_only && origin != InvalidReplOriginId;
+	return is_of_nobody(ctx->reader) || (state->options.local_only && origin != InvalidReplOriginId);
 }
 
 void

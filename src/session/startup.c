@@ -179,8 +179,8 @@ cdc_startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_in
 	ctx->streaming &= state->options.streaming;
 	if (state->options.two_phase)
 		ctx->twophase_opt_given = true;
-	/* it would be called for every record */
-	if (!state->options.local_only)
+	/* it would be called for every record; one of nobody is never sent but in parts */
+	if (!state->options.local_only && !ctx->streaming)
 		ctx->callbacks.filter_by_origin_cb = NULL;
 	/* Creating a slot decodes nothing. */
 	if (!is_init)

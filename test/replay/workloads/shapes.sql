@@ -162,3 +162,16 @@ INSERT INTO log VALUES (1, 'between messages');
 SELECT pg_logical_emit_message(true, 'within', '');
 COMMIT;
 SELECT pg_logical_emit_message(true, 'nothing else', 'x');
+
+-- TRUNCATE of a table of which nothing is stored: it gets no transaction id, and its record has none
+CREATE TABLE stem (id int PRIMARY KEY) PARTITION BY RANGE (id);
+TRUNCATE stem;
+BEGIN;
+CREATE TABLE branch (id int PRIMARY KEY, v text) PARTITION BY RANGE (id);
+SAVEPOINT s;
+TRUNCATE branch;
+RELEASE s;
+CREATE TABLE leaf PARTITION OF branch FOR VALUES FROM (0) TO (100000);
+-- (parts of a value are no row yet: meanwhile no other transaction could be sent in part)
+INSERT INTO branch SELECT i, (SELECT string_agg(md5(i || ' ' || j), '') FROM generate_series(1, 5000) j) FROM generate_series(1, 3) i;
+COMMIT;
